@@ -1,0 +1,32 @@
+# Warnings are errors; every binary is hardened; ccache and mold are used when the machine has them.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fPIE -fstack-protector-strong)
+add_compile_definitions(_GLIBCXX_ASSERTIONS)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+add_link_options(-pie -Wl,-z,relro,-z,now)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_definitions(_FORTIFY_SOURCE=2)
+  add_compile_options(-fcf-protection=full)
+endif()
+
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_compile_options(-Wthread-safety -Wno-unused-command-line-argument)
+endif()
+
+if(RISEML_SANITIZE)
+  add_compile_options(-fsanitize=${RISEML_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${RISEML_SANITIZE})
+  if(RISEML_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()

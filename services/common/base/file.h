@@ -1,0 +1,56 @@
+// Files and descriptors: RAII, whole-file reads with a bound, writes that are never seen half done.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace riseml {
+
+// Owns a file descriptor and closes it.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    if (this != &other) Reset(std::exchange(other.fd_, -1));
+    return *this;
+  }
+  ~UniqueFd() { Reset(); }
+  void Reset(int fd = -1);
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+// Opens with O_CLOEXEC; the error names the path.
+absl::StatusOr<UniqueFd> OpenFile(const std::string& path, int flags, int mode = 0644);
+
+// Whole content. NOT_FOUND when absent; LIMIT_EXCEEDED when larger than `max_bytes`.
+absl::StatusOr<std::string> ReadFile(const std::string& path, std::int64_t max_bytes);
+
+// Replaces `path` atomically and durably: temporary file, fsync, rename, fsync of the directory.
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view content, int mode = 0644);
+
+// Writes all bytes at the descriptor's position (or end, with O_APPEND), across short writes and EINTR.
+absl::Status WriteAll(int fd, absl::string_view bytes);
+
+// Makes created, renamed and removed entries of a directory durable.
+absl::Status SyncDirectory(const std::string& path);
+
+// mkdir -p.
+absl::Status MakeDirectories(const std::string& path, int mode = 0755);
+
+bool FileExists(const std::string& path);
+
+// Reads or creates DIR/FORMAT. NEWER_FORMAT when the directory was written by a newer version than `version`.
+absl::Status CheckFormat(const std::string& dir, absl::string_view what, int version);
+
+}  // namespace riseml
