@@ -1,0 +1,47 @@
+// One call as a handler sees it: who calls, what for, under which request id. And how a handler answers.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "riseml/internal/v1/access.pb.h"
+
+namespace riseml::rpc {
+
+struct Call {
+  internal::v1::Caller caller;
+  std::string request_id;  // from the client, or made here; printable, at most 64 characters
+  std::string method;      // "riseml.v1.JobService/GetJob"
+  std::string peer;        // address, e.g. "ipv4:127.0.0.1:53120"
+  std::string credential;  // what the caller showed, to be checked again while a stream is open; empty for services
+};
+
+// Metadata keys.
+inline constexpr char kAuthorizationKey[] = "authorization";  // "Bearer rml_…"
+inline constexpr char kRequestIdKey[] = "x-request-id";
+
+// The call behind a server context (of a synchronous method or of a callback reactor). Authentication has taken place before
+// any handler runs; see server.h. `method` is "riseml.v1.JobService/GetJob".
+Call CallOf(const grpc::ServerContextBase& context, absl::string_view method);
+
+// Runs the body of a unary method: the one place where an absl::Status becomes a grpc::Status, is logged and counted.
+grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& status);
+absl::Time StartOfCall();
+
+template <class Body>  // absl::Status(const Call&)
+grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {
+  const absl::Time start = StartOfCall();
+  const Call call = CallOf(*context, method);
+  return Finish(call, start, std::forward<Body>(body)(call));
+}
+
+// absl::Status ⇄ grpc::Status; code, message and reason (as google.rpc.ErrorInfo) survive the round trip.
+grpc::Status ToGrpc(const absl::Status& status);
+absl::Status FromGrpc(const grpc::Status& status);
+
+}  // namespace riseml::rpc

@@ -1,0 +1,47 @@
+// Calling other services and, from the CLI, the user listeners.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "riseml/config/v1/common.pb.h"
+#include "services/common/rpc/call.h"
+
+namespace riseml::rpc {
+
+// Channel to a service's internal listener with our own certificate. The address is host:port; certificates name "localhost" as well.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address, const config::v1::ClientTls& tls);
+
+// Channel to a user listener: trusts only `ca_pem`; no system roots, no HTTP proxy.
+std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std::string& ca_pem);
+
+// Sets deadline, request id and (when not empty) the credential on a client context.
+void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_view request_id, absl::string_view credential = {});
+
+struct CallOptions {
+  absl::Duration timeout = absl::Seconds(10);  // over all tries
+  int tries = 4;                               // UNAVAILABLE is tried again, 50 ms apart and growing, with jitter
+  std::string request_id;                      // empty: a new one
+  std::string credential;                      // API key or token; empty for services
+};
+
+// Calls a unary, idempotent method, e.g.
+//   rpc::Invoke<v1::Job>([&](auto* context, auto* response) { return stub->GetJob(context, request, response); })
+absl::Status InvokeWithRetry(const CallOptions& options, const std::function<grpc::Status(grpc::ClientContext*)>& call);
+
+template <class Response, class Body>
+absl::StatusOr<Response> Invoke(Body&& body, const CallOptions& options = {}) {
+  Response response;
+  const absl::Status status = InvokeWithRetry(options, [&](grpc::ClientContext* context) { return body(context, &response); });
+  if (!status.ok()) return status;
+  return response;
+}
+
+}  // namespace riseml::rpc

@@ -1,0 +1,38 @@
+// Authenticates users for services other than api: asks api and remembers the answer for at most 5 s.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "riseml/internal/v1/access.grpc.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/mutex.h"
+#include "services/common/rpc/server.h"
+
+namespace riseml::rpc {
+
+// Thread-safe. At most 10,000 credentials are remembered, by hash.
+class RemoteAuthenticator final : public Authenticator {
+ public:
+  // `channel` leads to api's internal listener. `clock` outlives this.
+  RemoteAuthenticator(std::shared_ptr<grpc::Channel> channel, const Clock& clock);
+  absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) override;
+
+  // May the credential read (or write) this object? Answers api's AccessService.Check; not remembered.
+  absl::StatusOr<internal::v1::CheckResponse> Check(absl::string_view credential,
+                                                    internal::v1::CheckRequest::Permission permission,
+                                                    absl::string_view resource);
+
+ private:
+  struct Entry {
+    internal::v1::Caller caller;
+    absl::Time until;
+  };
+  std::unique_ptr<internal::v1::AccessService::Stub> stub_;
+  const Clock& clock_;
+  Mutex mu_;
+  std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace riseml::rpc
