@@ -7,17 +7,20 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace riseml::metrics {
 
-// Registry of the process's RPC metrics (riseml_rpc_requests_total{method,code}, riseml_rpc_seconds{method}); created once, before threads
-// start, by whoever asks first. Thread-safe.
+// The registry every part of a process adds its metrics to. Thread-safe.
 std::shared_ptr<prometheus::Registry> ProcessRegistry();
 
-// Serves registries over HTTP until destroyed.
+// Counts one call in riseml_rpc_requests_total{method,code} and riseml_rpc_seconds{method}. `method` comes from code, never from input.
+void CountCall(const std::string& method, const std::string& code, double seconds);
+
+// Serves the process's registry over HTTP until destroyed.
 class Exposer {
  public:
-  // An empty address serves nothing.
+  // `address` is host:port; an empty one serves nothing.
   static absl::StatusOr<std::unique_ptr<Exposer>> Start(const std::string& address);
   ~Exposer();
 

@@ -1,0 +1,108 @@
+#include "services/common/rpc/call.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/id.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/metrics/metrics.h"
+#include "services/common/rpc/identities.h"
+
+namespace riseml::rpc {
+namespace {
+
+constexpr char kErrorDomain[] = "riseml";
+
+std::string MetadataValue(const grpc::ServerContextBase& context, const char* key) {
+  const auto& metadata = context.client_metadata();
+  const auto it = metadata.find(key);
+  return it == metadata.end() ? std::string() : std::string(it->second.data(), it->second.size());
+}
+
+std::string RequestId(const grpc::ServerContextBase& context) {
+  std::string id = MetadataValue(context, kRequestIdKey);
+  const bool usable = !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), absl::ascii_isgraph);
+  return usable ? id : NewUuid();
+}
+
+internal::v1::Caller ServiceCaller(const grpc::AuthContext& auth) {
+  internal::v1::Caller caller;
+  const std::vector<grpc::string_ref> names = auth.FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
+  if (names.size() == 1) {
+    caller.set_kind(internal::v1::Caller::SERVICE);
+    caller.set_service(std::string(names[0].data(), names[0].size()));
+  }
+  return caller;
+}
+
+}  // namespace
+
+std::string BearerToken(absl::string_view header) {
+  absl::string_view token = header;
+  return absl::ConsumePrefix(&token, "Bearer ") ? std::string(token) : std::string();
+}
+
+Call CallOf(const grpc::ServerContextBase& context, absl::string_view method) {
+  Call call;
+  call.method = std::string(method);
+  call.peer = context.peer();
+  call.request_id = RequestId(context);
+  if (const auto auth = context.auth_context(); auth != nullptr) call.caller = ServiceCaller(*auth);
+  if (call.caller.kind() == internal::v1::Caller::SERVICE) return call;
+  call.credential = BearerToken(MetadataValue(context, kAuthorizationKey));
+  if (!call.credential.empty()) call.caller = Identities::OfProcess().Find(call.credential);
+  return call;
+}
+
+absl::Time StartOfCall() { return SystemClock().Now(); }
+
+grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& status) {
+  const absl::Duration took = SystemClock().Now() - start;
+  metrics::CountCall(call.method, absl::StatusCodeToString(status.code()), absl::ToDoubleSeconds(took));
+  if (status.ok()) return grpc::Status::OK;
+  const bool bug = status.code() == absl::StatusCode::kInternal || status.code() == absl::StatusCode::kUnknown ||
+                   status.code() == absl::StatusCode::kDataLoss;
+  Log(bug ? LogLevel::kError : LogLevel::kInfo, "call_failed",
+      {{"method", call.method},
+       {"code", absl::StatusCodeToString(status.code())},
+       {"request_id", call.request_id},
+       {"caller", call.caller.user().empty() ? call.caller.service() : call.caller.user()},
+       {"error", std::string(status.message())}});
+  return ToGrpc(status);
+}
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const std::string message(status.message());
+  google::rpc::Status rich;
+  rich.set_code(static_cast<int>(status.code()));
+  rich.set_message(message);
+  if (const std::string reason = ReasonName(status); !reason.empty()) {
+    google::rpc::ErrorInfo info;
+    info.set_domain(kErrorDomain);
+    info.set_reason(reason);
+    rich.add_details()->PackFrom(info);
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, rich.SerializeAsString());
+}
+
+absl::Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  absl::Status out(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  google::rpc::Status rich;
+  if (!status.error_details().empty() && rich.ParseFromString(status.error_details())) {
+    for (const google::protobuf::Any& detail : rich.details()) {
+      google::rpc::ErrorInfo info;
+      if (detail.UnpackTo(&info) && info.domain() == kErrorDomain) SetReasonName(out, info.reason());
+    }
+  }
+  return out;
+}
+
+}  // namespace riseml::rpc

@@ -1,0 +1,78 @@
+#include "services/common/rpc/channel.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/file.h"
+#include "services/common/base/id.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::rpc {
+namespace {
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grpc::SslCredentialsOptions& tls) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
+}
+
+// 50 ms, 100 ms, 200 ms … capped at 1 s, each by a factor of 0.5 to 1.5.
+absl::Duration Backoff(int failed_tries) {
+  thread_local std::minstd_rand random(std::random_device{}());
+  const absl::Duration base = std::min(absl::Milliseconds(50) * (1 << std::min(failed_tries, 10)), absl::Seconds(1));
+  return base * std::uniform_real_distribution<double>(0.5, 1.5)(random);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address, const config::v1::ClientTls& tls) {
+  grpc::SslCredentialsOptions options;
+  RISEML_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(tls.ca_file(), 1 << 20));
+  RISEML_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadFile(tls.certificate_file(), 1 << 20));
+  RISEML_ASSIGN_OR_RETURN(options.pem_private_key, ReadFile(tls.key_file(), 1 << 20));
+  return MakeChannel(address, options);
+}
+
+std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std::string& ca_pem) {
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ca_pem;
+  return MakeChannel(address, options);
+}
+
+void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_view request_id,
+             absl::string_view credential) {
+  if (timeout < absl::InfiniteDuration())
+    context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
+  context.AddMetadata(kRequestIdKey, std::string(request_id));
+  if (!credential.empty()) context.AddMetadata(kAuthorizationKey, absl::StrCat("Bearer ", credential));
+}
+
+absl::Status InvokeWithRetry(const CallOptions& options, const std::function<grpc::Status(grpc::ClientContext*)>& call) {
+  const SystemClock clock;
+  const absl::Time deadline = clock.Now() + options.timeout;
+  const std::string request_id = options.request_id.empty() ? NewUuid() : options.request_id;
+  for (int tries = 1;; ++tries) {
+    grpc::ClientContext context;
+    Prepare(context, deadline - clock.Now(), request_id, options.credential);
+    const grpc::Status status = call(&context);
+    const absl::Duration wait = Backoff(tries - 1);
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE || tries >= options.tries || clock.Now() + wait >= deadline)
+      return FromGrpc(status);
+    std::this_thread::sleep_for(absl::ToChronoMicroseconds(wait));
+  }
+}
+
+}  // namespace riseml::rpc

@@ -1,0 +1,183 @@
+#include <google/protobuf/descriptor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "riseml/internal/v1/access.grpc.pb.h"
+#include "riseml/v1/user.grpc.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/status.h"
+#include "services/common/base/file.h"
+#include "services/common/rpc/authorization.h"
+#include "services/common/rpc/certificates.h"
+#include "services/common/rpc/channel.h"
+#include "services/common/rpc/server.h"
+
+namespace riseml::rpc {
+namespace {
+
+using internal::v1::Caller;
+
+class FakeAuthenticator final : public Authenticator {
+ public:
+  absl::StatusOr<Caller> Authenticate(absl::string_view credential) override {
+    Caller caller;
+    caller.set_kind(Caller::USER);
+    if (credential == "viewer") caller.set_role(v1::User::VIEWER);
+    else if (credential == "admin") caller.set_role(v1::User::ADMIN);
+    else return Error(Reason::kUnauthenticated, "unknown key");
+    caller.set_user(std::string(credential));
+    return caller;
+  }
+};
+
+class Users final : public v1::UserService::Service {
+ public:
+  grpc::Status GetCaller(grpc::ServerContext* context, const v1::GetCallerRequest*, v1::User* response) override {
+    return Unary(context, "riseml.v1.UserService/GetCaller", [&](const Call& call) {
+      response->set_name("users/" + call.caller.user());
+      response->set_email(call.request_id);
+      return absl::OkStatus();
+    });
+  }
+  grpc::Status DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest*, v1::User*) override {
+    return Unary(context, "riseml.v1.UserService/DisableUser",
+                 [&](const Call&) { return Error(Reason::kLastAdmin, "the last admin must stay"); });
+  }
+};
+
+class Access final : public internal::v1::AccessService::Service {
+ public:
+  grpc::Status Authenticate(grpc::ServerContext* context, const internal::v1::AuthenticateRequest*, Caller* response) override {
+    return Unary(context, "riseml.internal.v1.AccessService/Authenticate", [&](const Call& call) {
+      *response = call.caller;
+      return absl::OkStatus();
+    });
+  }
+};
+
+class RpcTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/riseml-rpc-XXXXXX";
+    dir_ = mkdtemp(pattern);
+    ASSERT_TRUE(WriteCertificates(dir_, {"api", "gitsync", "scheduler"}, SystemClock().Now()).ok());
+    user_ = Start(ListenerKind::kUser, {&users_, &access_});
+    internal_ = Start(ListenerKind::kInternal, {&access_, &users_});
+    stub_ = v1::UserService::NewStub(UserChannel(Address(*user_), *ReadFile(dir_ + "/ca.crt", 1 << 20)));
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  std::unique_ptr<Server> Start(ListenerKind kind, std::vector<grpc::Service*> services) {
+    ServerOptions options;
+    options.kind = kind;
+    options.listener.set_address("127.0.0.1:0");
+    options.listener.set_certificate_file(dir_ + "/api.crt");
+    options.listener.set_key_file(dir_ + "/api.key");
+    options.listener.set_client_ca_file(dir_ + "/ca.crt");
+    options.authenticator = &authenticator_;
+    options.services = std::move(services);
+    auto server = Server::Start(std::move(options));
+    EXPECT_TRUE(server.ok()) << server.status();
+    return *std::move(server);
+  }
+  static std::string Address(const Server& server) { return "127.0.0.1:" + std::to_string(server.port()); }
+
+  config::v1::ClientTls TlsOf(const std::string& service) {
+    config::v1::ClientTls tls;
+    tls.set_ca_file(dir_ + "/ca.crt");
+    tls.set_certificate_file(dir_ + "/" + service + ".crt");
+    tls.set_key_file(dir_ + "/" + service + ".key");
+    return tls;
+  }
+  absl::StatusOr<v1::User> GetCaller(const std::string& credential) {
+    return Invoke<v1::User>([&](auto* c, auto* r) { return stub_->GetCaller(c, v1::GetCallerRequest(), r); },
+                            {.request_id = "request-7", .credential = credential});
+  }
+
+  std::string dir_;
+  FakeAuthenticator authenticator_;
+  Users users_;
+  Access access_;
+  std::unique_ptr<Server> user_, internal_;
+  std::unique_ptr<v1::UserService::Stub> stub_;
+};
+
+TEST_F(RpcTest, ValidCredentialReachesTheHandlerWithCallerAndRequestId) {
+  const auto user = GetCaller("viewer");
+  ASSERT_TRUE(user.ok()) << user.status();
+  EXPECT_EQ(user->name(), "users/viewer");
+  EXPECT_EQ(user->email(), "request-7");
+}
+
+TEST_F(RpcTest, CallersOnOneConnectionAreKeptApart) {
+  EXPECT_EQ(GetCaller("viewer")->name(), "users/viewer");
+  EXPECT_EQ(GetCaller("admin")->name(), "users/admin");
+  EXPECT_EQ(GetCaller("viewer")->name(), "users/viewer");
+}
+
+TEST_F(RpcTest, NoOrUnknownCredentialIsUnauthenticated) {
+  EXPECT_EQ(GetCaller("").status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(GetCaller("guess").status().code(), absl::StatusCode::kUnauthenticated);
+}
+
+TEST_F(RpcTest, RoleIsChecked) {
+  const auto disable = [&](const std::string& credential) {
+    return Invoke<v1::User>([&](auto* c, auto* r) { return stub_->DisableUser(c, v1::DisableUserRequest(), r); },
+                            {.credential = credential})
+        .status();
+  };
+  EXPECT_EQ(disable("viewer").code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(HasReason(disable("admin"), Reason::kLastAdmin)) << disable("admin");
+}
+
+TEST_F(RpcTest, ServicesAreKnownByTheirCertificateAndOnlyOnTheInternalListener) {
+  const auto authenticate = [&](const Server& server, const std::string& service) {
+    const auto channel = ServiceChannel(Address(server), TlsOf(service));
+    const auto stub = internal::v1::AccessService::NewStub(*channel);
+    return Invoke<Caller>(
+        [&](auto* c, auto* r) { return stub->Authenticate(c, internal::v1::AuthenticateRequest(), r); });
+  };
+  const auto caller = authenticate(*internal_, "gitsync");
+  ASSERT_TRUE(caller.ok()) << caller.status();
+  EXPECT_EQ(caller->service(), "gitsync");
+  EXPECT_EQ(authenticate(*internal_, "scheduler").status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(authenticate(*user_, "gitsync").status().code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(RpcTest, InternalListenerRefusesClientsWithoutCertificate) {
+  const auto stub = v1::UserService::NewStub(UserChannel(Address(*internal_), *ReadFile(dir_ + "/ca.crt", 1 << 20)));
+  const auto status = Invoke<v1::User>([&](auto* c, auto* r) { return stub->GetCaller(c, v1::GetCallerRequest(), r); },
+                                       {.timeout = absl::Seconds(2), .credential = "admin"})
+                          .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+}
+
+TEST_F(RpcTest, CompressedRequestsAreRefusedBeforeTheyAreInflated) {
+  grpc::ClientContext context;
+  Prepare(context, absl::Seconds(5), "r", "admin");
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  v1::DisableUserRequest request;
+  request.set_name(std::string(1 << 20, 'x'));
+  v1::User response;
+  EXPECT_EQ(stub_->DisableUser(&context, request, &response).error_code(), grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(RpcTest, ShutdownEndsAndIsIdempotent) {
+  user_->Shutdown(absl::Milliseconds(100));
+  user_->Shutdown(absl::Milliseconds(100));
+  EXPECT_EQ(GetCaller("viewer").status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(Status, SurvivesTheWire) {
+  const absl::Status status = FromGrpc(ToGrpc(Error(Reason::kStale, "changed")));
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(HasReason(status, Reason::kStale));
+  EXPECT_EQ(status.message(), "changed");
+}
+
+}  // namespace
+}  // namespace riseml::rpc

@@ -1,0 +1,152 @@
+#include "services/common/rpc/server.h"
+
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/auth_metadata_processor.h>
+#include <grpcpp/security/server_credentials.h>
+
+#include <atomic>
+#include <chrono>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "services/common/base/file.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/rpc/authorization.h"
+#include "services/common/rpc/call.h"
+#include "services/common/rpc/identities.h"
+
+namespace riseml::rpc {
+namespace {
+
+constexpr int kMaxMessageBytes = 4 << 20;
+constexpr int kMaxMetadataBytes = 8 << 10;
+constexpr char kHealthPrefix[] = "/grpc.health.v1.Health/";
+
+std::string Find(const grpc::AuthMetadataProcessor::InputMetadata& metadata, const char* key) {
+  const auto it = metadata.find(key);
+  return it == metadata.end() ? std::string() : std::string(it->second.data(), it->second.size());
+}
+
+grpc::SslServerCredentialsOptions TlsOptions(ListenerKind kind) {
+  grpc::SslServerCredentialsOptions options(kind == ListenerKind::kInternal
+                                                ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                                : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  return options;
+}
+
+// Limits of every server; why each is there: docs/architecture.md, "Limits".
+void SetLimits(grpc::ServerBuilder& builder, int max_threads) {
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 5 * 60'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * 60'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 2);
+  builder.SetResourceQuota(grpc::ResourceQuota("server").SetMaxThreads(max_threads));
+}
+
+}  // namespace
+
+// Decides about every call before its handler runs: who calls, and may he. Whatever is not allowed is refused.
+class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
+ public:
+  AuthProcessor(ListenerKind kind, Authenticator* authenticator) : kind_(kind), authenticator_(authenticator) {}
+
+  bool IsBlocking() const override { return kind_ == ListenerKind::kUser; }
+
+  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context, OutputMetadata*, OutputMetadata*) override {
+    return ToGrpc(Decide(metadata, *context));
+  }
+
+ private:
+  absl::Status Decide(const InputMetadata& metadata, const grpc::AuthContext& context) {
+    const std::string path = Find(metadata, ":path");
+    if (absl::StartsWith(path, kHealthPrefix)) return absl::OkStatus();
+    const google::protobuf::MethodDescriptor* method = FindMethod(path);
+    if (method == nullptr) return absl::UnimplementedError(absl::StrCat("no method ", path));
+    const v1::Authorization rule = RuleOf(*method);
+    const bool for_services = rule.access() == v1::Authorization::SERVICE;
+    if (for_services != (kind_ == ListenerKind::kInternal))
+      return Error(Reason::kPermissionDenied, absl::StrCat(path, " is not served on this listener"));
+    RISEML_ASSIGN_OR_RETURN(const internal::v1::Caller caller, Identify(metadata, context, rule));
+    return CheckRule(rule, caller);
+  }
+
+  absl::StatusOr<internal::v1::Caller> Identify(const InputMetadata& metadata, const grpc::AuthContext& context,
+                                                const v1::Authorization& rule) {
+    internal::v1::Caller caller;
+    if (kind_ == ListenerKind::kInternal) {
+      const auto names = context.FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
+      if (names.size() != 1) return Error(Reason::kUnauthenticated, "client certificate without a common name");
+      caller.set_kind(internal::v1::Caller::SERVICE);
+      caller.set_service(std::string(names[0].data(), names[0].size()));
+      return caller;
+    }
+    const std::string credential = BearerToken(Find(metadata, kAuthorizationKey));
+    if (credential.empty() || credential.size() > 256) {
+      if (rule.access() == v1::Authorization::PUBLIC) return caller;
+      return Error(Reason::kUnauthenticated, "no credential; log in with `riseml user login`");
+    }
+    RISEML_ASSIGN_OR_RETURN(caller, authenticator_->Authenticate(credential));
+    Identities::OfProcess().Put(credential, caller);
+    return caller;
+  }
+
+  const ListenerKind kind_;
+  Authenticator* const authenticator_;  // outlives this
+};
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
+  grpc::EnableDefaultHealthCheckService(true);
+  RISEML_ASSIGN_OR_RETURN(const std::string certificate, ReadFile(options.listener.certificate_file(), 1 << 20));
+  RISEML_ASSIGN_OR_RETURN(const std::string key, ReadFile(options.listener.key_file(), 1 << 20));
+  grpc::SslServerCredentialsOptions tls = TlsOptions(options.kind);
+  tls.pem_key_cert_pairs.push_back({key, certificate});
+  if (options.kind == ListenerKind::kInternal) {
+    RISEML_ASSIGN_OR_RETURN(tls.pem_root_certs, ReadFile(options.listener.client_ca_file(), 1 << 20));
+  } else if (options.authenticator == nullptr) {
+    return absl::InternalError("a user listener needs an authenticator");
+  }
+  std::unique_ptr<Server> server(new Server());
+  server->auth_ = std::make_shared<AuthProcessor>(options.kind, options.authenticator);
+  std::shared_ptr<grpc::ServerCredentials> credentials = grpc::SslServerCredentials(tls);
+  credentials->SetAuthMetadataProcessor(server->auth_);
+
+  grpc::ServerBuilder builder;
+  SetLimits(builder, options.max_threads);
+  builder.AddListeningPort(options.listener.address(), credentials, &server->port_);
+  for (grpc::Service* service : options.services) builder.RegisterService(service);
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr || server->port_ == 0)
+    return Error(Reason::kUnavailable,
+                 absl::StrCat("listen on ", options.listener.address(), ": address in use, or certificate not usable"));
+  server->server_->GetHealthCheckService()->SetServingStatus(true);
+  LogInfo("listening", {{"address", options.listener.address()},
+                        {"port", server->port_},
+                        {"kind", options.kind == ListenerKind::kUser ? "user" : "internal"}});
+  return server;
+}
+
+void Server::Shutdown(absl::Duration grace) {
+  if (server_ == nullptr) return;
+  server_->GetHealthCheckService()->SetServingStatus(false);
+  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(grace));
+  server_->Wait();
+  server_.reset();
+}
+
+Server::~Server() { Shutdown(absl::ZeroDuration()); }
+
+}  // namespace riseml::rpc

@@ -1,0 +1,68 @@
+#include "services/common/runtime/runtime.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include <CLI/CLI.hpp>
+
+#include "services/common/base/log.h"
+
+namespace riseml::runtime {
+namespace {
+
+sigset_t StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+}  // namespace
+
+void StopGroup::StopAll() {
+  while (!stops_.empty()) {
+    const std::function<void()> stop = std::move(stops_.back());
+    stops_.pop_back();
+    stop();
+  }
+}
+
+void BlockSignals() {
+  const sigset_t set = StopSignals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void WaitForSignal() {
+  const sigset_t set = StopSignals();
+  int signal = 0;
+  sigwait(&set, &signal);
+  LogInfo("stopping", {{"signal", signal}});
+}
+
+Arguments ParseArguments(int argc, char** argv, const char* name, const char* description) {
+  Arguments arguments;
+  CLI::App app(description, name);
+  app.add_option("--config", arguments.config_file, "Configuration file (YAML, riseml.config.v1)")->required();
+  app.add_flag("--check", arguments.check_only, "Read and check the configuration, then exit");
+  app.set_version_flag("--version", std::string(name) + " " + RISEML_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    std::exit(app.exit(e));
+  }
+  return arguments;
+}
+
+int RunMain(const char* name, const std::function<absl::Status()>& body) {
+  SetLogName(name);
+  BlockSignals();
+  const absl::Status status = body();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "ERROR: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace riseml::runtime

@@ -1,0 +1,23 @@
+// The rules of riseml.yml, applied to a tree whoever read it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/common/spec/spec.h"
+#include "services/common/spec/view.h"
+
+namespace riseml::spec {
+
+// The whole file.
+absl::StatusOr<Spec> CheckSpec(const View& root);
+
+// One section each. `warnings` receives sentences for the user.
+absl::StatusOr<Train> CheckTrain(const View& train, std::vector<std::string>& warnings);
+absl::StatusOr<TensorFlow> CheckTensorFlow(const View& tensorflow, const Resources& parent);
+absl::StatusOr<Resources> CheckResources(const View& resources);
+absl::StatusOr<std::vector<Parameter>> CheckParameters(const View& parameters, std::vector<std::string>& warnings);
+
+}  // namespace riseml::spec

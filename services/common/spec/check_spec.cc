@@ -1,0 +1,195 @@
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/spec/check.h"
+#include "services/common/spec/grid.h"
+#include "services/common/spec/image.h"
+
+namespace riseml::spec {
+namespace {
+
+// Bounds what Combinations() may hold altogether.
+constexpr std::int64_t kLargestGrid = 64 << 20;
+
+bool IsAlphanumeric(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
+
+absl::Status CheckImageName(const View& view, absl::string_view image) {
+  if (image.empty())
+    return view.FailSentence(
+        "No image configured: write the name of an image, image: python:3.11, or leave the key out");
+  const bool blank = std::any_of(image.begin(), image.end(), [](unsigned char c) { return c <= ' ' || c >= 0x7F; });
+  if (!blank && image.front() != '-') return absl::OkStatus();
+  return view.FailSentence(absl::StrCat(PythonText(view.node()),
+                                        " is not the name of an image: write NAME or NAME:TAG, "
+                                        "image: python:3.11"));
+}
+
+// A bound on the bytes all combinations take together.
+bool GridFits(const Train& train) {
+  constexpr std::int64_t kPairOverhead = 64;
+  std::int64_t bytes_a_combination = 0;
+  for (const Parameter& parameter : train.parameters) {
+    std::size_t longest = 0;
+    for (const std::string& value : parameter.values) longest = std::max(longest, value.size());
+    bytes_a_combination += static_cast<std::int64_t>(parameter.name.size() + longest) + kPairOverhead;
+  }
+  return bytes_a_combination <= kLargestGrid / CombinationCount(train);
+}
+
+absl::Status CheckGrid(const View& parameters, const Train& train) {
+  if (CombinationCount(train) > kMostCombinations) {
+    return parameters.FailSentence(absl::StrCat("the parameters span more than ", kMostCombinations,
+                                                " combinations: give fewer values, or several files"));
+  }
+  if (GridFits(train)) return absl::OkStatus();
+  return parameters.FailSentence("the combinations of all parameters are larger than 64 MB: shorten the values");
+}
+
+// Every placeholder is declared and the longest values still make commands that can run.
+absl::Status CheckCommands(const View& run, const Train& train) {
+  Combination longest;
+  for (const Parameter& parameter : train.parameters) {
+    const auto value = std::max_element(parameter.values.begin(), parameter.values.end(),
+                                        [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    longest.emplace_back(parameter.name, *value);
+  }
+  const Undeclared undeclared = run.origin().lenient ? Undeclared::kKeep : Undeclared::kRefuse;
+  for (std::size_t i = 0; i < train.run.size(); ++i) {
+    const auto command = Substitute(train.run[i], longest, undeclared);
+    if (command.ok()) continue;
+    const View where = run.node().kind == Kind::kSequence ? run.Item(i) : run;
+    return where.FailSentence(command.status().message());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> CheckRun(const View& view) {
+  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> run,
+                          view.Lines("write one command or a list of commands, run: [\"python a.py\"]"));
+  if (run.empty() || (run.size() == 1 && run[0].empty()))
+    return view.Fail("'run' must not be empty: write at least one command, run: python train.py");
+  return run;
+}
+
+absl::StatusOr<std::vector<std::string>> CheckInstall(const View& view) {
+  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> install,
+                          view.Lines("write one command or a list of commands, or leave the key out"));
+  if (install.size() == 1 && install[0].empty()) install.clear();
+  return install;
+}
+
+absl::Status CheckFramework(const View& view) {
+  constexpr absl::string_view kInstead = "write framework: tensorflow, or leave the key out and name an image";
+  if (view.node().kind == Kind::kText && view.node().text == "tensorflow") return absl::OkStatus();
+  return view.Fail(absl::StrCat(PythonText(view.node()), " is not one of ['tensorflow']: ", kInstead));
+}
+
+// Image of the train section, given or derived.
+absl::Status CheckImage(const View& section, Train& train) {
+  const std::optional<View> image = section.Find("image");
+  if (!image) {
+    if (!train.tensorflow)
+      return section.FailSentence("No image configured: write image: NAME, e.g. image: python:3.11");
+    train.image = DerivedImage(train);
+    return absl::OkStatus();
+  }
+  const absl::string_view instead = image->node().kind == Kind::kMapping
+                                        ? "write image: NAME, and 'install' beside it, not below it"
+                                        : "write the name of an image, image: python:3.11";
+  RISEML_ASSIGN_OR_RETURN(train.image, image->Text(instead));
+  RISEML_RETURN_IF_ERROR(CheckImageName(*image, train.image));
+  // The normal form of another client holds derived images too.
+  train.image_given = !section.origin().lenient || !train.tensorflow || train.image != DerivedImage(train);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool IsProjectName(absl::string_view name) {
+  if (name.size() < 2 || !IsAlphanumeric(name.front()) || !IsAlphanumeric(name.back())) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) { return IsAlphanumeric(c) || c == '-' || c == '_'; });
+}
+
+absl::StatusOr<Resources> CheckResources(const View& view) {
+  RISEML_RETURN_IF_ERROR(view.IsObject(kResourcesObject));
+  Resources resources;
+  if (const auto cpus = view.Find("cpus")) {
+    RISEML_ASSIGN_OR_RETURN(resources.cpus,
+                            cpus->Number(0.01, "write cores as a number, cpus: 0.5, or leave the key out"));
+  }
+  if (const auto mem = view.Find("mem")) {
+    RISEML_ASSIGN_OR_RETURN(resources.mem_mb,
+                            mem->Number(0.01, "write megabytes as a number, mem: 512, or leave the key out"));
+  }
+  if (const auto gpus = view.Find("gpus")) {
+    RISEML_ASSIGN_OR_RETURN(resources.gpus, gpus->Integer(0, "write whole GPUs, gpus: 1, or leave the key out"));
+  }
+  return resources;
+}
+
+absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& warnings) {
+  RISEML_RETURN_IF_ERROR(section.IsObject(kTrainObject));
+  Train train;
+  RISEML_ASSIGN_OR_RETURN(
+      const View resources,
+      section.Require("resources", "add resources: {cpus: 1, mem: 512, gpus: 0}, or resources: {}"));
+  RISEML_ASSIGN_OR_RETURN(train.resources, CheckResources(resources));
+  RISEML_ASSIGN_OR_RETURN(const View run, section.Require("run", "add a command, run: python train.py"));
+  RISEML_ASSIGN_OR_RETURN(train.run, CheckRun(run));
+  if (const auto install = section.Find("install")) {
+    RISEML_ASSIGN_OR_RETURN(train.install, CheckInstall(*install));
+  }
+  if (const auto framework = section.Find("framework")) {
+    RISEML_RETURN_IF_ERROR(CheckFramework(*framework));
+    train.framework = "tensorflow";
+    train.tensorflow = TensorFlow{};
+  }
+  if (const auto tensorflow = section.Find("tensorflow")) {
+    RISEML_ASSIGN_OR_RETURN(TensorFlow checked, CheckTensorFlow(*tensorflow, train.resources));
+    if (train.tensorflow) {
+      train.tensorflow = std::move(checked);
+    } else {
+      warnings.push_back(tensorflow->Note("'tensorflow' is ignored without framework: tensorflow"));
+    }
+  }
+  RISEML_RETURN_IF_ERROR(CheckImage(section, train));
+  if (const auto concurrency = section.Find("concurrency")) {
+    RISEML_ASSIGN_OR_RETURN(train.concurrency,
+                            concurrency->Integer(1, "write a whole number, concurrency: 2, or leave the key out"));
+  }
+  if (const auto parameters = section.Find("parameters")) {
+    RISEML_ASSIGN_OR_RETURN(train.parameters, CheckParameters(*parameters, warnings));
+    train.has_parameters = !train.parameters.empty();
+    RISEML_RETURN_IF_ERROR(CheckGrid(*parameters, train));
+  }
+  RISEML_RETURN_IF_ERROR(CheckCommands(run, train));
+  return train;
+}
+
+absl::StatusOr<Spec> CheckSpec(const View& root) {
+  if (root.is_null()) {
+    return root.Fail(
+        "None is not of type 'object': the file is empty, write 'project:' and 'train:', as `riseml init` does");
+  }
+  RISEML_RETURN_IF_ERROR(root.IsObject(kTopObject));
+  Spec spec;
+  RISEML_ASSIGN_OR_RETURN(const View project, root.Require("project", "add project: NAME as the first line"));
+  RISEML_ASSIGN_OR_RETURN(spec.project, project.Text("write the project's name, project: my-project"));
+  if (!IsProjectName(spec.project)) {
+    return project.FailSentence(
+        absl::StrCat("Project name must start and end with an alphanumeric character and may additionally consist out "
+                     "of hyphens and "
+                     "underscores inbetween: write two or more of A-Z, a-z, 0-9, '-' and '_' instead of ",
+                     PythonText(project.node())));
+  }
+  if (const auto deploy = root.Find("deploy"); deploy && !deploy->is_null())
+    spec.warnings.push_back(deploy->Note("'deploy' is ignored: only 'train' can be run"));
+  if (const auto train = root.Find("train")) {
+    RISEML_ASSIGN_OR_RETURN(spec.train, CheckTrain(*train, spec.warnings));
+  }
+  return spec;
+}
+
+}  // namespace riseml::spec

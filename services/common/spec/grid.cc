@@ -1,0 +1,109 @@
+#include "services/common/spec/grid.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "services/common/base/status.h"
+
+namespace riseml::spec {
+namespace {
+
+// Linux takes no longer argument (MAX_ARG_STRLEN), and a command is the one argument of its shell.
+constexpr std::size_t kLongestCommand = 128 * 1024 - 1;
+
+constexpr absl::string_view kReservedNames[] = {"PATH", "HOME", "SHELL"};
+constexpr absl::string_view kReservedPrefixes[] = {"LD_", "PYTHON", "RISEML_"};
+
+bool IsNameCharacter(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-'; }
+
+// Length of the placeholder at the front of `text`, braces included; 0 when there is none.
+std::size_t PlaceholderLength(absl::string_view text) {
+  if (!absl::StartsWith(text, "{{")) return 0;
+  std::size_t end = 2;
+  while (end < text.size() && IsNameCharacter(text[end])) ++end;
+  if (end == 2 || !absl::StartsWith(text.substr(end), "}}")) return 0;
+  return end + 2;
+}
+
+const std::string* ValueOf(const Combination& parameters, absl::string_view name) {
+  for (const auto& [key, value] : parameters)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+}  // namespace
+
+std::int64_t CombinationCount(const Train& train) {
+  std::int64_t count = 1;
+  for (const Parameter& parameter : train.parameters) {
+    const std::int64_t values = static_cast<std::int64_t>(std::min<std::size_t>(parameter.values.size(), 1 << 30));
+    count = std::min(count * values, kMostCombinations + 1);
+  }
+  return count;
+}
+
+std::vector<Combination> Combinations(const Train& train) {
+  std::vector<Combination> all(1);
+  for (const Parameter& parameter : train.parameters) {
+    std::vector<Combination> longer;
+    longer.reserve(all.size() * parameter.values.size());
+    for (const Combination& front : all) {
+      for (const std::string& value : parameter.values) {
+        longer.push_back(front);
+        longer.back().emplace_back(parameter.name, value);
+      }
+    }
+    all = std::move(longer);
+  }
+  return all;
+}
+
+absl::StatusOr<std::string> Substitute(absl::string_view command, const Combination& parameters,
+                                       Undeclared undeclared) {
+  std::string out;
+  while (!command.empty()) {
+    std::size_t take = 1;
+    const std::size_t length = PlaceholderLength(command);
+    const absl::string_view name = length > 0 ? command.substr(2, length - 4) : absl::string_view();
+    const std::string* value = length > 0 ? ValueOf(parameters, name) : nullptr;
+    if (value != nullptr) {
+      out += *value;
+      take = length;
+    } else if (length > 0 && undeclared == Undeclared::kRefuse) {
+      return Error(Reason::kInvalidSpec, absl::StrCat("the placeholder {{", name, "}} names no parameter: declare '",
+                                                      name, "' under 'parameters:', or remove the placeholder"));
+    } else {
+      take = std::min(std::max<std::size_t>(command.find("{{", 1), 1), command.size());
+      absl::StrAppend(&out, command.substr(0, take));
+    }
+    if (out.size() > kLongestCommand) {
+      return Error(Reason::kInvalidSpec, absl::StrCat("a command is longer than ", kLongestCommand,
+                                                      " bytes with its parameters filled in: move it into a script"));
+    }
+    command.remove_prefix(take);
+  }
+  return out;
+}
+
+std::string EnvironmentName(absl::string_view parameter) {
+  return absl::StrReplaceAll(absl::AsciiStrToUpper(parameter), {{"-", "_"}});
+}
+
+absl::Status CheckParameterName(absl::string_view name) {
+  const bool characters = !name.empty() && std::all_of(name.begin(), name.end(), IsNameCharacter);
+  if (!characters || absl::ascii_isdigit(static_cast<unsigned char>(name.front()))) {
+    return Error(Reason::kInvalidSpec,
+                 "a parameter's name has letters, digits, '-' and '_' and does not begin with a digit: rename it");
+  }
+  const std::string variable = EnvironmentName(name);
+  bool reserved = std::find(std::begin(kReservedNames), std::end(kReservedNames), variable) != std::end(kReservedNames);
+  for (absl::string_view prefix : kReservedPrefixes) reserved = reserved || absl::StartsWith(variable, prefix);
+  if (!reserved) return absl::OkStatus();
+  return Error(Reason::kInvalidSpec, absl::StrCat("the parameter would set the environment variable ", variable,
+                                                  ", which decides what runs: rename it"));
+}
+
+}  // namespace riseml::spec

@@ -1,0 +1,44 @@
+// Parameters: the combinations they span, and how each job gets its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "services/common/spec/spec.h"
+
+namespace riseml::spec {
+
+// Name and value of every parameter of one job, sorted by name.
+using Combination = std::vector<std::pair<std::string, std::string>>;
+
+inline constexpr std::int64_t kMostCombinations = 10'000;
+
+// Product of the numbers of values, 1 without parameters; kMostCombinations + 1 stands for all that is more.
+std::int64_t CombinationCount(const Train& train);
+
+// All combinations, in the order the experiments are numbered: the last name varies fastest. One empty combination
+// without parameters. Only for a Train that ParseSpec returned: the parser bounds the number and the size.
+std::vector<Combination> Combinations(const Train& train);
+
+// What becomes of a placeholder that names no parameter.
+enum class Undeclared { kRefuse, kKeep };
+
+// The command with every {{name}} replaced by the value as it is, in one pass. {{}} and braces with anything but
+// letters, digits, '_' and '-' inside are literal text. Fails (Reason::kInvalidSpec) on an undeclared name, and when
+// the result is longer than the 128 KB a command may have.
+absl::StatusOr<std::string> Substitute(absl::string_view command, const Combination& parameters,
+                                       Undeclared undeclared = Undeclared::kRefuse);
+
+// The environment variable of a parameter: upper case, '-' becomes '_'.
+std::string EnvironmentName(absl::string_view parameter);
+
+// Fails (Reason::kInvalidSpec) when `name` cannot be a parameter: its variable would be no variable, or one that
+// decides what runs (PATH, HOME, SHELL, LD_*, PYTHON*, RISEML_*).
+absl::Status CheckParameterName(absl::string_view name);
+
+}  // namespace riseml::spec

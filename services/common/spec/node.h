@@ -1,0 +1,42 @@
+// The tree both readers make and the checker reads: YAML and JSON differ only up to here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::spec {
+
+// kNumber is a number with a point or an exponent; kMerge is the key `<<` and never leaves the tree builder.
+enum class Kind { kNull, kBoolean, kInteger, kNumber, kText, kDate, kMerge, kSequence, kMapping };
+
+// A value with the place it was written at. Children of a mapping are paired with `keys`; keys are scalars and unique.
+struct Node {
+  Kind kind = Kind::kNull;
+  std::string text;  // scalars: as written, quotes and escapes resolved
+  int line = 1;
+  int column = 1;
+  std::vector<Node> keys;
+  std::vector<Node> children;
+};
+
+// The value of `key` (text) in a mapping, or nullptr.
+const Node* Find(const Node& mapping, absl::string_view key);
+
+// What an unquoted scalar stands for: the YAML 1.2 core rules, with 010 = 10, 0o10 = 8, 1_000 and dates as the
+// original reads them.
+Kind ResolvePlain(absl::string_view text);
+
+// Value of a kInteger node, absent when it does not fit.
+std::optional<std::int64_t> IntegerOf(const Node& node);
+
+// Value of a kInteger or kNumber node; may be infinite or not a number.
+double NumberOf(const Node& node);
+
+// The value in Python notation, on one line, cut after about 80 characters: None, True, 'text', [1, 2].
+std::string PythonText(const Node& node);
+
+}  // namespace riseml::spec
