@@ -83,7 +83,7 @@ std::string UnknownKeyAdvice(const KnownObject& object, absl::string_view key) {
   const absl::string_view nearest = *std::min_element(
       object.keys.begin(), object.keys.end(),
       [key](absl::string_view a, absl::string_view b) { return Distance(key, a) < Distance(key, b); });
-  if (Distance(key, nearest) > std::max<std::size_t>(1, nearest.size() / 3)) return all;
+  if (Distance(key, nearest) > std::clamp<std::size_t>(nearest.size() / 2, 1, 3)) return all;
   return absl::StrCat("did you mean '", nearest, "'?");
 }
 

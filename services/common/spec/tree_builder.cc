@@ -55,7 +55,9 @@ absl::Status TreeBuilder::Scalar(Node scalar, std::size_t anchor, bool implied) 
 
 absl::Status TreeBuilder::Open(Kind kind, Position at, std::size_t anchor) {
   if (ExpectsKey())
-    return Refuse(at, "a list or map as a key: put text that begins with '{', '[' or '{{' in quotes, run: \"{{x}} …\"");
+    return Refuse(at,
+                  "a list or map as a key: close each bracket, and put text that begins with '{', '[' or '{{' in "
+                  "quotes, run: \"{{x}} …\"");
   RISEML_RETURN_IF_ERROR(CheckLimits(Size{}, at));
   Frame frame;
   frame.node.kind = kind;

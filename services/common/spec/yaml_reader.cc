@@ -32,8 +32,9 @@ struct Advice {
   absl::string_view instead;
 };
 constexpr Advice kAdvice[] = {
-    {"illegal map value", "put text that holds ': ' in quotes, and give each key a line of its own"},
-    {"end of map not found", "give the keys of one map the same indentation, and close each '{' and quote"},
+    {"illegal map value",
+     "write 'key: value' with a blank, indent the keys of one map alike, and put text that holds ': ' in quotes"},
+    {"end of map not found", "indent the keys of one map alike, and put the whole of a value in quotes or nothing"},
     {"end of map flow not found", "close the '{' with '}', or put text that begins with '{' in quotes"},
     {"end of sequence not found", "give the entries of one list the same indentation"},
     {"end of sequence flow not found", "close the '[' with ']', or put text that begins with '[' in quotes"},
@@ -57,6 +58,26 @@ bool IsNull(absl::string_view line, int column) {
   line = absl::StripLeadingAsciiWhitespace(line);
   if (absl::StartsWith(word, "&")) return true;
   return !word.empty() && ResolvePlain(word) == Kind::kNull && !absl::StartsWith(line, ":");
+}
+
+// Whether the scalar at the front of `text`, anchor and tag included, is quoted without an end: yaml-cpp takes the end
+// of the file for one.
+bool IsOpenQuote(absl::string_view text) {
+  while (absl::StartsWith(text, "&") || absl::StartsWith(text, "!")) {
+    text.remove_prefix(std::min(text.find_first_of(" \t\n"), text.size()));
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\n"), text.size()));
+  }
+  if (text.empty() || (text[0] != '"' && text[0] != '\'')) return false;
+  const char quote = text[0];
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    const bool escaped = quote == '"' ? text[i] == '\\' : absl::StartsWith(text.substr(i), "''");
+    if (escaped) {
+      ++i;
+    } else if (text[i] == quote) {
+      return false;
+    }
+  }
+  return true;
 }
 
 class Handler final : public YAML::EventHandler {
@@ -95,6 +116,8 @@ class Handler final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     CheckIndentation(mark);
+    if (tag != "?" && IsOpenQuote(absl::string_view(source_.text()).substr(Offset(mark))))
+      Refuse(mark, "quotes without an end: close the quotes");
     Node node = At(mark, ScalarKind(mark, tag, value));
     node.text = value;
     Check(builder_.Scalar(std::move(node), anchor));

@@ -1,0 +1,48 @@
+#include "services/common/spec/features.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/common/base/status.h"
+
+namespace riseml::spec {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(CheckRunnable, TakesWhatRunsHere) {
+  Train train;
+  EXPECT_TRUE(CheckRunnable(train).ok());
+  train.tensorflow = TensorFlow{};
+  EXPECT_TRUE(CheckRunnable(train).ok());
+}
+
+TEST(CheckRunnable, RefusesByName) {
+  Train train;
+  train.tensorflow = TensorFlow{};
+  train.tensorflow->distributed = Distributed{};
+  EXPECT_TRUE(HasReason(CheckRunnable(train), Reason::kUnsupported));
+  EXPECT_THAT(std::string(CheckRunnable(train).message()), HasSubstr("'distributed' is not yet in this version"));
+  train.tensorflow->distributed.reset();
+  train.tensorflow->horovod = Horovod{};
+  EXPECT_TRUE(HasReason(CheckRunnable(train), Reason::kUnsupported));
+  EXPECT_THAT(std::string(CheckRunnable(train).message()), HasSubstr("'horovod' is not yet in this version"));
+}
+
+TEST(Notices, NameWhatHasNoEffect) {
+  Train train;
+  EXPECT_THAT(Notices(train), IsEmpty());
+  train.image = "python:3.6";
+  train.image_given = true;
+  train.tensorflow = TensorFlow{};
+  EXPECT_THAT(Notices(train),
+              ElementsAre("image python:3.6 is not used here: jobs run as processes in a Python environment",
+                          HasSubstr("no TensorBoard job is started")));
+  train.image_given = false;
+  train.tensorflow->tensorboard = false;
+  EXPECT_THAT(Notices(train), IsEmpty());
+}
+
+}  // namespace
+}  // namespace riseml::spec
