@@ -1,0 +1,95 @@
+#include "services/common/sql/pool.h"
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status.h"
+
+namespace riseml::sql {
+namespace {
+
+constexpr std::chrono::seconds kAcquireLimit(5);
+
+// A query that waits longer than this for a lock or for itself is a bug or an overload; better an error than a queue.
+constexpr char kSessionSettings[] =
+    "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'; "
+    "SET timezone = 'UTC'";
+
+}  // namespace
+
+absl::Status StatusOfException(absl::string_view doing) {
+  try {
+    throw;
+  } catch (const pqxx::broken_connection& e) {
+    return Error(Reason::kUnavailable, absl::StrCat(doing, ": database connection lost: ", e.what()));
+  } catch (const pqxx::in_doubt_error& e) {
+    return Error(Reason::kUnavailable, absl::StrCat(doing, ": outcome of the commit is unknown: ", e.what()));
+  } catch (const pqxx::serialization_failure& e) {
+    return Error(Reason::kStale, absl::StrCat(doing, ": ", e.what()));
+  } catch (const pqxx::deadlock_detected& e) {
+    return Error(Reason::kStale, absl::StrCat(doing, ": ", e.what()));
+  } catch (const pqxx::unique_violation& e) {
+    return Error(Reason::kAlreadyExists, absl::StrCat(doing, ": ", e.what()));
+  } catch (const pqxx::disk_full& e) {
+    return Error(Reason::kDiskFull, absl::StrCat(doing, ": the database's disk is full: ", e.what()));
+  } catch (const pqxx::sql_error& e) {
+    // 57P01…57P03: the server is being stopped or started.
+    if (e.sqlstate().rfind("57P", 0) == 0)
+      return Error(Reason::kUnavailable, absl::StrCat(doing, ": database not available: ", e.what()));
+    return absl::InternalError(absl::StrCat(doing, ": ", e.what()));
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat(doing, ": ", e.what()));
+  }
+}
+
+Pool::Pool(std::string connection, int size) : connection_(std::move(connection)), size_(size) {}
+
+absl::StatusOr<std::unique_ptr<pqxx::connection>> Pool::Acquire() {
+  {
+    MutexLock lock(mu_);
+    const auto free = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !idle_.empty() || open_ < size_; };
+    if (!returned_.wait_for(mu_, kAcquireLimit, free))
+      return Error(Reason::kUnavailable, "all database connections are busy; try again");
+    if (!idle_.empty()) {
+      auto connection = std::move(idle_.back());
+      idle_.pop_back();
+      if (connection->is_open()) return connection;
+      --open_;
+    }
+    ++open_;
+  }
+  try {
+    auto connection = std::make_unique<pqxx::connection>(connection_);
+    pqxx::nontransaction(*connection).exec(kSessionSettings);
+    // A lost connection must be seen as such, not be replaced behind our back without its settings.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // gone in libpqxx 7, together with reactivation itself
+    connection->inhibit_reactivation(true);
+#pragma GCC diagnostic pop
+    return connection;
+  } catch (const std::exception& e) {
+    MutexLock lock(mu_);
+    --open_;
+    return Error(Reason::kUnavailable, absl::StrCat("connect to the database: ", e.what()));
+  }
+}
+
+void Pool::Release(std::unique_ptr<pqxx::connection> connection) {
+  {
+    MutexLock lock(mu_);
+    if (connection != nullptr && connection->is_open())
+      idle_.push_back(std::move(connection));
+    else
+      --open_;
+  }
+  returned_.notify_one();
+}
+
+void Pool::PauseBeforeRetry(int tries) {
+  thread_local std::minstd_rand random(std::random_device{}());
+  std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution<int>(5, 20 << tries)(random)));
+}
+
+}  // namespace riseml::sql

@@ -1,0 +1,121 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+
+#include "services/common/base/status.h"
+#include "services/common/sql/feed.h"
+#include "services/common/sql/migrate.h"
+#include "services/common/sql/pool.h"
+#include "services/common/testing/postgres.h"
+
+namespace riseml::sql {
+namespace {
+
+constexpr char kFeedTable[] =
+    "CREATE TABLE feed (id bigserial PRIMARY KEY, tx xid8 NOT NULL DEFAULT pg_current_xact_id(), root_uid uuid NOT NULL, "
+    "kind text NOT NULL, uid uuid, time timestamptz NOT NULL DEFAULT now())";
+constexpr char kInsert[] =
+    "INSERT INTO feed (root_uid, kind) VALUES ('00000000-0000-0000-0000-000000000000', $1)";
+
+class SqlTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { server_ = new fixtures::Postgres(); }
+  static void TearDownTestSuite() {
+    delete server_;
+    server_ = nullptr;
+  }
+  std::string database_ = server_->NewDatabase();
+  static fixtures::Postgres* server_;
+};
+fixtures::Postgres* SqlTest::server_ = nullptr;
+
+absl::StatusOr<int> Count(Pool& pool, const std::string& table) {
+  return pool.Transact("count", [&](pqxx::work& tx) -> absl::StatusOr<int> {
+    return tx.exec1("SELECT count(*) FROM " + table)[0].as<int>();
+  });
+}
+
+TEST_F(SqlTest, CommitsOnOkAndRollsBackOnError) {
+  Pool pool(database_, 2);
+  ASSERT_TRUE(pool.Transact("create", [](pqxx::work& tx) {
+                    tx.exec("CREATE TABLE t (x int PRIMARY KEY)");
+                    return absl::OkStatus();
+                  }).ok());
+  const absl::Status refused = pool.Transact("insert", [](pqxx::work& tx) -> absl::Status {
+    tx.exec("INSERT INTO t VALUES (1)");
+    return Error(Reason::kStale, "changed");
+  });
+  EXPECT_TRUE(HasReason(refused, Reason::kStale));
+  EXPECT_EQ(*Count(pool, "t"), 0);
+}
+
+TEST_F(SqlTest, UniqueViolationIsAlreadyExists) {
+  Pool pool(database_, 1);
+  const auto insert = [&] {
+    return pool.Transact("insert", [](pqxx::work& tx) {
+      tx.exec("CREATE TABLE IF NOT EXISTS t (x int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      return absl::OkStatus();
+    });
+  };
+  EXPECT_TRUE(insert().ok());
+  EXPECT_EQ(insert().code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(SqlTest, SurvivesADatabaseCrash) {
+  Pool pool(database_, 2);
+  ASSERT_TRUE(Count(pool, "pg_class").ok());
+  server_->Crash();
+  EXPECT_TRUE(Count(pool, "pg_class").ok());
+}
+
+TEST_F(SqlTest, FeedDoesNotMissRowsThatCommitLate) {
+  pqxx::connection early(database_), late(database_), reader(database_);
+  pqxx::nontransaction(early).exec(kFeedTable);
+  pqxx::work first(early);
+  first.exec_params(kInsert, "first");
+  {
+    pqxx::work second(late);
+    second.exec_params(kInsert, "second");
+    second.commit();
+  }
+  FeedPosition position;
+  const auto read = [&] {
+    pqxx::work tx(reader);
+    std::vector<std::string> kinds;
+    for (const FeedRow& row : ReadFeed(tx, position, 10)) {
+      kinds.push_back(row.kind);
+      position = row.position;
+    }
+    return kinds;
+  };
+  EXPECT_THAT(read(), testing::IsEmpty()) << "the second row must wait for the first transaction";
+  first.commit();
+  EXPECT_THAT(read(), testing::ElementsAre("first", "second"));
+  EXPECT_THAT(read(), testing::IsEmpty());
+}
+
+TEST_F(SqlTest, FeedPositionRoundTrip) {
+  EXPECT_EQ(*ParseFeedPosition(PrintFeedPosition({5, 7})), (FeedPosition{5, 7}));
+  EXPECT_FALSE(ParseFeedPosition("x").ok());
+}
+
+TEST_F(SqlTest, MigrationsApplyOnceAlsoWhenTwoRunAtOnce) {
+  const std::vector<Migration> migrations = {{1, "one", "CREATE TABLE a (x int)"}, {2, "two", "CREATE TABLE b (x int)"}};
+  EXPECT_EQ(CheckSchema(database_, migrations).code(), absl::StatusCode::kFailedPrecondition);
+  auto other = std::async(std::launch::async, [&] { return Migrate(database_, migrations); });
+  EXPECT_TRUE(Migrate(database_, migrations).ok());
+  EXPECT_TRUE(other.get().ok());
+  EXPECT_TRUE(CheckSchema(database_, migrations).ok());
+  EXPECT_TRUE(HasReason(CheckSchema(database_, {migrations[0]}), Reason::kNewerFormat));
+  EXPECT_EQ(Migrate(database_, {{1, "one", "CREATE TABLE a (y int)"}, migrations[1]}).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(SqlTest, FailedMigrationLeavesNothing) {
+  EXPECT_FALSE(Migrate(database_, {{1, "broken", "CREATE TABLE a (x int); SELECT nonsense"}}).ok());
+  EXPECT_TRUE(Migrate(database_, {{1, "mended", "CREATE TABLE a (x int)"}}).ok());
+}
+
+}  // namespace
+}  // namespace riseml::sql
