@@ -1,0 +1,45 @@
+// Text that is safe to write to a terminal, out of whatever a job has printed.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::logtext {
+
+// Keeps text, tabs, newlines and (when `colors`) colour sequences; drops every other escape sequence; shows other
+// control characters as \x07 and bidirectional controls as \u202e; puts U+FFFD in place of bytes that are not UTF-8.
+// The result is the same however the bytes are cut into chunks. Not thread-safe.
+class Sanitizer {
+ public:
+  explicit Sanitizer(bool colors) : colors_(colors) {}
+
+  // What can be shown of these bytes; an unfinished character or sequence waits (at most 68 bytes) for the rest.
+  std::string Append(absl::string_view bytes);
+  // What is left, and the sequence that switches colours off if they are on.
+  std::string Finish();
+
+ private:
+  enum class State { kText, kEscape, kCsi, kString, kStringEscape };
+
+  void Take(unsigned char byte, std::string& out);
+  void TakeText(unsigned char byte, std::string& out);
+  void TakeControl(unsigned char byte, std::string& out);
+  void TakeEscape(unsigned char byte, std::string& out);
+  void TakeCsi(unsigned char byte, std::string& out);
+  void TakeString(unsigned char byte, std::string& out);
+  bool Continues(unsigned char byte) const;
+  void EndCharacter(std::string& out);
+
+  const bool colors_;
+  State state_ = State::kText;
+  std::string pending_;       // of a UTF-8 character or of a CSI sequence
+  std::size_t expected_ = 0;  // bytes of the UTF-8 character
+  bool colored_ = false;
+};
+
+// One piece of text by itself.
+std::string Sanitize(absl::string_view text, bool colors);
+
+}  // namespace riseml::logtext
