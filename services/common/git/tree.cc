@@ -34,8 +34,8 @@ absl::string_view ModeText(Mode mode) {
 absl::StatusOr<Mode> ParseMode(absl::string_view text) {
   for (const Mode mode : {Mode::kFile, Mode::kDirectory, Mode::kExecutable, Mode::kSymlink})
     if (text == ModeText(mode)) return mode;
-  return Error(Reason::kInvalidArgument, absl::StrCat("mode ", Printable(text.substr(0, 16)),
-                                                      " is not one of 100644, 100755, 120000 and 40000"));
+  return Error(Reason::kInvalidArgument,
+               absl::StrCat("mode ", Printable(text.substr(0, 16)), " is not one of 100644, 100755, 120000 and 40000"));
 }
 
 // ".git" with what NTFS ignores behind it, and its short name: git refuses to check these out everywhere.
@@ -85,7 +85,8 @@ absl::StatusOr<std::vector<TreeEntry>> ParseTree(absl::string_view content) {
     entry.id = *FromRaw(content.substr(end + 1, 20));
     content.remove_prefix(end + 21);
     if (!entries.empty() && !TreeOrder(entries.back(), entry))
-      return Error(Reason::kInvalidArgument, absl::StrCat("entry ", Printable(name), " is out of order or there twice"));
+      return Error(Reason::kInvalidArgument,
+                   absl::StrCat("entry ", Printable(name), " is out of order or there twice"));
     entries.push_back(std::move(entry));
   }
   // A file and a directory of one name do not lie next to each other in git's order.
@@ -112,7 +113,8 @@ absl::Status CheckEntryName(absl::string_view name) {
 
 absl::StatusOr<int> LinkClimb(absl::string_view target) {
   if (target.empty()) return Error(Reason::kInvalidArgument, "the link has no target");
-  if (target.size() > kMaxLinkBytes) return Error(Reason::kInvalidArgument, "the link's target is longer than 4,000 bytes");
+  if (target.size() > kMaxLinkBytes)
+    return Error(Reason::kInvalidArgument, "the link's target is longer than 4,000 bytes");
   if (absl::StrContains(target, absl::string_view("\0", 1)))
     return Error(Reason::kInvalidArgument, "the link's target holds a NUL");
   const auto refuse = [target](absl::string_view why) {
@@ -142,7 +144,10 @@ bool IsValidUtf8(absl::string_view text) {
       ++i;
       continue;
     }
-    const int more = lead >= 0xC2 && lead <= 0xDF ? 1 : lead >= 0xE0 && lead <= 0xEF ? 2 : lead >= 0xF0 && lead <= 0xF4 ? 3 : 0;
+    const int more = lead >= 0xC2 && lead <= 0xDF   ? 1
+                     : lead >= 0xE0 && lead <= 0xEF ? 2
+                     : lead >= 0xF0 && lead <= 0xF4 ? 3
+                                                    : 0;
     if (more == 0 || i + more >= text.size()) return false;
     for (int k = 1; k <= more; ++k) {
       const auto byte = static_cast<unsigned char>(text[i + k]);

@@ -33,16 +33,17 @@ bool TreeOrder(const TreeEntry& a, const TreeEntry& b);
 // The tree's bytes; sorts the entries.
 std::string PrintTree(std::vector<TreeEntry>& entries);
 
-// The entries of a tree. INVALID_ARGUMENT for anything git itself would not write or a checkout must not create: other modes,
-// wrong order, a name twice, a name CheckEntryName refuses.
+// The entries of a tree. INVALID_ARGUMENT for anything git itself would not write or a checkout must not create: other
+// modes, wrong order, a name twice, a name CheckEntryName refuses.
 absl::StatusOr<std::vector<TreeEntry>> ParseTree(absl::string_view content);
 
-// OK when a checkout may create a file of this name: 1 to 255 bytes of UTF-8 without '/' and NUL, not "." or "..", not ".git" in any
-// spelling a file system may take for it.
+// OK when a checkout may create a file of this name: 1 to 255 bytes of UTF-8 without '/' and NUL, not "." or "..", not
+// ".git" in any spelling a file system may take for it.
 absl::Status CheckEntryName(absl::string_view name);
 
-// How many directories a symbolic link climbs before it descends: "../../x" is 2. INVALID_ARGUMENT for links that can leave the
-// project wherever they lie: absolute, empty, with NUL, over 4,000 bytes, with ".." after a name (the name may be a link itself).
+// How many directories a symbolic link climbs before it descends: "../../x" is 2. INVALID_ARGUMENT for links that can
+// leave the project wherever they lie: absolute, empty, with NUL, over 4,000 bytes, with ".." after a name (the name
+// may be a link itself).
 absl::StatusOr<int> LinkClimb(absl::string_view target);
 
 bool IsValidUtf8(absl::string_view text);

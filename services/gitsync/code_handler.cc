@@ -1,0 +1,38 @@
+#include "services/gitsync/code_handler.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "services/common/base/status_macros.h"
+#include "services/gitsync/archive.h"
+
+namespace riseml::gitsync {
+
+grpc::Status CodeHandler::GetCode(grpc::ServerContext* context, const internal::v1::GetCodeRequest* request,
+                                  grpc::ServerWriter<internal::v1::GetCodeResponse>* writer) {
+  return rpc::Unary(context, "riseml.internal.v1.CodeService/GetCode", [&](const rpc::Call& call) -> absl::Status {
+    RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot, streams_.Enter(context, call.caller.service()));
+    RISEML_ASSIGN_OR_RETURN(const Repository repository, store_.OpenRepository(ProjectId{request->project_uid()}));
+    return WriteArchive(repository, request->commit(), [&](absl::string_view bytes) -> absl::Status {
+      internal::v1::GetCodeResponse response;
+      response.set_data(std::string(bytes));
+      if (!writer->Write(response)) return absl::CancelledError("the client went away, or read nothing for too long");
+      slot.Progress();
+      return absl::OkStatus();
+    });
+  });
+}
+
+grpc::Status CodeHandler::GetFileIds(grpc::ServerContext* context, const internal::v1::GetFileIdsRequest* request,
+                                     internal::v1::GetFileIdsResponse* response) {
+  return rpc::Unary(context, "riseml.internal.v1.CodeService/GetFileIds", [&](const rpc::Call&) -> absl::Status {
+    RISEML_ASSIGN_OR_RETURN(const Repository repository, store_.OpenRepository(ProjectId{request->project_uid()}));
+    const std::vector<std::string> paths(request->paths().begin(), request->paths().end());
+    RISEML_ASSIGN_OR_RETURN(const auto ids, FindFileIds(repository, request->commit(), paths));
+    response->mutable_ids()->insert(ids.begin(), ids.end());
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::gitsync

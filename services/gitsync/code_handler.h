@@ -1,0 +1,27 @@
+// riseml.internal.v1.CodeService.
+#pragma once
+
+#include "riseml/internal/v1/code.grpc.pb.h"
+#include "services/common/rpc/call.h"
+#include "services/gitsync/repository_store.h"
+#include "services/gitsync/stream_guard.h"
+
+namespace riseml::gitsync {
+
+// Thread-safe. The callers are services; which job may have which code is decided by who gave them the ids.
+class CodeHandler final : public internal::v1::CodeService::Service {
+ public:
+  // Both outlive this.
+  CodeHandler(const RepositoryStore& store, StreamGuard& streams) : store_(store), streams_(streams) {}
+
+  grpc::Status GetCode(grpc::ServerContext* context, const internal::v1::GetCodeRequest* request,
+                       grpc::ServerWriter<internal::v1::GetCodeResponse>* writer) override;
+  grpc::Status GetFileIds(grpc::ServerContext* context, const internal::v1::GetFileIdsRequest* request,
+                          internal::v1::GetFileIdsResponse* response) override;
+
+ private:
+  const RepositoryStore& store_;
+  StreamGuard& streams_;
+};
+
+}  // namespace riseml::gitsync

@@ -1,0 +1,146 @@
+#include "services/gitsync/file_handler.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/gitsync/archive.h"
+
+namespace riseml::gitsync {
+namespace {
+
+using internal::v1::CheckRequest;
+using internal::v1::CheckResponse;
+
+constexpr absl::Duration kRecheckInterval = absl::Seconds(15);
+
+// May the caller still do this? Asked at the start and every 15 s while a stream runs.
+class Access {
+ public:
+  Access(const Services& services, const rpc::Call& call, CheckRequest::Permission permission, std::string resource)
+      : services_(services), call_(call), permission_(permission), resource_(std::move(resource)) {}
+
+  absl::StatusOr<CheckResponse> Check() {
+    checked_ = services_.clock.Now();
+    return services_.access.Check(call_.credential, permission_, resource_);
+  }
+
+  absl::Status CheckAgainWhenDue() {
+    if (services_.clock.Now() - checked_ < kRecheckInterval) return absl::OkStatus();
+    return Check().status();
+  }
+
+ private:
+  const Services& services_;
+  const rpc::Call& call_;
+  const CheckRequest::Permission permission_;
+  const std::string resource_;
+  absl::Time checked_;
+};
+
+absl::Status Cancelled() { return absl::CancelledError("the client went away, or moved nothing for too long"); }
+
+}  // namespace
+
+grpc::Status FileHandler::GetLimits(grpc::ServerContext* context, const v1::GetLimitsRequest*, v1::Limits* response) {
+  return rpc::Unary(context, "riseml.v1.FileService/GetLimits", [&](const rpc::Call&) -> absl::Status {
+    response->set_revision_bytes(limits_.revision_bytes);
+    response->set_file_bytes(limits_.file_bytes);
+    response->set_files(limits_.files);
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status FileHandler::FindMissing(grpc::ServerContext* context, const v1::FindMissingRequest* request,
+                                      v1::FindMissingResponse* response) {
+  return rpc::Unary(context, "riseml.v1.FileService/FindMissing", [&](const rpc::Call& call) -> absl::Status {
+    RISEML_ASSIGN_OR_RETURN(*response, DoFindMissing(call, *request));
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status FileHandler::Push(grpc::ServerContext* context, grpc::ServerReader<v1::PushRequest>* reader,
+                               v1::PushResponse* response) {
+  return rpc::Unary(context, "riseml.v1.FileService/Push", [&](const rpc::Call& call) -> absl::Status {
+    RISEML_ASSIGN_OR_RETURN(*response, DoPush(call, context, reader));
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status FileHandler::GetArchive(grpc::ServerContext* context, const v1::GetArchiveRequest* request,
+                                     grpc::ServerWriter<v1::GetArchiveResponse>* writer) {
+  return rpc::Unary(context, "riseml.v1.FileService/GetArchive",
+                    [&](const rpc::Call& call) { return DoGetArchive(call, context, *request, writer); });
+}
+
+absl::StatusOr<v1::FindMissingResponse> FileHandler::DoFindMissing(const rpc::Call& call,
+                                                                   const v1::FindMissingRequest& request) {
+  if (request.oids_size() > kMaxIdsPerCall)
+    return Error(Reason::kLimitExceeded, absl::StrCat("at most ", kMaxIdsPerCall, " ids a call"));
+  for (const std::string& id : request.oids())
+    if (!git::FromRaw(id)) return Error(Reason::kInvalidArgument, "an id is not 20 bytes long");
+  RISEML_RETURN_IF_ERROR(ParseProjectName(request.project()).status());
+  RISEML_ASSIGN_OR_RETURN(const CheckResponse found,
+                          Access(services_, call, CheckRequest::WRITE, request.project()).Check());
+
+  v1::FindMissingResponse response;
+  if (found.uid().empty()) {
+    *response.mutable_missing() = request.oids();
+    return response;
+  }
+  RISEML_ASSIGN_OR_RETURN(const ProjectState project,
+                          services_.registry.Resolve(found.name(), false, UserId{call.caller.user_uid()}));
+  response.set_head(project.head);
+  const absl::StatusOr<Repository> repository = services_.store.OpenRepository(project.id);
+  if (!repository.ok() && !HasReason(repository.status(), Reason::kNotFound)) return repository.status();
+  for (const std::string& id : request.oids())
+    if (!repository.ok() || !repository->objects().Has(*git::FromRaw(id))) response.add_missing(id);
+  return response;
+}
+
+absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc::ServerContext* context,
+                                                     grpc::ServerReader<v1::PushRequest>* reader) {
+  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot, services_.streams.Enter(context, call.caller.user_uid()));
+  v1::PushRequest request;
+  if (!reader->Read(&request) || !request.has_header())
+    return Error(Reason::kInvalidArgument, "a push begins with a header");
+  RISEML_RETURN_IF_ERROR(ParseProjectName(request.header().project()).status());
+  Access access(services_, call, CheckRequest::WRITE, request.header().project());
+  RISEML_ASSIGN_OR_RETURN(const CheckResponse found, access.Check());
+  const PushTarget target{found.name(), ProjectId{found.uid()}, call.caller.user(), UserId{call.caller.user_uid()}};
+  RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<PushSession> session, services_.pusher.Begin(request.header(), target));
+  while (!session->is_known() && reader->Read(&request)) {
+    slot.Progress();
+    RISEML_RETURN_IF_ERROR(access.CheckAgainWhenDue());
+    if (!request.has_frame()) return Error(Reason::kInvalidArgument, "after the header of a push come frames only");
+    RISEML_RETURN_IF_ERROR(session->Add(request.frame()));
+  }
+  // A stream that broke off ends like one that is complete.
+  if (context->IsCancelled()) return Cancelled();
+  slot.Progress();
+  return session->Finish();
+}
+
+absl::Status FileHandler::DoGetArchive(const rpc::Call& call, grpc::ServerContext* context,
+                                       const v1::GetArchiveRequest& request,
+                                       grpc::ServerWriter<v1::GetArchiveResponse>* writer) {
+  RISEML_ASSIGN_OR_RETURN(const RevisionName name, ParseRevisionName(request.revision()));
+  Access access(services_, call, CheckRequest::READ, request.revision());
+  RISEML_ASSIGN_OR_RETURN(const CheckResponse found, access.Check());
+  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot, services_.streams.Enter(context, call.caller.user_uid()));
+  RISEML_ASSIGN_OR_RETURN(const Repository repository, services_.store.OpenRepository(ProjectId{found.uid()}));
+  return WriteArchive(repository, name.commit, [&](absl::string_view bytes) -> absl::Status {
+    RISEML_RETURN_IF_ERROR(access.CheckAgainWhenDue());
+    v1::GetArchiveResponse response;
+    response.set_data(std::string(bytes));
+    if (!writer->Write(response)) return Cancelled();
+    slot.Progress();
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::gitsync

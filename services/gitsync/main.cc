@@ -1,0 +1,83 @@
+// riseml-gitsync: receives the code of projects and serves it, as git repositories.
+#include <memory>
+#include <string>
+
+#include "riseml/config/v1/gitsync.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/config/config.h"
+#include "services/common/metrics/metrics.h"
+#include "services/common/rpc/channel.h"
+#include "services/common/rpc/remote_authenticator.h"
+#include "services/common/rpc/server.h"
+#include "services/common/runtime/runtime.h"
+#include "services/gitsync/code_handler.h"
+#include "services/gitsync/file_handler.h"
+#include "services/gitsync/git_handle.h"
+#include "services/gitsync/push.h"
+#include "services/gitsync/registry_client.h"
+#include "services/gitsync/repository_store.h"
+
+namespace riseml::gitsync {
+namespace {
+
+constexpr absl::Duration kGrace = absl::Seconds(10);
+
+absl::Status CheckConfig(const config::v1::GitsyncConfig& config) {
+  if (config.data_dir().empty()) return Error(Reason::kInvalidArgument, "the configuration names no data_dir");
+  if (config.api_address().empty()) return Error(Reason::kInvalidArgument, "the configuration names no api_address");
+  if (config.user_listener().address().empty() || config.internal_listener().address().empty())
+    return Error(Reason::kInvalidArgument,
+                 "the configuration needs user_listener and internal_listener, each with an address");
+  return absl::OkStatus();
+}
+
+absl::Status Run(const runtime::Arguments& arguments) {
+  config::v1::GitsyncConfig config;
+  RISEML_RETURN_IF_ERROR(config::LoadConfig(arguments.config_file, &config));
+  RISEML_RETURN_IF_ERROR(CheckConfig(config));
+  if (arguments.check_only) return absl::OkStatus();
+
+  const SystemClock clock;
+  const Limits limits = LimitsOf(config);
+  RISEML_ASSIGN_OR_RETURN(const auto library, GitLibrary::Start());
+  RISEML_ASSIGN_OR_RETURN(const auto store, RepositoryStore::Open(config.data_dir()));
+  RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
+  rpc::RemoteAuthenticator authenticator(api, clock);
+  RegistryClient registry(api);
+  Pusher pusher(*store, registry, limits, clock);
+  StreamGuard user_streams({}, clock);
+  StreamGuard service_streams({.per_user = 12}, clock);
+  FileHandler files({*store, registry, pusher, authenticator, user_streams, clock}, limits);
+  CodeHandler code(*store, service_streams);
+
+  RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
+  rpc::ServerOptions internal;
+  internal.kind = rpc::ListenerKind::kInternal;
+  internal.listener = config.internal_listener();
+  internal.services = {&code};
+  rpc::ServerOptions user;
+  user.kind = rpc::ListenerKind::kUser;
+  user.listener = config.user_listener();
+  user.authenticator = &authenticator;
+  user.services = {&files};
+  RISEML_ASSIGN_OR_RETURN(const auto internal_server, rpc::Server::Start(internal));
+  RISEML_ASSIGN_OR_RETURN(const auto user_server, rpc::Server::Start(user));
+  runtime::StopGroup stops;
+  stops.Add([&] { internal_server->Shutdown(kGrace); });
+  stops.Add([&] { user_server->Shutdown(kGrace); });
+  LogInfo("started", {{"user_port", user_server->port()}, {"internal_port", internal_server->port()}});
+  runtime::WaitForSignal();
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace riseml::gitsync
+
+int main(int argc, char** argv) {
+  const riseml::runtime::Arguments arguments = riseml::runtime::ParseArguments(
+      argc, argv, "riseml-gitsync", "Receives the code of projects and serves it, as git repositories.");
+  return riseml::runtime::RunMain("gitsync", [&] { return riseml::gitsync::Run(arguments); });
+}

@@ -1,0 +1,44 @@
+// What gitsync needs from others.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "riseml/v1/revision.pb.h"
+#include "services/common/base/id.h"
+
+namespace riseml::gitsync {
+
+struct ProjectState {
+  ProjectId id;
+  std::string head;      // newest commit, 40 hex digits; empty when there is none
+  bool created = false;  // by this call
+};
+
+struct NewRevision {
+  ProjectId project;
+  std::string commit;  // 40 hex digits
+  std::string tree;    // 40 hex digits
+  std::string parent;  // empty for the first revision
+  std::int64_t file_count = 0;
+  std::int64_t total_bytes = 0;
+  std::int64_t snapshot_window_ms = 0;
+  UserId user;
+};
+
+// Projects and revisions as api records them. Thread-safe.
+class RevisionRegistry {
+ public:
+  virtual ~RevisionRegistry() = default;
+
+  // `project` is a resource name. NOT_FOUND when it is absent and `create` is false.
+  virtual absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const UserId& user) = 0;
+
+  // Makes the commit the newest revision; atomic compare-and-swap on `parent` (PUSH_OUTDATED). A commit that is
+  // registered already is returned as it is.
+  virtual absl::StatusOr<v1::Revision> Register(const NewRevision& revision) = 0;
+};
+
+}  // namespace riseml::gitsync

@@ -1,0 +1,41 @@
+#include "services/gitsync/registry_client.h"
+
+#include <utility>
+
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/rpc/channel.h"
+
+namespace riseml::gitsync {
+
+RegistryClient::RegistryClient(const std::shared_ptr<grpc::Channel>& channel)
+    : stub_(internal::v1::RevisionRegistryService::NewStub(channel)) {}
+
+absl::StatusOr<ProjectState> RegistryClient::Resolve(absl::string_view project, bool create, const UserId& user) {
+  internal::v1::ResolveProjectRequest request;
+  request.set_project(std::string(project));
+  request.set_create(create);
+  request.set_caller_uid(user.value);
+  auto response = rpc::Invoke<internal::v1::ResolveProjectResponse>(
+      [&](auto* context, auto* out) { return stub_->ResolveProject(context, request, out); });
+  // No prefix: NOT_FOUND goes to the caller as api says it.
+  RISEML_RETURN_IF_ERROR(response.status());
+  if (!IsUuid(response->uid())) return absl::InternalError("api answered ResolveProject without a project's UUID");
+  return ProjectState{ProjectId{response->uid()}, response->head(), response->created()};
+}
+
+absl::StatusOr<v1::Revision> RegistryClient::Register(const NewRevision& revision) {
+  internal::v1::RegisterRevisionRequest request;
+  request.set_project_uid(revision.project.value);
+  request.set_commit(revision.commit);
+  request.set_tree(revision.tree);
+  request.set_parent(revision.parent);
+  request.set_file_count(revision.file_count);
+  request.set_total_bytes(revision.total_bytes);
+  request.set_snapshot_window_ms(revision.snapshot_window_ms);
+  request.set_caller_uid(revision.user.value);
+  return rpc::Invoke<v1::Revision>(
+      [&](auto* context, auto* out) { return stub_->RegisterRevision(context, request, out); });
+}
+
+}  // namespace riseml::gitsync
