@@ -1,0 +1,35 @@
+// BuilderService on the wire.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/registry.h>
+
+#include "riseml/internal/v1/builder.grpc.pb.h"
+#include "services/builder/resolver.h"
+
+namespace riseml::builder {
+
+struct BuilderMetrics {
+  explicit BuilderMetrics(prometheus::Registry& registry)
+      : resolved(prometheus::BuildCounter()
+                     .Name("riseml_builder_environments_resolved_total")
+                     .Help("Environments resolved, by state.")
+                     .Register(registry)) {}
+  prometheus::Family<prometheus::Counter>& resolved;
+};
+
+// Thread-safe.
+class BuilderHandler final : public internal::v1::BuilderService::Service {
+ public:
+  // Both outlive this.
+  BuilderHandler(Resolver& resolver, BuilderMetrics& metrics) : resolver_(resolver), metrics_(metrics) {}
+
+  grpc::Status ResolveEnvironment(grpc::ServerContext* context, const internal::v1::ResolveEnvironmentRequest* request,
+                                  internal::v1::Environment* response) override;
+
+ private:
+  Resolver& resolver_;
+  BuilderMetrics& metrics_;
+};
+
+}  // namespace riseml::builder

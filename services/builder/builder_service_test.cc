@@ -1,0 +1,141 @@
+// BuilderService and the gitsync adapter over TLS on loopback, with a CodeService made for the test.
+#include "services/builder/builder_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "services/builder/interpreter.h"
+#include "services/builder/plan.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/file.h"
+#include "services/common/rpc/certificates.h"
+#include "services/common/rpc/channel.h"
+#include "services/common/rpc/server.h"
+
+namespace riseml::builder {
+namespace {
+
+using internal::v1::Environment;
+
+class FakeCode final : public internal::v1::CodeService::Service {
+ public:
+  grpc::Status GetFileIds(grpc::ServerContext* context, const internal::v1::GetFileIdsRequest* request,
+                          internal::v1::GetFileIdsResponse* response) override {
+    return rpc::Unary(context, "riseml.internal.v1.CodeService/GetFileIds", [&](const rpc::Call&) {
+      ++calls;
+      for (const std::string& path : request->paths())
+        if (path == "requirements.txt") (*response->mutable_ids())[path] = std::string(40, 'a');
+      return absl::OkStatus();
+    });
+  }
+  std::atomic<int> calls = 0;
+};
+
+class BuilderServiceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/riseml-builder-XXXXXX";
+    dir_ = mkdtemp(pattern);
+    ASSERT_TRUE(rpc::WriteCertificates(dir_, {"api", "builder", "gitsync", "agent"}, SystemClock().Now()).ok());
+    gitsync_ = Start("gitsync", &code_);
+    channel_ = *rpc::ServiceChannel(Address(*gitsync_), Tls("builder"));
+    files_ = std::make_unique<GitsyncCodeFiles>(channel_);
+    resolver_ = std::make_unique<Resolver>(Installation{.environments_dir = dir_ + "/environments",
+                                                        .python = "/usr/bin/python3",
+                                                        .python_version = PythonVersion("/usr/bin/python3")},
+                                           *files_);
+    handler_ = std::make_unique<BuilderHandler>(*resolver_, metrics_);
+    builder_ = Start("builder", handler_.get());
+    request_.set_owner_uid("11111111-1111-4111-8111-111111111111");
+    request_.set_project_uid("22222222-2222-4222-8222-222222222222");
+    request_.set_commit(std::string(40, 'c'));
+  }
+  void TearDown() override {
+    builder_.reset();
+    gitsync_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+
+  std::unique_ptr<rpc::Server> Start(const std::string& name, grpc::Service* service) {
+    rpc::ServerOptions options;
+    options.kind = rpc::ListenerKind::kInternal;
+    options.listener.set_address("127.0.0.1:0");
+    options.listener.set_certificate_file(dir_ + "/" + name + ".crt");
+    options.listener.set_key_file(dir_ + "/" + name + ".key");
+    options.listener.set_client_ca_file(dir_ + "/ca.crt");
+    options.services = {service};
+    auto server = rpc::Server::Start(std::move(options));
+    EXPECT_TRUE(server.ok()) << server.status();
+    return *std::move(server);
+  }
+  static std::string Address(const rpc::Server& server) { return absl::StrCat("127.0.0.1:", server.port()); }
+  config::v1::ClientTls Tls(const std::string& name) {
+    config::v1::ClientTls tls;
+    tls.set_ca_file(dir_ + "/ca.crt");
+    tls.set_certificate_file(dir_ + "/" + name + ".crt");
+    tls.set_key_file(dir_ + "/" + name + ".key");
+    return tls;
+  }
+  absl::StatusOr<Environment> Resolve(const std::string& as = "api") {
+    const auto channel = rpc::ServiceChannel(Address(*builder_), Tls(as));
+    const auto stub = internal::v1::BuilderService::NewStub(*channel);
+    return rpc::Invoke<Environment>(
+        [&](auto* context, auto* response) { return stub->ResolveEnvironment(context, request_, response); },
+        {.timeout = absl::Seconds(10), .tries = 1});
+  }
+
+  std::string dir_;
+  internal::v1::ResolveEnvironmentRequest request_;
+  FakeCode code_;
+  prometheus::Registry registry_;
+  BuilderMetrics metrics_{registry_};
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<GitsyncCodeFiles> files_;
+  std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<BuilderHandler> handler_;
+  std::unique_ptr<rpc::Server> gitsync_, builder_;
+};
+
+TEST_F(BuilderServiceTest, ReadsTheFilesOfTheCodeFromGitsync) {
+  request_.add_install("pip install -r requirements.txt");
+  const auto environment = Resolve();
+  ASSERT_TRUE(environment.ok()) << environment.status();
+  EXPECT_EQ(environment->state(), Environment::MISSING);
+  EXPECT_EQ(code_.calls, 1);
+}
+
+TEST_F(BuilderServiceTest, GitsyncAwayIsUnavailableOnlyForStepsThatReadCode) {
+  request_.add_install("pip install -r requirements.txt");
+  gitsync_->Shutdown(absl::ZeroDuration());
+  EXPECT_EQ(Resolve().status().code(), absl::StatusCode::kUnavailable);
+  request_.clear_install();
+  EXPECT_EQ(Resolve()->state(), Environment::NOT_NEEDED);
+}
+
+TEST_F(BuilderServiceTest, OtherServicesAreRefused) {
+  EXPECT_EQ(Resolve("agent").status().code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(BuilderServiceTest, StepsMakeAnEnvironmentThatIsReady) {
+  request_.add_install("python -c 'import sys; assert sys.prefix != sys.base_prefix'");
+  const auto environment = Resolve();
+  ASSERT_TRUE(environment.ok()) << environment.status();
+  for (const auto& step : environment->steps()) {
+    const std::string line =
+        absl::StrCat("PATH=", Quote(environment->path()), "/bin:$PATH /bin/sh -c ", Quote(step.command()));
+    ASSERT_EQ(std::system(line.c_str()), 0) << step.title();
+  }
+  const auto built = Resolve();
+  ASSERT_TRUE(built.ok()) << built.status();
+  EXPECT_EQ(built->state(), Environment::READY);
+  EXPECT_EQ(built->key(), environment->key());
+}
+
+}  // namespace
+}  // namespace riseml::builder

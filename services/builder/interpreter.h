@@ -1,0 +1,22 @@
+// What is known about the Python interpreter and the Python package that environments are made of.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace riseml::builder {
+
+// Runs the interpreter and returns its implementation, version and machine, e.g. "cpython 3.11.2 x86_64".
+// FAILED_PRECONDITION when it is absent, cannot make virtual environments or takes longer than 10 s.
+absl::StatusOr<std::string> PythonVersion(const std::string& python);
+
+// The directory of the package `riseml`: `dir` itself or `dir`/riseml, whichever holds __init__.py; empty when `dir`
+// is.
+absl::StatusOr<std::string> FindPackage(const std::string& dir);
+
+// SHA-256 of names and contents of all files below `package_dir` (compiled files excepted), 64 hex digits; empty when
+// `package_dir` is. Refuses more than 1,000 files or files over 4 MiB.
+absl::StatusOr<std::string> PackageDigest(const std::string& package_dir);
+
+}  // namespace riseml::builder

@@ -1,0 +1,56 @@
+// What decides the content of an environment, the key made of it, and the steps that build it. Pure.
+//
+// The key is the SHA-256 of a canonical text: each field with its name and length in front, so that no two inputs have
+// the same text. The code is part of it only as far as install steps read it: an edited training script keeps its
+// environment.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::builder {
+
+// Version of the directory's layout and of how it is made; part of the key.
+inline constexpr int kEnvironmentFormat = 1;
+
+// Name of the file that says an environment is complete.
+inline constexpr absl::string_view kMarkerName = ".riseml-complete";
+
+struct Inputs {
+  std::string owner_uid;                        // environments are not shared between users
+  std::string python;                           // path of the interpreter
+  std::string python_version;                   // its full version and machine
+  std::vector<std::string> install;             // the user's steps, in order
+  std::string framework;                        // "tensorflow" or empty
+  std::string framework_version;                // empty: what the index offers
+  std::map<std::string, std::string> file_ids;  // git blob ids of the files that steps read, by path
+  std::string commit;                           // set when a step reads the whole tree
+  std::string client_dir;                       // directory of the Python package `riseml`; empty: none
+  std::string client_digest;                    // of its content
+};
+
+// True when a job with these inputs needs an environment of its own.
+bool NeedsEnvironment(const Inputs& inputs);
+
+// 64 hex digits.
+std::string KeyOf(const Inputs& inputs);
+
+// Content of the completion marker of the environment with this key.
+std::string MarkerOf(absl::string_view key);
+
+struct Step {
+  std::string title;    // what people see
+  std::string command;  // for the shell
+};
+
+// The steps, in order: a fresh virtual environment at `path`, the product's package, the user's install steps, the
+// framework, the completion marker. They run in the directory of the code with PATH/bin first on PATH.
+std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::string_view path);
+
+// `text` as one word for the shell.
+std::string Quote(absl::string_view text);
+
+}  // namespace riseml::builder

@@ -1,0 +1,117 @@
+#include "services/builder/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+
+#include "absl/strings/match.h"
+
+namespace riseml::builder {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Inputs Example() {
+  Inputs inputs;
+  inputs.owner_uid = "11111111-1111-4111-8111-111111111111";
+  inputs.python = "/usr/bin/python3";
+  inputs.python_version = "cpython 3.11.2 x86_64";
+  inputs.install = {"pip install -r requirements.txt", "pip install numpy"};
+  inputs.file_ids = {{"requirements.txt", std::string(40, 'a')}};
+  return inputs;
+}
+
+std::vector<std::string> Titles(const Inputs& inputs) {
+  std::vector<std::string> titles;
+  for (const Step& step : StepsOf(inputs, KeyOf(inputs), "/e/k")) titles.push_back(step.title);
+  return titles;
+}
+
+TEST(KeyOf, IsStableHex) {
+  EXPECT_EQ(KeyOf(Example()), KeyOf(Example()));
+  EXPECT_EQ(KeyOf(Example()).size(), 64u);
+}
+
+TEST(KeyOf, DependsOnEveryInput) {
+  const std::function<void(Inputs&)> changes[] = {
+      [](Inputs& i) { i.owner_uid += "x"; },
+      [](Inputs& i) { i.python = "/opt/python"; },
+      [](Inputs& i) { i.python_version = "cpython 3.12.0 x86_64"; },
+      [](Inputs& i) { i.install.pop_back(); },
+      [](Inputs& i) { std::swap(i.install[0], i.install[1]); },
+      [](Inputs& i) { i.framework = "tensorflow"; },
+      [](Inputs& i) { i.framework_version = "2.15.0"; },
+      [](Inputs& i) { i.file_ids["requirements.txt"] = std::string(40, 'b'); },
+      [](Inputs& i) { i.file_ids.clear(); },
+      [](Inputs& i) { i.commit = std::string(40, 'c'); },
+      [](Inputs& i) { i.client_digest = "d"; },
+  };
+  std::set<std::string> keys = {KeyOf(Example())};
+  for (const auto& change : changes) {
+    Inputs inputs = Example();
+    change(inputs);
+    keys.insert(KeyOf(inputs));
+  }
+  EXPECT_EQ(keys.size(), std::size(changes) + 1);
+}
+
+TEST(KeyOf, FieldsCannotBeShiftedIntoEachOther) {
+  Inputs a = Example(), b = Example();
+  a.install = {"ab", "c"};
+  b.install = {"a", "bc"};
+  EXPECT_NE(KeyOf(a), KeyOf(b));
+  a.install = {"x7:install1:y"};
+  b.install = {"x", "y"};
+  EXPECT_NE(KeyOf(a), KeyOf(b));
+}
+
+TEST(StepsOf, OneStepForEachThingDone) {
+  Inputs inputs = Example();
+  inputs.framework = "tensorflow";
+  inputs.client_dir = "/opt/client/riseml";
+  EXPECT_THAT(Titles(inputs),
+              ElementsAre("create Python environment", "add package riseml", "pip install -r requirements.txt",
+                          "pip install numpy", "pip install tensorflow", "seal environment"));
+}
+
+TEST(StepsOf, CommandOfTheUserIsTakenAsItIs) {
+  EXPECT_EQ(StepsOf(Example(), "k", "/e/k")[1].command, "pip install -r requirements.txt");
+}
+
+TEST(StepsOf, PathsAreQuotedForTheShell) {
+  EXPECT_THAT(StepsOf(Example(), "k", "/e f/k")[0].command, HasSubstr("'/e f/k'"));
+}
+
+TEST(StepsOf, FrameworkVersionThatFailsSaysWhatToDo) {
+  Inputs inputs = Example();
+  inputs.install.clear();
+  inputs.framework = "tensorflow";
+  inputs.framework_version = "1.5.0";
+  const Step step = StepsOf(inputs, "k", "/e/k")[1];
+  EXPECT_EQ(step.title, "pip install tensorflow==1.5.0");
+  EXPECT_THAT(step.command, HasSubstr("pip install tensorflow==1.5.0 || "));
+  EXPECT_THAT(step.command, HasSubstr("write one of them as `version`"));
+}
+
+TEST(StepsOf, SystemPackageToolFailsWithWhatToDoInstead) {
+  Inputs inputs = Example();
+  inputs.install = {"apt-get install -y gcc"};
+  const Step step = StepsOf(inputs, "k", "/e/k")[1];
+  EXPECT_EQ(step.title, "apt-get install -y gcc");
+  EXPECT_TRUE(absl::StartsWith(step.command, "printf"));
+  EXPECT_THAT(step.command, HasSubstr("pip install"));
+  EXPECT_TRUE(absl::EndsWith(step.command, "exit 1"));
+}
+
+TEST(Quote, ProtectsEverythingButPlainWords) {
+  EXPECT_EQ(Quote("a/b.c"), "a/b.c");
+  EXPECT_EQ(Quote("a b"), "'a b'");
+  EXPECT_EQ(Quote("a'b"), "'a'\\''b'");
+  EXPECT_EQ(Quote(""), "''");
+}
+
+}  // namespace
+}  // namespace riseml::builder

@@ -1,0 +1,180 @@
+#include "services/builder/resolver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "services/builder/plan.h"
+#include "services/common/base/file.h"
+#include "services/common/base/status.h"
+
+namespace riseml::builder {
+namespace {
+
+using internal::v1::Environment;
+using internal::v1::ResolveEnvironmentRequest;
+
+class FakeFiles final : public CodeFiles {
+ public:
+  absl::StatusOr<std::map<std::string, std::string>> Ids(const std::string&, const std::string&,
+                                                         const std::vector<std::string>& paths) override {
+    asked.insert(asked.end(), paths.begin(), paths.end());
+    if (!status.ok()) return status;
+    std::map<std::string, std::string> found;
+    for (const std::string& path : paths)
+      if (ids.contains(path)) found[path] = ids[path];
+    return found;
+  }
+  std::map<std::string, std::string> ids = {{"requirements.txt", std::string(40, 'a')}};
+  std::vector<std::string> asked;
+  absl::Status status;
+};
+
+class ResolverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/riseml-resolver-XXXXXX";
+    dir_ = mkdtemp(pattern);
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  static ResolveEnvironmentRequest Request(std::vector<std::string> install) {
+    ResolveEnvironmentRequest request;
+    request.set_owner_uid("11111111-1111-4111-8111-111111111111");
+    request.set_project_uid("22222222-2222-4222-8222-222222222222");
+    request.set_commit(std::string(40, 'c'));
+    for (const std::string& step : install) request.add_install(step);
+    return request;
+  }
+  absl::StatusOr<Environment> Resolve(const ResolveEnvironmentRequest& request,
+                                      absl::StatusOr<std::string> version = std::string("cpython 3.11.2 x86_64")) {
+    Resolver resolver({.environments_dir = dir_, .python = "/usr/bin/python3", .python_version = std::move(version)},
+                      files_);
+    return resolver.Resolve(request);
+  }
+  void Seal(const Environment& environment, absl::string_view marker) {
+    ASSERT_TRUE(MakeDirectories(environment.path()).ok());
+    ASSERT_TRUE(WriteFileAtomically(environment.path() + "/" + std::string(kMarkerName), marker).ok());
+  }
+
+  std::string dir_;
+  FakeFiles files_;
+};
+
+TEST_F(ResolverTest, NothingToInstallNeedsNoEnvironmentAndNoInterpreter) {
+  const auto environment = Resolve(Request({}), absl::FailedPreconditionError("no python"));
+  ASSERT_TRUE(environment.ok()) << environment.status();
+  EXPECT_EQ(environment->state(), Environment::NOT_NEEDED);
+  EXPECT_EQ(environment->key(), "");
+}
+
+TEST_F(ResolverTest, MissingEnvironmentComesWithItsSteps) {
+  const auto environment = Resolve(Request({"pip install -r requirements.txt"}));
+  ASSERT_TRUE(environment.ok()) << environment.status();
+  EXPECT_EQ(environment->state(), Environment::MISSING);
+  EXPECT_EQ(environment->path(), dir_ + "/" + environment->key());
+  EXPECT_EQ(environment->steps_size(), 3);
+}
+
+TEST_F(ResolverTest, SealedEnvironmentIsReady) {
+  const ResolveEnvironmentRequest request = Request({"pip install numpy"});
+  const auto missing = Resolve(request);
+  Seal(*missing, MarkerOf(missing->key()));
+  EXPECT_EQ(Resolve(request)->state(), Environment::READY);
+  EXPECT_EQ(Resolve(request)->steps_size(), 0);
+}
+
+TEST_F(ResolverTest, DirectoryWithoutItsMarkerIsMissing) {
+  const ResolveEnvironmentRequest request = Request({"pip install numpy"});
+  const auto missing = Resolve(request);
+  ASSERT_TRUE(MakeDirectories(missing->path()).ok());
+  EXPECT_EQ(Resolve(request)->state(), Environment::MISSING);
+  Seal(*missing, MarkerOf(std::string(64, '0')));
+  EXPECT_EQ(Resolve(request)->state(), Environment::MISSING);
+}
+
+TEST_F(ResolverTest, KeyFollowsTheFilesStepsReadAndNotTheCommit) {
+  ResolveEnvironmentRequest request = Request({"pip install -r requirements.txt"});
+  const std::string before = Resolve(request)->key();
+  request.set_commit(std::string(40, 'd'));
+  EXPECT_EQ(Resolve(request)->key(), before);
+  files_.ids["requirements.txt"] = std::string(40, 'b');
+  EXPECT_NE(Resolve(request)->key(), before);
+}
+
+TEST_F(ResolverTest, KeyFollowsTheCommitWhenAStepReadsTheTree) {
+  for (const char* step : {"pip install .", "pip install ./package"}) {
+    ResolveEnvironmentRequest request = Request({step});
+    const std::string before = Resolve(request)->key();
+    request.set_commit(std::string(40, 'd'));
+    EXPECT_NE(Resolve(request)->key(), before) << step;
+  }
+}
+
+TEST_F(ResolverTest, LatestIsNoVersion) {
+  ResolveEnvironmentRequest request = Request({});
+  request.set_framework("tensorflow");
+  const std::string unset = Resolve(request)->key();
+  request.set_framework_version("latest");
+  EXPECT_EQ(Resolve(request)->key(), unset);
+  request.set_framework_version("2.15.0");
+  EXPECT_NE(Resolve(request)->key(), unset);
+}
+
+TEST_F(ResolverTest, BadRequestsAreRefused) {
+  ResolveEnvironmentRequest unknown_framework = Request({});
+  unknown_framework.set_framework("torch");
+  ResolveEnvironmentRequest bad_version = Request({});
+  bad_version.set_framework("tensorflow");
+  bad_version.set_framework_version("1; rm");
+  ResolveEnvironmentRequest no_owner = Request({});
+  no_owner.set_owner_uid("paul");
+  ResolveEnvironmentRequest no_commit = Request({"pip install x"});
+  no_commit.set_commit("main");
+  for (const auto& request : {unknown_framework, bad_version, no_owner, no_commit})
+    EXPECT_TRUE(HasReason(Resolve(request).status(), Reason::kInvalidArgument)) << request.ShortDebugString();
+}
+
+TEST_F(ResolverTest, ErrorsOfInterpreterAndCodeComeThrough) {
+  EXPECT_EQ(Resolve(Request({"pip install x"}), absl::FailedPreconditionError("no python")).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  files_.status = absl::UnavailableError("away");
+  EXPECT_EQ(Resolve(Request({"pip install x"})).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(CachedCodeFiles, AsksForEachPathOnce) {
+  FakeFiles files;
+  CachedCodeFiles cached(files, 10);
+  for (int i = 0; i < 2; ++i) {
+    const auto ids = cached.Ids("p", "c", {"requirements.txt", "absent"});
+    ASSERT_TRUE(ids.ok());
+    EXPECT_EQ(ids->size(), 1u);
+  }
+  EXPECT_EQ(files.asked.size(), 2u);
+  ASSERT_TRUE(cached.Ids("p", "other", {"absent"}).ok());
+  EXPECT_EQ(files.asked.size(), 3u);
+}
+
+TEST(CachedCodeFiles, ErrorsAreNotRemembered) {
+  FakeFiles files;
+  files.status = absl::UnavailableError("away");
+  CachedCodeFiles cached(files, 10);
+  EXPECT_FALSE(cached.Ids("p", "c", {"requirements.txt"}).ok());
+  files.status = absl::OkStatus();
+  EXPECT_EQ(cached.Ids("p", "c", {"requirements.txt"})->size(), 1u);
+}
+
+TEST(CachedCodeFiles, StaysWithinItsCapacityAndRight) {
+  FakeFiles files;
+  CachedCodeFiles cached(files, 2);
+  for (int i = 0; i < 10; ++i) {
+    const auto ids = cached.Ids("p", absl::StrCat(i), {"requirements.txt", "a", "b"});
+    ASSERT_TRUE(ids.ok());
+    EXPECT_EQ(ids->size(), 1u);
+  }
+}
+
+}  // namespace
+}  // namespace riseml::builder
