@@ -1,4 +1,5 @@
 // Any bytes as riseml.yml and as a JSON config: no crash, and what the parser promises holds for each result.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -8,6 +9,7 @@
 #include "services/common/spec/features.h"
 #include "services/common/spec/grid.h"
 #include "services/common/spec/parse.h"
+#include "services/common/spec/source.h"
 
 namespace {
 
@@ -19,16 +21,13 @@ void Require(bool holds) {
   if (!holds) std::abort();
 }
 
-// One line, or two with a path; nothing that could reach a terminal's controls.
+// One line, or two with a path; printable UTF-8 only.
 void CheckError(const absl::Status& status) {
   Require(riseml::HasReason(status, riseml::Reason::kInvalidSpec));
   const std::string message(status.message());
   Require(absl::StartsWith(message, "f:"));
-  std::size_t breaks = 0;
-  for (unsigned char c : message) {
-    if (c == '\n') ++breaks;
-    Require(c == '\n' || (c >= 0x20 && c != 0x7F));
-  }
+  Require(riseml::spec::Source::Create(message, "message").ok());
+  const auto breaks = std::count(message.begin(), message.end(), '\n');
   Require(breaks == 0 || (breaks == 1 && absl::StrContains(message, "\nOn path: \"")));
 }
 

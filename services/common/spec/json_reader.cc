@@ -10,6 +10,14 @@
 namespace riseml::spec {
 namespace {
 
+// What is wrong, out of "[id] parse error at line 1, column 2: <what>; last read: <all of the token>; <more>".
+absl::string_view Explanation(absl::string_view what) {
+  constexpr std::size_t kLongest = 120;
+  const std::size_t begin = what.find(": ");
+  if (begin != absl::string_view::npos) what.remove_prefix(begin + 2);
+  return what.substr(0, std::min(what.find("; last read:"), kLongest));
+}
+
 // Receives tokens that the parser has already found valid, and follows them in the text with a cursor of its own,
 // because the parser tells neither where a token stands nor how a number was written.
 class Handler final : public nlohmann::json_sax<nlohmann::json> {
@@ -35,13 +43,9 @@ class Handler final : public nlohmann::json_sax<nlohmann::json> {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& e) override {
     const Position at = source_.At(position == 0 ? 0 : position - 1);
-    const absl::string_view what = e.what();
-    const std::size_t detail = what.rfind("; ");
-    return Keep(
-        InvalidSpec(source_.name(), {at.line, at.column, "",
-                                     absl::StrCat("Error in configuration file: ",
-                                                  detail == absl::string_view::npos ? what : what.substr(detail + 2),
-                                                  ": send one valid JSON value")}));
+    return Keep(InvalidSpec(source_.name(), {at.line, at.column, "",
+                                             absl::StrCat("Error in configuration file: ", Explanation(e.what()),
+                                                          ": send one valid JSON value")}));
   }
 
  private:

@@ -14,7 +14,10 @@ void AppendQuoted(absl::string_view text, std::string& out) {
   out += '\'';
   for (std::size_t i = 0; i < text.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
-    if (out.size() > kLongestValue && (c & 0xC0) != 0x80) break;
+    if (out.size() > kLongestValue && (c & 0xC0) != 0x80) {
+      out += "…";
+      break;
+    }
     if (c == '\'' || c == '\\') {
       absl::StrAppend(&out, "\\", std::string(1, static_cast<char>(c)));
     } else if (c == '\n') {
@@ -31,8 +34,12 @@ void AppendQuoted(absl::string_view text, std::string& out) {
 void Append(const Node& node, std::string& out);
 
 void AppendItems(const Node& node, std::string& out) {
-  for (std::size_t i = 0; i < node.children.size() && out.size() <= kLongestValue; ++i) {
+  for (std::size_t i = 0; i < node.children.size(); ++i) {
     if (i > 0) out += ", ";
+    if (out.size() > kLongestValue) {
+      out += "…";
+      return;
+    }
     if (node.kind == Kind::kMapping) {
       Append(node.keys[i], out);
       out += ": ";
@@ -73,16 +80,10 @@ void Append(const Node& node, std::string& out) {
 
 }  // namespace
 
-const Node* Find(const Node& mapping, absl::string_view key) {
-  for (std::size_t i = 0; i < mapping.keys.size(); ++i)
-    if (mapping.keys[i].kind == Kind::kText && mapping.keys[i].text == key) return &mapping.children[i];
-  return nullptr;
-}
-
 std::string PythonText(const Node& node) {
   std::string out;
   Append(node, out);
-  if (out.size() <= kLongestValue + 8) return out;
+  if (out.size() <= kLongestValue + 32) return out;
   std::size_t cut = kLongestValue;
   while (cut > 0 && (static_cast<unsigned char>(out[cut]) & 0xC0) == 0x80) --cut;
   out.resize(cut);

@@ -23,9 +23,6 @@ struct Node {
   std::vector<Node> children;
 };
 
-// The value of `key` (text) in a mapping, or nullptr.
-const Node* Find(const Node& mapping, absl::string_view key);
-
 // What an unquoted scalar stands for: the YAML 1.2 core rules, with 010 = 10, 0o10 = 8, 1_000 and dates as the
 // original reads them.
 Kind ResolvePlain(absl::string_view text);

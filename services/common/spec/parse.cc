@@ -8,8 +8,20 @@
 
 namespace riseml::spec {
 
+namespace {
+
+// Some messages quote the text: no break or control of it may reach the user's terminal.
+std::string WithoutControls(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  return text;
+}
+
+}  // namespace
+
 absl::Status InvalidSpec(absl::string_view file_name, const Diagnostic& diagnostic) {
-  std::string message = absl::StrCat(file_name, ":", diagnostic.line, ":", diagnostic.column, ": ", diagnostic.message);
+  std::string message =
+      absl::StrCat(file_name, ":", diagnostic.line, ":", diagnostic.column, ": ", WithoutControls(diagnostic.message));
   if (!diagnostic.path.empty()) absl::StrAppend(&message, "\nOn path: \"", diagnostic.path, "\"");
   return Error(Reason::kInvalidSpec, message);
 }

@@ -85,9 +85,12 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"OpenDoubleQuoteBehindEscape", "project: \"a\\\"\n", "1:10", "close the quotes"},
         Bad{"OpenList", "project: ab\ntrain: [a, b\n", "3:1", "close the '['"},
         Bad{"OpenMap", "project: ab\ntrain: {a: b\n", "3:1", "close the '{'"},
-        Bad{"UnevenIndentation", "project: ab\ntrain:\n    image: x\n  run: a\n", "4:3", "indentation"},
+        Bad{"UnevenIndentation", "project: ab\ntrain:\n    image: x\n  run: a\n", "4:3", "indent the keys"},
         Bad{"UnknownAlias", "project: *name\n", "1:10", "anchor is not defined"},
         Bad{"BadEscape", "project: \"\\q\"\n", "1:13", "backslash"},
+        Bad{"EscapedBreak", "project: \"\\\x7F\"\n", "1:12", "U+007F"},
+        Bad{"EscapeAtTheEnd", "project: \"a\\", "1:13", "unknown escape character: ?"},
+        Bad{"WideEscape", "project: \"\\\u00e9\"\n", "1:13", "unknown escape character: ?: write a backslash"},
         Bad{"NulCharacter", "project: \"a\\0b\"\n", "1:10", "NUL"},
         Bad{"NewerYaml", "%YAML 2.0\n---\nproject: ab\n", "1:1", "major version"},
         Bad{"MergeOfText", "project: ab\ntrain:\n  <<: x\n", "3:7", "merges maps only"},
@@ -260,9 +263,15 @@ TEST(PythonText, StaysShortAndOnOneLine) {
   Node text{Kind::kText, "a'\n\x1b\u0085b", 1, 1, {}, {}};
   EXPECT_EQ(PythonText(text), "'a\\'\\n\\x1b\\x85b'");
   for (int i = 0; i < 400; ++i) text.text += "\u20ac";
-  Node list{Kind::kSequence, "", 1, 1, {}, {text, text}};
-  EXPECT_LE(PythonText(text).size(), 100u);
-  EXPECT_LE(PythonText(list).size(), 100u);
+  const Node list{Kind::kSequence, "", 1, 1, {}, {text, text}};
+  for (const Node* node : {static_cast<const Node*>(&text), &list}) {
+    EXPECT_LE(PythonText(*node).size(), 120u);
+    EXPECT_THAT(PythonText(*node), HasSubstr("…"));
+  }
+  Node numbers{Kind::kSequence, "", 1, 1, {}, {}};
+  numbers.children.assign(1000, Node{Kind::kInteger, std::string(30, '1'), 1, 1, {}, {}});
+  EXPECT_THAT(PythonText(numbers), testing::EndsWith(", …]"));
+  EXPECT_LE(PythonText(numbers).size(), 120u);
 }
 
 constexpr absl::string_view kJson = R"({"resources":{"cpus":1,"mem":512,"gpus":null},"framework":"tensorflow",
@@ -319,7 +328,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"UnknownKeyBehindEscapes", R"({"image":"\"\\", "cpu":1})", "1:18", "'cpu' was unexpected"},
         Bad{"WrongType", "{\"image\":\"x\",\"resources\":{},\n \"run\":[\"a\", true]}", "2:14", "True is not of type"},
         Bad{"FractionOfAGpu", R"({"resources":{"cpus":-0.0e1,"gpus":1.0}})", "1:22", "less than the minimum"},
-        Bad{"TwoValues", "{} {}", "1:4", "JSON"},
+        Bad{"TwoValues", "{} {}", "1:4", "JSON"}, Bad{"Overflow", "[1e999]", "1:6", "number overflow"},
+        Bad{"OpenText", "{\"a\": \"b; c", "1:12", "missing closing quote"},
         Bad{"MissingRun", R"({"resources":{}})", "1:1", "'run' is a required property"}),
     [](const auto& info) { return info.param.name; });
 

@@ -69,8 +69,12 @@ absl::StatusOr<Source> Source::Create(absl::string_view text, absl::string_view 
   if (absl::StartsWith(text, kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   source.text_ = NormalBreaks(text);
   source.lines_.push_back(0);
-  for (std::size_t i = 0; i < source.text_.size(); ++i)
+  source.columns_.push_back(1);
+  for (std::size_t i = 0; i < source.text_.size(); ++i) {
+    const bool counts = (static_cast<unsigned char>(source.text_[i]) & 0xC0) != 0x80;
+    source.columns_.push_back(source.text_[i] == '\n' ? 1 : source.columns_.back() + (counts ? 1 : 0));
     if (source.text_[i] == '\n') source.lines_.push_back(i + 1);
+  }
   for (std::size_t i = 0; i < source.text_.size();) {
     const Character c = Decode(absl::string_view(source.text_).substr(i));
     if (c.size == 0 || !IsPrintable(c.code)) {
@@ -95,11 +99,7 @@ std::size_t Source::LineStart(std::size_t offset) const {
 Position Source::At(std::size_t offset) const {
   offset = std::min(offset, text_.size());
   const auto line = std::upper_bound(lines_.begin(), lines_.end(), offset);
-  Position at;
-  at.line = static_cast<int>(line - lines_.begin());
-  for (std::size_t i = *std::prev(line); i < offset; ++i)
-    if ((static_cast<unsigned char>(text_[i]) & 0xC0) != 0x80) ++at.column;
-  return at;
+  return {static_cast<int>(line - lines_.begin()), columns_[offset]};
 }
 
 std::size_t Source::Offset(int line, int column) const {

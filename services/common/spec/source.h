@@ -36,6 +36,7 @@ class Source {
   std::string name_;
   std::string text_;
   std::vector<std::size_t> lines_;  // offset of the first byte of each line
+  std::vector<int> columns_;        // of each byte and of the end
 };
 
 }  // namespace riseml::spec

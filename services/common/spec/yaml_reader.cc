@@ -203,7 +203,9 @@ class Handler final : public YAML::EventHandler {
 };
 
 // Turns an error of yaml-cpp into a sentence with advice.
-std::string Explain(const Source& source, std::size_t offset, absl::string_view what) {
+std::string Explain(const Source& source, std::size_t offset, std::string what) {
+  for (char& c : what)  // yaml-cpp quotes single bytes of the text
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
   const absl::string_view line = source.LineAt(offset);
   if (absl::StrContains(LeadingBlanks(line), "\t")) return std::string(kTabs);
   if (absl::StrContains(line, ": {{") || absl::StrContains(line, "- {{")) return std::string(kQuoteBraces);
