@@ -1,0 +1,75 @@
+// What an attempt runs, one after the other, and what its end means. Pure: knows no processes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+
+namespace riseml::agent {
+
+// One line for the shell.
+struct Step {
+  std::string command;
+  std::string announcement;  // printed into the log before it; empty: nothing
+};
+
+// How a step's process ended.
+struct StepResult {
+  int exit_code = 0;  // 128 + signal when a signal ended it
+  bool out_of_memory =
+      false;  // the kernel killed something for memory while it ran, and it died of a SIGKILL that was not ours
+};
+
+// Exit code of a wait status, as shells count: 128 + n for signal n.
+int ExitCodeOf(int wait_status);
+
+// Why the platform itself ends an attempt.
+enum class StopCause { kNone, kAsked, kTimeLimit };
+
+// Walks through steps; stops at the first failure.
+class CommandSequence {
+ public:
+  // `plan` outlives this.
+  explicit CommandSequence(const internal::v1::RunPlan& plan) : plan_(plan) {}
+
+  // The next step; nullopt when there is none left or one has failed.
+  std::optional<Step> Next();
+
+  // Tells how the step that Next returned last has ended. Returns what is to be printed into the log about it; mostly
+  // nothing.
+  std::string Finished(const StepResult& result);
+
+  // The platform stops the attempt. A step that runs now counts as stopped, whatever its exit code becomes.
+  void Stop(StopCause cause) {
+    if (cause_ == StopCause::kNone) cause_ = cause;
+  }
+  StopCause cause() const { return cause_; }
+
+  // True when all steps have succeeded or one has failed: a stop changes nothing any more.
+  bool IsDone() const { return failed_ || next_ == Total(); }
+
+  // The outcome, but for time and log length.
+  internal::v1::AttemptEnded Outcome() const;
+
+ private:
+  int Total() const { return plan_.build_steps_size() + plan_.commands_size(); }
+  bool IsBuildStep(int index) const { return index < plan_.build_steps_size(); }
+  std::string MessageOf(int index, int exit_code) const;
+
+  const internal::v1::RunPlan& plan_;
+  int next_ = 0;      // index of the step to run next
+  int running_ = -1;  // index of the step that runs
+  bool failed_ = false;
+  int last_ = -1;  // index of the step that ended last
+  StepResult last_result_;
+  StopCause cause_ = StopCause::kNone;
+};
+
+// Makes a text fit for a message: valid UTF-8, one line, at most 1,000 bytes.
+std::string ForMessage(absl::string_view text);
+
+}  // namespace riseml::agent

@@ -1,0 +1,40 @@
+// The variables of a job: an allow-list. Nothing of the node's own environment reaches a job but what is needed to
+// reach package indexes.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "riseml/internal/v1/node_agent.pb.h"
+
+namespace riseml::agent {
+
+using Variables = std::map<std::string, std::string>;
+
+// Where things are, as the job sees them.
+struct JobPaths {
+  std::string control;    // holds `socket` and, without an environment, `bin` with the interpreter
+  std::string temporary;  // its own directory for temporary files; holds `home`
+  std::string output;     // empty: it has none
+  std::string data;       // empty: there is none
+  std::string python_client;
+  std::string pip_config;  // empty: none
+};
+
+// Variables of a job. `node` is the environment of the node itself, of which only TLS, proxy, package-index and locale
+// settings are taken. Later ones win: the node's settings, those of the product, parameters; but no parameter changes
+// PATH, HOME, PYTHONPATH or RISEML_SOCKET.
+Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const Variables& node);
+
+// The node's settings among `node` that jobs get.
+Variables InheritedVariables(const Variables& node);
+
+// Files and directories named by the inherited variables, such as a CA bundle: a sandbox has to show them.
+std::vector<std::string> InheritedPaths(const Variables& node);
+
+// This process's environment. Call it before threads start.
+Variables OwnVariables();
+
+}  // namespace riseml::agent

@@ -1,0 +1,40 @@
+// How `ship` reaches loghandler: the port, so that the shipping itself can be tested without a network, and another
+// transport can be used.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "riseml/v1/log.pb.h"
+
+namespace riseml::agent {
+
+// What the server has said during a call so far.
+struct IngestProgress {
+  std::optional<std::int64_t> expected_offset;  // everything before it is stored; absent: nothing said yet
+  bool complete = false;                        // the end is stored
+  std::optional<absl::Status> over;             // the call has ended like this
+};
+
+// One call. Nothing blocks but the destructor, which cancels the call and waits for its end. Used by one thread.
+class LogCall {
+ public:
+  virtual ~LogCall() = default;
+  // True when Send may be called: the message before has left.
+  virtual bool CanSend() = 0;
+  virtual void Send(const v1::IngestRequest& request) = 0;
+  virtual IngestProgress Progress() = 0;
+};
+
+class LogTransport {
+ public:
+  virtual ~LogTransport() = default;
+  // Begins a call and says hello. `on_change` is called from any thread whenever CanSend or Progress may have changed,
+  // until the call is destroyed.
+  virtual std::unique_ptr<LogCall> Open(std::function<void()> on_change) = 0;
+};
+
+}  // namespace riseml::agent

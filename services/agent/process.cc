@@ -1,0 +1,289 @@
+#include "services/agent/process.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::agent {
+namespace {
+
+constexpr std::int64_t kMaxProcFile = 4 << 20;
+
+std::vector<pid_t> AllPids() {
+  std::vector<pid_t> pids;
+  DIR* dir = opendir("/proc");
+  if (dir == nullptr) return pids;
+  while (const dirent* entry = readdir(dir)) {
+    int pid = 0;
+    if (absl::SimpleAtoi(entry->d_name, &pid)) pids.push_back(pid);
+  }
+  closedir(dir);
+  return pids;
+}
+
+bool IsGone(const ProcessStat& stat) { return stat.state == 'Z' || stat.state == 'X'; }
+
+}  // namespace
+
+absl::StatusOr<std::string> BootId() {
+  RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 4096));
+  return std::string(absl::StripAsciiWhitespace(text));
+}
+
+absl::StatusOr<ProcessStat> ParseProcessStat(absl::string_view text) {
+  const std::size_t open = text.find(" (");
+  const std::size_t close = text.rfind(") ");
+  ProcessStat stat;
+  if (open == absl::string_view::npos || close == absl::string_view::npos ||
+      !absl::SimpleAtoi(text.substr(0, open), &stat.pid))
+    return absl::InternalError("a line of /proc/PID/stat has an unknown form");
+  // After the name: state ppid pgrp session tty_nr … starttime, which is number 22 of the whole line.
+  const std::vector<absl::string_view> fields = absl::StrSplit(text.substr(close + 2), ' ');
+  if (fields.size() < 20 || fields[0].size() != 1 || !absl::SimpleAtoi(fields[1], &stat.parent) ||
+      !absl::SimpleAtoi(fields[19], &stat.start_ticks))
+    return absl::InternalError("a line of /proc/PID/stat has an unknown form");
+  stat.state = fields[0][0];
+  return stat;
+}
+
+absl::StatusOr<ProcessStat> ReadProcessStat(pid_t pid) {
+  absl::StatusOr<std::string> text = ReadFile(absl::StrCat("/proc/", pid, "/stat"), kMaxProcFile);
+  // A process that ends while its file is read shows as ESRCH.
+  if (!text.ok()) return Error(Reason::kNotFound, absl::StrCat("process ", pid, " is gone"));
+  return ParseProcessStat(*text);
+}
+
+absl::StatusOr<internal::v1::ProcessId> Identify(pid_t pid) {
+  RISEML_ASSIGN_OR_RETURN(const ProcessStat stat, ReadProcessStat(pid));
+  if (IsGone(stat)) return Error(Reason::kNotFound, absl::StrCat("process ", pid, " has ended"));
+  internal::v1::ProcessId process;
+  process.set_pid(pid);
+  process.set_start_ticks(stat.start_ticks);
+  RISEML_ASSIGN_OR_RETURN(*process.mutable_boot_id(), BootId());
+  return process;
+}
+
+bool IsAlive(const internal::v1::ProcessId& process) {
+  const absl::StatusOr<internal::v1::ProcessId> now = Identify(process.pid());
+  return now.ok() && now->start_ticks() == process.start_ticks() && now->boot_id() == process.boot_id();
+}
+
+absl::StatusOr<UniqueFd> OpenProcess(const internal::v1::ProcessId& process) {
+  UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, process.pid(), 0)));
+  if (!fd.valid() && errno == ESRCH)
+    return Error(Reason::kNotFound, absl::StrCat("process ", process.pid(), " is gone"));
+  if (!fd.valid()) return ErrnoError(errno, absl::StrCat("open process ", process.pid()));
+  // The pid may have been given to somebody else before it was opened; it cannot change any more now.
+  if (!IsAlive(process))
+    return Error(Reason::kNotFound, absl::StrCat("process ", process.pid(), " is another one now"));
+  return fd;
+}
+
+absl::Status SignalProcess(const UniqueFd& process, int signal) {
+  if (syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) != 0 && errno != ESRCH)
+    return ErrnoError(errno, absl::StrCat("send signal ", signal));
+  return absl::OkStatus();
+}
+
+std::vector<pid_t> Descendants(pid_t root) {
+  std::multimap<pid_t, pid_t> children;
+  std::set<pid_t> gone;
+  for (const pid_t pid : AllPids()) {
+    const absl::StatusOr<ProcessStat> stat = ReadProcessStat(pid);
+    if (!stat.ok()) continue;
+    children.emplace(stat->parent, pid);
+    if (IsGone(*stat)) gone.insert(pid);
+  }
+  std::vector<pid_t> found;
+  std::vector<pid_t> open = {root};
+  std::set<pid_t> seen = {root};
+  while (!open.empty()) {
+    const pid_t parent = open.back();
+    open.pop_back();
+    const auto [first, last] = children.equal_range(parent);
+    for (auto it = first; it != last; ++it) {
+      if (!seen.insert(it->second).second) continue;
+      open.push_back(it->second);
+      if (!gone.contains(it->second)) found.push_back(it->second);
+    }
+  }
+  return found;
+}
+
+std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment) {
+  std::vector<pid_t> found;
+  for (const pid_t pid : AllPids()) {
+    if (pid == getpid()) continue;
+    const absl::StatusOr<std::string> environment = ReadFile(absl::StrCat("/proc/", pid, "/environ"), kMaxProcFile);
+    if (!environment.ok()) continue;
+    for (const absl::string_view entry : absl::StrSplit(*environment, '\0')) {
+      if (entry != assignment) continue;
+      const absl::StatusOr<ProcessStat> stat = ReadProcessStat(pid);
+      if (stat.ok() && !IsGone(*stat)) found.push_back(pid);
+      break;
+    }
+  }
+  return found;
+}
+
+absl::Status KillProcessesWithVariable(absl::string_view assignment) {
+  for (int round = 0; round < 100; ++round) {
+    const std::vector<pid_t> pids = ProcessesWithVariable(assignment);
+    if (pids.empty()) return absl::OkStatus();
+    for (const pid_t pid : pids) {
+      // Through a descriptor, so that a reused pid is not hit.
+      const absl::StatusOr<internal::v1::ProcessId> process = Identify(pid);
+      if (!process.ok()) continue;
+      const absl::StatusOr<UniqueFd> fd = OpenProcess(*process);
+      if (!fd.ok()) continue;
+      RISEML_RETURN_IF_ERROR(SignalProcess(*fd, SIGKILL));
+      pollfd ended{fd->get(), POLLIN, 0};
+      poll(&ended, 1, 100);
+    }
+  }
+  return absl::DeadlineExceededError("processes of an ended job remain although they were killed");
+}
+
+namespace {
+
+enum class SpawnStep : int { kStarted, kFailed };
+struct SpawnMessage {
+  SpawnStep step;
+  int value;  // pid or errno
+};
+
+// Runs in the child, where only async-signal-safe functions may be called.
+struct SpawnChild {
+  const SpawnRequest& request;
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  std::vector<int> moved;  // scratch, one for each descriptor
+  int pipe;
+
+  void Report(SpawnStep step, int value) const {
+    const SpawnMessage message{step, value};
+    while (write(pipe, &message, sizeof message) < 0 && errno == EINTR) {
+    }
+  }
+  [[noreturn]] void Fail() const {
+    Report(SpawnStep::kFailed, errno);
+    _exit(127);
+  }
+
+  // Descriptors first move out of the way of each other's targets.
+  void ArrangeDescriptors() {
+    int highest = 2;
+    for (const auto& [from, to] : request.descriptors) highest = to > highest ? to : highest;
+    pipe = fcntl(pipe, F_DUPFD_CLOEXEC, highest + 1);
+    for (std::size_t i = 0; i < request.descriptors.size(); ++i)
+      if ((moved[i] = fcntl(request.descriptors[i].first, F_DUPFD_CLOEXEC, highest + 1)) < 0) Fail();
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) Fail();
+    for (int fd = 0; fd <= 2; ++fd)
+      if (dup2(null, fd) < 0) Fail();
+    for (std::size_t i = 0; i < request.descriptors.size(); ++i)
+      if (dup2(moved[i], request.descriptors[i].second) < 0) Fail();
+    // What lies between the wanted ones is closed too.
+    for (int fd = 3; fd <= highest; ++fd) {
+      bool wanted = false;
+      for (const auto& [from, to] : request.descriptors) wanted = wanted || to == fd;
+      if (!wanted) close(fd);
+    }
+    close_range(highest + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  }
+
+  [[noreturn]] void Execute() {
+    setsid();
+    for (int signal = 1; signal < NSIG; ++signal) {
+      struct sigaction action {};
+      action.sa_handler = SIG_DFL;
+      sigaction(signal, &action, nullptr);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    ArrangeDescriptors();
+    if (chdir(request.directory.c_str()) != 0) Fail();
+    umask(077);
+    execve(argv[0], argv.data(), environment.data());
+    Fail();
+  }
+};
+
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+absl::StatusOr<pid_t> SpawnDetached(const SpawnRequest& request) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoError(errno, "make a pipe");
+  const UniqueFd reading(ends[0]);
+  UniqueFd writing(ends[1]);
+  SpawnChild child{request, Pointers(request.argv), Pointers(request.environment),
+                   std::vector<int>(request.descriptors.size()), writing.get()};
+  const pid_t middle = fork();
+  if (middle < 0) return ErrnoError(errno, "fork");
+  if (middle == 0) {
+    const pid_t pid = fork();
+    if (pid < 0) child.Fail();
+    if (pid == 0) child.Execute();
+    child.Report(SpawnStep::kStarted, pid);
+    _exit(0);
+  }
+  writing.Reset();
+  while (waitpid(middle, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  pid_t started = 0;
+  SpawnMessage message{};
+  while (true) {
+    const ssize_t n = read(reading.get(), &message, sizeof message);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != sizeof message) break;  // closed by the exec
+    if (message.step == SpawnStep::kFailed) return ErrnoError(message.value, absl::StrCat("start ", request.argv[0]));
+    started = message.value;
+  }
+  if (started == 0) return absl::InternalError(absl::StrCat("start ", request.argv[0], ": killed while starting"));
+  return started;
+}
+
+absl::Status LockFile(int fd) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(fd, F_SETLK, &lock) == 0) return absl::OkStatus();
+  if (errno == EACCES || errno == EAGAIN) return absl::FailedPreconditionError("another process holds the lock");
+  return ErrnoError(errno, "lock a file");
+}
+
+absl::StatusOr<pid_t> LockHolder(int fd) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(fd, F_GETLK, &lock) != 0) return ErrnoError(errno, "ask who holds a lock");
+  return lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+}
+
+}  // namespace riseml::agent

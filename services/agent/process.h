@@ -1,0 +1,80 @@
+// Processes of this machine: who they are, how to start one that outlives us, how to find and end a whole tree.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+#include "services/common/base/file.h"
+
+namespace riseml::agent {
+
+// Id of the machine's current boot.
+absl::StatusOr<std::string> BootId();
+
+// A row of /proc.
+struct ProcessStat {
+  pid_t pid = 0;
+  pid_t parent = 0;
+  char state = '?';
+  std::int64_t start_ticks = 0;  // clock ticks since the boot
+};
+
+// NOT_FOUND when there is no such process.
+absl::StatusOr<ProcessStat> ReadProcessStat(pid_t pid);
+
+// Parses the content of /proc/PID/stat; the command name in it may hold anything.
+absl::StatusOr<ProcessStat> ParseProcessStat(absl::string_view text);
+
+// Who `pid` is now. NOT_FOUND when it is gone.
+absl::StatusOr<internal::v1::ProcessId> Identify(pid_t pid);
+
+// True when that very process still runs (a zombie does not).
+bool IsAlive(const internal::v1::ProcessId& process);
+
+// A descriptor that becomes readable when the process ends. NOT_FOUND when it has ended, or when the pid means another
+// process now.
+absl::StatusOr<UniqueFd> OpenProcess(const internal::v1::ProcessId& process);
+
+// Sends a signal to the process behind a descriptor of OpenProcess. A process that is gone is not an error.
+absl::Status SignalProcess(const UniqueFd& process, int signal);
+
+// All live descendants of `root`, without itself; zombies are left out.
+std::vector<pid_t> Descendants(pid_t root);
+
+// All live processes whose environment holds exactly this "NAME=value", as far as /proc shows it.
+std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment);
+
+// SIGKILL to everything that has the variable, again and again until nothing is left. DEADLINE_EXCEEDED when processes
+// remain after 100 rounds, which happens only for processes stuck in the kernel.
+absl::Status KillProcessesWithVariable(absl::string_view assignment);
+
+// A program to start.
+struct SpawnRequest {
+  std::vector<std::string> argv;  // argv[0] is a path
+  std::vector<std::string> environment;
+  std::string directory = "/";
+  // (descriptor here, number there); everything else but 0, 1 and 2 is closed. Descriptors 0 to 2 are /dev/null unless
+  // named here.
+  std::vector<std::pair<int, int>> descriptors;
+};
+
+// Starts a program as a daemon: own session, not our child, default signals. Returns its pid once it has been executed.
+// Thread-safe.
+absl::StatusOr<pid_t> SpawnDetached(const SpawnRequest& request);
+
+// Takes the POSIX write lock of a whole file for this process. FAILED_PRECONDITION when another process holds it. The
+// lock ends with the process, or when it closes any descriptor of the file.
+absl::Status LockFile(int fd);
+
+// The process that holds the lock; 0 when nobody does, or when we do.
+absl::StatusOr<pid_t> LockHolder(int fd);
+
+}  // namespace riseml::agent

@@ -1,0 +1,43 @@
+// Brings results from the spool of an attempt to api, in order, each at least once; api takes them by sequence number.
+#pragma once
+
+#include <google/protobuf/struct.pb.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/common/base/file.h"
+
+namespace riseml::agent {
+
+// Reports results of the attempt; `sequence` grows with each call. May block for some seconds.
+using ReportResults = std::function<absl::Status(const google::protobuf::Struct& results, std::int64_t sequence)>;
+
+// True for answers that will stay the same: the results are refused.
+bool IsRefusal(const absl::Status& status);
+
+// Lives on one thread.
+class ResultDelivery {
+ public:
+  // `delivered` lines of the spool were delivered before.
+  ResultDelivery(std::string spool_path, std::int64_t delivered, ReportResults report);
+
+  // Delivers all complete lines that are in the spool, merged into as few calls as their size allows. A refusal counts
+  // as delivered and is logged. An error means: try again later.
+  absl::Status Deliver();
+
+  std::int64_t delivered() const { return delivered_; }
+
+ private:
+  absl::StatusOr<bool> NextBatch(google::protobuf::Struct& merged, std::int64_t& lines, std::int64_t& bytes);
+
+  const std::string spool_path_;
+  const ReportResults report_;
+  std::int64_t delivered_;    // lines
+  std::int64_t offset_ = -1;  // byte after those lines; -1: not known yet
+};
+
+}  // namespace riseml::agent

@@ -1,0 +1,61 @@
+// The sandbox of a job: a description in, a command line for bubblewrap out. Pure, but for the probe.
+//
+// A job sees the system's programs and /etc read-only, its own /code, /output, /tmp and control directory, and the data
+// volume read-only; nothing else of the machine: not the stack's directories, keys or sockets, not other jobs, not
+// their processes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace riseml::agent {
+
+// Where a sandboxed job finds its things.
+inline constexpr char kSandboxCode[] = "/code";
+inline constexpr char kSandboxOutput[] = "/output";
+inline constexpr char kSandboxData[] = "/data";
+inline constexpr char kSandboxTemporary[] = "/tmp";
+inline constexpr char kSandboxControl[] = "/run/riseml";
+inline constexpr char kSandboxAgent[] = "/run/riseml-agent";
+
+// What of the machine's own file system jobs may see; found once at the start.
+struct SystemView {
+  struct Link {
+    std::string path, target;
+  };
+  std::vector<Link> links;                      // e.g. /bin → usr/bin
+  std::vector<std::string> directories;         // shown read-only, in order
+  std::vector<std::string> hidden_files;        // below a directory shown, replaced by an empty file
+  std::vector<std::string> hidden_directories;  // below a directory shown, replaced by an empty directory
+  std::vector<std::string> gpu_devices;
+};
+
+// Looks at this machine. `extra` are further paths to show if they exist and are not shown anyway: CA files, the place
+// of an interpreter.
+SystemView LookAtSystem(const std::vector<std::string>& extra);
+
+struct SandboxRequest {
+  std::string bubblewrap = "/usr/bin/bwrap";
+  bool as_root = false;  // the caller is root: the job gets another uid in a user namespace of its own
+  std::string agent;     // this program
+  std::string control;
+  std::string code;
+  std::string temporary;
+  std::string output;       // empty: none
+  std::string data;         // empty: none
+  std::string environment;  // empty: none; shown at its own path, since virtual environments cannot be moved
+  bool environment_writable = false;
+  std::string python_client;  // empty: none; shown at its own path
+  bool gpus = false;
+};
+
+// Command line that runs `command` in the sandbox as its process 1, in the directory of the code.
+std::vector<std::string> SandboxArguments(const SandboxRequest& request, const SystemView& system,
+                                          const std::vector<std::string>& command);
+
+// OK when a sandbox can be made here; otherwise says why not.
+absl::Status ProbeSandbox(const SystemView& system, bool as_root);
+
+}  // namespace riseml::agent

@@ -1,0 +1,339 @@
+#include "services/agent/shipper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+#include "services/agent/journal.h"
+#include "services/common/base/crc32c.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::agent {
+namespace {
+
+constexpr std::int64_t kSaveEvery = 8 << 20;
+constexpr std::int64_t kFreeGrain = 1 << 20;
+constexpr int kZstdLevel = 1;
+
+bool IsRefusedToken(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnauthenticated || status.code() == absl::StatusCode::kPermissionDenied ||
+         status.code() == absl::StatusCode::kNotFound;
+}
+
+}  // namespace
+
+// Wakes the shipper: from other threads by an eventfd, from the kernel when a file of the attempt has changed.
+struct Shipper::Wakeup {
+  UniqueFd event{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  UniqueFd changes{inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+
+  void Wake() const {
+    const std::uint64_t one = 1;
+    (void)!write(event.get(), &one, sizeof one);  // fails only when it is set already
+  }
+  void Clear() const {
+    char buffer[4096];
+    (void)!read(event.get(), buffer, sizeof(std::uint64_t));
+    while (changes.valid() && read(changes.get(), buffer, sizeof buffer) > 0) {
+    }
+  }
+};
+
+// Delivers results on a thread of its own, so that a slow api does not hold up the log.
+class Shipper::Results {
+ public:
+  Results(const std::string& spool, std::int64_t delivered, ReportResults report, ShipperOptions options,
+          const Wakeup& wakeup)
+      : delivery_(spool, delivered, std::move(report)),
+        options_(options),
+        wakeup_(wakeup),
+        delivered_(delivered),
+        thread_([this](std::stop_token stop) { Loop(stop); }) {}
+
+  // There may be something to deliver.
+  void Look() {
+    MutexLock lock(mu_);
+    wanted_ = true;
+    changed_.notify_all();
+  }
+  // True when all that was in the spool at the last Look has been delivered.
+  bool IsIdle() {
+    MutexLock lock(mu_);
+    return !wanted_ && !busy_;
+  }
+  std::int64_t delivered() {
+    MutexLock lock(mu_);
+    return delivered_;
+  }
+
+ private:
+  void Loop(std::stop_token stop) {
+    int failures = 0;
+    while (WaitForWork(stop)) {
+      const absl::Status status = delivery_.Deliver();
+      if (!status.ok() && failures == 0) LogWarning("results_wait", {{"error", std::string(status.message())}});
+      failures = status.ok() ? 0 : failures + 1;
+      MutexLock lock(mu_);
+      busy_ = false;
+      delivered_ = delivery_.delivered();
+      wakeup_.Wake();
+      if (status.ok()) continue;
+      wanted_ = true;
+      const absl::Duration pause =
+          std::min(options_.first_backoff * (1 << std::min(failures, 10)), options_.longest_backoff);
+      changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(pause), [] { return false; });
+    }
+  }
+  bool WaitForWork(std::stop_token stop) {
+    MutexLock lock(mu_);
+    const bool any = changed_.wait(mu_, stop, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return wanted_; });
+    if (!any || stop.stop_requested()) return false;
+    wanted_ = false;
+    busy_ = true;
+    return true;
+  }
+
+  ResultDelivery delivery_;
+  const ShipperOptions options_;
+  const Wakeup& wakeup_;
+  Mutex mu_;
+  std::condition_variable_any changed_;
+  bool wanted_ ABSL_GUARDED_BY(mu_) = true;
+  bool busy_ ABSL_GUARDED_BY(mu_) = false;
+  std::int64_t delivered_ ABSL_GUARDED_BY(mu_);
+  std::jthread thread_;
+};
+
+Shipper::Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ReportResults report, ShipperOptions options,
+                 const Clock& clock)
+    : dir_(std::move(dir)),
+      log_(std::move(log)),
+      transport_(transport),
+      report_(std::move(report)),
+      options_(options),
+      clock_(clock),
+      wakeup_(std::make_unique<Wakeup>()),
+      compressor_(ZSTD_createCCtx()) {}
+
+void Shipper::FreeCompressor::operator()(ZSTD_CCtx_s* context) const { ZSTD_freeCCtx(context); }
+
+Shipper::~Shipper() {
+  call_.reset();  // its thread wakes us until it is gone
+  results_.reset();
+}
+
+absl::Status Shipper::Open() {
+  absl::StatusOr<internal::v1::ShipState> state = ReadMessage<internal::v1::ShipState>(dir_.shipped());
+  if (!state.ok() && !HasReason(state.status(), Reason::kNotFound)) return state.status();
+  if (!state.ok()) state = internal::v1::ShipState();
+  complete_ = state->complete();
+  saved_acknowledged_ = state->acknowledged_offset();
+  saved_dropped_ = state->dropped_offset();
+  saved_results_ = state->results_delivered();
+  freed_ = saved_acknowledged_ / kFreeGrain * kFreeGrain;
+  cursor_ = std::make_unique<ShipCursor>(freed_, saved_dropped_, options_.unshipped_limit);
+  cursor_->SetFreed(freed_);
+  for (const std::string& path : {dir_.log(), dir_.journal(), dir_.results()})
+    if (wakeup_->changes.valid()) inotify_add_watch(wakeup_->changes.get(), path.c_str(), IN_MODIFY);
+  results_ = std::make_unique<Results>(dir_.results(), saved_results_, report_, options_, *wakeup_);
+  return absl::OkStatus();
+}
+
+absl::Status Shipper::LookAtFiles(absl::Time now) {
+  // The end first: everything was printed before it.
+  struct stat journal {};
+  if (!ended_ && stat(dir_.journal().c_str(), &journal) == 0 && journal.st_size != journal_bytes_) {
+    RISEML_ASSIGN_OR_RETURN(const JournalContent content, ReadJournal(dir_.journal()));
+    journal_bytes_ = journal.st_size;
+    if (content.ended) {
+      ended_ = true;
+      cursor_->SetEnd(content.ended->final_offset());
+      results_->Look();  // what was reported last; the end waits for it
+    }
+  }
+  struct stat results {};
+  if (stat(dir_.results().c_str(), &results) == 0 && results.st_size != results_bytes_) {
+    results_bytes_ = results.st_size;
+    results_->Look();
+  }
+  struct stat log {};
+  if (fstat(log_.get(), &log) != 0) return ErrnoError(errno, absl::StrCat("look at ", dir_.log()));
+  cursor_->SetSize(log.st_size, now);
+  return absl::OkStatus();
+}
+
+void Shipper::OnCallOver(const absl::Status& why, absl::Time now) {
+  call_.reset();
+  cursor_->Disconnect();
+  if (failures_ == 0) LogWarning("log_call_over", {{"error", why.ToString()}});
+  const absl::Duration pause =
+      std::min(options_.first_backoff * (1 << std::min(failures_, 10)), options_.longest_backoff);
+  ++failures_;
+  next_call_ = now + pause;
+  refused_since_ = IsRefusedToken(why) ? std::min(refused_since_, now) : absl::InfiniteFuture();
+  if (ended_ && now - refused_since_ >= options_.refusal_limit)
+    given_up_ = absl::StrCat("the log is not taken any more: ", std::string(why.message()));
+}
+
+void Shipper::FollowCall(absl::Time now) {
+  if (call_ == nullptr) {
+    if (now < next_call_) return;
+    begun_ = false;
+    last_progress_ = now;
+    call_ = transport_.Open([this] { wakeup_->Wake(); });
+  }
+  const IngestProgress progress = call_->Progress();
+  if (progress.expected_offset) {
+    const std::int64_t before = cursor_->acknowledged();
+    if (!begun_)
+      cursor_->Begin(*progress.expected_offset);
+    else
+      cursor_->Acknowledge(*progress.expected_offset);
+    if (!begun_ || cursor_->acknowledged() != before) {
+      last_progress_ = now;
+      failures_ = 0;
+      refused_since_ = absl::InfiniteFuture();
+    }
+    begun_ = true;
+  }
+  if (progress.complete) {
+    complete_ = true;
+    return;
+  }
+  const bool waiting = !begun_ || cursor_->in_flight() > 0 || cursor_->end_sent();
+  if (progress.over)
+    OnCallOver(*progress.over, now);
+  else if (waiting && now - last_progress_ > options_.stall_limit)
+    OnCallOver(absl::DeadlineExceededError("no answer"), now);
+  else if (!waiting)
+    last_progress_ = now;
+}
+
+absl::StatusOr<v1::IngestRequest> Shipper::Message(const ShipAction& action, absl::Time now) {
+  v1::IngestRequest request;
+  if (const auto* end = std::get_if<SendEnd>(&action)) {
+    request.mutable_end()->set_final_offset(end->final_offset);
+    return request;
+  }
+  v1::LogBlock& block = *request.mutable_block();
+  if (const auto* gap = std::get_if<SendGap>(&action)) {
+    block.set_first_offset(gap->first);
+    block.set_raw_length(gap->length);
+    block.set_coding(v1::LogBlock::GAP);
+    block.add_times(0);
+    block.add_times(absl::ToUnixMillis(now));
+    return request;
+  }
+  const SendBlock& bytes = std::get<SendBlock>(action);
+  char raw[kBlockBytes];
+  std::int64_t length = 0;
+  while (length < bytes.length) {
+    const ssize_t n = pread(log_.get(), raw + length, bytes.length - length, bytes.first + length);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError(errno, absl::StrCat("read ", dir_.log()));
+    if (n == 0) return absl::DataLossError(absl::StrCat(dir_.log(), " has become shorter"));
+    length += n;
+  }
+  std::string& data = *block.mutable_data();
+  data.resize(ZSTD_compressBound(length));
+  const std::size_t packed = ZSTD_compressCCtx(compressor_.get(), data.data(), data.size(), raw, length, kZstdLevel);
+  if (ZSTD_isError(packed) == 0 && packed < static_cast<std::size_t>(length)) {
+    data.resize(packed);
+    block.set_coding(v1::LogBlock::ZSTD);
+  } else {
+    data.assign(raw, length);
+  }
+  block.set_first_offset(bytes.first);
+  block.set_raw_length(length);
+  block.set_crc(Crc32c(data));
+  for (const std::int64_t value : cursor_->marks().For(bytes.first, length)) block.add_times(value);
+  return request;
+}
+
+absl::StatusOr<absl::Time> Shipper::SendWhatIsDue(absl::Time now) {
+  while (call_ != nullptr && begun_ && call_->CanSend()) {
+    const ShipAction action = cursor_->Next(now);
+    if (const auto* wait = std::get_if<WaitUntil>(&action)) return wait->time;
+    if (std::holds_alternative<SendEnd>(action) && !results_->IsIdle()) break;
+    RISEML_ASSIGN_OR_RETURN(const v1::IngestRequest request, Message(action, now));
+    call_->Send(request);
+    cursor_->Sent(action, now);
+  }
+  return absl::InfiniteFuture();
+}
+
+absl::Status Shipper::Save(bool complete, const std::string& given_up) {
+  internal::v1::ShipState state;
+  state.set_acknowledged_offset(cursor_->acknowledged());
+  state.set_dropped_offset(cursor_->dropped());
+  state.set_results_delivered(results_->delivered());
+  state.set_complete(complete);
+  state.set_given_up(given_up);
+  RISEML_RETURN_IF_ERROR(WriteMessage(dir_.shipped(), state));
+  saved_acknowledged_ = state.acknowledged_offset();
+  saved_dropped_ = state.dropped_offset();
+  saved_results_ = state.results_delivered();
+  return absl::OkStatus();
+}
+
+absl::Status Shipper::SaveSometimes() {
+  const bool worth_it = cursor_->acknowledged() - saved_acknowledged_ >= kSaveEvery ||
+                        cursor_->dropped() != saved_dropped_ || results_->delivered() != saved_results_;
+  if (!worth_it) return absl::OkStatus();
+  RISEML_RETURN_IF_ERROR(Save(false, ""));
+  FreeStored();
+  return absl::OkStatus();
+}
+
+void Shipper::FreeStored() {
+  const std::int64_t until = std::max(saved_acknowledged_, saved_dropped_) / kFreeGrain * kFreeGrain;
+  if (until <= freed_) return;
+  // Where the file system cannot do it, the bytes stay until the attempt is forgotten.
+  (void)fallocate(log_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, freed_, until - freed_);
+  freed_ = until;
+  cursor_->SetFreed(freed_);
+}
+
+void Shipper::Wait(absl::Time until, absl::Time now, bool files_too) {
+  until = std::min(until, now + options_.poll_interval);
+  if (call_ == nullptr) until = std::min(until, std::max(next_call_, now));
+  pollfd fds[] = {{wakeup_->event.get(), POLLIN, 0}, {wakeup_->changes.get(), POLLIN, 0}};
+  const timespec timeout = absl::ToTimespec(std::max(until - now, absl::ZeroDuration()));
+  ppoll(fds, files_too && wakeup_->changes.valid() ? 2 : 1, &timeout, nullptr);
+  wakeup_->Clear();
+}
+
+absl::Status Shipper::Run(std::stop_token stop) {
+  RISEML_RETURN_IF_ERROR(Open());
+  const std::stop_callback wake(stop, [this] { wakeup_->Wake(); });
+  while (!complete_ && given_up_.empty() && !stop.stop_requested()) {
+    const absl::Time now = clock_.Now();
+    RISEML_RETURN_IF_ERROR(LookAtFiles(now));
+    FollowCall(now);
+    RISEML_ASSIGN_OR_RETURN(const absl::Time due, SendWhatIsDue(now));
+    RISEML_RETURN_IF_ERROR(SaveSometimes());
+    if (complete_ || !given_up_.empty()) break;
+    // While there are bytes to send, new ones change nothing.
+    Wait(due, now, begun_ && !cursor_->has_unsent());
+  }
+  call_.reset();
+  if (complete_ || !given_up_.empty()) return Save(true, given_up_);
+  return absl::OkStatus();
+}
+
+}  // namespace riseml::agent
