@@ -1,0 +1,148 @@
+#include "services/loghandler/follow_handler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status.h"
+#include "services/common/rpc/call.h"
+#include "services/loghandler/follower.h"
+
+namespace riseml::loghandler {
+namespace {
+
+constexpr char kMethod[] = "riseml.v1.LogService/Follow";
+
+absl::Status Stopping() {
+  return Error(Reason::kShuttingDown, "the log handler is stopping; call again with the cursors reached");
+}
+
+}  // namespace
+
+FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, Executor& executor,
+                             const Clock& clock, LogMetrics& metrics)
+    : options_(options), store_(store), registry_(registry), executor_(executor), clock_(clock), metrics_(metrics) {
+  ticker_ = std::jthread([this](std::stop_token stop) { RunTicker(std::move(stop)); });
+}
+
+grpc::ServerWriteReactor<v1::FollowResponse>* FollowHandler::Follow(grpc::CallbackServerContext* context,
+                                                                    const v1::FollowRequest* request) {
+  const auto follower = std::make_shared<Follower>(*this, context, rpc::CallOf(*context, kMethod), *request);
+  auto* reactor = follower->Begin();
+  metrics_.followers.Increment();
+  absl::Status status = CheckFollowRequest(*request);
+  if (status.ok()) status = Add(follower);
+  if (status.ok()) {
+    follower->List();
+  } else {
+    follower->End(status);
+  }
+  return reactor;
+}
+
+absl::Status FollowHandler::Add(const std::shared_ptr<Follower>& follower) {
+  MutexLock lock(mu_);
+  if (stopped_) return Stopping();
+  if (roots_.size() >= options_.max_followers)
+    return Error(Reason::kLimitExceeded, absl::StrCat("already ", roots_.size(), " readers of logs; try again later"));
+  roots_[follower];
+  return absl::OkStatus();
+}
+
+void FollowHandler::Remove(const std::shared_ptr<Follower>& follower) {
+  metrics_.followers.Decrement();
+  MutexLock lock(mu_);
+  roots_.erase(follower);
+}
+
+void FollowHandler::Subscribe(const StreamId& id, const std::shared_ptr<Follower>& follower) {
+  MutexLock lock(mu_);
+  by_stream_[id].push_back(follower);
+}
+
+void FollowHandler::Unsubscribe(const StreamId& id, const Follower* follower) {
+  MutexLock lock(mu_);
+  const auto it = by_stream_.find(id);
+  if (it == by_stream_.end()) return;
+  std::erase_if(it->second, [follower](const auto& other) { return other.get() == follower; });
+  if (it->second.empty()) by_stream_.erase(it);
+}
+
+void FollowHandler::SetRoot(const std::shared_ptr<Follower>& follower, const std::string& root) {
+  MutexLock lock(mu_);
+  if (const auto it = roots_.find(follower); it != roots_.end()) it->second = root;
+}
+
+std::uint64_t FollowHandler::changes() {
+  MutexLock lock(mu_);
+  return changes_;
+}
+
+bool FollowHandler::watching() {
+  MutexLock lock(mu_);
+  return watching_;
+}
+
+FollowHandler::Followers FollowHandler::All() {
+  Followers all;
+  MutexLock lock(mu_);
+  for (const auto& [follower, root] : roots_) all.push_back(follower);
+  return all;
+}
+
+void FollowHandler::OnNews(const StreamId& id) {
+  Followers concerned;
+  {
+    MutexLock lock(mu_);
+    const auto it = by_stream_.find(id);
+    if (it != by_stream_.end()) concerned = it->second;
+  }
+  for (const auto& follower : concerned) follower->OnNews(id);
+}
+
+void FollowHandler::OnRootsChanged(const std::vector<std::string>& roots) {
+  const absl::flat_hash_set<std::string> changed(roots.begin(), roots.end());
+  Followers concerned;
+  {
+    MutexLock lock(mu_);
+    ++changes_;
+    for (const auto& [follower, root] : roots_) {
+      if (changed.contains(root)) concerned.push_back(follower);
+    }
+  }
+  for (const auto& follower : concerned) follower->List();
+}
+
+void FollowHandler::SetWatching(bool watching) {
+  {
+    MutexLock lock(mu_);
+    if (std::exchange(watching_, watching) == watching) return;
+    ++changes_;
+  }
+  if (!watching) return;
+  for (const auto& follower : All()) follower->List();
+}
+
+void FollowHandler::RunTicker(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    {
+      MutexLock lock(mu_);
+      never_.wait_for(mu_, stop, absl::ToChronoMicroseconds(options_.tick), [] { return false; });
+    }
+    const absl::Time now = clock_.Now();
+    for (const auto& follower : All()) follower->Tick(now);
+  }
+}
+
+void FollowHandler::Stop() {
+  ticker_.request_stop();
+  if (ticker_.joinable()) ticker_.join();
+  {
+    MutexLock lock(mu_);
+    stopped_ = true;
+  }
+  for (const auto& follower : All()) follower->End(Stopping());
+}
+
+}  // namespace riseml::loghandler

@@ -1,0 +1,387 @@
+#include "services/loghandler/follower.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/loghandler/block.h"
+
+namespace riseml::loghandler {
+namespace {
+
+constexpr int kMaxCursors = 40'000;
+constexpr std::size_t kMaxName = 512;
+constexpr int kStreamsPerTask = 32;           // then other followers get the thread
+constexpr std::int64_t kTurnBytes = 1 << 20;  // then the next stream of this follower gets its turn
+constexpr absl::Duration kMinListInterval = absl::Milliseconds(200);
+constexpr int kListPause = 5;                             // times as long as the last answer took
+constexpr absl::Duration kWriteGrace = absl::Seconds(5);  // for the last message of a call that ends
+
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+}
+
+absl::Status Bad(absl::string_view what) {
+  return Error(Reason::kInvalidArgument, absl::StrCat("follow logs: ", what));
+}
+
+template <class Event>
+void Name(const StreamId& id, Event* event) {
+  event->set_job_uid(id.job.value);
+  event->set_attempt(id.attempt);
+}
+
+void FillChunk(const StreamId& id, Piece piece, v1::FollowResponse* response) {
+  if (piece.gap_length > 0) {
+    Name(id, response->mutable_gap());
+    response->mutable_gap()->set_first_offset(piece.first_offset);
+    response->mutable_gap()->set_length(piece.gap_length);
+    return;
+  }
+  v1::LogChunk* chunk = response->mutable_chunk();
+  Name(id, chunk);
+  chunk->set_first_offset(piece.first_offset);
+  chunk->set_data(std::move(piece.data));
+  for (const auto& [offset, ms] : piece.times) {
+    v1::TimeMark* mark = chunk->add_times();
+    mark->set_offset(offset);
+    mark->mutable_time()->set_seconds(ms / 1000);
+    mark->mutable_time()->set_nanos(static_cast<std::int32_t>(ms % 1000) * 1'000'000);
+  }
+}
+
+}  // namespace
+
+absl::Status CheckFollowRequest(const v1::FollowRequest& request) {
+  if (request.name().empty() || request.name().size() > kMaxName)
+    return Bad("name must be that of an experiment, a set or a job");
+  if (request.cursors_size() > kMaxCursors) return Bad(absl::StrCat("at most ", kMaxCursors, " cursors"));
+  for (const v1::StreamCursor& cursor : request.cursors()) {
+    if (!IsValid({JobId{cursor.job_uid()}, cursor.attempt()}) || cursor.offset() < 0)
+      return Bad("a cursor must have the UUID of a job, an attempt of 1 or more and an offset of 0 or more");
+  }
+  if (request.tail_lines() < 0) return Bad("tail_lines must be 0 or more");
+  if (request.from_offset() < 0) return Bad("from_offset must be 0 or more");
+  return absl::OkStatus();
+}
+
+class Follower::Reactor final : public grpc::ServerWriteReactor<v1::FollowResponse> {
+ public:
+  explicit Reactor(std::shared_ptr<Follower> follower) : follower_(std::move(follower)) {}
+  void OnWriteDone(bool ok) override { follower_->OnWriteDone(ok); }
+  void OnCancel() override { follower_->End(absl::CancelledError("cancelled")); }
+  void OnDone() override {
+    follower_->OnDone();
+    delete this;
+  }
+
+ private:
+  std::shared_ptr<Follower> follower_;
+};
+
+Follower::Follower(FollowHandler& handler, grpc::CallbackServerContext* context, rpc::Call call,
+                   v1::FollowRequest request)
+    : handler_(handler),
+      call_(std::move(call)),
+      start_(rpc::StartOfCall()),
+      request_(std::move(request)),
+      context_(context) {
+  for (const v1::StreamCursor& cursor : request_.cursors())
+    cursors_[{JobId{cursor.job_uid()}, cursor.attempt()}] = cursor.offset();
+  last_list_ = last_check_ = last_write_ = handler_.clock_.Now();
+}
+
+grpc::ServerWriteReactor<v1::FollowResponse>* Follower::Begin() {
+  auto* reactor = new Reactor(shared_from_this());
+  MutexLock lock(mu_);
+  reactor_ = reactor;
+  return reactor;
+}
+
+void Follower::List() {
+  MutexLock lock(mu_);
+  ListLocked();
+}
+
+void Follower::ListLocked() {
+  const absl::Time now = handler_.clock_.Now();
+  if (ending_.has_value() || (listed_ && request_.no_follow())) return;
+  list_wanted_ = listing_ || now < list_not_before_;
+  if (list_wanted_) return;
+  listing_ = true;
+  last_list_ = now;
+  handler_.registry_.ListStreams(call_.credential, request_.name(),
+                                 [self = shared_from_this(), now, changes = handler_.changes()](
+                                     absl::StatusOr<internal::v1::ListStreamsResponse> response) {
+                                   self->OnListed(now, changes, std::move(response));
+                                 });
+}
+
+void Follower::OnListed(absl::Time asked, std::uint64_t changes,
+                        absl::StatusOr<internal::v1::ListStreamsResponse> response) {
+  const absl::Time now = handler_.clock_.Now();
+  MutexLock lock(mu_);
+  listing_ = false;
+  if (ending_.has_value()) return;
+  if (!response.ok()) {
+    if (!listed_ || IsRefusal(response.status())) return EndLocked(response.status());
+    list_wanted_ = true;
+    list_not_before_ = now + handler_.options_.poll;
+    return;
+  }
+  list_not_before_ = now + std::max(kMinListInterval, kListPause * (now - asked));
+  if (!listed_) {
+    handler_.SetRoot(shared_from_this(), response->root_uid());
+    // A change between the question and now concerned nobody yet.
+    if (handler_.changes() != changes) list_wanted_ = true;
+  }
+  last_check_ = now;
+  MergeLocked(*response);
+  SchedulePumpLocked();
+}
+
+void Follower::MergeLocked(const internal::v1::ListStreamsResponse& response) {
+  for (const internal::v1::StreamInfo& info : response.streams()) {
+    const StreamId id{JobId{info.job_uid()}, info.attempt()};
+    const auto [it, is_new] = entries_.try_emplace(id);
+    Entry& entry = it->second;
+    if (is_new) {
+      ++open_entries_;
+      entry.job = info.job();
+      entry.late = listed_;
+      if (const auto cursor = cursors_.find(id); cursor != cursors_.end()) entry.cursor = cursor->second;
+      handler_.Subscribe(id, shared_from_this());
+    }
+    if (entry.done || (!is_new && entry.state == info.log_state())) continue;
+    entry.state = info.log_state();
+    entry.api_bytes = info.log_bytes();
+    QueueLocked(id, entry);
+  }
+  listed_ = true;
+  all_ended_ = response.ended();
+}
+
+void Follower::QueueLocked(const StreamId& id, Entry& entry) {
+  entry.news = true;
+  if (std::exchange(entry.queued, true)) return;
+  ready_.push_back(id);
+}
+
+void Follower::OnNews(const StreamId& id) {
+  MutexLock lock(mu_);
+  const auto it = entries_.find(id);
+  if (it == entries_.end() || it->second.done) return;
+  QueueLocked(id, it->second);
+  SchedulePumpLocked();
+}
+
+void Follower::Tick(absl::Time now) {
+  MutexLock lock(mu_);
+  if (ending_.has_value()) {
+    // A reader that takes nothing would hold the call open for ever.
+    if (writing_ && context_ != nullptr && now - ending_since_ > kWriteGrace) context_->TryCancel();
+    return;
+  }
+  if (!listed_) return;
+  const bool polls = !handler_.watching() && now - last_list_ >= handler_.options_.poll;
+  if ((list_wanted_ && now >= list_not_before_) || polls) ListLocked();
+  if (!checking_ && now - last_check_ >= handler_.options_.recheck) {
+    checking_ = true;
+    last_check_ = now;
+    handler_.registry_.CheckRead(call_.credential, request_.name(),
+                                 [self = shared_from_this()](const absl::Status& status) { self->OnChecked(status); });
+  }
+  if (!writing_ && now - last_write_ >= handler_.options_.heartbeat) {
+    heartbeat_due_ = true;
+    SchedulePumpLocked();
+  }
+}
+
+void Follower::OnChecked(const absl::Status& status) {
+  MutexLock lock(mu_);
+  checking_ = false;
+  if (IsRefusal(status)) EndLocked(status);
+}
+
+void Follower::SchedulePumpLocked() {
+  if (pumping_ || writing_ || ending_.has_value()) return;
+  pumping_ = true;
+  handler_.executor_.Post([self = shared_from_this()] { self->Pump(); });
+}
+
+void Follower::Pump() {
+  for (int i = 0; i < kStreamsPerTask; ++i) {
+    if (!PumpOnce()) return;
+  }
+  MutexLock lock(mu_);
+  pumping_ = false;
+  SchedulePumpLocked();
+}
+
+// Looks at the first stream that has news. False when the pump is over: a message is on its way, or there is nothing to
+// say.
+bool Follower::PumpOnce() {
+  StreamId id;
+  Entry entry;
+  {
+    MutexLock lock(mu_);
+    if (ending_.has_value() || ready_.empty()) return PumpIdleLocked();
+    id = ready_.front();
+    Entry& current = entries_[id];
+    current.news = false;
+    entry = current;
+  }
+  response_.Clear();
+  const absl::StatusOr<bool> said = Advance(id, entry, &response_);
+
+  MutexLock lock(mu_);
+  if (!said.ok() || ending_.has_value()) {
+    pumping_ = false;
+    if (!said.ok()) EndLocked(While(absl::StrCat("follow log ", Print(id)), said.status()));
+    return false;
+  }
+  Entry& current = entries_[id];
+  current.offset = entry.offset;
+  current.present_end = entry.present_end;
+  current.announced = entry.announced;
+  turn_bytes_ += static_cast<std::int64_t>(response_.chunk().data().size());
+  const bool turn_over = !*said || turn_bytes_ >= kTurnBytes;
+  if (entry.done) {
+    current.done = true;
+    --open_entries_;
+    handler_.Unsubscribe(id, this);
+  }
+  if (entry.done || turn_over) {
+    ready_.pop_front();
+    turn_bytes_ = 0;
+    current.queued = !entry.done && (*said || current.news);
+    if (current.queued) ready_.push_back(id);
+  }
+  if (!*said) return true;
+  WriteLocked();
+  return false;
+}
+
+bool Follower::PumpIdleLocked() {
+  pumping_ = false;
+  if (ending_.has_value()) return false;
+  const bool over = request_.no_follow() || (all_ended_ && open_entries_ == 0 && !list_wanted_ && !listing_);
+  if (listed_ && over) {
+    EndLocked(absl::OkStatus());
+  } else if (heartbeat_due_) {
+    response_.Clear();
+    response_.mutable_heartbeat();
+    WriteLocked();
+  }
+  return false;
+}
+
+void Follower::WriteLocked() {
+  pumping_ = false;
+  heartbeat_due_ = false;
+  writing_ = true;
+  last_write_ = handler_.clock_.Now();
+  handler_.metrics_.followed_bytes.Increment(static_cast<double>(response_.chunk().data().size()));
+  reactor_->StartWrite(&response_);
+}
+
+absl::Status Follower::Position(const Stream& stream, Entry& entry) {
+  entry.present_end = stream.state().durable_offset;
+  if (entry.cursor.has_value()) {
+    if (*entry.cursor > entry.present_end)
+      return absl::OutOfRangeError(
+          absl::StrCat("the cursor ", *entry.cursor, " is beyond the end ", entry.present_end));
+    entry.offset = *entry.cursor;
+  } else if (entry.late) {
+    entry.offset = 0;
+  } else if (request_.start_case() == v1::FollowRequest::kTailLines) {
+    RISEML_ASSIGN_OR_RETURN(entry.offset, handler_.store_.TailOffset(stream, request_.tail_lines()));
+  } else {
+    entry.offset = request_.from_offset();
+  }
+  return absl::OkStatus();
+}
+
+// Fills the next message of a stream. False when there is none now. Works on a copy of the entry, without the lock.
+absl::StatusOr<bool> Follower::Advance(const StreamId& id, Entry& entry, v1::FollowResponse* response) {
+  RISEML_ASSIGN_OR_RETURN(const std::shared_ptr<Stream> stream, handler_.store_.Get(id));
+  if (entry.offset < 0) RISEML_RETURN_IF_ERROR(Position(*stream, entry));
+  if (!std::exchange(entry.announced, true)) {
+    Name(id, response->mutable_stream());
+    response->mutable_stream()->set_job(entry.job);
+    return true;
+  }
+  const StreamState state = stream->state();  // before reading: an end seen here has all its bytes
+  const bool at_present_end = request_.no_follow() && entry.offset >= entry.present_end;
+  if (!at_present_end) {
+    RISEML_ASSIGN_OR_RETURN(Piece piece, handler_.store_.Read(*stream, entry.offset));
+    if (!piece.empty()) {
+      entry.offset = piece.end();
+      FillChunk(id, std::move(piece), response);
+      return true;
+    }
+  }
+  if (entry.offset >= state.durable_offset && SayEnd(id, state, entry, response)) {
+    entry.done = true;
+    return true;
+  }
+  entry.done = at_present_end;
+  return false;
+}
+
+bool Follower::SayEnd(const StreamId& id, const StreamState& state, const Entry& entry, v1::FollowResponse* response) {
+  const bool known_to_api = entry.state == v1::Attempt::COMPLETE || entry.state == v1::Attempt::TRUNCATED;
+  if (!state.complete && !known_to_api) return false;
+  Name(id, response->mutable_end());
+  response->mutable_end()->set_final_offset(state.durable_offset);
+  // An attempt that never began is complete without having a log here.
+  const bool whole = entry.state == v1::Attempt::COMPLETE && entry.api_bytes == state.durable_offset;
+  response->mutable_end()->set_complete(state.complete || whole);
+  return true;
+}
+
+void Follower::OnWriteDone(bool ok) {
+  MutexLock lock(mu_);
+  writing_ = false;
+  if (!ok) EndLocked(absl::CancelledError("the reader has gone"));
+  if (ending_.has_value()) return FinishLocked();
+  SchedulePumpLocked();
+}
+
+void Follower::End(const absl::Status& status) {
+  MutexLock lock(mu_);
+  EndLocked(status);
+}
+
+void Follower::EndLocked(const absl::Status& status) {
+  if (ending_.has_value()) return;
+  ending_ = status;
+  ending_since_ = handler_.clock_.Now();
+  if (!writing_) FinishLocked();
+}
+
+void Follower::FinishLocked() {
+  if (finished_ || reactor_ == nullptr) return;
+  finished_ = true;
+  reactor_->Finish(rpc::Finish(call_, start_, *ending_));
+}
+
+void Follower::OnDone() {
+  const std::shared_ptr<Follower> self = shared_from_this();
+  {
+    MutexLock lock(mu_);
+    reactor_ = nullptr;
+    context_ = nullptr;
+    for (const auto& [id, entry] : entries_) {
+      if (!entry.done) handler_.Unsubscribe(id, this);
+    }
+    entries_.clear();
+    ready_.clear();
+  }
+  handler_.Remove(self);
+}
+
+}  // namespace riseml::loghandler

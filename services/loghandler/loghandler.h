@@ -1,0 +1,60 @@
+// The log handler as a whole: store, handlers and server, started and stopped in the right order.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "riseml/config/v1/common.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/rpc/remote_authenticator.h"
+#include "services/common/rpc/server.h"
+#include "services/loghandler/executor.h"
+#include "services/loghandler/follow_handler.h"
+#include "services/loghandler/ingest_handler.h"
+#include "services/loghandler/log_metrics.h"
+#include "services/loghandler/registry_client.h"
+#include "services/loghandler/service.h"
+#include "services/loghandler/store.h"
+
+namespace riseml::loghandler {
+
+struct LogHandlerOptions {
+  StoreOptions store;
+  FollowOptions follow;
+  RegistryOptions registry;
+  config::v1::Listener user_listener;
+  std::shared_ptr<grpc::Channel> api;  // to api's internal listener
+};
+
+// Lives on one thread.
+class LogHandler {
+ public:
+  // `clock` outlives this.
+  static absl::StatusOr<std::unique_ptr<LogHandler>> Start(LogHandlerOptions options, const Clock& clock,
+                                                           prometheus::Registry& metrics);
+  ~LogHandler() { Stop(absl::ZeroDuration()); }
+
+  int port() const { return server_->port(); }
+
+  // Ends open calls with SHUTTING_DOWN, gives them `grace` to go, and stores what waits. Idempotent.
+  void Stop(absl::Duration grace);
+
+ private:
+  explicit LogHandler(prometheus::Registry& metrics);
+
+  LogMetrics metrics_;
+  Executor writers_;  // of blocks
+  Executor readers_;  // for followers
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<rpc::RemoteAuthenticator> authenticator_;
+  std::unique_ptr<RegistryClient> registry_;
+  std::unique_ptr<IngestHandler> ingest_;
+  std::unique_ptr<FollowHandler> follow_;
+  std::unique_ptr<LogServiceAdapter> service_;
+  std::unique_ptr<rpc::Server> server_;
+};
+
+}  // namespace riseml::loghandler

@@ -1,0 +1,67 @@
+// riseml-loghandler: takes the logs of jobs, keeps them, and shows them to their owners.
+#include <google/protobuf/util/time_util.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "riseml/config/v1/loghandler.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/config/config.h"
+#include "services/common/metrics/metrics.h"
+#include "services/common/rpc/channel.h"
+#include "services/common/runtime/runtime.h"
+#include "services/loghandler/loghandler.h"
+
+namespace riseml::loghandler {
+namespace {
+
+constexpr absl::Duration kGrace = absl::Seconds(2);  // for the last message of open calls
+
+absl::Status CheckConfig(const config::v1::LoghandlerConfig& config) {
+  if (config.data_dir().empty()) return Error(Reason::kInvalidArgument, "the configuration names no data_dir");
+  if (config.api_address().empty()) return Error(Reason::kInvalidArgument, "the configuration names no api_address");
+  if (config.user_listener().address().empty())
+    return Error(Reason::kInvalidArgument, "the configuration needs user_listener with an address");
+  if (config.has_end_marker_grace() &&
+      google::protobuf::util::TimeUtil::DurationToSeconds(config.end_marker_grace()) < 0)
+    return Error(Reason::kInvalidArgument, "end_marker_grace must be 0 or more");
+  return absl::OkStatus();
+}
+
+absl::Status Run(const runtime::Arguments& arguments) {
+  config::v1::LoghandlerConfig config;
+  RISEML_RETURN_IF_ERROR(config::LoadConfig(arguments.config_file, &config));
+  RISEML_RETURN_IF_ERROR(CheckConfig(config));
+  if (arguments.check_only) return absl::OkStatus();
+
+  const SystemClock clock;
+  LogHandlerOptions options;
+  options.store.dir = config.data_dir();
+  // Nobody knows what the disk holds after a failed fsync: stop, start again, read what is really there.
+  options.store.on_fatal = [](const absl::Status&) { std::_Exit(1); };
+  if (config.has_end_marker_grace()) {
+    options.registry.end_marker_grace =
+        absl::Milliseconds(google::protobuf::util::TimeUtil::DurationToMilliseconds(config.end_marker_grace()));
+  }
+  options.user_listener = config.user_listener();
+  RISEML_ASSIGN_OR_RETURN(options.api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
+  const auto registry = metrics::ProcessRegistry();
+  RISEML_ASSIGN_OR_RETURN(const auto handler, LogHandler::Start(std::move(options), clock, *registry));
+  RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
+  LogInfo("started", {{"port", handler->port()}});
+  runtime::WaitForSignal();
+  handler->Stop(kGrace);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace riseml::loghandler
+
+int main(int argc, char** argv) {
+  const riseml::runtime::Arguments arguments = riseml::runtime::ParseArguments(
+      argc, argv, "riseml-loghandler", "Takes the logs of jobs, keeps them, and shows them to their owners.");
+  return riseml::runtime::RunMain("loghandler", [&] { return riseml::loghandler::Run(arguments); });
+}

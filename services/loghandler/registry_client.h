@@ -1,0 +1,83 @@
+// The log handler's side of api: asks which streams there are, hears of changes, reports logs that are complete or cut.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
+#include "riseml/internal/v1/access.grpc.pb.h"
+#include "riseml/internal/v1/log_registry.grpc.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/mutex.h"
+#include "services/loghandler/end_tracker.h"
+#include "services/loghandler/store.h"
+#include "services/loghandler/stream_registry.h"
+
+namespace riseml::loghandler {
+
+struct RegistryOptions {
+  absl::Duration end_marker_grace = absl::Hours(24);
+  absl::Duration sweep = absl::Seconds(1);  // between looks for overdue logs; also between tries of a report
+};
+
+// Thread-safe. One thread hears of changes, one reports.
+class RegistryClient final : public StreamRegistry {
+ public:
+  // `channel` leads to api's internal listener; `store` and `clock` outlive this.
+  RegistryClient(RegistryOptions options, std::shared_ptr<grpc::Channel> channel, Store& store, const Clock& clock);
+  ~RegistryClient() override { Stop(); }
+
+  void ListStreams(absl::string_view credential, absl::string_view name, Listed done) override;
+  void CheckRead(absl::string_view credential, absl::string_view name, Checked done) override;
+
+  // Begins to listen and to report. The functions are called by the listening thread and must not block.
+  void Start(std::function<void(const std::vector<std::string>& roots)> on_roots_changed,
+             std::function<void(bool watching)> on_watching);
+
+  // A stream has become durable up to some point; a complete one is reported. Does not block.
+  void OnDurable(const Stream& stream);
+
+  // Cancels what is under way and waits for it. Idempotent.
+  void Stop();
+
+ private:
+  template <class Request, class Response>
+  struct Question;
+  template <class Request, class Response, class Send>
+  void Ask(std::shared_ptr<Question<Request, Response>> question, Send send);
+  void Enter(grpc::ClientContext* context);
+  void Leave(grpc::ClientContext* context);
+
+  void RunWatch(std::stop_token stop);
+  grpc::Status Watch(std::string* resume_token);
+  void Handle(const internal::v1::WatchStreamsResponse& response);
+  void RunReporter(std::stop_token stop);
+  // True when nothing is left to report about the stream for now.
+  bool Report(const StreamId& id);
+
+  const RegistryOptions options_;
+  const std::unique_ptr<internal::v1::LogRegistryService::Stub> registry_;
+  const std::unique_ptr<internal::v1::AccessService::Stub> access_;
+  Store& store_;
+  const Clock& clock_;
+  std::function<void(const std::vector<std::string>&)> on_roots_changed_;
+  std::function<void(bool)> on_watching_;
+
+  Mutex mu_;
+  std::condition_variable_any changed_;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  absl::flat_hash_set<grpc::ClientContext*> open_ ABSL_GUARDED_BY(mu_);  // calls under way
+  absl::flat_hash_set<StreamId> to_report_ ABSL_GUARDED_BY(mu_);
+  EndTracker tracker_ ABSL_GUARDED_BY(mu_);
+  std::jthread watcher_;
+  std::jthread reporter_;
+};
+
+}  // namespace riseml::loghandler

@@ -1,0 +1,107 @@
+// All log streams below one directory: <dir>/logs/<job uid>/<attempt>/.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "riseml/v1/log.pb.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/mutex.h"
+#include "services/loghandler/log_metrics.h"
+#include "services/loghandler/segment_cache.h"
+#include "services/loghandler/stream.h"
+
+namespace riseml::loghandler {
+
+// fdatasync(2), across EINTR.
+int SyncData(int fd);
+
+struct StoreOptions {
+  std::string dir;
+  StreamOptions stream{.sync = SyncData};
+  absl::Duration commit_delay = absl::Milliseconds(5);  // bytes wait this long for others to be made durable with
+  std::int64_t commit_bytes = 4 << 20;                  // … unless so many wait
+  std::size_t max_streams = 1024;                       // idle streams remembered
+  std::size_t max_writers = 512;                        // descriptors kept open for writing
+  std::size_t max_readers = 128;                        // descriptors and indexes kept open for reading
+  // Called once when an fsync has failed: the process must stop, since what the disk holds is unknown.
+  std::function<void(const absl::Status&)> on_fatal;
+};
+
+// Thread-safe. A committer thread makes streams durable in groups.
+class Store {
+ public:
+  // NEWER_FORMAT when a newer version wrote the directory, UNAVAILABLE when another process uses it. `clock` and
+  // `metrics` outlive this.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options, const Clock& clock, LogMetrics& metrics);
+  ~Store() { Stop(); }
+
+  // Is called after something of a stream has become durable, or its end could not be stored, by the committer thread;
+  // must not block. To be added before the first Append.
+  void AddListener(std::function<void(const Stream&)> listener) { listeners_.push_back(std::move(listener)); }
+
+  // A stream, whether anything of it is stored or not. INVALID_ARGUMENT for an id that is none.
+  absl::StatusOr<std::shared_ptr<Stream>> Get(const StreamId& id);
+
+  // See Stream. INVALID_ARGUMENT for a block that does not pass CheckBlock.
+  absl::StatusOr<AppendResult> Append(const std::shared_ptr<Stream>& stream, const v1::LogBlock& block);
+  absl::StatusOr<AppendResult> End(const std::shared_ptr<Stream>& stream, std::int64_t final_offset);
+
+  absl::StatusOr<Piece> Read(const Stream& stream, std::int64_t offset) { return stream.Read(offset, cache_); }
+  absl::StatusOr<std::int64_t> TailOffset(const Stream& stream, std::int64_t lines) {
+    return stream.TailOffset(lines, cache_);
+  }
+
+  // Commits what waits and ends the committer. Idempotent.
+  void Stop();
+
+ private:
+  struct Slot {
+    std::shared_ptr<Stream> stream;
+    std::uint64_t used = 0;
+  };
+  Store(StoreOptions options, UniqueFd lock, const Clock& clock, LogMetrics& metrics);
+  absl::Status Failed() const;
+  void Fail(const absl::Status& status);
+  void MarkDirty(const std::shared_ptr<Stream>& stream, std::int64_t bytes);
+  void EvictIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RunCommitter(std::stop_token stop);
+  void CommitGroup(const absl::flat_hash_set<std::shared_ptr<Stream>>& group);
+  void LimitWriters(const std::shared_ptr<Stream>& newest);
+
+  const StoreOptions given_;
+  const UniqueFd lock_;  // of the directory
+  const Clock& clock_;
+  LogMetrics& metrics_;
+  StreamOptions stream_options_;  // given_.stream with a watched sync
+  SegmentCache cache_;
+  std::vector<std::function<void(const Stream&)>> listeners_;
+
+  Mutex mu_;
+  absl::flat_hash_map<StreamId, Slot> streams_ ABSL_GUARDED_BY(mu_);
+  std::uint64_t uses_ ABSL_GUARDED_BY(mu_) = 0;
+
+  mutable Mutex dirty_mu_;
+  std::condition_variable_any dirty_changed_;
+  absl::flat_hash_set<std::shared_ptr<Stream>> dirty_ ABSL_GUARDED_BY(dirty_mu_);
+  std::int64_t dirty_bytes_ ABSL_GUARDED_BY(dirty_mu_) = 0;
+  absl::Status failed_ ABSL_GUARDED_BY(dirty_mu_);
+
+  std::list<std::weak_ptr<Stream>> writers_;  // of the committer thread; newest first
+  std::jthread committer_;                    // last: stops first
+};
+
+}  // namespace riseml::loghandler

@@ -1,0 +1,114 @@
+// One log stream on disk: <dir>/seg-….rlog, and stream.pb once it is complete. Bytes are appended, made durable
+// together, and only durable bytes are shown to readers, so that nothing a reader has seen is ever taken back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "riseml/v1/log.pb.h"
+#include "services/common/base/mutex.h"
+#include "services/loghandler/ingest.h"
+#include "services/loghandler/segment.h"
+#include "services/loghandler/segment_cache.h"
+#include "services/loghandler/stream_id.h"
+
+namespace riseml::loghandler {
+
+struct StreamOptions {
+  std::int64_t segment_bytes = 8 << 20;  // a segment is sealed once it is this long
+  std::size_t segment_blocks = 4096;     // … or holds this many blocks
+  std::function<int(int fd)> sync;       // makes a file's data durable; as fdatasync(2)
+};
+
+// Bytes as a reader gets them, or a gap, or nothing.
+struct Piece {
+  std::int64_t first_offset = 0;
+  std::string data;                                          // at most kMaxRawLength
+  std::int64_t gap_length = 0;                               // more than 0: these bytes are lost, data is empty
+  std::vector<std::pair<std::int64_t, std::int64_t>> times;  // offset, ms since 1970
+  bool empty() const { return data.empty() && gap_length == 0; }
+  std::int64_t end() const { return first_offset + gap_length + static_cast<std::int64_t>(data.size()); }
+};
+
+struct StreamState {
+  std::int64_t next_offset = 0;     // everything before it is written
+  std::int64_t durable_offset = 0;  // everything before it is durable
+  bool complete = false;            // the end, at durable_offset, is durable too
+  absl::Status end_error;           // why the end could not be stored; cleared by the next End
+};
+
+struct AppendResult {
+  IngestAction action = IngestAction::kDuplicate;
+  std::int64_t stored_bytes = 0;   // raw bytes written now
+  std::int64_t trimmed_bytes = 0;  // raw bytes that were there already
+};
+
+// Thread-safe.
+class Stream {
+ public:
+  // `options` outlives this. Nothing is created on disk before the first Append or End.
+  Stream(std::string dir, StreamId id, const StreamOptions& options);
+
+  // Reads what is on disk, and makes it durable; once. To be called before anything else.
+  absl::Status Load();
+
+  // Stores a checked block (see CheckBlock), or says why not: INVALID_ARGUMENT, OFFSET_MISMATCH, DISK_FULL.
+  absl::StatusOr<AppendResult> Append(const v1::LogBlock& block);
+  // Notes the end marker; Commit stores it. OFFSET_MISMATCH when it contradicts what is stored.
+  absl::StatusOr<AppendResult> End(std::int64_t final_offset);
+
+  // Makes everything written before the call durable, then the end marker if there is one. An error is fatal: what the
+  // disk holds is unknown from then on. Called by one thread at a time.
+  absl::Status Commit(absl::Time now);
+
+  StreamState state() const;
+  const StreamId& id() const { return id_; }
+
+  // The next durable bytes from `offset` on; empty at the durable end. DATA_LOSS when the file is damaged there.
+  absl::StatusOr<Piece> Read(std::int64_t offset, SegmentCache& cache) const;
+  // Offset at which the last `lines` lines begin (an unfinished last line counts).
+  absl::StatusOr<std::int64_t> TailOffset(std::int64_t lines, SegmentCache& cache) const;
+
+  // Gives the write descriptor back until the next Append, unless bytes wait to be made durable.
+  void CloseIfClean();
+
+ private:
+  struct Part {  // entries of one file, in order
+    std::string path;
+    bool grows = false;
+    std::vector<BlockEntry> entries;
+  };
+  std::string SegmentPath(std::int64_t first_offset) const;
+  absl::Status LoadManifest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status LoadSegments() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status PrepareWriter() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status SealActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status StoreEnd(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status MakeDirectory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Sync(int fd, const std::string& path) const;
+  absl::StatusOr<Part> Locate(std::int64_t offset, SegmentCache& cache) const;
+  absl::StatusOr<std::string> SegmentOfLine(std::int64_t line, SegmentCache& cache) const;
+
+  const std::string dir_;
+  const StreamId id_;
+  const StreamOptions& options_;
+  mutable Mutex mu_;
+  bool loaded_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::int64_t> starts_ ABSL_GUARDED_BY(mu_);     // first offsets of all segments
+  std::optional<SegmentWriter> active_ ABSL_GUARDED_BY(mu_);  // the last segment, while it is not sealed
+  StreamPoint written_ ABSL_GUARDED_BY(mu_);
+  StreamPoint durable_ ABSL_GUARDED_BY(mu_);
+  std::optional<std::int64_t> end_wanted_ ABSL_GUARDED_BY(mu_);
+  absl::Status end_error_ ABSL_GUARDED_BY(mu_);
+  bool complete_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace riseml::loghandler
