@@ -1,0 +1,38 @@
+// Whom a credential belongs to, from the database, remembered for at most 5 s.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "services/api/keys.h"
+#include "services/api/user_store.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/mutex.h"
+#include "services/common/rpc/server.h"
+
+namespace riseml::api {
+
+// Thread-safe. Remembers at most 10,000 good credentials; bad ones are looked up each time.
+class Authenticator final : public rpc::Authenticator {
+ public:
+  // `users`, `tokens` and `clock` outlive this. `token_grace`: how long a token works after its attempt's end.
+  Authenticator(UserStore& users, const AttemptTokens& tokens, const Clock& clock, absl::Duration token_grace)
+      : users_(users), tokens_(tokens), clock_(clock), token_grace_(token_grace) {}
+
+  absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) override;
+
+ private:
+  absl::StatusOr<internal::v1::Caller> LookUp(absl::string_view credential);
+  struct Entry {
+    internal::v1::Caller caller;
+    absl::Time until;
+  };
+  UserStore& users_;
+  const AttemptTokens& tokens_;
+  const Clock& clock_;
+  const absl::Duration token_grace_;
+  Mutex mu_;
+  std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace riseml::api

@@ -1,0 +1,108 @@
+#include "services/api/experiment_spec.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+
+namespace riseml::api {
+namespace {
+
+constexpr double kDefaultCpus = 1, kDefaultMemoryMb = 1024;
+constexpr double kBuildCpus = 0.5, kBuildMemoryMb = 512;
+
+void FillResources(const spec::Resources& in, v1::Resources* out) {
+  if (in.cpus) out->set_cpus(*in.cpus);
+  if (in.mem_mb) out->set_memory_mb(*in.mem_mb);
+  if (in.gpus) out->set_gpus(*in.gpus);
+}
+
+}  // namespace
+
+v1::TrainSpec ToTrainSpec(const spec::Train& train) {
+  v1::TrainSpec out;
+  FillResources(train.resources, out.mutable_resources());
+  out.set_image(train.image);
+  out.mutable_install()->Assign(train.install.begin(), train.install.end());
+  out.mutable_run()->Assign(train.run.begin(), train.run.end());
+  out.set_framework(train.framework);
+  if (train.tensorflow) {
+    out.set_framework_version(train.tensorflow->version);
+    out.set_tensorboard(train.tensorflow->tensorboard);
+  }
+  for (const spec::Parameter& parameter : train.parameters) {
+    v1::ParameterValues* values = out.add_parameters();
+    values->set_name(parameter.name);
+    values->mutable_values()->Assign(parameter.values.begin(), parameter.values.end());
+  }
+  out.set_concurrency(train.concurrency);
+  out.set_is_set(train.has_parameters);
+  return out;
+}
+
+v1::Resources ResourcesOf(const v1::TrainSpec& spec, absl::string_view role) {
+  v1::Resources out;
+  const bool build = role == kBuildRole;
+  const v1::Resources& asked = spec.resources();
+  out.set_cpus(build ? kBuildCpus : asked.has_cpus() ? asked.cpus() : kDefaultCpus);
+  out.set_memory_mb(build ? kBuildMemoryMb : asked.has_memory_mb() ? asked.memory_mb() : kDefaultMemoryMb);
+  out.set_gpus(build ? 0 : asked.gpus());
+  return out;
+}
+
+bool NeedsEnvironment(const v1::TrainSpec& spec) { return spec.install_size() > 0 || !spec.framework().empty(); }
+
+std::string ParametersToJson(const Parameters& parameters) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [name, value] : parameters) json[name] = value;
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Parameters ParametersFromJson(const std::string& text) {
+  Parameters out;
+  for (const auto& [name, value] : nlohmann::json::parse(text).items()) out.emplace_back(name, value.get<std::string>());
+  return out;
+}
+
+std::vector<std::string> CommandsOf(const v1::TrainSpec& spec, absl::string_view role, const Parameters& parameters) {
+  if (role == kBuildRole) return {spec.install().begin(), spec.install().end()};
+  std::vector<std::string> commands;
+  for (const std::string& command : spec.run()) {
+    // Undeclared names were refused when the experiment was created, or are meant literally.
+    auto substituted = spec::Substitute(command, parameters, spec::Undeclared::kKeep);
+    commands.push_back(substituted.ok() ? *std::move(substituted) : command);
+  }
+  return commands;
+}
+
+std::map<std::string, std::string> VariablesOf(const Parameters& parameters) {
+  std::map<std::string, std::string> out;
+  for (const auto& [name, value] : parameters) out[spec::EnvironmentName(name)] = value;
+  return out;
+}
+
+std::string OutputSubpath(const ExperimentName& experiment, absl::string_view project) {
+  std::string path = absl::StrCat(experiment.user, "/", project, "/", experiment.number);
+  if (experiment.child > 0) absl::StrAppend(&path, "/", experiment.child);
+  return path;
+}
+
+void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment, absl::string_view project,
+                  const Parameters& parameters, absl::string_view experiment_uid, absl::string_view config_text,
+                  internal::v1::JobTemplate* out) {
+  out->set_owner(experiment.user);
+  out->set_project(std::string(project));
+  *out->mutable_install() = spec.install();
+  out->set_framework(spec.framework());
+  out->set_framework_version(spec.framework_version());
+  out->set_image(spec.image());
+  out->set_max_run_seconds(spec.max_run_seconds());
+  if (role == kBuildRole) return;
+  for (std::string& command : CommandsOf(spec, role, parameters)) out->add_commands(std::move(command));
+  const auto variables = VariablesOf(parameters);
+  out->mutable_environment()->insert(variables.begin(), variables.end());
+  (*out->mutable_environment())["EXPERIMENT_ID"] = std::string(experiment_uid);
+  out->set_output_subpath(OutputSubpath(experiment, project));
+  out->set_config_copy(std::string(config_text));
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,50 @@
+// From a checked riseml.yml to what api stores and jobs get. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "riseml/internal/v1/scheduling.pb.h"
+#include "riseml/v1/experiment.pb.h"
+#include "services/common/base/names.h"
+#include "services/common/spec/grid.h"
+#include "services/common/spec/spec.h"
+
+namespace riseml::api {
+
+inline constexpr absl::string_view kBuildRole = "build";
+inline constexpr absl::string_view kTrainRole = "train";
+
+using Parameters = spec::Combination;
+
+// What is stored as the experiment's spec.
+v1::TrainSpec ToTrainSpec(const spec::Train& train);
+
+// What a job of a role asks for, after the server's defaults (1 core, 1,024 MB, no GPU; builds 0.5 cores, 512 MB).
+v1::Resources ResourcesOf(const v1::TrainSpec& spec, absl::string_view role);
+
+// True when the spec has something to install.
+bool NeedsEnvironment(const v1::TrainSpec& spec);
+
+std::string ParametersToJson(const Parameters& parameters);
+Parameters ParametersFromJson(const std::string& json);
+
+// Commands of a job after substitution. For builds the install steps.
+std::vector<std::string> CommandsOf(const v1::TrainSpec& spec, absl::string_view role, const Parameters& parameters);
+
+// Environment variables of parameters.
+std::map<std::string, std::string> VariablesOf(const Parameters& parameters);
+
+// "{user}/{project}/{N}" or "{user}/{project}/{N}/{M}".
+std::string OutputSubpath(const ExperimentName& experiment, absl::string_view project);
+
+// Everything of the template but the UUIDs and the revision.
+void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment, absl::string_view project,
+                  const Parameters& parameters, absl::string_view experiment_uid, absl::string_view config_text,
+                  internal::v1::JobTemplate* out);
+
+}  // namespace riseml::api

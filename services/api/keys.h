@@ -1,0 +1,47 @@
+// API keys of users and tokens of attempts: made, taken apart and verified. Pure but for randomness.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::api {
+
+// An API key "rml_" + id (10) + secret (43, 256 random bits) + checksum (6). Only id and the secret's SHA-256 are stored.
+struct ApiKey {
+  std::string text;         // the whole key, shown once
+  std::string id;           // 10 characters, public
+  std::string secret_hash;  // 32 bytes
+};
+
+ApiKey MakeApiKey();
+
+// Takes a key apart; absent when it is not one (wrong prefix, length, alphabet or checksum).
+std::optional<ApiKey> ParseApiKey(absl::string_view text);
+
+// How much of a key people may see: "rml_" + id.
+std::string KeyPrefix(absl::string_view id);
+
+// Compares in time that does not depend on where the texts differ.
+bool EqualSecrets(absl::string_view a, absl::string_view b);
+
+// Tokens of attempts: "rmj_" + job, attempt and an HMAC-SHA256 over both. Nothing is stored: the key makes and verifies them.
+// Whether the attempt still lives is for the caller to check.
+struct AttemptId {
+  std::string job_uid;
+  int attempt = 0;
+};
+class AttemptTokens {
+ public:
+  explicit AttemptTokens(std::string key) : key_(std::move(key)) {}  // at least 32 bytes
+
+  std::string Make(const AttemptId& id) const;
+  std::optional<AttemptId> Verify(absl::string_view token) const;
+
+ private:
+  std::string key_;
+};
+
+}  // namespace riseml::api

@@ -1,0 +1,264 @@
+#include "services/api/lifecycle.h"
+
+#include "absl/strings/str_cat.h"
+#include "services/api/experiment_spec.h"
+#include "services/api/records.h"
+
+namespace riseml::api {
+namespace {
+
+struct ExperimentRow {
+  std::string uid, root_uid, object;
+  std::int64_t child = 0;
+  ExperimentState state = ExperimentState::kCreated;
+  bool kill_wanted = false;
+  bool is_set = false;
+  int concurrency = 1;
+};
+
+std::string ObjectOf(std::int64_t number, std::int64_t child) {
+  return child == 0 ? absl::StrCat(number) : absl::StrCat(number, ".", child);
+}
+
+ExperimentRow ReadExperiment(pqxx::transaction_base& tx, const std::string& uid) {
+  const pqxx::row row = tx.exec_params1(
+      "SELECT root_uid, number, child, state, kill_wanted, kind = 'SET', concurrency FROM experiments WHERE uid = $1", uid);
+  return {uid,
+          row[0].as<std::string>(),
+          ObjectOf(row[1].as<std::int64_t>(), row[2].as<std::int64_t>()),
+          row[2].as<std::int64_t>(),
+          ParseExperimentState(row[3].c_str()),
+          row[4].as<bool>(),
+          row[5].as<bool>(),
+          row[6].as<int>()};
+}
+
+// State and cause of an experiment's own jobs.
+struct OwnJobs {
+  std::optional<JobState> build, main;
+  std::string reason, message;  // of the job that decides
+};
+
+OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_uid) {
+  OwnJobs out;
+  std::string main_reason, main_message;
+  for (const auto& row : tx.exec_params("SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1", experiment_uid)) {
+    const bool build = row[0].as<std::string>() == kBuildRole;
+    (build ? out.build : out.main) = ParseJobState(row[1].c_str());
+    (build ? out.reason : main_reason) = row[2].as<std::string>();
+    (build ? out.message : main_message) = row[3].as<std::string>();
+  }
+  const bool build_decides = out.build && *out.build != JobState::kFinished;
+  if (build_decides && *out.build == JobState::kFailed) {
+    out.message = absl::StrCat("the build failed: ", out.message);
+    out.reason = "BUILD_FAILED";
+  } else if (!build_decides) {
+    out.reason = main_reason;
+    out.message = main_message;
+  }
+  return out;
+}
+
+void UpdateExperiment(pqxx::transaction_base& tx, const ExperimentRow& experiment, ExperimentState to, const std::string& reason,
+                      const std::string& message) {
+  tx.exec_params(
+      "UPDATE experiments SET state = $2, reason = $3, message = $4, version = version + 1, "
+      "start_time = CASE WHEN start_time IS NULL AND $2 IN ('STARTING', 'RUNNING') THEN now() ELSE start_time END, "
+      "run_time = CASE WHEN run_time IS NULL AND $2 = 'RUNNING' THEN now() ELSE run_time END, "
+      "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE uid = $1",
+      experiment.uid, std::string(Name(to)), reason, message);
+  RecordTransition(tx, {.root_uid = experiment.root_uid,
+                        .object = experiment.object,
+                        .from = std::string(Name(experiment.state)),
+                        .to = std::string(Name(to)),
+                        .reason = reason,
+                        .message = message,
+                        .actor = "api"});
+  RecordFeed(tx, experiment.root_uid, FeedKind::kExperiment, experiment.uid);
+}
+
+// Derives an experiment's (or child's) state from its jobs; a set is settled after its child.
+void SettleExperiment(pqxx::transaction_base& tx, const std::string& uid) {
+  const ExperimentRow experiment = ReadExperiment(tx, uid);
+  if (experiment.is_set) return SettleSet(tx, uid);
+  const OwnJobs jobs = ReadOwnJobs(tx, uid);
+  const ExperimentState to = DeriveState(jobs.build, *jobs.main);
+  if (to == experiment.state) return;
+  UpdateExperiment(tx, experiment, to, jobs.reason, jobs.message);
+  if (experiment.child > 0) SettleSet(tx, experiment.root_uid);
+}
+
+ChildCounts CountChildren(pqxx::transaction_base& tx, const std::string& root_uid) {
+  ChildCounts counts;
+  for (const auto& row :
+       tx.exec_params("SELECT state, count(*) FROM experiments WHERE root_uid = $1 AND child > 0 GROUP BY state", root_uid))
+    counts.by_state[static_cast<int>(ParseExperimentState(row[0].c_str()))] = row[1].as<int>();
+  return counts;
+}
+
+void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const Cause& cause) {
+  tx.exec_params(
+      "UPDATE jobs SET state = $2, reason = $3, message = $4, exit_code = COALESCE($5::text::int, exit_code), version = version + 1, "
+      "attempt_count = $6, "
+      "wait_reason = CASE WHEN $2 IN ('CREATED', 'PENDING') THEN wait_reason ELSE '' END, "
+      "wait_message = CASE WHEN $2 IN ('CREATED', 'PENDING') THEN wait_message ELSE '' END, "
+      "start_time = CASE WHEN start_time IS NULL AND $2 = 'RUNNING' THEN now() ELSE start_time END, "
+      "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE uid = $1",
+      job.uid, std::string(Name(to)), cause.reason, cause.message,
+      cause.exit_code ? std::make_unique<std::string>(std::to_string(*cause.exit_code)) : nullptr, job.attempt_count);
+  RecordTransition(tx, {.root_uid = job.root_uid,
+                        .object = job.object,
+                        .from = std::string(Name(job.state)),
+                        .to = std::string(Name(to)),
+                        .reason = cause.reason,
+                        .message = cause.message,
+                        .exit_code = cause.exit_code,
+                        .actor = cause.actor});
+  RecordFeed(tx, job.root_uid, FeedKind::kJob, job.uid);
+}
+
+// Kills in one statement every job below the target that has no live attempt, and the children that are done with it.
+void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid, const std::string& reason,
+                 const std::string& message, const std::string& actor) {
+  tx.exec_params(
+      "WITH killed AS ("
+      "  UPDATE jobs j SET state = 'KILLED', reason = $3, message = $4, wait_reason = '', wait_message = '', end_time = now(), "
+      "    version = j.version + 1 FROM jobs old "
+      "  WHERE j.uid = old.uid AND j.root_uid = $1 AND ($1 = $2 OR j.experiment_uid = $2) AND j.state IN ('CREATED', 'PENDING') "
+      "  RETURNING j.uid, j.experiment_uid, j.name, old.state AS old_state), "
+      "history AS ("
+      "  INSERT INTO transitions (root_uid, object, from_state, to_state, reason, message, actor) "
+      "  SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || k.name, k.old_state, 'KILLED', $3, $4, $5 "
+      "  FROM killed k JOIN experiments e ON e.uid = k.experiment_uid) "
+      "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM killed",
+      root_uid, target_uid, reason, message, actor);
+  // Children (only they: the root is settled by its own rules) all of whose jobs have ended without one having run.
+  tx.exec_params(
+      "WITH killed AS ("
+      "  UPDATE experiments e SET state = 'KILLED', reason = $3, message = $4, end_time = now(), version = e.version + 1 "
+      "  FROM experiments old WHERE e.uid = old.uid AND e.root_uid = $1 AND e.child > 0 AND ($1 = $2 OR e.uid = $2) "
+      "    AND e.state IN ('CREATED', 'PENDING') "
+      "  RETURNING e.uid, e.number, e.child, old.state AS old_state), "
+      "history AS ("
+      "  INSERT INTO transitions (root_uid, object, from_state, to_state, reason, message, actor) "
+      "  SELECT $1, number || '.' || child, old_state, 'KILLED', $3, $4, $5 FROM killed) "
+      "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'EXPERIMENT', uid FROM killed",
+      root_uid, target_uid, reason, message, actor);
+}
+
+// What follows when a build has ended.
+void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state) {
+  const bool ready = state == JobState::kFinished;
+  tx.exec_params("UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'", build.uid,
+                 ready ? "READY" : "FAILED");
+  if (!ready) {
+    KillWaiting(tx, build.root_uid, build.root_uid, "BUILD_FAILED", "its environment could not be built", "api");
+    return;
+  }
+  for (const auto& row : tx.exec_params("SELECT uid FROM jobs WHERE experiment_uid = $1 AND role <> $2 AND state = 'CREATED'",
+                                        build.experiment_uid, std::string(kBuildRole))) {
+    JobRow job = *ReadJob(tx, row[0].as<std::string>());
+    MoveJob(tx, job, JobEvent::kReleased, {.actor = "api"});
+  }
+}
+
+}  // namespace
+
+void LockRoot(pqxx::transaction_base& tx, const std::string& root_uid) {
+  tx.exec_params("SELECT 1 FROM experiments WHERE uid = $1 FOR UPDATE", root_uid);
+}
+
+std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid) {
+  const auto rows = tx.exec_params(
+      "SELECT j.experiment_uid, j.root_uid, j.role, j.name, j.state, j.kill_wanted, j.attempt_count, e.number, e.child "
+      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid WHERE j.uid = $1",
+      job_uid);
+  if (rows.empty()) return std::nullopt;
+  const pqxx::row row = rows[0];
+  return JobRow{job_uid,
+                row[0].as<std::string>(),
+                row[1].as<std::string>(),
+                row[2].as<std::string>(),
+                row[3].as<std::string>(),
+                absl::StrCat(ObjectOf(row[7].as<std::int64_t>(), row[8].as<std::int64_t>()), ".", row[3].c_str()),
+                ParseJobState(row[4].c_str()),
+                row[5].as<bool>(),
+                row[6].as<int>()};
+}
+
+bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Cause& cause) {
+  const std::optional<JobState> to = Next(job.state, event);
+  if (!to) return false;
+  if (event == JobEvent::kPlaced) ++job.attempt_count;
+  UpdateJob(tx, job, *to, cause);
+  job.state = *to;
+  if (job.is_build() && IsTerminal(*to)) AfterBuild(tx, job, *to);
+  SettleExperiment(tx, job.experiment_uid);
+  return true;
+}
+
+void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count) {
+  tx.exec_params(
+      "WITH next AS ("
+      "  SELECT uid, number, child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = 'CREATED' ORDER BY child LIMIT $2), "
+      "moved AS (UPDATE experiments e SET state = 'PENDING', version = version + 1 FROM next WHERE e.uid = next.uid), "
+      "jobs_moved AS ("
+      "  UPDATE jobs j SET state = 'PENDING', version = version + 1 FROM next WHERE j.experiment_uid = next.uid AND j.state = 'CREATED' "
+      "  RETURNING j.uid, j.experiment_uid, j.name), "
+      "history AS ("
+      "  INSERT INTO transitions (root_uid, object, from_state, to_state, actor) "
+      "  SELECT $1, number || '.' || child, 'CREATED', 'PENDING', 'api' FROM next "
+      "  UNION ALL SELECT $1, n.number || '.' || n.child || '.' || j.name, 'CREATED', 'PENDING', 'api' "
+      "  FROM jobs_moved j JOIN next n ON n.uid = j.experiment_uid) "
+      "INSERT INTO feed (root_uid, kind, uid) "
+      "SELECT $1, 'EXPERIMENT', uid FROM next UNION ALL SELECT $1, 'JOB', uid FROM jobs_moved",
+      root_uid, count);
+}
+
+void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
+  const ExperimentRow set = ReadExperiment(tx, root_uid);
+  const OwnJobs own = ReadOwnJobs(tx, root_uid);
+  ChildCounts children = CountChildren(tx, root_uid);
+  const bool may_release = !set.kill_wanted && (!own.build || *own.build == JobState::kFinished);
+  if (const int release = may_release ? ChildrenToRelease(children, set.concurrency) : 0; release > 0) {
+    ReleaseChildren(tx, root_uid, release);
+    children = CountChildren(tx, root_uid);
+  }
+  const ExperimentState to = DeriveSetState(own.build, children, set.kill_wanted);
+  if (to == set.state) {
+    // The counts of its children are part of a set's content.
+    tx.exec_params("UPDATE experiments SET version = version + 1 WHERE uid = $1", root_uid);
+    RecordFeed(tx, root_uid, FeedKind::kExperiment, root_uid);
+    return;
+  }
+  std::string reason, message;
+  if (to == ExperimentState::kFailed && own.build != JobState::kFailed) {
+    reason = "ERROR";
+    message = absl::StrCat(children.Of(ExperimentState::kFailed), " of ", children.Total(), " experiments failed");
+  } else if (IsTerminal(to)) {
+    reason = to == ExperimentState::kFinished ? "COMPLETED" : to == ExperimentState::kKilled ? "KILLED" : own.reason;
+    message = to == ExperimentState::kFailed ? own.message : "";
+  }
+  UpdateExperiment(tx, set, to, reason, message);
+}
+
+void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid, const std::string& actor) {
+  tx.exec_params(
+      "UPDATE experiments SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 AND ($1 = $2 OR uid = $2) "
+      "AND state NOT IN ('FINISHED', 'FAILED', 'KILLED')",
+      root_uid, target_uid);
+  tx.exec_params(
+      "WITH wanted AS (UPDATE jobs SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 "
+      "AND ($1 = $2 OR experiment_uid = $2) AND state NOT IN ('FINISHED', 'FAILED', 'KILLED') RETURNING uid, state) "
+      "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM wanted WHERE state <> 'CREATED'",
+      root_uid, target_uid);
+  KillWaiting(tx, root_uid, target_uid, "KILLED", absl::StrCat("killed by ", actor), actor);
+  if (root_uid == target_uid) {
+    SettleExperiment(tx, root_uid);
+  } else {
+    RecordFeed(tx, root_uid, FeedKind::kExperiment, target_uid);
+    SettleSet(tx, root_uid);
+  }
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,51 @@
+// How states change in the database: the tables of states.h applied to rows, with history and feed, inside the caller's transaction.
+//
+// Rule for all: the root (experiment or set) is locked first, then nothing below it can move under us.
+#pragma once
+
+#include <optional>
+#include <pqxx/pqxx>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "services/api/states.h"
+
+namespace riseml::api {
+
+// Why and by whom a state changes.
+struct Cause {
+  std::string reason;   // UPPER_SNAKE
+  std::string message;  // for people
+  std::optional<int> exit_code;
+  std::string actor;  // a user's name, "scheduler" or "api"
+};
+
+struct JobRow {
+  std::string uid, experiment_uid, root_uid, role, name;
+  std::string object;  // short id, e.g. "14.3.train"
+  JobState state = JobState::kCreated;
+  bool kill_wanted = false;
+  int attempt_count = 0;
+  bool is_build() const { return role == "build"; }
+};
+
+void LockRoot(pqxx::transaction_base& tx, const std::string& root_uid);
+
+// Absent when there is no such job.
+std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid);
+
+// Moves a job along the table and settles everything that follows: environment, released or abandoned jobs, the experiment, its set.
+// False, and nothing changed, when the table has no such edge.
+bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Cause& cause);
+
+// Derives the state of a set anew and releases children whose turn has come.
+void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid);
+
+// Releases the next children of a set, at most `count`, in their order.
+void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
+
+// Marks an experiment, a child or a whole set as to be killed; jobs without a live attempt are KILLED at once.
+void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid, const std::string& actor);
+
+}  // namespace riseml::api

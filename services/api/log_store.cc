@@ -1,0 +1,90 @@
+#include "services/api/log_store.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/api/lifecycle.h"
+#include "services/api/records.h"
+#include "services/api/views.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::api {
+namespace {
+
+constexpr char kSelect[] =
+    "SELECT a.job_uid, a.number, u.name, e.number, e.child, j.name, j.root_uid, a.state IN ('FINISHED', 'FAILED', 'KILLED'), a.log_state, "
+    "a.log_bytes, e.uid FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = j.experiment_uid "
+    "JOIN users u ON u.uid = e.user_uid ";
+
+std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
+  std::vector<internal::v1::StreamInfo> streams;
+  streams.reserve(rows.size());
+  for (const auto& row : rows) {
+    internal::v1::StreamInfo& stream = streams.emplace_back();
+    stream.set_job_uid(row[0].as<std::string>());
+    stream.set_attempt(row[1].as<int>());
+    const ExperimentName experiment{.user = row[2].as<std::string>(), .number = row[3].as<std::int64_t>(),
+                                    .child = row[4].as<std::int64_t>()};
+    stream.set_job(Print(JobName{experiment, row[5].as<std::string>()}));
+    stream.set_root_uid(row[6].as<std::string>());
+    stream.set_ended(row[7].as<bool>());
+    v1::Attempt::LogState state = v1::Attempt::LOG_STATE_UNSPECIFIED;
+    v1::Attempt::LogState_Parse(row[8].as<std::string>(), &state);
+    stream.set_log_state(state);
+    stream.set_log_bytes(row[9].as<std::int64_t>());
+    stream.set_experiment_uid(row[10].as<std::string>());
+  }
+  return streams;
+}
+
+}  // namespace
+
+std::vector<internal::v1::StreamInfo> LogStore::Load(pqxx::transaction_base& tx, const std::vector<std::string>& jobs) {
+  if (jobs.empty()) return ToStreams(tx.exec(absl::StrCat(kSelect, "WHERE a.log_state = 'OPEN' ORDER BY j.sequence, a.number")));
+  return ToStreams(
+      tx.exec_params(absl::StrCat(kSelect, "WHERE a.job_uid = ANY($1::uuid[]) ORDER BY j.sequence, a.number"), ArrayLiteral(jobs)));
+}
+
+absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rpc::Call& as_user, const std::string& name) {
+  return db_.Read("list log streams", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ListStreamsResponse> {
+    internal::v1::ListStreamsResponse response;
+    pqxx::result rows;
+    if (absl::StrContains(name, "/jobs/")) {
+      RISEML_ASSIGN_OR_RETURN(const JobKey key, FindJob(tx, as_user, name));
+      response.set_root_uid(key.root_uid);
+      response.set_ended(IsTerminal(ReadJob(tx, key.uid)->state));
+      rows = tx.exec_params(absl::StrCat(kSelect, "WHERE j.uid = $1 ORDER BY a.number"), key.uid);
+    } else {
+      RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, as_user, name));
+      response.set_root_uid(key.root_uid);
+      response.set_ended(tx.exec_params1("SELECT state IN ('FINISHED', 'FAILED', 'KILLED') FROM experiments WHERE uid = $1", key.uid)[0]
+                             .as<bool>());
+      // A set has the streams of its build and of all its children; a child only its own.
+      const bool whole = key.uid == key.root_uid;
+      rows = tx.exec_params(
+          absl::StrCat(kSelect, whole ? "WHERE j.root_uid = $1" : "WHERE j.experiment_uid = $1", " ORDER BY j.sequence, a.number"), key.uid);
+    }
+    for (internal::v1::StreamInfo& stream : ToStreams(rows)) *response.add_streams() = std::move(stream);
+    return response;
+  });
+}
+
+absl::Status LogStore::ReportEnd(const internal::v1::ReportLogEndRequest& request) {
+  const bool complete = request.log_state() == v1::Attempt::COMPLETE;
+  if (!complete && request.log_state() != v1::Attempt::TRUNCATED)
+    return Error(Reason::kInvalidArgument, "log_state must be COMPLETE or TRUNCATED");
+  return db_.Write("report end of log", [&](pqxx::work& tx) -> absl::Status {
+    const auto job = ReadJob(tx, request.job_uid());
+    if (!job) return Error(Reason::kNotFound, absl::StrCat("job ", request.job_uid(), " not found"));
+    const auto changed = tx.exec_params(
+        "UPDATE attempts SET log_state = $3, log_bytes = $4 WHERE job_uid = $1 AND number = $2 "
+        "AND (log_state = 'OPEN' OR (log_state = 'TRUNCATED' AND $3 = 'COMPLETE'))",
+        job->uid, request.attempt(), complete ? "COMPLETE" : "TRUNCATED", request.log_bytes());
+    if (changed.affected_rows() == 0) return absl::OkStatus();
+    tx.exec_params("UPDATE jobs SET version = version + 1 WHERE uid = $1", job->uid);
+    RecordFeed(tx, job->root_uid, FeedKind::kJob, job->uid);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::api

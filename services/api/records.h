@@ -1,0 +1,46 @@
+// Rows that accompany every change: history, feed, audit, remembered requests. All in the transaction of the change itself.
+#pragma once
+
+#include <google/protobuf/message.h>
+
+#include <optional>
+#include <pqxx/pqxx>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "services/common/rpc/call.h"
+
+namespace riseml::api {
+
+struct TransitionRecord {
+  std::string root_uid;
+  std::string object;  // short id: "14", "14.3", "14.3.train"
+  int attempt = 0;
+  std::string from, to;
+  std::string reason, message;
+  std::optional<int> exit_code;
+  std::string actor;  // a user's name, "scheduler" or "api"
+};
+void RecordTransition(pqxx::transaction_base& tx, const TransitionRecord& record);
+
+enum class FeedKind { kExperiment, kJob, kAll };
+// `uid` is ignored for kAll, which says: everything of this root.
+void RecordFeed(pqxx::transaction_base& tx, const std::string& root_uid, FeedKind kind, const std::string& uid = {});
+
+void RecordAudit(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view object);
+
+// Hash of a request without its request_id, to tell a replay from a reuse.
+std::string ArgumentHash(const google::protobuf::Message& request_without_id);
+
+// The resource a request made before, if it was seen before. INVALID_ARGUMENT (REQUEST_ID_REUSED) when it had other arguments.
+// An empty request_id is never remembered.
+absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& tx, const rpc::Call& call,
+                                                       const std::string& request_id, const std::string& argument_hash);
+void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& request_id,
+                     const std::string& argument_hash, const std::string& resource);
+
+// May the caller see and change everything?
+bool IsAdmin(const rpc::Call& call);
+
+}  // namespace riseml::api

@@ -1,0 +1,233 @@
+#include "services/api/scheduling_store.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/api/lifecycle.h"
+#include "services/api/page.h"
+#include "services/api/records.h"
+#include "services/api/views.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::api {
+namespace {
+
+using internal::v1::Observation;
+
+constexpr char kScheduler[] = "scheduler";
+
+// The shared lock on the leader's row makes a take-over wait until this transaction is done.
+absl::Status CheckEpoch(pqxx::transaction_base& tx, std::int64_t epoch) {
+  const auto rows = tx.exec_params("SELECT 1 FROM leadership WHERE name = $1 AND epoch = $2 FOR SHARE", std::string(kScheduler), epoch);
+  if (!rows.empty()) return absl::OkStatus();
+  return Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: another scheduler leads"));
+}
+
+// One live build for each key. Empty when this job may build it; otherwise the job that does.
+absl::StatusOr<std::string> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key, const std::string& job_uid) {
+  const auto claimed = tx.exec_params(
+      "INSERT INTO environments (key, state, build_job) VALUES ($1, 'BUILDING', $2) ON CONFLICT (key) DO UPDATE "
+      "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> 'BUILDING' "
+      "OR environments.build_job = EXCLUDED.build_job "
+      "OR EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state IN ('FINISHED', 'FAILED', 'KILLED')) RETURNING key",
+      key, job_uid);
+  if (!claimed.empty()) return std::string();
+  return tx
+      .exec_params1(
+          "SELECT u.name || '.' || e.number || '.' || j.name FROM environments v JOIN jobs j ON j.uid = v.build_job "
+          "JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid WHERE v.key = $1",
+          key)[0]
+      .as<std::string>();
+}
+
+void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& placement, std::int64_t epoch,
+                     const AttemptTokens& tokens, internal::v1::PlacementResult* result) {
+  result->set_job_uid(placement.job_uid());
+  std::optional<JobRow> job = ReadJob(tx, placement.job_uid());
+  if (!job) return result->set_refusal("the job does not exist");
+  LockRoot(tx, job->root_uid);
+  job = ReadJob(tx, placement.job_uid());
+  if (job->state != JobState::kPending || job->kill_wanted)
+    return result->set_refusal(absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
+  if (!placement.environment_key().empty()) {
+    const std::string builder = *ClaimEnvironment(tx, placement.environment_key(), job->uid);
+    if (!builder.empty()) {
+      result->set_building_job(absl::StrCat(".", builder));
+      return result->set_refusal(absl::StrCat("its environment is being built by .", builder));
+    }
+  }
+  if (!MoveJob(tx, *job, JobEvent::kPlaced, {.reason = "PREPARE", .message = "Preparing environment", .actor = kScheduler})) return;
+  result->set_attempt(job->attempt_count);
+  result->set_token(tokens.Make({job->uid, job->attempt_count}));
+  tx.exec_params("INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                 job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
+                 absl::StrJoin(placement.gpu_uuids(), ","), epoch, placement.environment_key());
+  RecordTransition(tx, {.root_uid = job->root_uid,
+                        .object = job->object,
+                        .attempt = job->attempt_count,
+                        .from = "",
+                        .to = std::string(Name(AttemptState::kStarting)),
+                        .reason = "PLACED",
+                        .message = absl::StrCat("on node ", placement.node()),
+                        .actor = kScheduler});
+}
+
+std::optional<AttemptEvent> EventOf(const Observation& observation) {
+  switch (observation.event()) {
+    case Observation::STARTED:
+      return AttemptEvent::kStarted;
+    case Observation::EXITED:
+      return observation.exit_code() == 0 && observation.exit_class() == Observation::SUCCESS ? AttemptEvent::kExitedOk
+                                                                                             : AttemptEvent::kExitedBad;
+    case Observation::STOPPED:
+      return AttemptEvent::kStopped;
+    case Observation::LOST:
+      return AttemptEvent::kLost;
+    case Observation::START_FAILED:
+      return AttemptEvent::kStartFailed;
+    default:
+      return std::nullopt;
+  }
+}
+
+Cause CauseOf(const Observation& observation) {
+  Cause cause{.reason = observation.reason(), .message = observation.message(), .actor = kScheduler};
+  if (observation.has_exit_code()) cause.exit_code = observation.exit_code();
+  return cause;
+}
+
+void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& observation) {
+  const std::optional<AttemptEvent> event = EventOf(observation);
+  const auto rows = tx.exec_params("SELECT state FROM attempts WHERE job_uid = $1 AND number = $2", job.uid, observation.attempt());
+  if (!event || rows.empty()) return;
+  const AttemptState from = ParseAttemptState(rows[0][0].c_str());
+  const std::optional<AttemptState> to = Next(from, *event);
+  if (!to) return;
+  const Cause cause = CauseOf(observation);
+  const auto exit_code = cause.exit_code ? std::make_unique<std::string>(std::to_string(*cause.exit_code)) : nullptr;
+  tx.exec_params(
+      "UPDATE attempts SET state = $3, reason = $4, message = $5, exit_code = COALESCE($6::text::int, exit_code), "
+      "start_time = CASE WHEN start_time IS NULL AND $3 = 'RUNNING' THEN now() ELSE start_time END, "
+      "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE job_uid = $1 AND number = $2",
+      job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code);
+  RecordTransition(tx, {.root_uid = job.root_uid,
+                        .object = job.object,
+                        .attempt = observation.attempt(),
+                        .from = std::string(Name(from)),
+                        .to = std::string(Name(*to)),
+                        .reason = cause.reason,
+                        .message = cause.message,
+                        .exit_code = cause.exit_code,
+                        .actor = kScheduler});
+  // Only the newest attempt speaks for its job.
+  if (observation.attempt() == job.attempt_count) MoveJob(tx, job, JobEventOf(*event), cause);
+}
+
+void ApplyToJob(pqxx::transaction_base& tx, JobRow& job, const Observation& observation) {
+  Cause cause = CauseOf(observation);
+  if (observation.event() == Observation::IMPOSSIBLE) {
+    MoveJob(tx, job, JobEvent::kImpossible, cause);
+  } else if (observation.event() == Observation::ENVIRONMENT_READY && job.is_build()) {
+    cause.reason = "COMPLETED";
+    cause.exit_code = 0;
+    MoveJob(tx, job, JobEvent::kEnvironmentReady, cause);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::v1::AcquireLeadershipRequest& request) {
+  if (request.holder().empty() || request.lease_ms() < 1000 || request.lease_ms() > 600'000)
+    return Error(Reason::kInvalidArgument, "holder must be set and lease_ms be 1,000 to 600,000");
+  return db_.Write("acquire leadership", [&](pqxx::work& tx) -> absl::StatusOr<std::int64_t> {
+    // A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one.
+    const auto rows = tx.exec_params(
+        "INSERT INTO leadership (name, holder, epoch, expire_time) VALUES ($1, $2, 1, now() + make_interval(secs => $3)) "
+        "ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, expire_time = EXCLUDED.expire_time, "
+        "epoch = leadership.epoch + CASE WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN 0 ELSE 1 END "
+        "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
+        std::string(kScheduler), request.holder(), static_cast<double>(request.lease_ms()) / 1000, request.epoch());
+    if (rows.empty()) return Error(Reason::kNotLeader, "another scheduler holds the lease");
+    return rows[0][0].as<std::int64_t>();
+  });
+}
+
+absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(const internal::v1::CommitPlanRequest& request) {
+  return db_.Write("commit plan", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::CommitPlanResponse> {
+    RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
+    internal::v1::CommitPlanResponse response;
+    for (const internal::v1::Placement& placement : request.placements())
+      CommitPlacement(tx, placement, request.epoch(), tokens_, response.add_results());
+    for (const internal::v1::Wait& wait : request.waits())
+      tx.exec_params(
+          "WITH changed AS (UPDATE jobs SET wait_reason = $2, wait_message = $3, version = version + 1 WHERE uid = $1 AND state = 'PENDING' "
+          "AND (wait_reason, wait_message) <> ($2, $3) RETURNING root_uid) "
+          "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', $1 FROM changed",
+          wait.job_uid(), wait.reason(), wait.message());
+    return response;
+  });
+}
+
+absl::Status SchedulingStore::ReportObservations(const internal::v1::ReportObservationsRequest& request) {
+  if (request.observations_size() > 500) return Error(Reason::kInvalidArgument, "at most 500 observations a call");
+  return db_.Write("report observations", [&](pqxx::work& tx) -> absl::Status {
+    RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
+    // Roots are locked in one order, so that two transactions never wait for each other.
+    std::vector<std::pair<std::string, const Observation*>> by_root;
+    for (const Observation& observation : request.observations())
+      if (const auto job = ReadJob(tx, observation.job_uid())) by_root.emplace_back(job->root_uid, &observation);
+    std::stable_sort(by_root.begin(), by_root.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [root_uid, observation] : by_root) {
+      LockRoot(tx, root_uid);
+      JobRow job = *ReadJob(tx, observation->job_uid());
+      if (observation->attempt() > 0)
+        ApplyToAttempt(tx, job, *observation);
+      else
+        ApplyToJob(tx, job, *observation);
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status SchedulingStore::ReportNodes(const internal::v1::ReportNodesRequest& request) {
+  return db_.Write("report nodes", [&](pqxx::work& tx) -> absl::Status {
+    RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
+    tx.exec("DELETE FROM nodes");
+    for (const v1::Node& node : request.nodes())
+      tx.exec_params("INSERT INTO nodes (name, content) VALUES ($1, $2)", node.name(), pqxx::binarystring(node.SerializeAsString()));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<v1::ListNodesResponse> SchedulingStore::ListNodes(const v1::ListNodesRequest& request) {
+  RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
+  const v1::ListNodesRequest arguments = WithoutPage(request);
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
+  return db_.Read("list nodes", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListNodesResponse> {
+    const auto rows = tx.exec_params(
+        absl::StrCat("SELECT n.name, n.content, COALESCE(sum(j.cpus), 0), COALESCE(sum(j.memory_mb), 0), COALESCE(sum(j.gpus), 0), ",
+                     Micros("n.update_time"),
+                     " FROM nodes n LEFT JOIN attempts a ON a.node = regexp_replace(n.name, '^nodes/', '') "
+                     "AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') LEFT JOIN jobs j ON j.uid = a.job_uid "
+                     "WHERE n.name > $1 GROUP BY n.name ORDER BY n.name LIMIT $2"),
+        last.empty() ? std::string() : last[0], size + 1);
+    v1::ListNodesResponse response;
+    for (const auto& row : rows) {
+      if (response.nodes_size() == size) {
+        response.set_next_page_token(MakePageToken({rows[size - 1][0].as<std::string>()}, arguments));
+        break;
+      }
+      v1::Node* node = response.add_nodes();
+      node->ParseFromString(pqxx::binarystring(row[1]).str());
+      node->set_used_cpus(row[2].as<double>());
+      node->set_used_memory_bytes(static_cast<std::int64_t>(row[3].as<double>() * 1e6));
+      node->set_used_gpus(row[4].as<int>());
+      *node->mutable_update_time() = ToTimestamp(row[5].as<std::int64_t>());
+    }
+    return response;
+  });
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,93 @@
+#include "services/api/states.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+
+namespace riseml::api {
+namespace {
+
+template <class State, std::size_t N>
+State Parse(absl::string_view name, const std::array<absl::string_view, N>& names) {
+  const auto it = std::find(names.begin(), names.end(), name);
+  if (it == names.end()) std::abort();  // the database holds a state this version does not know: its schema check failed us
+  return static_cast<State>(it - names.begin());
+}
+
+}  // namespace
+
+AttemptState ParseAttemptState(absl::string_view name) { return Parse<AttemptState>(name, kAttemptStateNames); }
+JobState ParseJobState(absl::string_view name) { return Parse<JobState>(name, kJobStateNames); }
+ExperimentState ParseExperimentState(absl::string_view name) { return Parse<ExperimentState>(name, kExperimentStateNames); }
+
+JobEvent JobEventOf(AttemptEvent event) {
+  switch (event) {
+    case AttemptEvent::kStarted:
+    case AttemptEvent::kSuspended:
+    case AttemptEvent::kResumed:
+      return JobEvent::kStarted;
+    case AttemptEvent::kExitedOk:
+      return JobEvent::kFinished;
+    case AttemptEvent::kExitedBad:
+    case AttemptEvent::kLost:
+    case AttemptEvent::kStartFailed:
+      return JobEvent::kFailed;
+    case AttemptEvent::kStopped:
+      return JobEvent::kKilled;
+    case AttemptEvent::kPreempted:
+      return JobEvent::kPreempted;
+  }
+  std::abort();
+}
+
+ExperimentState DeriveState(std::optional<JobState> build, JobState main) {
+  if (build == JobState::kFailed) return ExperimentState::kFailed;
+  if (build == JobState::kKilled) return ExperimentState::kKilled;
+  const bool building = build.has_value() && *build != JobState::kFinished;
+  switch (main) {
+    case JobState::kCreated:
+      return building ? ExperimentState::kBuilding : ExperimentState::kCreated;
+    case JobState::kPending:
+      return ExperimentState::kPending;
+    case JobState::kStarting:
+      return ExperimentState::kStarting;
+    case JobState::kRunning:
+    case JobState::kServing:
+      return ExperimentState::kRunning;
+    case JobState::kFinished:
+      return ExperimentState::kFinished;
+    case JobState::kFailed:
+      return ExperimentState::kFailed;
+    case JobState::kKilled:
+      return building ? ExperimentState::kBuilding : ExperimentState::kKilled;
+  }
+  std::abort();
+}
+
+int ChildCounts::Total() const { return std::accumulate(by_state.begin(), by_state.end(), 0); }
+
+int ChildCounts::Terminal() const {
+  return Of(ExperimentState::kFinished) + Of(ExperimentState::kFailed) + Of(ExperimentState::kKilled);
+}
+
+int ChildCounts::Active() const { return Total() - Terminal() - Of(ExperimentState::kCreated); }
+
+ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts& children, bool kill_wanted) {
+  const bool building = build.has_value() && !IsTerminal(*build);
+  if (children.Terminal() == children.Total() && !building) {
+    if (build == JobState::kFailed) return ExperimentState::kFailed;
+    if (children.Of(ExperimentState::kFinished) == children.Total()) return ExperimentState::kFinished;
+    if (kill_wanted || build == JobState::kKilled) return ExperimentState::kKilled;
+    return children.Of(ExperimentState::kFailed) > 0 ? ExperimentState::kFailed : ExperimentState::kFinished;
+  }
+  if (building) return ExperimentState::kBuilding;
+  if (children.Of(ExperimentState::kRunning) > 0) return ExperimentState::kRunning;
+  if (children.Of(ExperimentState::kStarting) > 0) return ExperimentState::kStarting;
+  return ExperimentState::kPending;
+}
+
+int ChildrenToRelease(const ChildCounts& children, int concurrency) {
+  return std::clamp(concurrency - children.Active(), 0, children.Of(ExperimentState::kCreated));
+}
+
+}  // namespace riseml::api

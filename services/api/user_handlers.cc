@@ -1,0 +1,194 @@
+#include "services/api/user_handlers.h"
+
+#include "absl/strings/str_cat.h"
+#include "services/api/experiment_spec.h"
+#include "services/api/records.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/rpc/channel.h"
+#include "services/common/spec/features.h"
+#include "services/common/spec/parse.h"
+
+namespace riseml::api {
+namespace {
+
+// Long enough for a builder that is there; a submit must not wait for one that is not.
+constexpr absl::Duration kBuilderTimeout = absl::Milliseconds(100);
+
+// Moves a result into a response.
+template <class T>
+absl::Status Answer(absl::StatusOr<T> result, T* response) {
+  if (result.ok()) *response = *std::move(result);
+  return result.status();
+}
+
+bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
+  bool nul = HasNul(request.display_name()) || HasNul(request.description()) || HasNul(request.client_version()) ||
+             HasNul(request.config_text());
+  bool long_label = false;
+  for (const auto& [key, value] : request.labels()) {
+    nul = nul || HasNul(key) || HasNul(value);
+    long_label = long_label || key.empty() || key.size() > 63 || value.size() > 255;
+  }
+  if (nul) return Error(Reason::kInvalidArgument, "texts must not contain NUL");
+  if (request.labels_size() > 64 || long_label)
+    return Error(Reason::kInvalidArgument, "labels: at most 64, keys of 1 to 63 and values of at most 255 characters");
+  if (request.display_name().size() > 255) return Error(Reason::kInvalidArgument, "display_name: at most 255 characters");
+  if (request.description().size() > 4096) return Error(Reason::kInvalidArgument, "description: at most 4,096 characters");
+  if (request.client_version().size() > 64) return Error(Reason::kInvalidArgument, "client_version: at most 64 characters");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+grpc::Status UserHandler::GetCaller(grpc::ServerContext* context, const v1::GetCallerRequest*, v1::User* response) {
+  return rpc::Unary(context, "riseml.v1.UserService/GetCaller", [&](const rpc::Call& call) {
+    return Answer(users_.Get(call, Print(UserName{call.caller.user()})), response);
+  });
+}
+grpc::Status UserHandler::CreateUser(grpc::ServerContext* context, const v1::CreateUserRequest* request,
+                                     v1::CreateUserResponse* response) {
+  return rpc::Unary(context, "riseml.v1.UserService/CreateUser",
+                    [&](const rpc::Call& call) { return Answer(users_.Create(call, *request), response); });
+}
+grpc::Status UserHandler::GetUser(grpc::ServerContext* context, const v1::GetUserRequest* request, v1::User* response) {
+  return rpc::Unary(context, "riseml.v1.UserService/GetUser",
+                    [&](const rpc::Call& call) { return Answer(users_.Get(call, request->name()), response); });
+}
+grpc::Status UserHandler::ListUsers(grpc::ServerContext* context, const v1::ListUsersRequest* request, v1::ListUsersResponse* response) {
+  return rpc::Unary(context, "riseml.v1.UserService/ListUsers",
+                    [&](const rpc::Call&) { return Answer(users_.List(*request), response); });
+}
+grpc::Status UserHandler::UpdateUser(grpc::ServerContext* context, const v1::UpdateUserRequest* request, v1::User* response) {
+  return rpc::Unary(context, "riseml.v1.UserService/UpdateUser",
+                    [&](const rpc::Call& call) { return Answer(users_.Update(call, *request), response); });
+}
+grpc::Status UserHandler::DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request, v1::User* response) {
+  return rpc::Unary(context, "riseml.v1.UserService/DisableUser",
+                    [&](const rpc::Call& call) { return Answer(users_.Disable(call, request->name()), response); });
+}
+grpc::Status UserHandler::RotateApiKey(grpc::ServerContext* context, const v1::RotateApiKeyRequest* request,
+                                       v1::RotateApiKeyResponse* response) {
+  return rpc::Unary(context, "riseml.v1.UserService/RotateApiKey",
+                    [&](const rpc::Call& call) { return Answer(users_.RotateKey(call, request->name()), response); });
+}
+
+grpc::Status ProjectHandler::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request, v1::Project* response) {
+  return rpc::Unary(context, "riseml.v1.ProjectService/GetProject",
+                    [&](const rpc::Call& call) { return Answer(code_.GetProject(call, request->name()), response); });
+}
+grpc::Status ProjectHandler::ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
+                                          v1::ListProjectsResponse* response) {
+  return rpc::Unary(context, "riseml.v1.ProjectService/ListProjects",
+                    [&](const rpc::Call& call) { return Answer(code_.ListProjects(call, *request), response); });
+}
+
+grpc::Status RevisionHandler::GetRevision(grpc::ServerContext* context, const v1::GetRevisionRequest* request, v1::Revision* response) {
+  return rpc::Unary(context, "riseml.v1.RevisionService/GetRevision",
+                    [&](const rpc::Call& call) { return Answer(code_.GetRevision(call, request->name()), response); });
+}
+grpc::Status RevisionHandler::ListRevisions(grpc::ServerContext* context, const v1::ListRevisionsRequest* request,
+                                            v1::ListRevisionsResponse* response) {
+  return rpc::Unary(context, "riseml.v1.RevisionService/ListRevisions",
+                    [&](const rpc::Call& call) { return Answer(code_.ListRevisions(call, *request), response); });
+}
+
+grpc::Status ExperimentHandler::CreateExperiment(grpc::ServerContext* context, const v1::CreateExperimentRequest* request,
+                                                 v1::Experiment* response) {
+  return rpc::Unary(context, "riseml.v1.ExperimentService/CreateExperiment",
+                    [&](const rpc::Call& call) { return Answer(Create(call, *request), response); });
+}
+
+absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call, const v1::CreateExperimentRequest& request) {
+  RISEML_RETURN_IF_ERROR(CheckTexts(request));
+  RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
+  if (!IsHexId(request.revision())) return Error(Reason::kInvalidArgument, "revision must be a commit id of 40 lower-case hex digits");
+  RISEML_ASSIGN_OR_RETURN(std::optional<v1::Experiment> replay, experiments_.FindReplay(call, request));
+  if (replay) return *std::move(replay);
+  ExperimentStore::NewExperiment wanted{.request = request};
+  RISEML_ASSIGN_OR_RETURN(wanted.spec, spec::ParseSpec(request.config_text(), "riseml.yml"));
+  RISEML_RETURN_IF_ERROR(spec::RequireTrain(wanted.spec, "riseml.yml"));
+  if (wanted.spec.project != request.project())
+    return Error(Reason::kInvalidArgument,
+                 absl::StrCat("the configuration names project ", wanted.spec.project, ", the request project ", request.project()));
+  RISEML_RETURN_IF_ERROR(spec::CheckRunnable(*wanted.spec.train));
+  RISEML_ASSIGN_OR_RETURN(const ExperimentStore::RevisionKey revision,
+                          experiments_.FindRevision(call, owner.user, request.project(), request.revision()));
+  wanted.needs_build = NeedsBuild(call, *wanted.spec.train, revision, request.revision());
+  return experiments_.Create(call, wanted);
+}
+
+// An environment that cannot be asked for counts as missing: the build job then finds out.
+bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& train, const ExperimentStore::RevisionKey& revision,
+                                   const std::string& commit) {
+  const v1::TrainSpec spec = ToTrainSpec(train);
+  if (!NeedsEnvironment(spec)) return false;
+  internal::v1::ResolveEnvironmentRequest request;
+  request.set_owner_uid(revision.user_uid);
+  request.set_project_uid(revision.project_uid);
+  request.set_commit(commit);
+  *request.mutable_install() = spec.install();
+  request.set_framework(spec.framework());
+  request.set_framework_version(spec.framework_version());
+  const auto environment = rpc::Invoke<internal::v1::Environment>(
+      [&](auto* context, auto* response) { return builder_.ResolveEnvironment(context, request, response); },
+      {.timeout = kBuilderTimeout, .tries = 1, .request_id = call.request_id});
+  return !environment.ok() || environment->state() == internal::v1::Environment::MISSING;
+}
+
+grpc::Status ExperimentHandler::GetExperiment(grpc::ServerContext* context, const v1::GetExperimentRequest* request,
+                                              v1::Experiment* response) {
+  return rpc::Unary(context, "riseml.v1.ExperimentService/GetExperiment",
+                    [&](const rpc::Call& call) { return Answer(experiments_.Get(call, request->name()), response); });
+}
+grpc::Status ExperimentHandler::ListExperiments(grpc::ServerContext* context, const v1::ListExperimentsRequest* request,
+                                                v1::ListExperimentsResponse* response) {
+  return rpc::Unary(context, "riseml.v1.ExperimentService/ListExperiments",
+                    [&](const rpc::Call& call) { return Answer(experiments_.List(call, *request), response); });
+}
+grpc::Status ExperimentHandler::KillExperiment(grpc::ServerContext* context, const v1::KillExperimentRequest* request,
+                                               v1::Experiment* response) {
+  return rpc::Unary(context, "riseml.v1.ExperimentService/KillExperiment",
+                    [&](const rpc::Call& call) { return Answer(experiments_.Kill(call, *request), response); });
+}
+grpc::Status ExperimentHandler::ListTransitions(grpc::ServerContext* context, const v1::ListTransitionsRequest* request,
+                                                v1::ListTransitionsResponse* response) {
+  return rpc::Unary(context, "riseml.v1.ExperimentService/ListTransitions",
+                    [&](const rpc::Call& call) { return Answer(experiments_.ListTransitions(call, *request), response); });
+}
+grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentHandler::WatchExperiment(grpc::CallbackServerContext* context,
+                                                                                          const v1::WatchExperimentRequest* request) {
+  const rpc::Call call = rpc::CallOf(*context, "riseml.v1.ExperimentService/WatchExperiment");
+  return Watch<v1::WatchExperimentResponse>::Start(
+      db_.feed(), executor_, ExperimentWatcher(db_, authenticator_, experiments_.options(), call, *request));
+}
+
+grpc::Status JobHandler::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request, v1::Job* response) {
+  return rpc::Unary(context, "riseml.v1.JobService/GetJob",
+                    [&](const rpc::Call& call) { return Answer(experiments_.GetJob(call, request->name()), response); });
+}
+grpc::Status JobHandler::ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request, v1::ListJobsResponse* response) {
+  return rpc::Unary(context, "riseml.v1.JobService/ListJobs",
+                    [&](const rpc::Call& call) { return Answer(experiments_.ListJobs(call, *request), response); });
+}
+grpc::Status JobHandler::ReportResults(grpc::ServerContext* context, const v1::ReportResultsRequest* request,
+                                       v1::ReportResultsResponse*) {
+  return rpc::Unary(context, "riseml.v1.JobService/ReportResults",
+                    [&](const rpc::Call& call) { return experiments_.ReportResults(call, *request); });
+}
+
+grpc::Status NodeHandler::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request, v1::ListNodesResponse* response) {
+  return rpc::Unary(context, "riseml.v1.NodeService/ListNodes",
+                    [&](const rpc::Call&) { return Answer(scheduling_.ListNodes(*request), response); });
+}
+
+grpc::Status ClusterHandler::GetClusterInfo(grpc::ServerContext* context, const v1::GetClusterInfoRequest*, v1::ClusterInfo* response) {
+  return rpc::Unary(context, "riseml.v1.ClusterService/GetClusterInfo", [&](const rpc::Call&) {
+    *response = info_;
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::api

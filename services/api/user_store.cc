@@ -1,0 +1,237 @@
+#include "services/api/user_store.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/api/page.h"
+#include "services/api/records.h"
+#include "services/api/views.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::api {
+namespace {
+
+absl::Status NotFound(absl::string_view name) { return Error(Reason::kNotFound, absl::StrCat(name, " not found")); }
+
+absl::Status CheckEmail(absl::string_view email) {
+  if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos) return absl::OkStatus();
+  return Error(Reason::kInvalidArgument, absl::StrCat("email '", email, "' must contain an @ and at most 254 characters"));
+}
+
+const std::string& UserSelect() {
+  static const auto* sql =
+      new std::string(absl::StrCat("SELECT uid, name, email, role, enabled, ", Micros("create_time"), " FROM users "));
+  return *sql;
+}
+
+v1::User ToUser(const pqxx::row& row) {
+  v1::User user;
+  user.set_uid(row[0].as<std::string>());
+  user.set_name(Print(UserName{row[1].as<std::string>()}));
+  user.set_email(row[2].as<std::string>());
+  v1::User::Role role = v1::User::ROLE_UNSPECIFIED;
+  v1::User::Role_Parse(row[3].as<std::string>(), &role);
+  user.set_role(role);
+  user.set_enabled(row[4].as<bool>());
+  *user.mutable_create_time() = ToTimestamp(row[5].as<std::int64_t>());
+  return user;
+}
+
+void AddKeys(pqxx::transaction_base& tx, v1::User* user) {
+  for (const auto& row : tx.exec_params(absl::StrCat("SELECT id, ", Micros("create_time"), ", ", Micros("expire_time"), ", ",
+                                                     Micros("last_use_time"),
+                                                     " FROM api_keys WHERE user_uid = $1 AND revoke_time IS NULL "
+                                                     "AND (expire_time IS NULL OR expire_time > now()) ORDER BY create_time"),
+                                        user->uid())) {
+    v1::ApiKey* key = user->add_api_keys();
+    key->set_id(row[0].as<std::string>());
+    key->set_prefix(KeyPrefix(key->id()));
+    *key->mutable_create_time() = ToTimestamp(row[1].as<std::int64_t>());
+    if (!row[2].is_null()) *key->mutable_expire_time() = ToTimestamp(row[2].as<std::int64_t>());
+    if (!row[3].is_null()) *key->mutable_last_use_time() = ToTimestamp(row[3].as<std::int64_t>());
+  }
+}
+
+// A user the caller may see: himself, or anybody for admins.
+absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& name) {
+  RISEML_ASSIGN_OR_RETURN(const UserName parsed, ParseUserName(name));
+  const auto rows = tx.exec_params(absl::StrCat(UserSelect(), "WHERE name = $1 AND (uid = $2 OR $3) FOR UPDATE"), parsed.user,
+                                   call.caller.user_uid(), IsAdmin(call));
+  if (rows.empty()) return NotFound(name);
+  v1::User user = ToUser(rows[0]);
+  AddKeys(tx, &user);
+  return user;
+}
+
+// The last enabled admin can neither be disabled nor lose the role: nobody could give it back.
+absl::Status CheckAdminRemains(pqxx::transaction_base& tx, const v1::User& user) {
+  if (user.role() != v1::User::ADMIN || !user.enabled()) return absl::OkStatus();
+  // All admins are locked, so that two of them cannot remove each other at the same time.
+  const auto admins = tx.exec("SELECT uid FROM users WHERE role = 'ADMIN' AND enabled ORDER BY uid FOR UPDATE");
+  if (admins.size() > 1) return absl::OkStatus();
+  return Error(Reason::kLastAdmin, absl::StrCat(user.name(), " is the last admin; make somebody else admin first"));
+}
+
+std::string InsertKey(pqxx::transaction_base& tx, const std::string& user_uid, v1::ApiKey* shown) {
+  const ApiKey key = MakeApiKey();
+  tx.exec_params("INSERT INTO api_keys (id, user_uid, secret_hash) VALUES ($1, $2, $3)", key.id, user_uid,
+                 pqxx::binarystring(key.secret_hash));
+  if (shown != nullptr) {
+    shown->set_id(key.id);
+    shown->set_prefix(KeyPrefix(key.id));
+  }
+  return key.text;
+}
+
+internal::v1::Caller UserCaller(const pqxx::row& row) {
+  internal::v1::Caller caller;
+  caller.set_kind(internal::v1::Caller::USER);
+  caller.set_user_uid(row[0].as<std::string>());
+  caller.set_user(row[1].as<std::string>());
+  v1::User::Role role = v1::User::ROLE_UNSPECIFIED;
+  v1::User::Role_Parse(row[2].as<std::string>(), &role);
+  caller.set_role(role);
+  return caller;
+}
+
+absl::Status BadCredential() {
+  return Error(Reason::kUnauthenticated, "the API key is not valid; log in with `riseml user login`");
+}
+
+}  // namespace
+
+absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, const v1::CreateUserRequest& request) {
+  if (!IsValidUserPart(request.user_id()))
+    return Error(Reason::kInvalidName, absl::StrCat("user name '", request.user_id(),
+                                                    "' must be 2 to 39 letters, digits and hyphens, with no hyphen at its ends"));
+  RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
+  const v1::User::Role role = request.role() == v1::User::ROLE_UNSPECIFIED ? v1::User::USER : request.role();
+  v1::CreateUserRequest arguments = request;
+  arguments.clear_request_id();
+  const std::string hash = ArgumentHash(arguments);
+  return db_.Write("create user", [&](pqxx::work& tx) -> absl::StatusOr<v1::CreateUserResponse> {
+    v1::CreateUserResponse response;
+    const std::string name = Print(UserName{request.user_id()});
+    RISEML_ASSIGN_OR_RETURN(const auto seen, FindRequest(tx, call, request.request_id(), hash));
+    if (!seen) {
+      const auto rows = tx.exec_params(
+          "INSERT INTO users (name, email, role) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING uid", request.user_id(),
+          request.email(), v1::User::Role_Name(role));
+      if (rows.empty()) return Error(Reason::kAlreadyExists, absl::StrCat("user ", request.user_id(), " exists already"));
+      response.set_api_key(InsertKey(tx, rows[0][0].as<std::string>(), nullptr));
+      RememberRequest(tx, call, request.request_id(), hash, name);
+      RecordAudit(tx, call, name);
+    }
+    RISEML_ASSIGN_OR_RETURN(*response.mutable_user(), Find(tx, call, name));
+    return response;
+  });
+}
+
+absl::StatusOr<v1::User> UserStore::Get(const rpc::Call& call, const std::string& name) {
+  return db_.Read("get user", [&](pqxx::work& tx) { return Find(tx, call, name); });
+}
+
+absl::StatusOr<v1::ListUsersResponse> UserStore::List(const v1::ListUsersRequest& request) {
+  RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
+  const v1::ListUsersRequest arguments = WithoutPage(request);
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
+  return db_.Read("list users", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListUsersResponse> {
+    const auto rows = tx.exec_params(absl::StrCat(UserSelect(), "WHERE name > $1 ORDER BY name LIMIT $2"),
+                                     last.empty() ? std::string() : last[0], size + 1);
+    v1::ListUsersResponse response;
+    for (const auto& row : rows) {
+      if (response.users_size() == size) {
+        response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
+        break;
+      }
+      *response.add_users() = ToUser(row);
+    }
+    return response;
+  });
+}
+
+absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::UpdateUserRequest& request) {
+  if (!request.email().empty()) RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
+  return db_.Write("update user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name()));
+    const bool loses_admin = request.role() != v1::User::ROLE_UNSPECIFIED && request.role() != v1::User::ADMIN;
+    if (loses_admin) RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
+    tx.exec_params(
+        "UPDATE users SET enabled = true, email = CASE WHEN $2 = '' THEN email ELSE $2 END, role = CASE WHEN $3 = '' THEN role ELSE $3 END "
+        "WHERE uid = $1",
+        user.uid(), request.email(),
+        request.role() == v1::User::ROLE_UNSPECIFIED ? std::string() : v1::User::Role_Name(request.role()));
+    RecordAudit(tx, call, user.name());
+    return Find(tx, call, request.name());
+  });
+}
+
+absl::StatusOr<v1::User> UserStore::Disable(const rpc::Call& call, const std::string& name) {
+  return db_.Write("disable user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, name));
+    RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
+    tx.exec_params("UPDATE users SET enabled = false WHERE uid = $1", user.uid());
+    RecordAudit(tx, call, user.name());
+    return Find(tx, call, name);
+  });
+}
+
+absl::StatusOr<v1::RotateApiKeyResponse> UserStore::RotateKey(const rpc::Call& call, const std::string& name) {
+  return db_.Write("rotate key", [&](pqxx::work& tx) -> absl::StatusOr<v1::RotateApiKeyResponse> {
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, name));
+    tx.exec_params("UPDATE api_keys SET revoke_time = now() WHERE user_uid = $1 AND revoke_time IS NULL", user.uid());
+    v1::RotateApiKeyResponse response;
+    response.set_api_key(InsertKey(tx, user.uid(), response.mutable_key()));
+    RecordAudit(tx, call, user.name());
+    return response;
+  });
+}
+
+absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
+  return db_.Read("authenticate", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
+    const auto rows = tx.exec_params(
+        "SELECT u.uid, u.name, u.role, k.secret_hash, u.enabled AND k.revoke_time IS NULL, k.expire_time <= now(), "
+        "k.last_use_time IS NULL OR k.last_use_time < now() - interval '1 minute' "
+        "FROM api_keys k JOIN users u ON u.uid = k.user_uid WHERE k.id = $1",
+        key.id);
+    // The same work for an unknown id as for a wrong secret.
+    const std::string stored = rows.empty() ? std::string(32, '\0') : pqxx::binarystring(rows[0][3]).str();
+    if (!EqualSecrets(stored, key.secret_hash) || rows.empty() || !rows[0][4].as<bool>()) return BadCredential();
+    if (!rows[0][5].is_null() && rows[0][5].as<bool>())
+      return Error(Reason::kKeyExpired, "the API key has expired; ask an admin for `riseml user rotate-key`");
+    if (rows[0][6].as<bool>()) tx.exec_params("UPDATE api_keys SET last_use_time = now() WHERE id = $1", key.id);
+    internal::v1::Caller caller = UserCaller(rows[0]);
+    caller.set_key_id(key.id);
+    return caller;
+  });
+}
+
+absl::StatusOr<internal::v1::Caller> UserStore::FindByAttempt(const AttemptId& id, absl::Duration grace) {
+  return db_.Read("authenticate attempt", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
+    const auto rows = tx.exec_params(
+        "SELECT u.uid, u.name, u.role FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = j.experiment_uid "
+        "JOIN users u ON u.uid = e.user_uid WHERE a.job_uid = $1 AND a.number = $2 "
+        "AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $3))",
+        id.job_uid, id.attempt, absl::ToDoubleSeconds(grace));
+    if (rows.empty()) return Error(Reason::kUnauthenticated, "the token's attempt does not exist, or has ended too long ago");
+    internal::v1::Caller caller = UserCaller(rows[0]);
+    caller.set_kind(internal::v1::Caller::JOB);
+    caller.clear_role();
+    caller.set_job_uid(id.job_uid);
+    caller.set_attempt(id.attempt);
+    return caller;
+  });
+}
+
+absl::StatusOr<std::string> UserStore::Bootstrap() {
+  return db_.Write("create the first admin", [&](pqxx::work& tx) -> absl::StatusOr<std::string> {
+    tx.exec("LOCK TABLE users IN EXCLUSIVE MODE");
+    if (tx.exec1("SELECT count(*) FROM users")[0].as<int>() > 0) return Error(Reason::kAlreadyExists, "there are users already");
+    const std::string uid =
+        tx.exec1("INSERT INTO users (name, email, role) VALUES ('admin', 'admin@localhost', 'ADMIN') RETURNING uid")[0].as<std::string>();
+    return InsertKey(tx, uid, nullptr);
+  });
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,40 @@
+// Users and their API keys.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "riseml/internal/v1/access.pb.h"
+#include "riseml/v1/user.pb.h"
+#include "services/api/database.h"
+#include "services/api/keys.h"
+#include "services/common/rpc/call.h"
+
+namespace riseml::api {
+
+// Thread-safe.
+class UserStore {
+ public:
+  explicit UserStore(Database& db) : db_(db) {}  // outlives this
+
+  absl::StatusOr<v1::CreateUserResponse> Create(const rpc::Call& call, const v1::CreateUserRequest& request);
+  absl::StatusOr<v1::User> Get(const rpc::Call& call, const std::string& name);
+  absl::StatusOr<v1::ListUsersResponse> List(const v1::ListUsersRequest& request);
+  absl::StatusOr<v1::User> Update(const rpc::Call& call, const v1::UpdateUserRequest& request);
+  absl::StatusOr<v1::User> Disable(const rpc::Call& call, const std::string& name);
+  absl::StatusOr<v1::RotateApiKeyResponse> RotateKey(const rpc::Call& call, const std::string& name);
+
+  // The user a key belongs to. UNAUTHENTICATED, whatever is wrong with it.
+  absl::StatusOr<internal::v1::Caller> FindByKey(const ApiKey& key);
+  // The owner of an attempt, when the attempt lives or has ended less than `grace` ago.
+  absl::StatusOr<internal::v1::Caller> FindByAttempt(const AttemptId& id, absl::Duration grace);
+
+  // Creates user admin and a key when there is no user at all; otherwise answers ALREADY_EXISTS.
+  absl::StatusOr<std::string> Bootstrap();
+
+ private:
+  Database& db_;
+};
+
+}  // namespace riseml::api

@@ -1,0 +1,63 @@
+// Rows of the database as messages of riseml.v1. Read only.
+#pragma once
+
+#include <google/protobuf/timestamp.pb.h>
+
+#include <pqxx/pqxx>
+#include <string>
+#include <vector>
+
+#include "riseml/internal/v1/scheduling.pb.h"
+#include "riseml/v1/experiment.pb.h"
+#include "riseml/v1/job.pb.h"
+#include "services/api/keys.h"
+#include "services/common/base/names.h"
+#include "services/common/rpc/call.h"
+
+namespace riseml::api {
+
+struct ViewOptions {
+  std::string output_dir;  // empty on a cluster
+};
+
+// What identifies an experiment that a caller may see.
+struct ExperimentKey {
+  std::string uid, root_uid, user_uid;
+  ExperimentName name;  // with numbers, also when it was asked for by UUID
+  bool is_set = false;
+};
+
+// Finds an experiment. NOT_FOUND, with the same bytes, when it is absent or belongs to somebody else.
+absl::StatusOr<ExperimentKey> FindExperiment(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view name);
+
+// UUID of a job the caller may see. NOT_FOUND as above.
+struct JobKey {
+  std::string uid, root_uid;
+  JobName name;
+};
+absl::StatusOr<JobKey> FindJob(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view name);
+
+// Experiments in the order of `uids`; absent ones are left out. `with_text` adds config_text.
+std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const std::vector<std::string>& uids, bool with_text,
+                                            const ViewOptions& options);
+// Jobs with these UUIDs, with their newest attempt, by sequence. `all_attempts` gives all of them.
+std::vector<v1::Job> LoadJobs(pqxx::transaction_base& tx, const std::vector<std::string>& uids, bool all_attempts);
+// Jobs of one experiment (of a set: its own), by sequence.
+std::vector<v1::Job> LoadJobsOf(pqxx::transaction_base& tx, const std::string& experiment_uid);
+// UUIDs of all jobs below a root; of its own jobs only when `without_children`.
+std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& root_uid, bool without_children);
+// UUIDs of an experiment and all its children, itself first.
+std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid);
+
+// Jobs as the scheduler sees them. With `uids` empty: all that are PENDING or live. Never CREATED ones.
+std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
+                                         const AttemptTokens& tokens);
+
+// A PostgreSQL array literal of UUIDs or other texts without commas, quotes and braces.
+std::string ArrayLiteral(const std::vector<std::string>& items);
+// Microseconds since 1970 into a Timestamp.
+google::protobuf::Timestamp ToTimestamp(std::int64_t micros);
+// SQL for the micros of a timestamptz column.
+std::string Micros(absl::string_view column);
+
+}  // namespace riseml::api

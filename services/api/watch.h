@@ -1,0 +1,152 @@
+// Watch streams: callback reactors that keep a position in the feed and write what is new. No thread and no queue a watcher.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/api/feed_hub.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/mutex.h"
+#include "services/common/rpc/call.h"
+
+namespace riseml::api {
+
+// A few threads that do the blocking work of watchers. Thread-safe.
+class Executor {
+ public:
+  explicit Executor(int threads);
+  ~Executor();
+  void Run(std::function<void()> task);
+
+ private:
+  void Loop(std::stop_token stop);
+  Mutex mu_;
+  std::condition_variable_any ready_;
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::jthread> threads_;
+};
+
+// What a watcher has to write next.
+template <class Response>
+struct WatchBatch {
+  std::vector<Response> responses;
+  bool end = false;  // the stream ends with OK behind these
+};
+
+// One open stream. `fill` is called on the executor, never twice at once, and gives what is new since its last call.
+//
+// Between two calls of `fill` the stream writes one response after the other; a slow reader holds at most one batch.
+// The feed wakes a stream in which nothing happens every 15 s, so that `fill` can check access anew and show life.
+template <class Response>
+class Watch final : public grpc::ServerWriteReactor<Response>, public std::enable_shared_from_this<Watch<Response>> {
+ public:
+  using Fill = std::function<absl::StatusOr<WatchBatch<Response>>()>;
+
+  // The stream owns itself until gRPC is done with it.
+  static Watch* Start(FeedHub& feed, Executor& executor, Fill fill) {
+    auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill)));
+    watch->self_ = watch;
+    watch->subscription_ = feed.Subscribe([weak = std::weak_ptr<Watch>(watch)] {
+      if (const auto strong = weak.lock()) strong->Wake();
+    });
+    watch->Wake();
+    return watch.get();
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      MutexLock lock(mu_);
+      writing_ = false;
+      if (!ok) cancelled_ = true;
+    }
+    Advance();
+  }
+  void OnCancel() override {
+    {
+      MutexLock lock(mu_);
+      cancelled_ = true;
+    }
+    Advance();
+  }
+  void OnDone() override {
+    feed_.Unsubscribe(subscription_);
+    self_.reset();
+  }
+
+ private:
+  Watch(FeedHub& feed, Executor& executor, Fill fill) : feed_(feed), executor_(executor), fill_(std::move(fill)) {}
+
+  void Wake() {
+    {
+      MutexLock lock(mu_);
+      news_ = true;
+    }
+    Advance();
+  }
+
+  // The one place that decides what happens next.
+  void Advance() {
+    MutexLock lock(mu_);
+    if (finished_ || writing_ || filling_) return;
+    if (cancelled_) return FinishLocked(grpc::Status::CANCELLED);
+    if (!pending_.empty()) {
+      current_ = std::move(pending_.front());
+      pending_.pop_front();
+      writing_ = true;
+      this->StartWrite(&current_);
+      return;
+    }
+    if (end_) return FinishLocked(end_status_);
+    if (!news_) return;
+    news_ = false;
+    filling_ = true;
+    executor_.Run([self = this->shared_from_this()] { self->FillOnce(); });
+  }
+
+  void FillOnce() {
+    absl::StatusOr<WatchBatch<Response>> batch = fill_();
+    {
+      MutexLock lock(mu_);
+      filling_ = false;
+      if (!batch.ok()) {
+        end_ = true;
+        end_status_ = rpc::ToGrpc(batch.status());
+      } else {
+        for (Response& response : batch->responses) pending_.push_back(std::move(response));
+        end_ = batch->end;
+      }
+    }
+    Advance();
+  }
+
+  void FinishLocked(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    finished_ = true;
+    this->Finish(status);
+  }
+
+  FeedHub& feed_;
+  Executor& executor_;
+  const Fill fill_;
+  int subscription_ = 0;
+  std::shared_ptr<Watch> self_;
+  Mutex mu_;
+  std::deque<Response> pending_ ABSL_GUARDED_BY(mu_);
+  Response current_ ABSL_GUARDED_BY(mu_);
+  grpc::Status end_status_ ABSL_GUARDED_BY(mu_) = grpc::Status::OK;
+  bool news_ ABSL_GUARDED_BY(mu_) = false;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool filling_ ABSL_GUARDED_BY(mu_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  bool end_ ABSL_GUARDED_BY(mu_) = false;
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace riseml::api

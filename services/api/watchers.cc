@@ -1,0 +1,210 @@
+#include "services/api/watchers.h"
+
+#include <memory>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "services/api/log_store.h"
+#include "services/api/states.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::api {
+namespace {
+
+// Responses that carry many items hold at most this many, to stay far below the message limit.
+constexpr std::size_t kItemsPerResponse = 200;
+
+// Where a watcher stands, and what has changed since.
+class Cursor {
+ public:
+  // `everything`: the first look, or the state of a watcher without a token.
+  struct Changes {
+    bool everything = false;
+    std::vector<sql::FeedRow> rows;
+  };
+
+  Cursor(FeedHub& feed, std::string resume_token) : feed_(feed), resume_token_(std::move(resume_token)) {}
+
+  absl::StatusOr<Changes> Next() {
+    if (!started_ && !resume_token_.empty()) {
+      RISEML_ASSIGN_OR_RETURN(position_, sql::ParseFeedPosition(resume_token_));
+      started_ = true;
+    }
+    Changes changes;
+    if (!started_) {
+      // Taken before the tables are read: what changes in between is sent twice rather than not at all.
+      position_ = feed_.Newest();
+      started_ = true;
+      changes.everything = true;
+      return changes;
+    }
+    RISEML_ASSIGN_OR_RETURN(changes.rows, feed_.Since(position_));
+    if (!changes.rows.empty()) position_ = changes.rows.back().position;
+    return changes;
+  }
+
+  std::string Token() const { return sql::PrintFeedPosition(position_); }
+
+ private:
+  FeedHub& feed_;
+  const std::string resume_token_;
+  sql::FeedPosition position_;
+  bool started_ = false;
+};
+
+// UUIDs that changed below one root, each once, in the order of their first change.
+struct ChangedBelow {
+  bool all = false;
+  std::vector<std::string> experiments, jobs;
+};
+
+ChangedBelow Below(const std::vector<sql::FeedRow>& rows, const std::string& root_uid) {
+  ChangedBelow out;
+  std::set<std::string> seen;
+  for (const sql::FeedRow& row : rows) {
+    if (row.root_uid != root_uid) continue;
+    if (row.kind == "ALL") {
+      out.all = true;
+    } else if (seen.insert(row.uid).second) {
+      (row.kind == "JOB" ? out.jobs : out.experiments).push_back(row.uid);
+    }
+  }
+  return out;
+}
+
+class ExperimentSource {
+ public:
+  ExperimentSource(Database& db, rpc::Authenticator& authenticator, ViewOptions options, rpc::Call call,
+                   v1::WatchExperimentRequest request)
+      : db_(db),
+        authenticator_(authenticator),
+        options_(std::move(options)),
+        call_(std::move(call)),
+        request_(std::move(request)),
+        cursor_(db.feed(), request_.resume_token()) {}
+
+  absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> operator()() {
+    RISEML_RETURN_IF_ERROR(authenticator_.Authenticate(call_.credential).status());
+    RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor_.Next());
+    return db_.Read("watch experiment", [&](pqxx::work& tx) { return Load(tx, changes); });
+  }
+
+ private:
+  absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> Load(pqxx::work& tx, const Cursor::Changes& changes) {
+    RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call_, request_.name()));
+    ChangedBelow changed = Below(changes.rows, key.root_uid);
+    const bool everything = changes.everything || changed.all;
+    const bool is_root = key.uid == key.root_uid;
+    if (everything) {
+      changed.experiments = is_root && !request_.without_children() ? ExperimentUidsOf(tx, key.uid) : std::vector<std::string>{key.uid};
+      changed.jobs = JobUidsOf(tx, key.root_uid, false);
+    }
+    WatchBatch<v1::WatchExperimentResponse> batch;
+    const std::string root_name = Print(key.name);
+    // The followed experiment goes last, so that its end is the last thing a reader sees.
+    std::optional<v1::Experiment> followed;
+    std::vector<v1::Experiment> others;
+    for (v1::Experiment& e : LoadExperiments(tx, changed.experiments, false, options_)) {
+      if (e.uid() == key.uid)
+        followed = std::move(e);
+      else if (is_root && !request_.without_children())
+        others.push_back(std::move(e));
+    }
+    for (v1::Job& job : LoadJobs(tx, changed.jobs, false)) {
+      const JobName name = *ParseJobName(job.name());
+      const bool own = Print(name.experiment) == root_name;
+      if (own || (is_root && !request_.without_children())) *batch.responses.emplace_back().mutable_job() = std::move(job);
+    }
+    for (v1::Experiment& e : others) *batch.responses.emplace_back().mutable_experiment() = std::move(e);
+    if (followed) {
+      batch.end = IsTerminal(ParseExperimentState(v1::Experiment::State_Name(followed->state())));
+      *batch.responses.emplace_back().mutable_experiment() = *std::move(followed);
+    }
+    if (changes.everything) batch.responses.emplace_back().mutable_synced();
+    if (batch.responses.empty()) batch.responses.emplace_back();
+    batch.responses.back().set_resume_token(cursor_.Token());
+    return batch;
+  }
+
+  Database& db_;
+  rpc::Authenticator& authenticator_;
+  const ViewOptions options_;
+  const rpc::Call call_;
+  const v1::WatchExperimentRequest request_;
+  Cursor cursor_;
+};
+
+// Distributes items over responses of bounded size.
+template <class Response, class Item, class Add>
+void Pack(std::vector<Item>& items, std::vector<Response>& responses, Add add) {
+  std::size_t in_response = kItemsPerResponse;
+  for (Item& item : items) {
+    if (in_response == kItemsPerResponse) {
+      responses.emplace_back();
+      in_response = 0;
+    }
+    add(responses.back(), std::move(item));
+    ++in_response;
+  }
+}
+
+// UUIDs of all changed jobs; everything of a root when its row says so.
+std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::FeedRow>& rows) {
+  std::set<std::string> jobs;
+  for (const sql::FeedRow& row : rows) {
+    if (row.kind == "JOB") jobs.insert(row.uid);
+    if (row.kind == "ALL")
+      for (std::string& uid : JobUidsOf(tx, row.root_uid, false)) jobs.insert(std::move(uid));
+  }
+  return {jobs.begin(), jobs.end()};
+}
+
+}  // namespace
+
+Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator, const ViewOptions& options,
+                                                           const rpc::Call& call, const v1::WatchExperimentRequest& request) {
+  auto source = std::make_shared<ExperimentSource>(db, authenticator, options, call, request);
+  return [source] { return (*source)(); };
+}
+
+Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const AttemptTokens& tokens,
+                                                         const internal::v1::WatchWorkRequest& request) {
+  auto cursor = std::make_shared<Cursor>(db.feed(), request.resume_token());
+  return [cursor, &db, &tokens]() -> absl::StatusOr<WatchBatch<internal::v1::WatchWorkResponse>> {
+    RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor->Next());
+    return db.Read("watch work", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<internal::v1::WatchWorkResponse>> {
+      WatchBatch<internal::v1::WatchWorkResponse> batch;
+      const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
+      std::vector<internal::v1::Work> work;
+      if (changes.everything || !uids.empty()) work = LoadWork(tx, uids, tokens);
+      Pack(work, batch.responses, [](auto& response, internal::v1::Work item) { *response.add_work() = std::move(item); });
+      if (batch.responses.empty()) batch.responses.emplace_back();
+      batch.responses.back().set_synced(changes.everything);
+      batch.responses.back().set_resume_token(cursor->Token());
+      return batch;
+    });
+  };
+}
+
+Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db, const internal::v1::WatchStreamsRequest& request) {
+  auto cursor = std::make_shared<Cursor>(db.feed(), request.resume_token());
+  return [cursor, &db]() -> absl::StatusOr<WatchBatch<internal::v1::WatchStreamsResponse>> {
+    RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor->Next());
+    return db.Read("watch streams", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<internal::v1::WatchStreamsResponse>> {
+      WatchBatch<internal::v1::WatchStreamsResponse> batch;
+      const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
+      std::vector<internal::v1::StreamInfo> streams;
+      if (changes.everything || !uids.empty()) streams = LogStore::Load(tx, uids);
+      Pack(streams, batch.responses, [](auto& response, internal::v1::StreamInfo item) { *response.add_streams() = std::move(item); });
+      if (batch.responses.empty()) batch.responses.emplace_back();
+      std::set<std::string> roots;
+      for (const sql::FeedRow& row : changes.rows) roots.insert(row.root_uid);
+      batch.responses.back().mutable_changed_roots()->Assign(roots.begin(), roots.end());
+      batch.responses.back().set_synced(changes.everything);
+      batch.responses.back().set_resume_token(cursor->Token());
+      return batch;
+    });
+  };
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,25 @@
+// What the three kinds of watch streams write: experiments for users, work for the scheduler, log streams for loghandler.
+#pragma once
+
+#include <string>
+
+#include "riseml/internal/v1/log_registry.pb.h"
+#include "riseml/internal/v1/scheduling.pb.h"
+#include "riseml/v1/experiment.pb.h"
+#include "services/api/database.h"
+#include "services/api/keys.h"
+#include "services/api/views.h"
+#include "services/api/watch.h"
+#include "services/common/rpc/call.h"
+#include "services/common/rpc/server.h"
+
+namespace riseml::api {
+
+// Each returns the function a Watch is filled by; what it refers to outlives the stream.
+Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator, const ViewOptions& options,
+                                                           const rpc::Call& call, const v1::WatchExperimentRequest& request);
+Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const AttemptTokens& tokens,
+                                                         const internal::v1::WatchWorkRequest& request);
+Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db, const internal::v1::WatchStreamsRequest& request);
+
+}  // namespace riseml::api
