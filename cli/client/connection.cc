@@ -1,0 +1,81 @@
+#include "cli/client/connection.h"
+
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "cli/version.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::cli {
+namespace {
+
+// Major and minor part; nothing for other text.
+std::optional<std::pair<int, int>> MajorMinor(absl::string_view version) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(version, '.');
+  int major = 0, minor = 0;
+  if (parts.size() < 2 || !absl::SimpleAtoi(parts[0], &major) || !absl::SimpleAtoi(parts[1], &minor))
+    return std::nullopt;
+  return std::make_pair(major, minor);
+}
+
+}  // namespace
+
+absl::Status CheckVersion(absl::string_view client_version, const v1::ClusterInfo& cluster) {
+  const auto client = MajorMinor(client_version);
+  const auto oldest = MajorMinor(cluster.oldest_client_version());
+  const auto newest = MajorMinor(cluster.newest_client_version());
+  if (client && oldest && *client < *oldest) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this riseml is version ", client_version, ", but the server (version ", cluster.server_version(),
+                     ") works with ", cluster.oldest_client_version(), " or newer; install a newer riseml"));
+  }
+  if (client && newest && *client > *newest) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "this riseml is version ", client_version, ", but the server (version ", cluster.server_version(),
+        ") works with ", cluster.newest_client_version(), " or older; upgrade the server or install an older riseml"));
+  }
+  return absl::OkStatus();
+}
+
+Connection::Connection(ClientConfig config)
+    : config_(std::move(config)),
+      api_(rpc::UserChannel(config_.api_address, config_.ca_pem)),
+      experiments_(v1::ExperimentService::NewStub(api_)),
+      jobs_(v1::JobService::NewStub(api_)),
+      users_(v1::UserService::NewStub(api_)),
+      nodes_(v1::NodeService::NewStub(api_)),
+      clusters_(v1::ClusterService::NewStub(api_)) {}
+
+absl::StatusOr<v1::ClusterInfo> Connection::Cluster() {
+  if (cluster_) return *cluster_;
+  v1::GetClusterInfoRequest request;
+  request.set_client_version(kVersion);
+  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, Call<v1::ClusterInfo>([&](auto* context, auto* out) {
+                            return clusters_->GetClusterInfo(context, request, out);
+                          }));
+  RISEML_RETURN_IF_ERROR(CheckVersion(kVersion, cluster));
+  cluster_ = cluster;
+  return cluster;
+}
+
+absl::StatusOr<v1::LogService::Stub*> Connection::Logs() {
+  if (logs_ == nullptr) {
+    RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, Cluster());
+    logs_ = v1::LogService::NewStub(Channel(cluster.loghandler_address()));
+  }
+  return logs_.get();
+}
+
+std::shared_ptr<grpc::Channel> Connection::Channel(const std::string& address) const {
+  return rpc::UserChannel(address, config_.ca_pem);
+}
+
+std::string Connection::PrepareStream(grpc::ClientContext& context) const {
+  std::string request_id = NewUuid();
+  rpc::Prepare(context, absl::InfiniteDuration(), request_id, config_.api_key);
+  return request_id;
+}
+
+}  // namespace riseml::cli

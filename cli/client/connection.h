@@ -1,0 +1,79 @@
+// The servers of one context: stubs, credentials, request ids.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cli/client/config.h"
+#include "cli/client/errors.h"
+#include "riseml/v1/cluster.grpc.pb.h"
+#include "riseml/v1/experiment.grpc.pb.h"
+#include "riseml/v1/job.grpc.pb.h"
+#include "riseml/v1/log.grpc.pb.h"
+#include "riseml/v1/node.grpc.pb.h"
+#include "riseml/v1/user.grpc.pb.h"
+#include "services/common/base/id.h"
+#include "services/common/rpc/channel.h"
+
+namespace riseml::cli {
+
+// Refuses a client version outside of what the server says it works with, in a sentence that says which side to
+// upgrade.
+absl::Status CheckVersion(absl::string_view client_version, const v1::ClusterInfo& cluster);
+
+// Connects at the first call, not before. Lives on one thread, but stubs may be used from all.
+class Connection {
+ public:
+  explicit Connection(ClientConfig config);
+
+  const ClientConfig& config() const { return config_; }
+  const std::string& caller() const { return config_.user; }
+
+  v1::ExperimentService::Stub& experiments() { return *experiments_; }
+  v1::JobService::Stub& jobs() { return *jobs_; }
+  v1::UserService::Stub& users() { return *users_; }
+  v1::NodeService::Stub& nodes() { return *nodes_; }
+
+  // What the cluster says about itself, asked for once. Fails when it does not work with this version of the client.
+  absl::StatusOr<v1::ClusterInfo> Cluster();
+
+  // The log service, at the address the cluster names.
+  absl::StatusOr<v1::LogService::Stub*> Logs();
+
+  // Channel to any user listener of the cluster.
+  std::shared_ptr<grpc::Channel> Channel(const std::string& address) const;
+
+  // Calls an idempotent unary method of api; errors carry address and request id.
+  //   connection.Call<v1::User>([&](auto* context, auto* out) { return connection.users().GetUser(context, request,
+  //   out); })
+  template <class Response, class Body>
+  absl::StatusOr<Response> Call(Body&& body) const {
+    const rpc::CallOptions options = {.request_id = NewUuid(), .credential = config_.api_key};
+    auto response = rpc::Invoke<Response>(std::forward<Body>(body), options);
+    if (!response.ok()) return WithCall(response.status(), "API", config_.api_address, options.request_id);
+    return response;
+  }
+
+  // Prepares the context of a stream and returns its request id. A stream has no deadline.
+  std::string PrepareStream(grpc::ClientContext& context) const;
+
+ private:
+  ClientConfig config_;
+  std::shared_ptr<grpc::Channel> api_;
+  std::unique_ptr<v1::ExperimentService::Stub> experiments_;
+  std::unique_ptr<v1::JobService::Stub> jobs_;
+  std::unique_ptr<v1::UserService::Stub> users_;
+  std::unique_ptr<v1::NodeService::Stub> nodes_;
+  std::unique_ptr<v1::ClusterService::Stub> clusters_;
+  std::unique_ptr<v1::LogService::Stub> logs_;
+  std::optional<v1::ClusterInfo> cluster_;
+};
+
+}  // namespace riseml::cli

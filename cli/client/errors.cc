@@ -1,0 +1,92 @@
+#include "cli/client/errors.h"
+
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "cli/render/terminal.h"
+#include "services/common/base/status.h"
+
+namespace riseml::cli {
+namespace {
+
+constexpr char kServer[] = "riseml/server";
+constexpr char kAddress[] = "riseml/address";
+constexpr char kRequest[] = "riseml/request";
+constexpr char kHint[] = "riseml/hint";
+
+std::string Payload(const absl::Status& status, absl::string_view key) {
+  const auto payload = status.GetPayload(key);
+  return payload ? std::string(*payload) : std::string();
+}
+
+// gRPC's words for a failed connection, without the list of every address it tried.
+std::string Why(const absl::Status& status) {
+  const absl::string_view message = status.message();
+  if (absl::IsDeadlineExceeded(status)) return "no answer in time";
+  if (absl::StrContains(message, "Connection refused")) return "connection refused";
+  if (absl::StrContains(message, "Ssl handshake failed") || absl::StrContains(message, "CERTIFICATE_VERIFY_FAILED")) {
+    return "its certificate is not signed by the certificate authority in the configuration, or it does not speak TLS";
+  }
+  if (absl::StrContains(message, "DNS resolution failed")) return "unknown host name";
+  return OneLine(message);
+}
+
+}  // namespace
+
+absl::Status WithCall(const absl::Status& status, absl::string_view server, absl::string_view address,
+                      absl::string_view request_id) {
+  if (status.ok()) return status;
+  absl::Status out = status;
+  out.SetPayload(kServer, absl::Cord(server));
+  out.SetPayload(kAddress, absl::Cord(address));
+  out.SetPayload(kRequest, absl::Cord(request_id));
+  return out;
+}
+
+absl::Status WithHint(const absl::Status& status, absl::string_view hint) {
+  if (status.ok()) return status;
+  absl::Status out = status;
+  out.SetPayload(kHint, absl::Cord(hint));
+  return out;
+}
+
+bool IsUnreachable(const absl::Status& status) {
+  const bool from_call = status.GetPayload(kAddress).has_value();
+  return from_call && ReasonName(status).empty() && (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status));
+}
+
+std::string ErrorText(const absl::Status& status) {
+  const std::string request = Payload(status, kRequest);
+  std::string hint = Payload(status, kHint);
+  std::string message;
+  if (absl::IsUnauthenticated(status)) {
+    message = "You are not authorized!";
+    if (!status.message().empty()) absl::StrAppend(&message, " ", OneLine(status.message()));
+    hint = "Log in with a valid API key: riseml user login";
+  } else if (IsUnreachable(status)) {
+    const std::string server = Payload(status, kServer);
+    message = absl::StrCat("Could not connect to ", server, " (", Payload(status, kAddress), ") — ", Why(status));
+    if (hint.empty()) hint = "Is it running? Start a local installation with: riseml up";
+  } else {
+    // The messages of the parser have several lines; what comes from elsewhere is made harmless line by line.
+    absl::string_view rest = status.message();
+    while (true) {
+      const std::size_t end = rest.find('\n');
+      absl::StrAppend(&message, OneLine(rest.substr(0, end)));
+      if (end == absl::string_view::npos) break;
+      absl::StrAppend(&message, "\n       ");
+      rest.remove_prefix(end + 1);
+    }
+    const bool unexpected = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsDataLoss(status) ||
+                            absl::IsUnimplemented(status);
+    if (unexpected && !request.empty()) {
+      message = absl::StrCat("An unexpected error occured: ", message, " (request ", request, ")");
+    }
+  }
+  std::string out = absl::StrCat("ERROR: ", message, "\n");
+  if (!hint.empty()) absl::StrAppend(&out, "       ", hint, "\n");
+  return out;
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,29 @@
+// What a watch has told so far about an experiment, its children and their jobs.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "riseml/v1/experiment.pb.h"
+
+namespace riseml::cli {
+
+struct ExperimentState {
+  v1::Experiment root;
+  std::map<std::string, v1::Experiment> children;  // by resource name
+  std::map<std::string, v1::Job> jobs;             // of the root and its children, by resource name
+  bool synced = false;                             // everything that existed at the start is in here
+
+  explicit ExperimentState(absl::string_view name) { root.set_name(std::string(name)); }
+  void Apply(const v1::WatchExperimentResponse& response);
+  bool IsOver() const;
+};
+
+// Experiment part of a job's resource name.
+std::string ExperimentOf(const v1::Job& job);
+
+// Last part of a job's resource name, "train".
+std::string JobPart(const v1::Job& job);
+
+}  // namespace riseml::cli

@@ -1,0 +1,35 @@
+// Ctrl-C and SIGTERM as events instead of sudden death.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "services/common/base/file.h"
+#include "services/common/base/mutex.h"
+
+namespace riseml::cli {
+
+// While one lives, SIGINT and SIGTERM end the process with "Aborting..." and exit code 130, unless somebody listens.
+// Make it before any other thread starts: threads inherit the blocked signals. Thread-safe.
+class Interrupts {
+ public:
+  static absl::StatusOr<std::unique_ptr<Interrupts>> Create();
+  ~Interrupts();
+
+  // Called on a thread of its own for each signal; an empty function restores the abort. After the return the old
+  // listener is not running.
+  void Listen(std::function<void()> listener);
+
+ private:
+  Interrupts(UniqueFd signals, UniqueFd wake);
+  void Run(std::stop_token stop);
+
+  UniqueFd signals_, wake_;
+  Mutex mu_;
+  std::function<void()> listener_ ABSL_GUARDED_BY(mu_);
+  std::jthread thread_;
+};
+
+}  // namespace riseml::cli

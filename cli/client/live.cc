@@ -1,0 +1,167 @@
+#include "cli/client/live.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "cli/client/follow_position.h"
+#include "services/common/base/status.h"
+
+namespace riseml::cli {
+namespace {
+
+constexpr std::size_t kMaxEvents = 32;  // a chunk is at most 256 KiB: 8 MiB
+
+}  // namespace
+
+std::optional<absl::Duration> Reconnects::After(const absl::Status& status) {
+  ++failures_;
+  const bool may_be_broken = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsCancelled(status) ||
+                             absl::IsDataLoss(status) || absl::IsDeadlineExceeded(status);
+  if (!absl::IsUnavailable(status) && !(may_be_broken && failures_ <= 5)) return std::nullopt;
+  thread_local std::minstd_rand random(std::random_device{}());
+  const absl::Duration base = std::min(absl::Milliseconds(100) * (1 << std::min(failures_ - 1, 10)), absl::Seconds(2));
+  return base * std::uniform_real_distribution<double>(0.5, 1.0)(random);
+}
+
+Live::Live(Connection& connection, Interrupts& interrupts) : connection_(connection), interrupts_(interrupts) {
+  interrupts_.Listen([this] {
+    {
+      MutexLock lock(mu_);
+      events_.push_front(Interrupted{});
+    }
+    changed_.notify_all();
+  });
+}
+
+Live::~Live() { interrupts_.Listen({}); }
+
+void Live::Watch(const v1::WatchExperimentRequest& request) {
+  watch_ = std::jthread([this, request](std::stop_token stop) { RunWatch(std::move(stop), request); });
+}
+
+void Live::Follow(v1::LogService::Stub& logs, const std::string& address, const v1::FollowRequest& request) {
+  follow_ = std::jthread(
+      [this, &logs, address, request](std::stop_token stop) { RunFollow(std::move(stop), logs, address, request); });
+}
+
+std::optional<LiveEvent> Live::Next(absl::Duration timeout) {
+  std::optional<LiveEvent> event;
+  {
+    MutexLock lock(mu_);
+    const auto some = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !events_.empty(); };
+    if (!changed_.wait_for(mu_, absl::ToChronoMilliseconds(timeout), some)) return std::nullopt;
+    event = std::move(events_.front());
+    events_.pop_front();
+  }
+  changed_.notify_all();
+  return event;
+}
+
+bool Live::Push(std::stop_token stop, LiveEvent event) {
+  {
+    MutexLock lock(mu_);
+    const auto room = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return events_.size() < kMaxEvents; };
+    if (!changed_.wait(mu_, stop, room)) return false;
+    events_.push_back(std::move(event));
+  }
+  changed_.notify_all();
+  return true;
+}
+
+void Live::Sleep(std::stop_token stop, absl::Duration duration) {
+  MutexLock lock(mu_);
+  changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(duration), [] { return false; });
+}
+
+// Both streams usually break together: one loss and one resumption are told.
+void Live::Break(std::stop_token stop, bool* broken) {
+  if (*broken) return;
+  *broken = true;
+  {
+    MutexLock lock(mu_);
+    if (++broken_ > 1) return;
+  }
+  Push(std::move(stop), ConnectionLost{});
+}
+
+void Live::Mend(std::stop_token stop, bool* broken) {
+  if (!*broken) return;
+  *broken = false;
+  {
+    MutexLock lock(mu_);
+    if (--broken_ > 0) return;
+  }
+  Push(std::move(stop), ConnectionResumed{});
+}
+
+void Live::RunWatch(std::stop_token stop, v1::WatchExperimentRequest request) {
+  Reconnects reconnects;
+  bool broken = false;
+  while (!stop.stop_requested()) {
+    grpc::ClientContext context;
+    const std::string request_id = connection_.PrepareStream(context);
+    std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
+    const auto reader = connection_.experiments().WatchExperiment(&context, request);
+    v1::WatchExperimentResponse response;
+    while (reader->Read(&response)) {
+      reconnects.Progress();
+      Mend(stop, &broken);
+      if (!response.resume_token().empty()) request.set_resume_token(response.resume_token());
+      if (response.change_case() == v1::WatchExperimentResponse::CHANGE_NOT_SET) continue;
+      if (!Push(stop, response)) context.TryCancel();
+    }
+    const absl::Status status = rpc::FromGrpc(reader->Finish());
+    if (stop.stop_requested()) return;
+    if (HasReason(status, Reason::kResumeTokenExpired)) {
+      request.clear_resume_token();
+      continue;
+    }
+    const auto wait = status.ok() ? std::nullopt : reconnects.After(status);
+    if (!wait) {
+      Mend(stop, &broken);
+      Push(stop, WatchEnded{WithCall(status, "API", connection_.config().api_address, request_id)});
+      return;
+    }
+    Break(stop, &broken);
+    Sleep(stop, *wait);
+  }
+}
+
+void Live::RunFollow(std::stop_token stop, v1::LogService::Stub& logs, const std::string& address,
+                     const v1::FollowRequest& first) {
+  FollowPosition position(first);
+  Reconnects reconnects;
+  bool broken = false;
+  while (!stop.stop_requested()) {
+    grpc::ClientContext context;
+    const std::string request_id = connection_.PrepareStream(context);
+    std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
+    const auto reader = logs.Follow(&context, position.Request());
+    bool hole = false;
+    v1::FollowResponse response;
+    while (!hole && reader->Read(&response)) {
+      Mend(stop, &broken);
+      const FollowPosition::Verdict verdict = position.Accept(response);
+      hole = verdict == FollowPosition::Verdict::kHole;
+      if (verdict != FollowPosition::Verdict::kNew) continue;
+      reconnects.Progress();
+      if (!Push(stop, response)) break;
+    }
+    if (hole) context.TryCancel();
+    absl::Status status = rpc::FromGrpc(reader->Finish());
+    if (stop.stop_requested()) return;
+    if (hole) status = absl::DataLossError("the log service left out a part of the log");
+    const auto wait = status.ok() ? std::nullopt : reconnects.After(status);
+    if (!wait) {
+      Mend(stop, &broken);
+      Push(stop, FollowEnded{WithCall(status, "log service", address, request_id)});
+      return;
+    }
+    Break(stop, &broken);
+    Sleep(stop, *wait);
+  }
+}
+
+}  // namespace riseml::cli

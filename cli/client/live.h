@@ -1,0 +1,82 @@
+// What happens to an experiment, as one sequence of events: changes of state, log, Ctrl-C. Reconnects by itself.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <thread>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cli/client/connection.h"
+#include "cli/client/interrupts.h"
+#include "riseml/v1/experiment.pb.h"
+#include "riseml/v1/log.pb.h"
+#include "services/common/base/mutex.h"
+
+namespace riseml::cli {
+
+struct Interrupted {};  // the user pressed Ctrl-C
+struct ConnectionLost {};
+struct ConnectionResumed {};
+struct WatchEnded {
+  absl::Status status;
+};
+struct FollowEnded {
+  absl::Status status;
+};
+using LiveEvent = std::variant<v1::WatchExperimentResponse, v1::FollowResponse, Interrupted, ConnectionLost,
+                               ConnectionResumed, WatchEnded, FollowEnded>;
+
+// Streams in the background and a bounded queue in front of them: a slow reader slows the servers down and costs no
+// memory. A connection that breaks is made again for ever; log bytes come without gap or repeat across it. Thread-safe.
+class Live {
+ public:
+  // All outlive this.
+  Live(Connection& connection, Interrupts& interrupts);
+  ~Live();  // ends the streams
+
+  // Begins to watch an experiment; at most once. The end is a WatchEnded.
+  void Watch(const v1::WatchExperimentRequest& request);
+
+  // Begins to follow the log; at most once. The end is a FollowEnded.
+  void Follow(v1::LogService::Stub& logs, const std::string& address, const v1::FollowRequest& request);
+
+  // The next event, or nothing within `timeout`.
+  std::optional<LiveEvent> Next(absl::Duration timeout);
+
+ private:
+  void RunWatch(std::stop_token stop, v1::WatchExperimentRequest request);
+  void RunFollow(std::stop_token stop, v1::LogService::Stub& logs, const std::string& address,
+                 const v1::FollowRequest& request);
+  bool Push(std::stop_token stop, LiveEvent event);
+  void Sleep(std::stop_token stop, absl::Duration duration);
+  void Break(std::stop_token stop, bool* broken);
+  void Mend(std::stop_token stop, bool* broken);
+
+  Connection& connection_;
+  Interrupts& interrupts_;
+  Mutex mu_;
+  std::condition_variable_any changed_;
+  std::deque<LiveEvent> events_ ABSL_GUARDED_BY(mu_);
+  int broken_ ABSL_GUARDED_BY(mu_) = 0;  // number of streams that are broken now
+  std::jthread watch_, follow_;
+};
+
+// When to try a broken stream again. Pure, but for the jitter.
+class Reconnects {
+ public:
+  // How long to wait before the next try; nothing when trying again makes no sense. UNAVAILABLE is tried for ever,
+  // codes that may stand for a connection that broke five times in a row.
+  std::optional<absl::Duration> After(const absl::Status& status);
+  // Something arrived.
+  void Progress() { failures_ = 0; }
+
+ private:
+  int failures_ = 0;
+};
+
+}  // namespace riseml::cli

@@ -1,0 +1,63 @@
+#include "cli/client/prompt.h"
+
+#include <errno.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "services/common/base/file.h"
+
+namespace riseml::cli {
+namespace {
+
+constexpr std::size_t kMaxLine = 4096;
+constexpr char kInterrupt = 3, kEndOfInput = 4, kBackspace = 8, kDelete = 127;
+
+// Turns echo, line editing and signal keys off while it lives.
+class QuietTerminal {
+ public:
+  QuietTerminal() {
+    if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG);
+    active_ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+  }
+  ~QuietTerminal() {
+    if (!active_) return;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+    (void)WriteAll(STDERR_FILENO, "\n");
+  }
+  bool active() const { return active_; }
+
+ private:
+  termios before_ = {};
+  bool active_ = false;
+};
+
+std::optional<std::string> Read(bool keys) {
+  std::string line;
+  char c = 0;
+  while (line.size() < kMaxLine) {
+    const ssize_t n = read(STDIN_FILENO, &c, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return line.empty() ? std::nullopt : std::optional(line);
+    if (keys && (c == kInterrupt || c == kEndOfInput)) return std::nullopt;
+    if (c == '\n' || (keys && c == '\r')) return line;
+    if (keys && (c == kBackspace || c == kDelete)) {
+      if (!line.empty()) line.pop_back();
+      continue;
+    }
+    if (c != '\r') line += c;
+  }
+  return line;
+}
+
+}  // namespace
+
+std::optional<std::string> ReadLine() { return Read(false); }
+
+std::optional<std::string> ReadSecret() {
+  const QuietTerminal quiet;
+  return Read(quiet.active());
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,56 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "cli/commands/commands.h"
+#include "services/common/base/file.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/spec/spec.h"
+#include "services/common/spec/template.h"
+
+namespace riseml::cli {
+namespace {
+
+struct InitOptions {
+  std::string file = "riseml.yml";
+  std::string name;
+};
+
+absl::StatusOr<int> Init(Session& session, const InitOptions& options) {
+  std::string name = options.name;
+  if (name.empty()) {
+    std::error_code error;
+    const std::filesystem::path file = std::filesystem::absolute(options.file, error);
+    if (error) return ErrnoError(error.value(), "find the current directory");
+    name = spec::ProjectNameFrom(file.parent_path().filename().string());
+  } else if (!spec::IsProjectName(name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", name,
+                     "' is no project name: letters, digits, '-' and '_' are allowed, 2 or more characters, "
+                     "and the first and the last must be a letter or digit"));
+  }
+  if (FileExists(options.file)) return Error(Reason::kAlreadyExists, absl::StrCat(options.file, " already exists"));
+  RISEML_RETURN_IF_ERROR(
+      While(absl::StrCat("create ", options.file), WriteFileAtomically(options.file, spec::InitTemplate(name))));
+  session.Print(absl::StrCat(options.file, " successfully created\n"));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddInit(CLI::App& app, Plan& plan) {
+  CLI::App* command = AddCommand(app, "init", "Create a riseml.yml",
+                                 "  riseml init              a project called like this directory\n"
+                                 "  riseml init -n census");
+  auto options = std::make_shared<InitOptions>();
+  command->add_option("-f,--config-file", options->file, "File to create")->type_name("FILE")->capture_default_str();
+  command->add_option("-n,--name", options->name, "Project name; default: the directory's name")->type_name("NAME");
+  command->callback(
+      [&plan, options] { plan.action = [options](Session& session) { return Init(session, *options); }; });
+}
+
+}  // namespace riseml::cli

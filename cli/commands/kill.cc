@@ -1,0 +1,85 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/client/experiments.h"
+#include "cli/commands/commands.h"
+#include "cli/render/json.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::cli {
+namespace {
+
+struct KillOptions {
+  std::vector<std::string> ids;
+  bool force = false;
+  bool json = false;
+  bool quiet = false;
+};
+
+absl::StatusOr<v1::Experiment> KillOne(Connection& connection, const Subject& subject, const KillOptions& options) {
+  v1::KillExperimentRequest request;
+  request.set_name(subject.experiment);
+  request.set_request_id(NewUuid());
+  auto killed = connection.Call<v1::Experiment>(
+      [&](auto* context, auto* out) { return connection.experiments().KillExperiment(context, request, out); });
+  if (absl::IsNotFound(killed.status())) return Error(Reason::kNotFound, "Could not find experiment!");
+  if (HasReason(killed.status(), Reason::kExperimentDone)) {
+    if (options.force) return GetExperiment(connection, subject.experiment);
+    if (options.ids.empty()) return Error(Reason::kExperimentDone, "No experiments to kill!");
+    return Error(Reason::kExperimentDone, absl::StrCat("experiment ", subject.shown, " has ended already"));
+  }
+  return killed;
+}
+
+absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
+  RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
+  std::vector<Subject> subjects;
+  for (const std::string& id : options.ids.empty() ? std::vector<std::string>{""} : options.ids) {
+    RISEML_ASSIGN_OR_RETURN(Subject subject, ResolveSubject(*connection, id, "No experiments to kill!"));
+    if (subject.target.kind == Target::Kind::kJob) return absl::InvalidArgumentError("Can only kill experiments!");
+    if (!subject.note.empty()) session.Tell(absl::StrCat(subject.note, "\n"));
+    subjects.push_back(std::move(subject));
+  }
+  int exit_code = kExitOk;
+  std::vector<v1::Experiment> killed;
+  for (const Subject& subject : subjects) {
+    auto experiment = KillOne(*connection, subject, options);
+    if (!experiment.ok()) {
+      // The others are killed all the same.
+      if (subjects.size() == 1 || IsUnreachable(experiment.status())) return experiment.status();
+      session.Tell(ErrorText(While(subject.shown, experiment.status())));
+      exit_code = kExitError;
+      continue;
+    }
+    if (options.quiet) {
+      session.Print(absl::StrCat(subject.shown, "\n"));
+    } else if (!options.json) {
+      const bool set = experiment->type() == v1::Experiment::SET;
+      session.Print(absl::StrCat("killed ", set ? "series " : "experiment ", subject.shown, "\n"));
+    }
+    killed.push_back(*std::move(experiment));
+  }
+  if (options.json) session.Print(Json("experiments", killed));
+  return exit_code;
+}
+
+}  // namespace
+
+void AddKill(CLI::App& app, Plan& plan) {
+  CLI::App* command = AddCommand(app, "kill", "Stop experiments or sets",
+                                 "  riseml kill            the newest experiment of this project\n"
+                                 "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
+  auto options = std::make_shared<KillOptions>();
+  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID");
+  command->add_flag("-f,--force", options->force, "Succeed for experiments that have ended already");
+  command->add_flag("--json", options->json, "Print JSON");
+  command->add_flag("-q,--quiet", options->quiet, "Print ids only");
+  command->callback(
+      [&plan, options] { plan.action = [options](Session& session) { return Kill(session, *options); }; });
+}
+
+}  // namespace riseml::cli

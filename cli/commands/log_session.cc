@@ -1,0 +1,190 @@
+#include "cli/commands/log_session.h"
+
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "cli/client/target.h"
+#include "cli/render/log_view.h"
+#include "cli/render/state.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::cli {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(60);  // a wait without an event is simply begun again
+
+class LogSession {
+ public:
+  LogSession(Session& session, Connection& connection, Live& live, const LogRequest& request, ExperimentState& state)
+      : session_(session),
+        connection_(connection),
+        live_(live),
+        request_(request),
+        state_(state),
+        shown_(request.experiment),
+        view_({.terminal = TerminalFor(session, request),
+               .caller = connection.caller(),
+               .timestamps = request.timestamps}) {
+    shown_.root.Clear();
+    if (request.job.empty()) view_.Expect(request.experiment);
+  }
+
+  absl::StatusOr<bool> Run() {
+    if (!request_.raw) {
+      for (const auto& [name, job] : state_.jobs) Note(name);
+      while (!state_.synced && !watch_over_ && !left_) RISEML_RETURN_IF_ERROR(Step());
+      if (left_) return false;
+      Tell();
+    }
+    RISEML_RETURN_IF_ERROR(Follow());
+    while (!Done()) {
+      RISEML_RETURN_IF_ERROR(Step());
+      RISEML_RETURN_IF_ERROR(session_.output_status());
+      if (left_) break;
+    }
+    if (!request_.raw) session_.Print(view_.Finish());
+    return !left_;
+  }
+
+ private:
+  static Terminal TerminalFor(const Session& session, const LogRequest& request) {
+    Terminal terminal = session.out();
+    terminal.color = terminal.color && request.color;
+    return terminal;
+  }
+
+  absl::Status Follow() {
+    RISEML_ASSIGN_OR_RETURN(v1::LogService::Stub* const logs, connection_.Logs());
+    RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection_.Cluster());
+    v1::FollowRequest request;
+    request.set_name(request_.job.empty() ? request_.experiment : request_.job);
+    request.set_no_follow(request_.no_follow);
+    if (request_.tail_lines) {
+      request.set_tail_lines(*request_.tail_lines);
+    } else {
+      request.set_from_offset(request_.from_offset);
+    }
+    live_.Follow(*logs, cluster.loghandler_address(), request);
+    return absl::OkStatus();
+  }
+
+  bool Done() const {
+    if (!follow_over_) return false;
+    if (request_.raw || request_.no_follow || watch_over_) return true;
+    if (request_.job.empty()) return state_.IsOver();
+    const auto job = state_.jobs.find(request_.job);
+    return job != state_.jobs.end() && IsTerminal(job->second.state());
+  }
+
+  // Takes a resource into the set of what is shown; with a job chosen, the others stay out.
+  void Note(const std::string& job) {
+    if (!request_.job.empty() && job != request_.job) return;
+    shown_.jobs[job] = state_.jobs[job];
+    view_.Expect(job);
+  }
+
+  void Tell() {
+    if (request_.raw) return;
+    if (request_.job.empty()) {
+      shown_.root = state_.root;
+      shown_.children = state_.children;
+      for (const auto& [name, child] : state_.children) view_.Expect(name);
+    }
+    session_.Print(view_.Show(states_.Update(shown_)));
+  }
+
+  absl::Status Step() {
+    const auto event = live_.Next(kPatience);
+    if (!event) return absl::OkStatus();
+    return std::visit([this](const auto& what) { return On(what); }, *event);
+  }
+
+  absl::Status On(const v1::WatchExperimentResponse& change) {
+    state_.Apply(change);
+    if (change.has_job()) Note(change.job().name());
+    if (state_.synced) Tell();
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const v1::FollowResponse& response) {
+    if (request_.raw) {
+      if (response.has_chunk()) session_.Print(response.chunk().data());
+      if (response.has_gap()) {
+        session_.Tell(absl::StrCat("WARNING: ", response.gap().length(), " bytes of the log were lost on the node\n"));
+      }
+      if (response.has_end() && !response.end().complete()) {
+        session_.Tell(absl::StrCat("WARNING: log is cut at ", response.end().final_offset(), " bytes: node lost\n"));
+      }
+      return absl::OkStatus();
+    }
+    session_.Print(view_.Show(response));
+    if (response.has_end()) {
+      states_.OnLogEnd(response.end().job_uid(), response.end().attempt());
+      Tell();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Interrupted&) {
+    left_ = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const ConnectionLost&) {
+    session_.Tell("connection lost, reconnecting…\n");
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const ConnectionResumed&) {
+    session_.Tell("resumed, nothing lost\n");
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const WatchEnded& ended) {
+    watch_over_ = true;
+    if (absl::IsNotFound(ended.status)) return Error(Reason::kNotFound, "Could not find experiment!");
+    return ended.status;
+  }
+
+  absl::Status On(const FollowEnded& ended) {
+    if (absl::IsNotFound(ended.status)) {
+      return Error(Reason::kNotFound, request_.job.empty() ? "Could not find experiment!" : "Could not find job!");
+    }
+    RISEML_RETURN_IF_ERROR(ended.status);
+    follow_over_ = true;
+    states_.OnFollowEnd();
+    if (!request_.raw) session_.Print(view_.Finish());
+    Tell();
+    return absl::OkStatus();
+  }
+
+  Session& session_;
+  Connection& connection_;
+  Live& live_;
+  const LogRequest& request_;
+  ExperimentState& state_;  // everything
+  ExperimentState shown_;   // what was asked for
+  StateLines states_;
+  LogView view_;
+  bool follow_over_ = false;
+  bool watch_over_ = false;
+  bool left_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<bool> ShowLog(Session& session, Connection& connection, Live& live, const LogRequest& request,
+                             ExperimentState& state) {
+  return LogSession(session, connection, live, request, state).Run();
+}
+
+void TellDetached(Session& session, const std::string& resource) {
+  const std::string id = ShownId(resource, session.viewer().caller);
+  const bool job = ParseJobName(resource).ok();
+  session.Tell(absl::StrCat("\n", job ? "Job" : "Experiment", " will continue in background\nType `riseml logs ", id,
+                            "` to connect to log stream again.\n"));
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,156 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/client/experiments.h"
+#include "cli/commands/commands.h"
+#include "cli/render/json.h"
+#include "cli/render/state.h"
+#include "cli/render/status_view.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::cli {
+namespace {
+
+constexpr int kMostWaitReasons = 10;  // each is a call
+
+struct StatusOptions {
+  std::string id;
+  bool all = false;
+  std::int64_t last = -1;  // -1: not given
+  bool all_users = false;
+  bool long_form = false;
+  bool json = false;
+  bool quiet = false;
+};
+
+bool HasNotBegun(const v1::Experiment& experiment) {
+  return experiment.type() != v1::Experiment::SET &&
+         (experiment.state() == v1::Experiment::CREATED || experiment.state() == v1::Experiment::PENDING ||
+          experiment.state() == v1::Experiment::BUILDING);
+}
+
+absl::StatusOr<std::vector<v1::Experiment>> Children(Connection& connection, const v1::Experiment& set) {
+  v1::ListExperimentsRequest request;
+  request.set_parent(set.name());
+  return ListExperiments(connection, request, 0);
+}
+
+absl::StatusOr<int> PrintList(Session& session, Connection& connection, const StatusOptions& options,
+                              const std::string& user) {
+  v1::ListExperimentsRequest request;
+  request.set_parent(Print(UserName{options.all_users ? "-" : user}));
+  if (!options.all) {
+    for (const auto state : {v1::Experiment::CREATED, v1::Experiment::PENDING, v1::Experiment::STARTING,
+                             v1::Experiment::BUILDING, v1::Experiment::RUNNING}) {
+      request.add_states(state);
+    }
+  }
+  const std::int64_t limit = options.last >= 0 ? options.last : options.all ? 10 : 0;
+  RISEML_ASSIGN_OR_RETURN(std::vector<v1::Experiment> found, ListExperiments(connection, request, limit));
+  if (options.quiet) {
+    for (const v1::Experiment& experiment : found) {
+      session.Print(absl::StrCat(ShownId(experiment.name(), connection.caller()), "\n"));
+    }
+    return kExitOk;
+  }
+  std::vector<ListedExperiment> listed;
+  std::vector<v1::Experiment> flat;
+  int asked = 0;
+  for (v1::Experiment& experiment : found) {
+    ListedExperiment row;
+    if (options.long_form && experiment.type() == v1::Experiment::SET) {
+      RISEML_ASSIGN_OR_RETURN(row.children, Children(connection, experiment));
+    }
+    if (!options.json && HasNotBegun(experiment) && asked++ < kMostWaitReasons) {
+      // It may have begun, or be gone, by now; then there is nothing to say.
+      if (const auto full = GetExperiment(connection, experiment.name()); full.ok()) row.waits_for = WaitsFor(*full);
+    }
+    flat.push_back(experiment);
+    flat.insert(flat.end(), row.children.begin(), row.children.end());
+    row.experiment = std::move(experiment);
+    listed.push_back(std::move(row));
+  }
+  if (options.json) {
+    session.Print(Json("experiments", flat));
+    return kExitOk;
+  }
+  session.Print(ExperimentList(session.viewer(), listed, {.user = options.all_users, .long_form = options.long_form}));
+  return kExitOk;
+}
+
+absl::StatusOr<int> PrintExperiment(Session& session, Connection& connection, const StatusOptions& options,
+                                    const Subject& subject) {
+  RISEML_ASSIGN_OR_RETURN(const v1::Experiment experiment, GetExperiment(connection, subject.experiment));
+  const bool set = experiment.type() == v1::Experiment::SET;
+  std::vector<v1::Experiment> children;
+  if (set) {
+    RISEML_ASSIGN_OR_RETURN(children, Children(connection, experiment));
+  }
+  if (options.json) {
+    children.insert(children.begin(), experiment);
+    session.Print(Json("experiments", children));
+  } else if (options.quiet) {
+    session.Print(absl::StrCat(ShownId(experiment.name(), connection.caller()), "\n"));
+  } else {
+    session.Print(set ? SetDetails(session.viewer(), experiment, children)
+                      : ExperimentDetails(session.viewer(), experiment));
+  }
+  return kExitOk;
+}
+
+absl::StatusOr<int> PrintJob(Session& session, Connection& connection, const StatusOptions& options,
+                             const Subject& subject) {
+  RISEML_ASSIGN_OR_RETURN(const v1::Job job, GetJob(connection, subject.resource));
+  if (options.json) {
+    session.Print(Json("jobs", std::vector<v1::Job>{job}));
+  } else if (options.quiet) {
+    session.Print(absl::StrCat(ShownId(job.name(), connection.caller()), "\n"));
+  } else {
+    session.Print(JobDetails(session.viewer(), job));
+  }
+  return kExitOk;
+}
+
+absl::StatusOr<int> Status(Session& session, const StatusOptions& options) {
+  Target target = {.kind = Target::Kind::kUser};
+  if (!options.id.empty()) {
+    RISEML_ASSIGN_OR_RETURN(target, ParseTarget(options.id));
+  }
+  RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
+  if (target.kind == Target::Kind::kUser) {
+    return PrintList(session, *connection, options, target.user.empty() ? connection->caller() : target.user);
+  }
+  RISEML_ASSIGN_OR_RETURN(const Subject subject, ResolveSubject(*connection, options.id, "Could not find experiment!"));
+  if (subject.target.kind == Target::Kind::kJob) return PrintJob(session, *connection, options, subject);
+  return PrintExperiment(session, *connection, options, subject);
+}
+
+}  // namespace
+
+void AddStatus(CLI::App& app, Plan& plan) {
+  CLI::App* command = AddCommand(app, "status", "Show experiments, sets and jobs",
+                                 "  riseml status           what is under way\n"
+                                 "  riseml status -a -n 20  the last 20 experiments in any state\n"
+                                 "  riseml status -al       with parameters, results and the children of sets\n"
+                                 "  riseml status 14.3      details of child 3 of set 14\n"
+                                 "  riseml status 14.train  details of a job\n"
+                                 "  riseml status .paul     experiments of paul");
+  auto options = std::make_shared<StatusOptions>();
+  command->add_option("id", options->id, "Experiment, set, job, or a user as .NAME")->type_name("ID");
+  command->add_flag("-a,--all", options->all, "In all states, not only what is under way");
+  command->add_option("-n,--num-last", options->last, "At most this many, 0: all; default with -a: 10")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->type_name("N");
+  command->add_flag("-u,--all-users", options->all_users, "Of all users (admins)");
+  command->add_flag("-l,--long", options->long_form, "With children, parameters and results");
+  command->add_flag("--json", options->json, "Print JSON");
+  command->add_flag("-q,--quiet", options->quiet, "Print ids only");
+  command->callback(
+      [&plan, options] { plan.action = [options](Session& session) { return Status(session, *options); }; });
+}
+
+}  // namespace riseml::cli

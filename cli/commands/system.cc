@@ -1,0 +1,82 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/commands/commands.h"
+#include "cli/render/json.h"
+#include "cli/render/node_view.h"
+#include "cli/version.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::cli {
+namespace {
+
+struct InfoOptions {
+  bool long_form = false;
+  bool gpus = false;
+  bool json = false;
+};
+
+absl::StatusOr<std::vector<v1::Node>> ListNodes(Connection& connection) {
+  std::vector<v1::Node> nodes;
+  v1::ListNodesRequest request;
+  request.set_page_size(500);
+  do {
+    RISEML_ASSIGN_OR_RETURN(v1::ListNodesResponse page,
+                            connection.Call<v1::ListNodesResponse>([&](auto* context, auto* out) {
+                              return connection.nodes().ListNodes(context, request, out);
+                            }));
+    for (v1::Node& node : *page.mutable_nodes()) nodes.push_back(std::move(node));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return nodes;
+}
+
+absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
+  RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
+  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection->Cluster());
+  RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Node> nodes, ListNodes(*connection));
+  if (options.json) {
+    std::vector<const google::protobuf::Message*> items = {&cluster};
+    for (const v1::Node& node : nodes) items.push_back(&node);
+    session.Print(Json("cluster_then_nodes", items));
+    return kExitOk;
+  }
+  if (options.gpus) {
+    session.Print(GpuTable(session.out(), nodes));
+    return kExitOk;
+  }
+  if (!options.long_form) {
+    session.Print(absl::StrCat("RiseML Client/Server Version: ", kVersion, "/", OneLine(cluster.server_version()),
+                               "\nRiseML Cluster ID: ", OneLine(cluster.cluster_id()), "\n"));
+    if (!cluster.kubernetes_version().empty()) {
+      session.Print(absl::StrCat("Kubernetes Version ", OneLine(cluster.kubernetes_version()), "\n"));
+    }
+    if (!cluster.local_dir().empty()) session.Print(absl::StrCat("Directory: ", OneLine(cluster.local_dir()), "\n"));
+    session.Print("\n");
+  }
+  session.Print(NodeTable(session.out(), nodes, options.long_form));
+  if (const std::string notes = NodeNotes(nodes); !notes.empty()) session.Print(absl::StrCat("\n", notes));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddSystem(CLI::App& app, Plan& plan) {
+  CLI::App* group = AddCommand(app, "system", "Show the installation", "  riseml system info");
+  group->require_subcommand(0, 1);
+  CLI::App* command = AddCommand(*group, "info", "Show versions, nodes and GPUs",
+                                 "  riseml system info\n"
+                                 "  riseml system info -l    with versions of the nodes\n"
+                                 "  riseml system info -g    GPUs");
+  auto options = std::make_shared<InfoOptions>();
+  auto* long_form = command->add_flag("-l,--long", options->long_form, "Nodes with versions");
+  command->add_flag("-g,--gpus", options->gpus, "GPUs")->excludes(long_form);
+  command->add_flag("--json", options->json, "Print JSON: first the cluster, then the nodes");
+  command->callback(
+      [&plan, options] { plan.action = [options](Session& session) { return Info(session, *options); }; });
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,208 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "cli/client/live.h"
+#include "cli/client/target.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/log_session.h"
+#include "cli/commands/spec_file.h"
+#include "cli/render/format.h"
+#include "cli/render/phases.h"
+#include "cli/render/spec_view.h"
+#include "cli/render/state.h"
+#include "cli/render/sync_view.h"
+#include "cli/sync/push.h"
+#include "cli/version.h"
+#include "riseml/v1/file.grpc.pb.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/spec/features.h"
+#include "services/common/spec/parse.h"
+
+namespace riseml::cli {
+namespace {
+
+struct TrainOptions {
+  std::string file = "riseml.yml";
+  bool logs = false;
+  bool quiet = false;
+  std::string name;
+  std::string description;
+  std::vector<std::string> labels;
+};
+
+absl::StatusOr<SpecFile> ReadRunnable(const std::string& path) {
+  RISEML_ASSIGN_OR_RETURN(SpecFile file, ReadSpecFile(path));
+  RISEML_RETURN_IF_ERROR(spec::RequireTrain(file.spec, path));
+  if (const absl::Status status = spec::CheckRunnable(*file.spec.train); !status.ok()) {
+    return Error(Reason::kUnsupported, absl::StrCat("invalid config ", path, "\n", status.message()));
+  }
+  return file;
+}
+
+absl::Status AddLabels(const std::vector<std::string>& labels, v1::CreateExperimentRequest* request) {
+  for (const std::string& label : labels) {
+    const std::pair<std::string, std::string> parts = absl::StrSplit(label, absl::MaxSplits('=', 1));
+    if (parts.first.empty() || label.find('=') == std::string::npos) {
+      return absl::InvalidArgumentError(absl::StrCat("--label '", label, "' must have the form KEY=VALUE"));
+    }
+    (*request->mutable_labels())[parts.first] = parts.second;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection, const SpecFile& file, bool quiet) {
+  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection.Cluster());
+  const auto stub = v1::FileService::NewStub(connection.Channel(cluster.gitsync_address()));
+  const bool redraw = session.out().tty && !quiet;
+  sync::PushOptions options = {.project = Print(ProjectName{connection.caller(), file.spec.project}),
+                               .credential = connection.config().api_key,
+                               .request_id = NewUuid()};
+  if (redraw) {
+    session.Print("Syncing project...");
+    options.progress = [&session](std::int64_t done, std::int64_t total) {
+      session.Print(absl::StrCat("\rSyncing project... ", Size(done), " of ", Size(total), " sent\x1b[K"));
+    };
+  }
+  SystemClock clock;
+  sync::SnapshotOptions snapshot;
+  const std::filesystem::path parent = std::filesystem::path(file.path).parent_path();
+  snapshot.root = parent.empty() ? "." : parent.string();
+  snapshot.clock = &clock;
+  auto outcome = sync::SyncProject(*stub, options, snapshot);
+  if (redraw) session.Print("\r\x1b[K");
+  if (!outcome.ok()) {
+    const absl::Status status = outcome.status().code() == absl::StatusCode::kUnavailable
+                                    ? outcome.status()
+                                    : While("sync the project", outcome.status());
+    return WithCall(status, "sync service", cluster.gitsync_address(), options.request_id);
+  }
+  if (!quiet) {
+    session.Print(absl::StrCat(
+        SyncTitle(outcome->snapshot.total_bytes, static_cast<std::int64_t>(outcome->snapshot.files.size())), "done\n"));
+    session.Tell(SyncNotes(*outcome));
+  }
+  return outcome;
+}
+
+// Watches until it runs or is over. False when the user left.
+absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& state) {
+  PhaseBlock block(session.out());
+  while (!state.synced || !PhasesAreOver(state)) {
+    const auto event = live.Next(absl::Seconds(1));
+    if (event) {
+      if (std::holds_alternative<Interrupted>(*event)) return false;
+      if (std::holds_alternative<ConnectionLost>(*event)) session.Tell("connection lost, reconnecting…\n");
+      if (std::holds_alternative<ConnectionResumed>(*event)) session.Tell("resumed, nothing lost\n");
+      if (const auto* change = std::get_if<v1::WatchExperimentResponse>(&*event)) state.Apply(*change);
+      if (const auto* ended = std::get_if<WatchEnded>(&*event)) {
+        RISEML_RETURN_IF_ERROR(ended->status);
+        return true;
+      }
+    }
+    if (state.synced) session.Print(block.Draw(PhasesOf(state, session.Now())));
+    RISEML_RETURN_IF_ERROR(session.output_status());
+  }
+  return true;
+}
+
+int ExitCodeOf(v1::Experiment::State state) {
+  if (state == v1::Experiment::FINISHED) return kExitOk;
+  return state == v1::Experiment::KILLED ? kExitKilled : kExitError;
+}
+
+absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, const v1::Experiment& experiment) {
+  RISEML_ASSIGN_OR_RETURN(Interrupts* const interrupts, session.Signals());
+  ExperimentState state(experiment.name());
+  Live live(connection, *interrupts);
+  v1::WatchExperimentRequest watch;
+  watch.set_name(experiment.name());
+  live.Watch(watch);
+  RISEML_ASSIGN_OR_RETURN(bool stayed, ShowPhases(session, live, state));
+  if (stayed) {
+    RISEML_ASSIGN_OR_RETURN(stayed, ShowLog(session, connection, live, {.experiment = experiment.name()}, state));
+  }
+  if (!stayed) {
+    TellDetached(session, experiment.name());
+    return kExitInterrupted;
+  }
+  const v1::Experiment& last = state.root;
+  session.Print(absl::StrCat(last.type() == v1::Experiment::SET ? "Set " : "Experiment ",
+                             ShownId(last.name(), connection.caller()), ": ", ShownState(session.out(), last.state()),
+                             " after ", Took(TimeOf(last.start_time()), TimeOf(last.end_time())), "\n"));
+  if (last.result().fields_size() > 0) session.Print(absl::StrCat("RESULT: ", Pairs(last.result()), "\n"));
+  return ExitCodeOf(last.state());
+}
+
+absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
+  RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadRunnable(options.file));
+  v1::CreateExperimentRequest request;
+  RISEML_RETURN_IF_ERROR(AddLabels(options.labels, &request));
+  RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
+  if (!options.quiet) {
+    session.Print(absl::StrCat(PlanText(file.spec), "\n"));
+    for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
+    for (const std::string& notice : spec::Notices(*file.spec.train))
+      session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
+  }
+  RISEML_ASSIGN_OR_RETURN(const sync::SyncOutcome synced, Sync(session, *connection, file, options.quiet));
+  const v1::PushResponse& pushed = synced.push.response;
+  RISEML_ASSIGN_OR_RETURN(const RevisionName revision, ParseRevisionName(pushed.revision().name()));
+  request.set_parent(Print(UserName{connection->caller()}));
+  request.set_project(file.spec.project);
+  request.set_revision(revision.commit);
+  request.set_config_text(file.text);
+  request.set_request_id(NewUuid());
+  request.set_client_version(kVersion);
+  request.set_display_name(options.name);
+  request.set_description(options.description);
+  RISEML_ASSIGN_OR_RETURN(const v1::Experiment experiment,
+                          connection->Call<v1::Experiment>([&](auto* context, auto* out) {
+                            return connection->experiments().CreateExperiment(context, request, out);
+                          }));
+  const std::string id = ShownId(experiment.name(), connection->caller());
+  if (options.quiet) {
+    session.Print(absl::StrCat(id, "\n"));
+    if (!options.logs) return kExitOk;
+    return FollowToTheEnd(session, *connection, experiment);
+  }
+  if (pushed.project_created()) session.Print(absl::StrCat("project created: ", file.spec.project, "\n"));
+  session.Print(absl::StrCat("Started experiment ", id, " in background...\n"));
+  if (options.logs) return FollowToTheEnd(session, *connection, experiment);
+  session.Print(absl::StrCat("Type `riseml logs ", id, "` to connect to log stream.\nType `riseml status ", id,
+                             "` to see its state, `riseml kill ", id, "` to stop it.\n"));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddTrain(CLI::App& app, Plan& plan) {
+  CLI::App* command = AddCommand(
+      app, "train", "Send the project and start an experiment, or a set with one for each combination of parameters",
+      "  riseml train\n"
+      "  riseml train -l                          and follow it until it ends\n"
+      "  riseml train -f sweep.yml --label owner=paul\n"
+      "  id=$(riseml train -q) && riseml wait $id");
+  auto options = std::make_shared<TrainOptions>();
+  command->add_option("-f,--config-file", options->file, "Configuration; its directory is the project")
+      ->type_name("FILE")
+      ->capture_default_str();
+  command->add_flag("-l,--logs", options->logs, "Follow the log; exit code 0 finished, 1 failed, 3 killed");
+  command->add_option("--name", options->name, "Name for people")->type_name("TEXT");
+  command->add_option("--description", options->description, "Description")->type_name("TEXT");
+  command->add_option("--label", options->labels, "Label; may be given several times")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_flag("-q,--quiet", options->quiet, "Print the id only");
+  command->callback(
+      [&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
+}
+
+}  // namespace riseml::cli

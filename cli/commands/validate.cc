@@ -1,0 +1,45 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/spec_file.h"
+#include "cli/render/spec_view.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/spec/features.h"
+
+namespace riseml::cli {
+namespace {
+
+absl::StatusOr<int> Validate(Session& session, const std::string& path, bool json) {
+  RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadSpecFile(path));
+  for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
+  if (file.spec.train) {
+    if (const absl::Status status = spec::CheckRunnable(*file.spec.train); !status.ok()) {
+      session.Tell(absl::StrCat("WARNING: ", status.message(), "\n"));
+    }
+  }
+  if (json) {
+    session.Print(absl::StrCat("{\"kind\":\"config\",\"version\":1,\"items\":[", NormalJson(file.spec, -1), "]}\n"));
+  } else {
+    session.Print(absl::StrCat(NormalJson(file.spec, 2), "\n"));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddValidate(CLI::App& app, Plan& plan) {
+  CLI::App* command = AddCommand(app, "validate", "Check a riseml.yml and print it with all defaults, as JSON",
+                                 "  riseml validate\n  riseml validate other.yml --json | jq '.items[0].train.run'");
+  auto path = std::make_shared<std::string>("riseml.yml");
+  auto json = std::make_shared<bool>(false);
+  command->add_option("file", *path, "File to check")->type_name("FILE")->capture_default_str();
+  command->add_flag("--json", *json, "On one line, in the envelope of the other commands");
+  command->callback([&plan, path, json] {
+    plan.action = [path, json](Session& session) { return Validate(session, *path, *json); };
+  });
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,102 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "cli/client/experiment_state.h"
+#include "cli/client/experiments.h"
+#include "cli/client/live.h"
+#include "cli/commands/commands.h"
+#include "cli/render/state.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::cli {
+namespace {
+
+struct WaitOptions {
+  std::vector<std::string> ids;
+  std::string timeout;
+};
+
+// "90", "90s", "1h30m".
+absl::StatusOr<absl::Duration> ReadTimeout(const std::string& text) {
+  if (text.empty()) return absl::InfiniteDuration();
+  double seconds = 0;
+  absl::Duration duration;
+  if (absl::SimpleAtod(text, &seconds)) {
+    duration = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(text, &duration)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is no duration; write e.g. 90s or 1h30m"));
+  }
+  if (duration < absl::ZeroDuration()) return absl::InvalidArgumentError("the timeout must be 0 or more");
+  return duration;
+}
+
+// The final state, or STATE_UNSPECIFIED when it is not known at the deadline.
+absl::StatusOr<v1::Experiment::State> WaitForOne(Session& session, Connection& connection, const Subject& subject,
+                                                 absl::Time deadline) {
+  RISEML_ASSIGN_OR_RETURN(const v1::Experiment now, GetExperiment(connection, subject.experiment));
+  if (IsTerminal(now.state())) return now.state();
+  RISEML_ASSIGN_OR_RETURN(Interrupts* const interrupts, session.Signals());
+  Live live(connection, *interrupts);
+  v1::WatchExperimentRequest request;
+  request.set_name(subject.experiment);
+  request.set_without_children(true);
+  live.Watch(request);
+  ExperimentState state(now.name());
+  while (session.Now() < deadline) {
+    const auto event = live.Next(std::min(deadline - session.Now(), absl::Seconds(60)));
+    if (!event) continue;
+    if (std::holds_alternative<Interrupted>(*event)) return absl::CancelledError("Aborting...");
+    if (std::holds_alternative<ConnectionLost>(*event)) session.Tell("connection lost, reconnecting...\n");
+    if (const auto* ended = std::get_if<WatchEnded>(&*event)) {
+      RISEML_RETURN_IF_ERROR(ended->status);
+      RISEML_ASSIGN_OR_RETURN(const v1::Experiment last, GetExperiment(connection, subject.experiment));
+      return last.state();
+    }
+    if (const auto* change = std::get_if<v1::WatchExperimentResponse>(&*event)) state.Apply(*change);
+    if (state.IsOver()) return state.root.state();
+  }
+  return v1::Experiment::STATE_UNSPECIFIED;
+}
+
+absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
+  RISEML_ASSIGN_OR_RETURN(const absl::Duration timeout, ReadTimeout(options.timeout));
+  const absl::Time deadline = session.Now() + timeout;
+  RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
+  bool failed = false, killed = false, unknown = false;
+  for (const std::string& id : options.ids.empty() ? std::vector<std::string>{""} : options.ids) {
+    RISEML_ASSIGN_OR_RETURN(const Subject subject, ResolveSubject(*connection, id, "No experiments to wait for!"));
+    if (subject.target.kind == Target::Kind::kJob) return absl::InvalidArgumentError("Can only wait for experiments!");
+    if (!subject.note.empty()) session.Tell(absl::StrCat(subject.note, "\n"));
+    RISEML_ASSIGN_OR_RETURN(const v1::Experiment::State state, WaitForOne(session, *connection, subject, deadline));
+    session.Print(absl::StrCat(subject.shown, " ", StateName(state), "\n"));
+    failed |= state == v1::Experiment::FAILED;
+    killed |= state == v1::Experiment::KILLED;
+    unknown |= !IsTerminal(state);
+  }
+  return unknown ? kExitUnknown : failed ? kExitError : killed ? kExitKilled : kExitOk;
+}
+
+}  // namespace
+
+void AddWait(CLI::App& app, Plan& plan) {
+  CLI::App* command =
+      AddCommand(app, "wait", "Wait until experiments have ended",
+                 "  riseml wait 14 15 --timeout 2h && ./evaluate.sh\n\n"
+                 "Exit codes:\n"
+                 "  0 all finished, 1 one failed, 3 one was killed, 4 one had not ended in time, 2 other errors");
+  auto options = std::make_shared<WaitOptions>();
+  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID");
+  command->add_option("--timeout", options->timeout, "How long to wait, e.g. 90s or 1h30m; default: for ever")
+      ->type_name("TIME");
+  command->callback([&plan, options] {
+    plan.error_exit = kExitOtherError;
+    plan.action = [options](Session& session) { return Wait(session, *options); };
+  });
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,21 @@
+// What `riseml system info` shows about nodes. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/render/terminal.h"
+#include "riseml/v1/node.pb.h"
+
+namespace riseml::cli {
+
+// Nodes that take jobs, and their sum; `long_form` adds versions.
+std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nodes, bool long_form);
+
+// One row a GPU.
+std::string GpuTable(const Terminal& terminal, const std::vector<v1::Node>& nodes);
+
+// What a user ought to know: nodes that take no jobs, nodes on which limits are not enforced. A line each.
+std::string NodeNotes(const std::vector<v1::Node>& nodes);
+
+}  // namespace riseml::cli

@@ -1,0 +1,43 @@
+// What happens before an experiment runs: build, queue, start.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "cli/client/experiment_state.h"
+#include "cli/render/terminal.h"
+
+namespace riseml::cli {
+
+struct Phase {
+  enum class Progress { kAhead, kActive, kDone, kFailed };
+  std::string name;
+  Progress progress = Progress::kAhead;
+  std::string detail;   // what it waits for, or how it ended
+  std::string elapsed;  // how long it has been active; changes with every look
+
+  bool operator==(const Phase&) const = default;
+};
+
+// There is a build phase only when there is a build job.
+std::vector<Phase> PhasesOf(const ExperimentState& state, absl::Time now);
+
+// True when there is nothing left to wait for: it runs or it is over.
+bool PhasesAreOver(const ExperimentState& state);
+
+// Shows phases: on a terminal one block that is drawn over itself, elsewhere a line for each change.
+class PhaseBlock {
+ public:
+  explicit PhaseBlock(Terminal terminal) : terminal_(terminal) {}
+  // What to print to show these phases now; empty when nothing changed.
+  std::string Draw(const std::vector<Phase>& phases);
+
+ private:
+  std::string Line(const Phase& phase) const;
+
+  Terminal terminal_;
+  std::vector<Phase> shown_;
+};
+
+}  // namespace riseml::cli

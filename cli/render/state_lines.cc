@@ -1,0 +1,97 @@
+#include "cli/render/state_lines.h"
+
+#include "absl/strings/str_cat.h"
+#include "cli/render/format.h"
+#include "cli/render/state.h"
+#include "cli/render/terminal.h"
+
+namespace riseml::cli {
+namespace {
+
+template <class Entity>
+std::vector<std::string> Explain(const Entity& entity) {
+  std::vector<std::string> lines;
+  if (!entity.reason().empty()) lines.push_back(absl::StrCat("Reason: ", OneLine(entity.reason())));
+  if (!entity.message().empty()) lines.push_back(absl::StrCat("Message: ", OneLine(entity.message())));
+  return lines;
+}
+
+std::optional<absl::Time> Began(const v1::Job& job) {
+  if (IsTerminal(job.state())) return TimeOf(job.end_time());
+  if (job.state() == v1::Job::RUNNING) return TimeOf(job.start_time());
+  return job.state() == v1::Job::CREATED ? TimeOf(job.create_time()) : std::nullopt;
+}
+
+std::optional<absl::Time> Began(const v1::Experiment& experiment) {
+  if (IsTerminal(experiment.state())) return TimeOf(experiment.end_time());
+  if (experiment.state() == v1::Experiment::RUNNING) return TimeOf(experiment.run_time());
+  if (experiment.state() == v1::Experiment::STARTING) return TimeOf(experiment.start_time());
+  return experiment.state() == v1::Experiment::CREATED ? TimeOf(experiment.create_time()) : std::nullopt;
+}
+
+StateLine LineOf(const v1::Job& job) {
+  StateLine line = {.name = job.name(), .lines = {absl::StrCat("--> ", StateName(job.state()))}, .time = Began(job)};
+  if (job.attempt_count() > 1 && !IsTerminal(job.state())) {
+    absl::StrAppend(&line.lines[0], " (attempt ", job.attempt_count(), ")");
+  }
+  for (std::string& text : Explain(job)) line.lines.push_back(std::move(text));
+  if (job.has_exit_code() && IsTerminal(job.state()))
+    line.lines.push_back(absl::StrCat("Exit Code: ", job.exit_code()));
+  if (!IsTerminal(job.state()) && job.reason().empty() && !job.wait_message().empty()) {
+    line.lines.push_back(absl::StrCat("Message: ", OneLine(job.wait_message())));
+  }
+  return line;
+}
+
+StateLine LineOf(const v1::Experiment& experiment) {
+  StateLine line = {.name = experiment.name(),
+                    .lines = {absl::StrCat("--> ", StateName(experiment.state()))},
+                    .time = Began(experiment)};
+  // The jobs explain themselves; only what has no job to blame is said here.
+  if (experiment.state() == v1::Experiment::FAILED) {
+    for (std::string& text : Explain(experiment)) line.lines.push_back(std::move(text));
+  }
+  return line;
+}
+
+}  // namespace
+
+bool StateLines::LogIsOver(const v1::Job& job) const {
+  return follow_over_ || job.attempt_count() == 0 || ended_logs_.contains({job.uid(), job.attempt_count()});
+}
+
+std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
+  std::vector<StateLine> out;
+  const auto tell = [&](StateLine line) {
+    std::string& told = told_[line.name];
+    if (told == line.lines[0]) return;
+    told = line.lines[0];
+    out.push_back(std::move(line));
+  };
+  std::set<std::string> busy;  // experiments with a job whose end is not told yet
+  bool anything_busy = false;
+  const auto experiment_may_be_told = [&](const v1::Experiment& experiment, bool waits) {
+    return experiment.state() != v1::Experiment::STATE_UNSPECIFIED &&
+           !(IsTerminal(experiment.state()) && waits && !follow_over_);
+  };
+  for (const auto& [name, job] : state.jobs) {
+    if (LogIsOver(job)) continue;
+    busy.insert(ExperimentOf(job));
+    anything_busy = true;
+  }
+  // What begins is told from the outside in, what ends from the inside out.
+  if (!state.IsOver() && experiment_may_be_told(state.root, false)) tell(LineOf(state.root));
+  for (const auto& [name, child] : state.children) {
+    if (!IsTerminal(child.state()) && experiment_may_be_told(child, false)) tell(LineOf(child));
+  }
+  for (const auto& [name, job] : state.jobs) {
+    if (!IsTerminal(job.state()) || LogIsOver(job)) tell(LineOf(job));
+  }
+  for (const auto& [name, child] : state.children) {
+    if (IsTerminal(child.state()) && experiment_may_be_told(child, busy.contains(name))) tell(LineOf(child));
+  }
+  if (state.IsOver() && experiment_may_be_told(state.root, anything_busy)) tell(LineOf(state.root));
+  return out;
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,44 @@
+// Changes of state between the lines of a log: each told once, the end of a job only behind its last line. Pure.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "cli/client/experiment_state.h"
+
+namespace riseml::cli {
+
+// What is printed with the prefix of one experiment or job.
+struct StateLine {
+  std::string name;                // resource name
+  std::vector<std::string> lines;  // "--> FINISHED", "Reason: …", "Message: …", "Exit Code: …"
+  std::optional<absl::Time> time;  // when the state began, where that is known
+  bool operator==(const StateLine&) const = default;
+};
+
+class StateLines {
+ public:
+  // What is new in the state. A job that has printed is not told to be over before its log has ended; an experiment not
+  // before its jobs.
+  std::vector<StateLine> Update(const ExperimentState& state);
+
+  // The log of an attempt has ended.
+  void OnLogEnd(const std::string& job_uid, int attempt) { ended_logs_.insert({job_uid, attempt}); }
+
+  // No more log will be read.
+  void OnFollowEnd() { follow_over_ = true; }
+
+ private:
+  bool LogIsOver(const v1::Job& job) const;
+
+  std::map<std::string, std::string> told_;  // last line told, by resource name
+  std::set<std::pair<std::string, int>> ended_logs_;
+  bool follow_over_ = false;
+};
+
+}  // namespace riseml::cli

@@ -1,0 +1,233 @@
+#include "cli/render/status_view.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/client/target.h"
+#include "cli/render/format.h"
+#include "cli/render/state.h"
+#include "cli/render/table.h"
+#include "services/common/base/names.h"
+
+namespace riseml::cli {
+namespace {
+
+using Cells = std::vector<std::string>;
+
+std::string ProjectPart(const std::string& resource) {
+  const auto name = ParseProjectName(resource);
+  return name.ok() ? name->project : OneLine(resource);
+}
+
+std::string UserPart(const std::string& resource) {
+  const auto name = ParseExperimentName(resource);
+  return name.ok() ? name->user : "";
+}
+
+std::string TypeName(const v1::Experiment& experiment) {
+  return experiment.type() == v1::Experiment::SET ? "Set" : "Experiment";
+}
+
+// Message in a table: at most 20 columns.
+std::string Shortened(absl::string_view message) {
+  const std::string line = OneLine(message);
+  if (Columns(line) <= 20) return line;
+  std::size_t end = 0;
+  for (int columns = 0; end < line.size(); ++end) {
+    if ((line[end] & 0xc0) != 0x80 && ++columns > 17) break;
+  }
+  return absl::StrCat(line.substr(0, end), "...");
+}
+
+template <class Entity>
+std::string Lasted(const Viewer& viewer, const Entity& entity) {
+  const auto end = TimeOf(entity.end_time());
+  return Took(TimeOf(entity.start_time()), end ? *end : viewer.now);
+}
+
+// Started, Finished and Duration, once it has started.
+template <class Entity>
+std::string Timing(const Viewer& viewer, const Entity& entity) {
+  const auto start = TimeOf(entity.start_time());
+  if (!start) return "";
+  std::string out = absl::StrCat("Started:  ", Utc(*start), "\n");
+  if (const auto end = TimeOf(entity.end_time())) absl::StrAppend(&out, "Finished: ", Utc(*end), "\n");
+  absl::StrAppend(&out, "Duration: ", Lasted(viewer, entity), "\n");
+  return out;
+}
+
+template <class Entity>
+std::string Ending(const Entity& entity) {
+  std::string out;
+  if (!entity.reason().empty()) absl::StrAppend(&out, "Reason: ", OneLine(entity.reason()), "\n");
+  if (!entity.message().empty()) absl::StrAppend(&out, "Message: ", OneLine(entity.message()), "\n");
+  return out;
+}
+
+std::string Lines(absl::string_view title, const google::protobuf::RepeatedPtrField<std::string>& commands) {
+  std::string out = absl::StrCat(title, ":\n");
+  for (const std::string& command : commands) absl::StrAppend(&out, "  ", OneLine(command), "\n");
+  return out;
+}
+
+std::string JobWait(const v1::Job& job) {
+  if (IsTerminal(job.state()) || job.wait_reason().empty()) return "";
+  if (job.wait_message().empty()) return OneLine(job.wait_reason());
+  return absl::StrCat(OneLine(job.wait_message()), " (", OneLine(job.wait_reason()), ")");
+}
+
+std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrField<v1::Job>& jobs) {
+  std::vector<Cells> rows;
+  std::string waits;
+  for (const v1::Job& job : jobs) {
+    const std::string id = ShownId(job.name(), viewer.caller);
+    const std::string wait = JobWait(job);
+    const bool waiting = !wait.empty() && job.reason().empty();
+    rows.push_back(
+        {id, ShownState(viewer.terminal, job.state()), Since(TimeOf(job.start_time()), viewer.now), Lasted(viewer, job),
+         OneLine(waiting ? job.wait_reason() : job.reason()), Shortened(waiting ? job.wait_message() : job.message()),
+         job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
+         absl::StrFormat("%.1f", job.resources().cpus()), absl::StrFormat("%.0f", job.resources().memory_mb())});
+    if (!wait.empty()) absl::StrAppend(&waits, id, " waits: ", wait, "\n");
+  }
+  return absl::StrCat(Table(viewer.terminal,
+                            {{"JOB ID", 13},
+                             {"STATE", 11},
+                             {"STARTED", 8},
+                             {"DURATION", 9},
+                             {"REASON", 13},
+                             {"MESSAGE", 20},
+                             {"EXIT CODE", 10},
+                             {"GPU", 6},
+                             {"CPU", 6},
+                             {"MEM", 6}},
+                            rows),
+                      waits.empty() ? "" : "\n", waits);
+}
+
+std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
+  std::string out = absl::StrCat("ID: ", ShownId(experiment.name(), viewer.caller), "\nType: ", TypeName(experiment),
+                                 "\nState: ", ShownState(viewer.terminal, experiment.state()), "\n");
+  if (!experiment.display_name().empty()) absl::StrAppend(&out, "Name: ", OneLine(experiment.display_name()), "\n");
+  if (!experiment.description().empty())
+    absl::StrAppend(&out, "Description: ", OneLine(experiment.description()), "\n");
+  if (!experiment.labels().empty()) absl::StrAppend(&out, "Labels: ", Pairs(experiment.labels()), "\n");
+  absl::StrAppend(&out, Timing(viewer, experiment));
+  if (experiment.state() == v1::Experiment::FAILED) absl::StrAppend(&out, Ending(experiment));
+  absl::StrAppend(&out, "Project: ", ProjectPart(experiment.project()), "\n");
+  return out;
+}
+
+}  // namespace
+
+std::string WaitsFor(const v1::Experiment& experiment) {
+  for (const v1::Job& job : experiment.jobs()) {
+    if (std::string wait = JobWait(job); !wait.empty()) return wait;
+  }
+  return "";
+}
+
+std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperiment>& experiments,
+                           const ListColumns& columns) {
+  std::vector<Column> header = {{"ID", 6}};
+  if (columns.user) header.push_back({"USER", 6});
+  for (const Column& column : {Column{"PROJECT", 14}, {"STATE", 10}, {"AGE", 11}, {"TYPE", 15}})
+    header.push_back(column);
+  if (columns.long_form) {
+    header.push_back({"PARAMS", 14});
+    header.push_back({"RESULT", 14});
+  }
+  std::vector<Cells> rows;
+  const auto add = [&](const v1::Experiment& experiment, absl::string_view branch) {
+    Cells cells = {absl::StrCat(branch, ShownId(experiment.name(), viewer.caller))};
+    if (columns.user) cells.push_back(UserPart(experiment.name()));
+    cells.push_back(ProjectPart(experiment.project()));
+    cells.push_back(ShownState(viewer.terminal, experiment.state()));
+    cells.push_back(Since(TimeOf(experiment.create_time()), viewer.now));
+    cells.push_back(absl::StrCat(branch, TypeName(experiment)));
+    if (columns.long_form) {
+      cells.push_back(Pairs(experiment.parameters()));
+      cells.push_back(Pairs(experiment.result()));
+    }
+    rows.push_back(std::move(cells));
+  };
+  std::string waits;
+  for (const ListedExperiment& listed : experiments) {
+    add(listed.experiment, "");
+    for (std::size_t i = 0; i < listed.children.size(); ++i) {
+      const bool last = i + 1 == listed.children.size();
+      if (viewer.terminal.utf8) {
+        add(listed.children[i], last ? "╰╴" : "├╴");
+      } else {
+        add(listed.children[i], last ? "`-" : "|-");
+      }
+    }
+    if (!listed.waits_for.empty()) {
+      absl::StrAppend(&waits, ShownId(listed.experiment.name(), viewer.caller), " waits: ", listed.waits_for, "\n");
+    }
+  }
+  return absl::StrCat(Table(viewer.terminal, header, rows), waits.empty() ? "" : "\n", waits);
+}
+
+std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment) {
+  const v1::TrainSpec& spec = experiment.spec();
+  std::string out = Heading(viewer, experiment);
+  absl::StrAppend(&out, "Image: ", OneLine(spec.image()), "\n");
+  if (!spec.framework().empty()) {
+    absl::StrAppend(&out, "Framework: ", OneLine(spec.framework()),
+                    "\nFramework Config:\n  tensorboard: ", spec.tensorboard() ? "True" : "False", "\n");
+    if (!spec.framework_version().empty())
+      absl::StrAppend(&out, "  version: ", OneLine(spec.framework_version()), "\n");
+  }
+  if (spec.tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
+  absl::StrAppend(&out, Lines("Run Commands", spec.run()), "Concurrency: ", std::max(1, spec.concurrency()), "\n");
+  absl::StrAppend(&out, "Parameters: ", Pairs(experiment.parameters()), "\nResult: ", Pairs(experiment.result()), "\n");
+  if (!experiment.output_path().empty()) absl::StrAppend(&out, "Output: ", OneLine(experiment.output_path()), "\n");
+  return absl::StrCat(out, "\n", JobTable(viewer, experiment.jobs()));
+}
+
+std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const std::vector<v1::Experiment>& children) {
+  std::vector<Cells> rows;
+  for (const v1::Experiment& child : children) {
+    rows.push_back({ShownId(child.name(), viewer.caller), ShownState(viewer.terminal, child.state()),
+                    Since(TimeOf(child.start_time()), viewer.now), Lasted(viewer, child), Pairs(child.parameters()),
+                    Pairs(child.result())});
+  }
+  std::string out = Heading(viewer, set);
+  if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
+  if (!set.output_path().empty()) absl::StrAppend(&out, "Output: ", OneLine(set.output_path()), "\n");
+  absl::StrAppend(
+      &out, "\n",
+      Table(viewer.terminal,
+            {{"EXP ID", 6}, {"STATE", 9}, {"STARTED", 11}, {"DURATION", 9}, {"PARAMS", 14}, {"RESULT", 14}}, rows));
+  if (set.jobs_size() > 0) absl::StrAppend(&out, "\n", JobTable(viewer, set.jobs()));
+  return out;
+}
+
+std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
+  std::string out = absl::StrCat("ID: ", ShownId(job.name(), viewer.caller),
+                                 "\nType: Job\nState: ", ShownState(viewer.terminal, job.state()), "\n",
+                                 Timing(viewer, job), Ending(job));
+  if (job.has_exit_code()) absl::StrAppend(&out, "Exit Code: ", job.exit_code(), "\n");
+  if (const std::string wait = JobWait(job); !wait.empty()) absl::StrAppend(&out, "Waits: ", wait, "\n");
+  if (!job.node().empty()) absl::StrAppend(&out, "Node: ", OneLine(job.node()), "\n");
+  if (job.attempt_count() > 1) absl::StrAppend(&out, "Attempts: ", job.attempt_count(), "\n");
+  absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %.0f\nRequested gpus: %d\n",
+                                        job.resources().cpus(), job.resources().memory_mb(), job.resources().gpus()));
+  absl::StrAppend(&out, Lines("Run Commands", job.commands()), "Environment:\n");
+  std::vector<std::pair<std::string, std::string>> variables(job.environment().begin(), job.environment().end());
+  std::sort(variables.begin(), variables.end());
+  for (const auto& [name, value] : variables) absl::StrAppend(&out, "  ", OneLine(name), ": ", OneLine(value), "\n");
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.log_state() != v1::Attempt::TRUNCATED) continue;
+    absl::StrAppend(&out, "Log: attempt ", attempt.number(), " is cut at ", attempt.log_bytes(), " bytes\n");
+  }
+  if (job.state() == v1::Job::FAILED) {
+    absl::StrAppend(&out, Styled(viewer.terminal, Style::kRed, absl::StrCat("Failed: ", OneLine(job.reason()))), "\n");
+  }
+  return out;
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,43 @@
+// What `riseml status` shows. Pure: messages in, text out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "cli/render/terminal.h"
+#include "riseml/v1/experiment.pb.h"
+#include "riseml/v1/job.pb.h"
+
+namespace riseml::cli {
+
+// Where and when something is shown: ids of other users than `caller` carry their user.
+struct Viewer {
+  Terminal terminal;
+  std::string caller;
+  absl::Time now;
+};
+
+struct ListedExperiment {
+  v1::Experiment experiment;
+  std::vector<v1::Experiment> children;  // only in the long form
+  std::string waits_for;                 // why it does not run yet; empty when it does or nobody knows
+};
+
+struct ListColumns {
+  bool user = false;
+  bool long_form = false;  // with PARAMS and RESULT
+};
+
+std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperiment>& experiments,
+                           const ListColumns& columns);
+std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment);
+std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const std::vector<v1::Experiment>& children);
+std::string JobDetails(const Viewer& viewer, const v1::Job& job);
+
+// Why an experiment that has not begun waits: the wait message of its first job that has one, with the code behind it;
+// may be empty.
+std::string WaitsFor(const v1::Experiment& experiment);
+
+}  // namespace riseml::cli
