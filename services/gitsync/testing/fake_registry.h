@@ -1,0 +1,42 @@
+// The revision registry in memory, for tests.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "services/common/base/mutex.h"
+#include "services/gitsync/ports.h"
+
+namespace riseml::gitsync {
+
+// Thread-safe.
+class FakeRegistry final : public RevisionRegistry {
+ public:
+  absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const UserId& user) override;
+  absl::StatusOr<v1::Revision> Register(const NewRevision& revision) override;
+
+  // The next Register fails with this and records nothing.
+  void FailNextRegister(absl::Status status);
+  // The next Register records the revision and fails all the same, as when the answer is lost.
+  void LoseNextAnswer(absl::Status status);
+
+  // UUID of a project; empty when there is none.
+  std::string UidOf(absl::string_view project) const;
+  int projects() const;
+
+ private:
+  struct Project {
+    std::string name;
+    ProjectId id;
+    std::map<std::string, v1::Revision> revisions;  // by commit
+    std::string head;
+  };
+
+  mutable Mutex mu_;
+  std::map<std::string, Project> projects_ ABSL_GUARDED_BY(mu_);  // by name
+  std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mu_);
+  std::optional<absl::Status> lost_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace riseml::gitsync
