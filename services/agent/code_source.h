@@ -1,0 +1,28 @@
+// Where the code of an attempt comes from: the port, and gitsync behind it.
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "riseml/config/v1/common.pb.h"
+#include "services/agent/code_archive.h"
+
+namespace riseml::agent {
+
+// Thread-safe.
+class CodeSource {
+ public:
+  virtual ~CodeSource() = default;
+  // Opens a commit as a tar archive. The reader returns UNAVAILABLE when the source is away (try again from the
+  // beginning) and NOT_FOUND when there is no such commit; once `stop` is requested it fails.
+  virtual absl::StatusOr<ChunkReader> Open(const std::string& project_uid, const std::string& commit,
+                                           std::stop_token stop) = 0;
+};
+
+// Code from gitsync's internal listener.
+absl::StatusOr<std::unique_ptr<CodeSource>> MakeGitsyncCodeSource(const std::string& address,
+                                                                  const config::v1::ClientTls& tls);
+
+}  // namespace riseml::agent

@@ -1,0 +1,427 @@
+#include "services/agent/keeper.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/agent/command_sequence.h"
+#include "services/agent/process.h"
+#include "services/agent/proto_time.h"
+#include "services/common/base/file.h"
+#include "services/common/base/id.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using internal::v1::AttemptEnded;
+using internal::v1::AttemptStatus;
+using internal::v1::LaunchRecord;
+using internal::v1::Observation;
+using internal::v1::StartAttemptRequest;
+
+constexpr absl::Duration kLookAgain = absl::Seconds(5);      // even when nothing was told
+constexpr absl::Duration kSoon = absl::Milliseconds(20);     // while something is on its way
+constexpr absl::Duration kStopMargin = absl::Seconds(20);    // beyond the grace period, before `run` itself is killed
+constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for failures that may pass
+constexpr absl::Duration kLongestPause = absl::Seconds(30);
+constexpr int kDefaultGraceSeconds = 30;
+constexpr std::uint64_t kLeastFreeBytes = 64 << 20;
+constexpr std::size_t kTailBytes = 600;
+
+AttemptEnded Ended(Observation::Event event, absl::string_view reason, absl::string_view message,
+                   Observation::ExitClass exit_class = Observation::INFRASTRUCTURE) {
+  AttemptEnded ended;
+  ended.set_event(event);
+  ended.set_reason(std::string(reason));
+  ended.set_message(std::string(message));
+  ended.set_exit_class(exit_class);
+  return ended;
+}
+
+AttemptEnded StoppedOnRequest() {
+  return Ended(Observation::STOPPED, "KILLED", "", Observation::EXIT_CLASS_UNSPECIFIED);
+}
+
+AttemptStatus StatusFrom(const AttemptId& id, const JournalContent& journal) {
+  AttemptStatus status;
+  status.set_job_uid(id.job_uid);
+  status.set_attempt(id.attempt);
+  status.set_phase(journal.ended     ? AttemptStatus::ENDED
+                   : journal.started ? AttemptStatus::RUNNING
+                                     : AttemptStatus::PREPARING);
+  if (journal.started) *status.mutable_start_time() = journal.started->time();
+  if (!journal.ended) return status;
+  const AttemptEnded& ended = *journal.ended;
+  status.set_end(ended.event());
+  status.set_reason(ended.reason());
+  status.set_message(ended.message());
+  if (ended.has_exit_code()) status.set_exit_code(ended.exit_code());
+  status.set_exit_class(ended.exit_class());
+  *status.mutable_end_time() = ended.time();
+  return status;
+}
+
+std::string TailOf(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path, 1 << 20);
+  if (!text.ok()) return "";
+  return ForMessage(text->substr(text->size() > kTailBytes ? text->size() - kTailBytes : 0));
+}
+
+absl::StatusOr<pid_t> HolderOf(const std::string& path) {
+  absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDWR | O_NOFOLLOW);
+  if (HasReason(fd.status(), Reason::kNotFound)) return 0;
+  RISEML_RETURN_IF_ERROR(fd.status());
+  return LockHolder(fd->get());
+}
+
+absl::Duration PauseAfter(int failures) {
+  return std::min(absl::Milliseconds(500) * (1 << std::min(failures, 10)), kLongestPause);
+}
+
+bool MayPass(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kDeadlineExceeded;
+}
+
+}  // namespace
+
+Keeper::Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, const Clock& clock,
+               std::string boot_id)
+    : directory_(std::move(directory)),
+      launcher_(launcher),
+      table_(table),
+      clock_(clock),
+      boot_id_(std::move(boot_id)),
+      queue_(clock) {}
+
+absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, const Launcher& launcher,
+                                                      AttemptTable& table, const Clock& clock, int workers) {
+  RISEML_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
+  RISEML_ASSIGN_OR_RETURN(std::string boot_id, BootId());
+  std::unique_ptr<Keeper> keeper(new Keeper(std::move(directory), launcher, table, clock, std::move(boot_id)));
+  RISEML_ASSIGN_OR_RETURN(
+      keeper->watcher_, ProcessWatcher::Start([raw = keeper.get()](const std::string& key) { raw->queue_.Add(key); }));
+  RISEML_RETURN_IF_ERROR(keeper->Scan());
+  for (int i = 0; i < workers; ++i)
+    keeper->threads_.emplace_back([raw = keeper.get()](std::stop_token stop) { raw->Work(stop); });
+  keeper->threads_.emplace_back([raw = keeper.get()](std::stop_token stop) { raw->LookAgainAtAll(stop); });
+  return keeper;
+}
+
+Keeper::~Keeper() {
+  for (std::jthread& thread : threads_) thread.request_stop();
+  {
+    MutexLock lock(mu_);
+    for (const auto& [id, memory] : memories_) memory->cancel.request_stop();
+  }
+  threads_.clear();
+  watcher_.reset();
+}
+
+absl::Status Keeper::Scan() {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory_, error)) {
+    const std::string name = entry.path().filename().string();
+    if (absl::StartsWith(name, ".")) {  // never finished, or being removed
+      RISEML_RETURN_IF_ERROR(RemoveTree(entry.path().string()));
+      continue;
+    }
+    const std::optional<AttemptId> id = ParseAttemptId(name);
+    if (!id) continue;
+    // Whoever watches sees everything from the beginning.
+    if (const absl::Status status = Publish(*id, DirOf(*id)); !status.ok())
+      LogError("attempt_unreadable", {{"attempt", name}, {"error", std::string(status.message())}});
+    queue_.Add(name);
+  }
+  if (error) return ErrnoError(error.value(), absl::StrCat("list ", directory_));
+  return absl::OkStatus();
+}
+
+void Keeper::LookAgainAtAll(std::stop_token stop) {
+  Mutex mu;
+  std::condition_variable_any never;
+  while (!stop.stop_requested()) {
+    {
+      MutexLock lock(mu);
+      never.wait_for(mu, stop, absl::ToChronoMilliseconds(kLookAgain), [] { return false; });
+    }
+    for (const AttemptStatus& status : table_.List()) queue_.Add(Print(AttemptId{status.job_uid(), status.attempt()}));
+  }
+}
+
+void Keeper::Work(std::stop_token stop) {
+  while (const std::optional<std::string> key = queue_.Get(stop)) {
+    if (const absl::Status status = Sync(*key); !status.ok()) {
+      LogError("attempt_sync_failed", {{"attempt", *key}, {"error", status.ToString()}});
+      queue_.AddAfter(*key, absl::Seconds(1));
+    }
+    queue_.Done(*key);
+  }
+}
+
+Keeper::Memory& Keeper::MemoryOf(const AttemptId& id) {
+  MutexLock lock(mu_);
+  std::unique_ptr<Memory>& memory = memories_[id];
+  if (memory == nullptr) memory = std::make_unique<Memory>();
+  return *memory;
+}
+
+absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
+  const AttemptId id{start.job_uid(), start.attempt()};
+  if (!IsUuid(id.job_uid) || id.attempt < 1)
+    return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
+  const AttemptDir dir = DirOf(id);
+  if (FileExists(dir.path())) return absl::OkStatus();
+  if (const std::int32_t newest = table_.NewestAttempt(id.job_uid); newest > id.attempt)
+    return absl::FailedPreconditionError(
+        absl::StrCat("attempt ", newest, " of job ", id.job_uid, " is known: ", id.attempt, " is out of date"));
+  struct statvfs disk {};
+  if (statvfs(directory_.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kLeastFreeBytes)
+    return Error(Reason::kDiskFull, absl::StrCat("the disk of ", directory_, " is full; free some space"));
+  RISEML_ASSIGN_OR_RETURN(const bool created, Launcher::CreateAttempt(directory_, id, start));
+  if (!created) return absl::OkStatus();
+  LogInfo("attempt_accepted", {{"job", start.job()}, {"attempt", Print(id)}, {"role", start.role()}});
+  RISEML_RETURN_IF_ERROR(Publish(id, dir));
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::StopAttempt(const AttemptId& id) {
+  if (!IsUuid(id.job_uid) || id.attempt < 1)
+    return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
+  const AttemptDir dir = DirOf(id);
+  AttemptEnded ended = StoppedOnRequest();
+  *ended.mutable_time() = ToProtoTime(clock_.Now());
+  RISEML_ASSIGN_OR_RETURN(const bool unknown, Launcher::CreateTombstone(directory_, id, ended));
+  if (unknown) return Publish(id, dir);
+  RISEML_RETURN_IF_ERROR(Mark(dir.stop()));
+  {
+    MutexLock lock(mu_);
+    if (const auto it = memories_.find(id); it != memories_.end()) it->second->cancel.request_stop();
+  }
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::ForgetAttempt(const AttemptId& id) {
+  const std::optional<AttemptStatus> status = table_.Find(id);
+  if (!status || status->phase() != AttemptStatus::ENDED) return absl::OkStatus();
+  const absl::Status marked = Mark(DirOf(id).forget());
+  if (!marked.ok() && !HasReason(marked, Reason::kNotFound)) return marked;
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Publish(const AttemptId& id, const AttemptDir& dir) {
+  RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(dir.journal()));
+  table_.Set(id, StatusFrom(id, journal));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Sync(const std::string& key) {
+  const std::optional<AttemptId> id = ParseAttemptId(key);
+  if (!id || !FileExists(DirOf(*id).path())) return absl::OkStatus();
+  const AttemptDir dir = DirOf(*id);
+  RISEML_RETURN_IF_ERROR(watcher_->WatchFile(key, dir.journal()));
+  // The lock first: once it is free, the journal says all it ever will by itself.
+  RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.journal()));
+  RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(dir.journal()));
+  table_.Set(*id, StatusFrom(*id, journal));
+  if (journal.ended) return SyncEnded(*id, dir, *journal.ended);
+  if (holder != 0) return SyncAlive(*id, dir, holder);
+  return SyncIdle(*id, dir, journal.started.has_value());
+}
+
+absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const AttemptEnded&) {
+  Memory& memory = MemoryOf(id);
+  if (!memory.cleaned) {
+    RISEML_RETURN_IF_ERROR(RemoveTree(dir.code()));
+    RISEML_RETURN_IF_ERROR(RemoveTree(dir.temporary()));
+    memory.cleaned = true;
+  }
+  bool shipped = !FileExists(dir.start());  // a tombstone has nothing to ship
+  if (!shipped) {
+    const absl::StatusOr<internal::v1::ShipState> state = ReadMessage<internal::v1::ShipState>(dir.shipped());
+    if (!state.ok() && !HasReason(state.status(), Reason::kNotFound)) return state.status();
+    shipped = state.ok() && state->complete();
+  }
+  if (!shipped) return EnsureShip(id, dir);
+  if (FileExists(dir.forget())) return Remove(id, dir);
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Remove(const AttemptId& id, const AttemptDir& dir) {
+  const std::string trash = absl::StrCat(directory_, "/.trash-", NewUuid());
+  if (rename(dir.path().c_str(), trash.c_str()) != 0) return ErrnoError(errno, absl::StrCat("rename ", dir.path()));
+  watcher_->Forget(Print(id));
+  table_.Remove(id);
+  {
+    MutexLock lock(mu_);
+    memories_.erase(id);
+  }
+  LogInfo("attempt_forgotten", {{"attempt", Print(id)}});
+  return RemoveTree(trash);
+}
+
+absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder) {
+  Memory& memory = MemoryOf(id);
+  const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
+  const absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
+  if (!fd.ok()) {  // it is just ending
+    queue_.AddAfter(Print(id), kSoon);
+    return absl::OkStatus();
+  }
+  if (memory.watched_run != holder) {
+    LaunchRecord launch = ReadMessage<LaunchRecord>(dir.launch()).value_or(LaunchRecord());
+    launch.set_boot_id(boot_id_);
+    *launch.mutable_process() = *process;
+    RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
+    RISEML_ASSIGN_OR_RETURN(UniqueFd watched, OpenProcess(*process));
+    RISEML_RETURN_IF_ERROR(watcher_->WatchProcess(Print(id), "run", std::move(watched)));
+    memory.watched_run = holder;
+  }
+  RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
+  if (!FileExists(dir.stop())) return absl::OkStatus();
+  const absl::Time now = clock_.Now();
+  memory.stop_seen = std::min(memory.stop_seen, now);
+  const StartAttemptRequest start = ReadMessage<StartAttemptRequest>(dir.start()).value_or(StartAttemptRequest());
+  const int grace = start.grace_seconds() > 0 ? start.grace_seconds() : kDefaultGraceSeconds;
+  const bool overdue = now - memory.stop_seen > absl::Seconds(grace) + kStopMargin;
+  return SignalProcess(*fd, overdue ? SIGKILL : SIGTERM);
+}
+
+absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started) {
+  const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
+  if (!launch.ok() && !HasReason(launch.status(), Reason::kNotFound))
+    return End(id, dir, Ended(Observation::LOST, "DAMAGED", launch.status().message()));
+  const bool stop = FileExists(dir.stop());
+  if (launch.ok() && launch->boot_id() != boot_id_)
+    return End(id, dir, stop ? StoppedOnRequest() : Ended(Observation::LOST, "NODE_LOST", "the node was restarted"));
+  if (launch.ok() && launch->has_process()) {
+    // It is starting and has not got to its journal, or is ending and its last processes are still being killed.
+    if (const absl::StatusOr<UniqueFd> alive = OpenProcess(launch->process()); alive.ok()) {
+      queue_.AddAfter(Print(id), kSoon);
+      return absl::OkStatus();
+    }
+  }
+  if (started) {
+    if (launch.ok() && launch->isolation() == kIsolationNone)
+      RISEML_RETURN_IF_ERROR(KillProcessesWithVariable(launcher_.Cookie(dir)));
+    return End(id, dir, stop ? StoppedOnRequest() : Ended(Observation::LOST, "AGENT_LOST", "agent run was killed"));
+  }
+  if (stop) return End(id, dir, StoppedOnRequest());
+  if (launch.ok() && launch->has_process())
+    return End(id, dir,
+               Ended(Observation::START_FAILED, "START_FAILED",
+                     absl::StrCat("the job could not be started: ", TailOf(dir.run_log()))));
+  return Launch(id, dir);
+}
+
+absl::Status Keeper::Launch(const AttemptId& id, const AttemptDir& dir) {
+  const absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
+  if (!start.ok()) return End(id, dir, Ended(Observation::LOST, "DAMAGED", start.status().message()));
+  RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
+  const absl::Status prepared = PrepareAndStart(id, dir, *start);
+  return prepared.ok() ? prepared : OnPrepareFailed(id, dir, prepared);
+}
+
+absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
+  Memory& memory = MemoryOf(id);
+  memory.preparing_since = std::min(memory.preparing_since, clock_.Now());
+  if (!FileExists(dir.launch())) RISEML_RETURN_IF_ERROR(launcher_.Prepare(dir, start, memory.cancel.get_token()));
+  if (FileExists(dir.stop())) {
+    queue_.Add(Print(id));
+    return absl::OkStatus();
+  }
+  // Written before the start, so that a restart of the machine is noticed; the journal sees to it that nothing runs
+  // twice.
+  LaunchRecord launch;
+  launch.set_boot_id(boot_id_);
+  launch.set_isolation(launcher_.isolation());
+  RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
+  RISEML_ASSIGN_OR_RETURN(const pid_t pid, launcher_.StartRun(dir, start));
+  if (const absl::StatusOr<internal::v1::ProcessId> process = Identify(pid); process.ok()) {
+    *launch.mutable_process() = *process;
+  } else {  // gone already; its number is enough to know that it was started
+    launch.mutable_process()->set_pid(pid);
+  }
+  RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
+  LogInfo("attempt_started", {{"attempt", Print(id)}, {"pid", pid}, {"isolation", launcher_.isolation()}});
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why) {
+  Memory& memory = MemoryOf(id);
+  if (FileExists(dir.stop())) return End(id, dir, StoppedOnRequest());
+  const bool again = MayPass(why) || memory.cancel.stop_requested();
+  if (again && clock_.Now() - memory.preparing_since < kPrepareLimit) {
+    if (memory.prepare_failures == 0)
+      LogWarning("prepare_waits", {{"attempt", Print(id)}, {"error", std::string(why.message())}});
+    queue_.AddAfter(Print(id), PauseAfter(memory.prepare_failures++));
+    return absl::OkStatus();
+  }
+  LogWarning("prepare_failed", {{"attempt", Print(id)}, {"error", why.ToString()}});
+  const std::string reason = HasReason(why, Reason::kDiskFull) ? "DISK_FULL" : "PREPARE_FAILED";
+  const bool own_fault = why.code() == absl::StatusCode::kInvalidArgument || why.code() == absl::StatusCode::kNotFound;
+  return End(id, dir,
+             Ended(Observation::START_FAILED, reason, ForMessage(std::string(why.message())),
+                   own_fault ? Observation::USER_ERROR : Observation::INFRASTRUCTURE));
+}
+
+absl::Status Keeper::End(const AttemptId& id, const AttemptDir& dir, AttemptEnded ended) {
+  *ended.mutable_time() = ToProtoTime(clock_.Now());
+  struct stat log {};
+  ended.set_final_offset(stat(dir.log().c_str(), &log) == 0 ? log.st_size : 0);
+  const absl::StatusOr<AttemptEnded> recorded = EndJournal(dir.journal(), ended);
+  queue_.Add(Print(id));
+  if (recorded.status().code() == absl::StatusCode::kFailedPrecondition) return absl::OkStatus();  // it lives after all
+  RISEML_RETURN_IF_ERROR(recorded.status());
+  LogInfo("attempt_ended_here",
+          {{"attempt", Print(id)}, {"reason", recorded->reason()}, {"message", recorded->message()}});
+  return Publish(id, dir);
+}
+
+absl::Status Keeper::EnsureShip(const AttemptId& id, const AttemptDir& dir) {
+  Memory& memory = MemoryOf(id);
+  RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.ship_lock()));
+  const absl::Time now = clock_.Now();
+  if (holder == 0) {
+    if (now < memory.next_ship) {
+      queue_.AddAfter(Print(id), memory.next_ship - now);
+      return absl::OkStatus();
+    }
+    // Another one is started only after a pause: this one has no lock yet, and one that dies at once must not be
+    // started in a loop.
+    const absl::Duration pause = PauseAfter(memory.ship_failures++);
+    memory.next_ship = now + pause;
+    memory.watched_ship = 0;
+    RISEML_RETURN_IF_ERROR(launcher_.StartShip(dir).status());
+    queue_.AddAfter(Print(id), pause);
+    return absl::OkStatus();
+  }
+  if (memory.watched_ship == holder) return absl::OkStatus();
+  const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
+  absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
+  if (!fd.ok()) {
+    queue_.AddAfter(Print(id), kSoon);
+    return absl::OkStatus();
+  }
+  memory.watched_ship = holder;
+  return watcher_->WatchProcess(Print(id), "ship", *std::move(fd));
+}
+
+}  // namespace riseml::agent

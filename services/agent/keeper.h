@@ -1,0 +1,90 @@
+// Keeps the attempts of a node: brings each, step by step, from "start was asked for" to "everything is stored and
+// forgotten". All it knows lies in the attempts' directories, so that it may be killed at any moment and goes on where
+// it was. It never starts an attempt twice and never ends one but when asked to.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+#include "riseml/internal/v1/node_agent.pb.h"
+#include "services/agent/attempt_dir.h"
+#include "services/agent/attempt_table.h"
+#include "services/agent/journal.h"
+#include "services/agent/launcher.h"
+#include "services/agent/process_watcher.h"
+#include "services/agent/work_queue.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/mutex.h"
+
+namespace riseml::agent {
+
+// Thread-safe.
+class Keeper {
+ public:
+  // Adopts what lies in `directory` (made when absent). References outlive this.
+  static absl::StatusOr<std::unique_ptr<Keeper>> Start(std::string directory, const Launcher& launcher,
+                                                       AttemptTable& table, const Clock& clock, int workers = 4);
+  // Attempts go on; only the keeping ends.
+  ~Keeper();
+
+  // Recorded durably when it returns. See NodeAgentService for the errors.
+  absl::Status StartAttempt(const internal::v1::StartAttemptRequest& start);
+  absl::Status StopAttempt(const AttemptId& id);
+  absl::Status ForgetAttempt(const AttemptId& id);
+
+ private:
+  // What is remembered between two looks at an attempt; lost without harm.
+  struct Memory {
+    bool cleaned = false;
+    absl::Time stop_seen = absl::InfiniteFuture();
+    absl::Time preparing_since = absl::InfiniteFuture();
+    int prepare_failures = 0;
+    int ship_failures = 0;
+    absl::Time next_ship = absl::InfinitePast();
+    pid_t watched_run = 0, watched_ship = 0;
+    std::stop_source cancel;  // of a preparation
+  };
+
+  Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, const Clock& clock, std::string boot_id);
+  absl::Status Scan();
+  void Work(std::stop_token stop);
+  void LookAgainAtAll(std::stop_token stop);
+
+  absl::Status Sync(const std::string& key);
+  absl::Status SyncEnded(const AttemptId& id, const AttemptDir& dir, const internal::v1::AttemptEnded& ended);
+  absl::Status SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder);
+  absl::Status SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started);
+  absl::Status Launch(const AttemptId& id, const AttemptDir& dir);
+  absl::Status PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
+                               const internal::v1::StartAttemptRequest& start);
+  absl::Status OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why);
+  absl::Status EnsureShip(const AttemptId& id, const AttemptDir& dir);
+  absl::Status End(const AttemptId& id, const AttemptDir& dir, internal::v1::AttemptEnded ended);
+  absl::Status Remove(const AttemptId& id, const AttemptDir& dir);
+  absl::Status Publish(const AttemptId& id, const AttemptDir& dir);
+
+  AttemptDir DirOf(const AttemptId& id) const { return AttemptDir(directory_ + "/" + Print(id)); }
+  Memory& MemoryOf(const AttemptId& id);
+
+  const std::string directory_;
+  const Launcher& launcher_;
+  AttemptTable& table_;
+  const Clock& clock_;
+  const std::string boot_id_;
+  WorkQueue queue_;
+  Mutex mu_;
+  std::map<AttemptId, std::unique_ptr<Memory>> memories_
+      ABSL_GUARDED_BY(mu_);  // each used by the worker of its attempt
+  std::unique_ptr<ProcessWatcher> watcher_;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace riseml::agent

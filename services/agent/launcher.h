@@ -1,0 +1,81 @@
+// Makes an attempt's directory ready and starts its processes, `run` (in a sandbox where one can be made) and `ship`.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "riseml/config/v1/agent.pb.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+#include "riseml/internal/v1/node_agent.pb.h"
+#include "services/agent/attempt_dir.h"
+#include "services/agent/code_source.h"
+#include "services/agent/environment.h"
+#include "services/agent/sandbox.h"
+
+namespace riseml::agent {
+
+inline constexpr char kIsolationBubblewrap[] = "bubblewrap";
+inline constexpr char kIsolationNone[] = "none";
+
+struct LauncherOptions {
+  config::v1::NodeConfig config;
+  std::string agent;      // path of this program
+  std::string isolation;  // kIsolationBubblewrap or kIsolationNone
+  Variables environment;  // of the node itself
+};
+
+// What keeps jobs apart on this machine: the configured isolation, "auto" decided by a probe. FAILED_PRECONDITION when
+// "bubblewrap" was asked for and does not work.
+absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
+                                            const std::string& python);
+
+// Thread-safe; one call at a time for a directory.
+class Launcher {
+ public:
+  // `code` outlives this.
+  Launcher(LauncherOptions options, CodeSource& code);
+
+  // Makes a new attempt's directory in `parent`, whole or not at all; false when it was there before.
+  static absl::StatusOr<bool> CreateAttempt(const std::string& parent, const AttemptId& id,
+                                            const internal::v1::StartAttemptRequest& start);
+  // The same for an attempt that was stopped before it came: only a journal with its end.
+  static absl::StatusOr<bool> CreateTombstone(const std::string& parent, const AttemptId& id,
+                                              const internal::v1::AttemptEnded& ended);
+
+  // Fetches the code and writes what `run` needs. May be done again after it was broken off. UNAVAILABLE: try again.
+  absl::Status Prepare(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
+                       std::stop_token stop) const;
+
+  // Starts `run`; whether it may really run is decided by the journal. Returns the pid of what was started.
+  absl::StatusOr<pid_t> StartRun(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
+  // Starts `ship`.
+  absl::StatusOr<pid_t> StartShip(const AttemptDir& dir) const;
+
+  const std::string& isolation() const { return options_.isolation; }
+  // "NAME=value" that all processes of an attempt have in their environment, and no other process; only without a
+  // sandbox.
+  std::string Cookie(const AttemptDir& dir) const;
+
+ private:
+  bool sandboxed() const { return options_.isolation == kIsolationBubblewrap; }
+  absl::Status FetchCode(const AttemptDir& dir, const internal::v1::JobTemplate& job, std::stop_token stop) const;
+  absl::StatusOr<std::string> MakeOutput(const internal::v1::JobTemplate& job) const;
+  absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
+                            const std::string& output) const;
+  absl::StatusOr<bool> CopyPipConfig(const AttemptDir& dir) const;
+  SandboxRequest DescribeSandbox(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
+
+  const LauncherOptions options_;
+  CodeSource& code_;
+  const SystemView system_;
+};
+
+// Removes a directory tree, whatever modes its owner has given to directories in it. Links are not followed. Absent:
+// nothing to do.
+absl::Status RemoveTree(const std::string& path);
+
+}  // namespace riseml::agent

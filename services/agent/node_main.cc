@@ -1,0 +1,96 @@
+#include "services/agent/node_main.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/agent/code_source.h"
+#include "services/agent/environment.h"
+#include "services/agent/keeper.h"
+#include "services/agent/launcher.h"
+#include "services/agent/node_service.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/file.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/config/config.h"
+#include "services/common/metrics/metrics.h"
+#include "services/common/rpc/server.h"
+#include "services/common/runtime/runtime.h"
+
+namespace riseml::agent {
+namespace {
+
+constexpr int kDirectoryFormat = 1;
+constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
+
+// All problems at once.
+absl::Status Validate(const config::v1::NodeConfig& config) {
+  std::vector<std::string> problems;
+  const auto require = [&problems](const std::string& value, absl::string_view key) {
+    if (value.empty()) problems.push_back(absl::StrCat(key, " is missing"));
+  };
+  require(config.name(), "name");
+  require(config.data_dir(), "data_dir");
+  require(config.internal_listener().address(), "internal_listener.address");
+  require(config.gitsync_address(), "gitsync_address");
+  require(config.volume_output_dir(), "volume_output_dir");
+  require(config.api_user_address(), "api_user_address");
+  require(config.loghandler_user_address(), "loghandler_user_address");
+  require(config.ca_file(), "ca_file");
+  for (const std::string& path :
+       {config.data_dir(), config.volume_output_dir(), config.volume_data_dir(), config.python_client_dir()})
+    if (!path.empty() && path[0] != '/') problems.push_back(absl::StrCat(path, " must be an absolute path"));
+  if (problems.empty()) return absl::OkStatus();
+  return Error(Reason::kInvalidArgument, absl::StrCat("configuration: ", absl::StrJoin(problems, "; ")));
+}
+
+absl::StatusOr<std::string> OwnPath() {
+  std::error_code error;
+  const std::string path = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  if (error) return ErrnoError(error.value(), "find this program");
+  return path;
+}
+
+}  // namespace
+
+absl::Status RunNode(const std::string& config_file, bool check_only) {
+  const Variables environment = OwnVariables();
+  config::v1::NodeConfig config;
+  RISEML_RETURN_IF_ERROR(config::LoadConfig(config_file, &config));
+  RISEML_RETURN_IF_ERROR(Validate(config));
+  if (check_only) return absl::OkStatus();
+
+  RISEML_RETURN_IF_ERROR(MakeDirectories(config.data_dir(), 0700));
+  RISEML_RETURN_IF_ERROR(CheckFormat(config.data_dir(), "node data", kDirectoryFormat));
+  RISEML_ASSIGN_OR_RETURN(const std::string isolation,
+                          ChooseIsolation(config.isolation(), environment, config.python()));
+  RISEML_ASSIGN_OR_RETURN(const std::string agent, OwnPath());
+  RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<CodeSource> code,
+                          MakeGitsyncCodeSource(config.gitsync_address(), config.client_tls()));
+  const v1::Node node = LookAtMachine(config, isolation);
+
+  const SystemClock clock;
+  AttemptTable table;
+  const Launcher launcher({config, agent, isolation, environment}, *code);
+  RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
+                          Keeper::Start(config.data_dir() + "/attempts", launcher, table, clock));
+  NodeService service(node, *keeper, table);
+  rpc::ServerOptions options{
+      .kind = rpc::ListenerKind::kInternal, .listener = config.internal_listener(), .services = {&service}};
+  RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server, rpc::Server::Start(std::move(options)));
+  RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<metrics::Exposer> metrics,
+                          metrics::Exposer::Start(config.metrics_address()));
+  LogInfo("node_ready",
+          {{"name", config.name()}, {"port", server->port()}, {"isolation", isolation}, {"gpus", node.gpus_size()}});
+  runtime::WaitForSignal();
+  service.StopWatches();
+  server->Shutdown(kShutdownGrace);
+  return absl::OkStatus();
+}
+
+}  // namespace riseml::agent
