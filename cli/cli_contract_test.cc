@@ -1,0 +1,399 @@
+// The real program against a fake cluster: what people and scripts see.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "absl/strings/str_cat.h"
+#include "cli/testing/cli_fixture.h"
+
+namespace riseml::cli {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr char kGoodSpec[] =
+    "project: census\n"
+    "train:\n"
+    "  image: python:3.11\n"
+    "  resources: {cpus: 1, mem: 512, gpus: 0}\n"
+    "  run: python run.py\n";
+
+TEST_F(CliTest, WhoamiNamesTheCaller) {
+  const Finished run = Run({"whoami"});
+  EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_THAT(Run({"whoami", "--json"}).out,
+              StartsWith("{\"kind\":\"users\",\"version\":1,\"items\":[{\"name\":\"users/paul\""));
+}
+
+TEST_F(CliTest, WithoutAConfigurationItSaysHowToGetOne) {
+  variables_["RISEML_CONFIG"] = dir_ + "/absent";
+  const Finished run = Run({"status"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("ERROR: Client configuration file " + dir_ + "/absent not found"),
+                             HasSubstr("riseml up"), HasSubstr("riseml user login")));
+  EXPECT_THAT(run.out, IsEmpty());
+}
+
+TEST_F(CliTest, AWrongKeyIsToldFromAnAbsentServer) {
+  config_.api_key = "rml_wrong";
+  ASSERT_TRUE(SaveConfig(config_path(), config_).ok());
+  const Finished run = Run({"status"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, AllOf(StartsWith("ERROR: You are not authorized!"), HasSubstr("riseml user login")));
+}
+
+TEST_F(CliTest, AnAbsentServerIsNamedWithWhatToDo) {
+  const std::string address = cluster_->address();
+  cluster_.reset();
+  const Finished run = Run({"status"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("Could not connect to API (" + address + ") — connection refused"),
+                             HasSubstr("riseml up")));
+}
+
+TEST_F(CliTest, AServerWithAnotherCertificateIsRefused) {
+  ASSERT_TRUE(MakeDirectories(dir_ + "/other").ok());
+  const FakeCluster other(dir_ + "/other");
+  config_.api_address = other.address();
+  ASSERT_TRUE(SaveConfig(config_path(), config_).ok());
+  const Finished run = Run({"status"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr("certificate"));
+}
+
+TEST_F(CliTest, AServerThatWantsAnotherVersionSaysWhich) {
+  content().cluster.set_oldest_client_version("3.0");
+  content().cluster.set_newest_client_version("3.1");
+  const Finished run = Run({"system", "info"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr("works with 3.0 or newer"));
+}
+
+TEST_F(CliTest, InitMakesAFileThatValidates) {
+  const Finished init = Run({"init"});
+  EXPECT_EQ(init.out, "riseml.yml successfully created\n");
+  EXPECT_THAT(Run({"validate"}).out, HasSubstr("\"project\": \"census\""));
+  const Finished again = Run({"init"});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_EQ(again.err, "ERROR: riseml.yml already exists\n");
+}
+
+TEST_F(CliTest, AnInvalidFileIsRefusedWithItsLine) {
+  WriteProject("riseml.yml", "project: census\ntrain:\n  image: a\n  run: [a]\n  resources: {cpu: 1}\n");
+  const Finished run = Run({"train"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, AllOf(StartsWith("ERROR: invalid config riseml.yml\n"), HasSubstr("riseml.yml:5:")));
+}
+
+TEST_F(CliTest, TrainSendsTheProjectAndStartsInBackground) {
+  WriteProject("riseml.yml", kGoodSpec);
+  WriteProject("run.py", "print('hello')\n");
+  WriteProject(".env", "SECRET=1\n");
+  content().Put(MakeExperiment("138", v1::Experiment::CREATED));
+  const Finished run = Run({"train", "--label", "owner=paul", "--name", "first"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out,
+              AllOf(HasSubstr("Project census: 1 experiment with 1 CPU, 512 MB memory, 0 GPUs\n"),
+                    HasSubstr("Syncing project (15 B, 1 file)...done\n"), HasSubstr("project created: census\n"),
+                    HasSubstr("Started experiment 138 in background...\n"),
+                    HasSubstr("Type `riseml logs 138` to connect to log stream.\n")));
+  EXPECT_THAT(run.err, HasSubstr(".env"));
+  const auto created = content().created();
+  ASSERT_EQ(created.size(), 1u);
+  EXPECT_EQ(created[0].parent(), "users/paul");
+  EXPECT_EQ(created[0].project(), "census");
+  EXPECT_EQ(created[0].config_text(), kGoodSpec);
+  EXPECT_EQ(created[0].labels().at("owner"), "paul");
+  EXPECT_EQ(created[0].display_name(), "first");
+  EXPECT_EQ(created[0].request_id().size(), 36u);
+}
+
+TEST_F(CliTest, QuietTrainPrintsTheIdOnly) {
+  WriteProject("riseml.yml", kGoodSpec);
+  content().Put(MakeExperiment("138", v1::Experiment::CREATED));
+  EXPECT_EQ(Run({"train", "-q"}).out, "138\n");
+}
+
+struct Outcome {
+  v1::Experiment::State state;
+  int train_code, wait_code;
+};
+class OutcomeTest : public CliTest, public testing::WithParamInterface<Outcome> {
+ protected:
+  void PutEnded() {
+    content().Put(MakeJob("138", "train", v1::Job::FINISHED));
+    content().AppendLog("uid-138-train", JobResourceName("138", "train"), "one\n");
+    content().EndLog("uid-138-train");
+    v1::Experiment ended = MakeExperiment("138", GetParam().state);
+    ended.mutable_start_time()->set_seconds(1'700'000'010);
+    ended.mutable_end_time()->set_seconds(1'700'000'030);
+    (*ended.mutable_result()->mutable_fields())["accuracy"].set_number_value(0.25);
+    content().Put(ended);
+  }
+};
+
+TEST_P(OutcomeTest, IsTheExitCodeOfTrainWithLogs) {
+  WriteProject("riseml.yml", kGoodSpec);
+  PutEnded();
+  const Finished run = Run({"train", "-l"});
+  EXPECT_EQ(run.exit_code, GetParam().train_code) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("138.train | one\n"), HasSubstr(" after 20 seconds\n"),
+                             HasSubstr("RESULT: accuracy=0.25\n")));
+}
+
+TEST_P(OutcomeTest, IsTheExitCodeOfWait) {
+  PutEnded();
+  EXPECT_EQ(Run({"wait", "138"}).exit_code, GetParam().wait_code);
+}
+
+INSTANTIATE_TEST_SUITE_P(States, OutcomeTest,
+                         testing::Values(Outcome{v1::Experiment::FINISHED, 0, 0}, Outcome{v1::Experiment::FAILED, 1, 1},
+                                         Outcome{v1::Experiment::KILLED, 3, 3}));
+
+TEST_F(CliTest, WaitTellsTimeoutsAndErrorsApart) {
+  content().Put(MakeExperiment("7", v1::Experiment::RUNNING));
+  EXPECT_EQ(Run({"wait", "7", "--timeout", "0"}).exit_code, 4);
+  EXPECT_EQ(Run({"wait", "8"}).exit_code, 2);
+  EXPECT_EQ(Run({"wait", "--bogus"}).exit_code, 2);
+}
+
+TEST_F(CliTest, WaitEndsWhenTheExperimentDoes) {
+  content().Put(MakeExperiment("7", v1::Experiment::RUNNING));
+  content().CutWatch(2);
+  const auto wait = Start({"wait", "7"});
+  content().Put(MakeExperiment("7", v1::Experiment::FINISHED));
+  const Finished run = wait->Finish();
+  EXPECT_EQ(run.out, "7 FINISHED\n");
+  EXPECT_EQ(run.exit_code, 0);
+}
+
+TEST_F(CliTest, LogsComeWithoutGapOrRepeatAcrossCuts) {
+  std::string bytes, expected;
+  for (int i = 0; i < 300; ++i) {
+    absl::StrAppend(&bytes, "line ", i, " ä\n");
+    absl::StrAppend(&expected, "5.train | line ", i, " ä\n");
+  }
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), bytes);
+  content().EndLog("uid-5-train");
+  content().CutFollow({0, 1, 500, 3, 0, 1000});
+  const Finished run = Run({"logs", "5"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(content().follow_calls(), 7);
+  EXPECT_THAT(run.out, HasSubstr(expected));
+  EXPECT_EQ(run.out, absl::StrCat(expected, "5.train | --> FINISHED\n5       | --> FINISHED\n"));
+  EXPECT_THAT(run.err, AllOf(HasSubstr("connection lost, reconnecting…\n"), HasSubstr("resumed, nothing lost\n")));
+}
+
+TEST_F(CliTest, RawLogsAreTheBytesAndNothingElse) {
+  std::string bytes("10%\r20%\r\n\x1b[31mred\xff\0end", 22);
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), bytes);
+  content().AppendLog("uid-5-build", JobResourceName("5", "build"), "not this\n");
+  content().EndLog("uid-5-train");
+  content().CutFollow({9});
+  const Finished run = Run({"logs", "5", "--raw"});
+  EXPECT_EQ(run.out, bytes);
+  EXPECT_EQ(run.exit_code, 0);
+}
+
+TEST_F(CliTest, FoldedLogsShowFinalStatesWithoutControlSequences) {
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"),
+                      " 10%\r 99%\r100%\n\x1b]0;title\x07\x1b[31mred\x1b[0m\nopen");
+  content().EndLog("uid-5-train", /*complete=*/false);
+  const Finished run = Run({"logs", "5.train"});
+  EXPECT_THAT(run.out, StartsWith("5.train | 100%\n5.train | red\n5.train | open\n5.train | log is cut at "));
+  EXPECT_THAT(run.out, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(CliTest, TailBeginsWithTheLastLines) {
+  content().Put(MakeExperiment("5", v1::Experiment::RUNNING));
+  content().Put(MakeJob("5", "train", v1::Job::RUNNING));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "a\nb\nc\n");
+  const Finished run = Run({"logs", "5", "-n", "2", "--no-follow"});
+  EXPECT_EQ(run.out, "5       | --> RUNNING\n5.train | --> RUNNING\n5.train | b\n5.train | c\n");
+}
+
+TEST_F(CliTest, InterruptedLogsDetach) {
+  content().Put(MakeExperiment("5", v1::Experiment::RUNNING));
+  content().Put(MakeJob("5", "train", v1::Job::RUNNING));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "first\n");
+  const auto logs = Start({"logs", "5"});
+  ASSERT_TRUE(logs->ReadUntil("first\n"));
+  logs->Signal(SIGINT);
+  const Finished run = logs->Finish();
+  EXPECT_EQ(run.exit_code, 130);
+  EXPECT_THAT(run.err, HasSubstr("\nExperiment will continue in background\nType `riseml logs 5`"));
+  EXPECT_THAT(content().killed(), IsEmpty());
+}
+
+TEST_F(CliTest, LogsFollowUntilTheEnd) {
+  content().Put(MakeExperiment("5", v1::Experiment::RUNNING));
+  content().Put(MakeJob("5", "train", v1::Job::RUNNING));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "first\n");
+  const auto logs = Start({"logs"});
+  ASSERT_TRUE(logs->ReadUntil("5.train | first\n"));
+  v1::Job ended = MakeJob("5", "train", v1::Job::FAILED);
+  ended.set_reason("ERROR");
+  ended.set_message("Command `python run.py` return code: 3");
+  ended.set_exit_code(3);
+  content().Put(ended);
+  content().Put(MakeExperiment("5", v1::Experiment::FAILED));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "last\n");
+  content().EndLog("uid-5-train");
+  const Finished run = logs->Finish();
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_THAT(run.err, HasSubstr("Newest experiment: 5\n"));
+  EXPECT_THAT(run.out, HasSubstr("5.train | last\n5.train | --> FAILED\n5.train | Reason: ERROR\n"
+                                 "5.train | Message: Command `python run.py` return code: 3\n5.train | Exit Code: 3\n"
+                                 "5       | --> FAILED\n"));
+}
+
+TEST_F(CliTest, LogsOfAnAbsentExperimentSaySo) {
+  const Finished run = Run({"logs", "77"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_EQ(run.err, "ERROR: Could not find experiment!\n");
+}
+
+TEST_F(CliTest, KillNamesWhatItKilled) {
+  v1::Experiment set = MakeExperiment("9", v1::Experiment::RUNNING);
+  set.set_type(v1::Experiment::SET);
+  content().Put(set);
+  content().Put(MakeExperiment("8", v1::Experiment::RUNNING));
+  const Finished run = Run({"kill", "9", "8"});
+  EXPECT_EQ(run.out, "killed series 9\nkilled experiment 8\n");
+  EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("9"), ExperimentResourceName("8")));
+  EXPECT_EQ(Run({"kill", "8.train"}).err, "ERROR: Can only kill experiments!\n");
+}
+
+TEST_F(CliTest, KillWithoutIdTakesTheNewest) {
+  EXPECT_EQ(Run({"kill"}).err, "ERROR: No experiments to kill!\n");
+  content().Put(MakeExperiment("3", v1::Experiment::RUNNING));
+  content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
+  const Finished run = Run({"kill"});
+  EXPECT_EQ(run.out, "killed experiment 4\n");
+  EXPECT_EQ(run.err, "Newest experiment: 4\n");
+  content().Put(MakeExperiment("4", v1::Experiment::FINISHED));
+  const Finished again = Run({"kill"});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_THAT(again.err, HasSubstr("ERROR: No experiments to kill!\n"));
+}
+
+TEST_F(CliTest, StatusListsWhatIsUnderWay) {
+  content().Put(MakeExperiment("3", v1::Experiment::FINISHED));
+  content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
+  v1::Experiment pending = MakeExperiment("5", v1::Experiment::PENDING);
+  content().Put(pending);
+  v1::Job waiting = MakeJob("5", "train", v1::Job::PENDING);
+  waiting.set_wait_reason("NO_CAPACITY");
+  waiting.set_wait_message("no node has 2 free GPUs");
+  content().Put(waiting);
+  const Finished run = Run({"status"});
+  EXPECT_THAT(run.out,
+              AllOf(StartsWith("ID     PROJECT        STATE      AGE         TYPE\n5      census         ● PENDING"),
+                    HasSubstr("\n4      census         ● RUNNING"), Not(HasSubstr("FINISHED")),
+                    HasSubstr("\n5 waits: no node has 2 free GPUs (NO_CAPACITY)\n")));
+  EXPECT_EQ(Run({"status", "-a", "-q"}).out, "5\n4\n3\n");
+  EXPECT_EQ(Run({"status", "-a", "-q", "-n", "2"}).out, "5\n4\n");
+  EXPECT_EQ(Run({"status", "77"}).err, "ERROR: Could not find experiment!\n");
+  EXPECT_EQ(Run({"status", "4.ps"}).err, "ERROR: Could not find job!\n");
+}
+
+TEST_F(CliTest, LoginStoresWhatWorksAndNothingElse) {
+  const std::string path = dir_ + "/new/config";
+  variables_["RISEML_CONFIG"] = path;
+  const std::vector<std::string> login = {
+      "user", "login", "--api-host", cluster_->address(), "--ca-file", dir_ + "/certificates/ca.crt"};
+  const Finished wrong = Run(login, "rml_wrong\n");
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("configuration is unchanged"));
+  EXPECT_FALSE(FileExists(path));
+  const Finished aborted = Run(login, "");
+  EXPECT_EQ(aborted.exit_code, 1);
+  EXPECT_FALSE(FileExists(path));
+  const Finished run = Run(login, absl::StrCat(kFakeKey, "\n"));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "Login succeeded, config updated.\n");
+  const auto config = LoadConfig(path, "");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->user, "paul");
+  EXPECT_EQ(config->cluster_id, "c0ffee");
+  EXPECT_EQ(Run({"whoami"}).exit_code, 0);
+}
+
+TEST_F(CliTest, ARotatedKeyOfOnesOwnIsStored) {
+  EXPECT_THAT(Run({"user", "rotate-key"}).out, HasSubstr(" api_key: rml_rotated\n"));
+  EXPECT_EQ(LoadConfig(config_path(), "")->api_key, "rml_rotated");
+}
+
+TEST_F(CliTest, UserCommandsPrintAsDocumented) {
+  EXPECT_EQ(Run({"user", "create", "--username", "eva", "--email", "eva@example.org"}).out,
+            "Created user eva\n email: eva@example.org\n api_key: rml_shown_once\n");
+  EXPECT_EQ(Run({"user", "list"}).out,
+            "Username      Email             Enabled\n"
+            "anna          anna@example.org  True\n"
+            "paul          paul@example.org  True\n");
+  EXPECT_THAT(Run({"user", "display", "paul"}).out, HasSubstr("api_key: rml_k1…\n  created: 2023-11-14T22:13:20Z\n"));
+  EXPECT_EQ(Run({"user", "display", "eva"}).err, "ERROR: User eva not found.\n");
+  EXPECT_EQ(Run({"user", "disable", "paul"}, "n\n").out, "Disable user paul? [y/n] ");
+  EXPECT_THAT(Run({"user", "disable", "paul"}, "y\n").out, HasSubstr("User paul disabled.\n"));
+  EXPECT_THAT(Run({"user", "create", "--username", "e", "--email", "x"}).err, HasSubstr("no user name"));
+}
+
+TEST_F(CliTest, SystemInfoShowsVersionsAndNodes) {
+  const Finished run = Run({"system", "info"});
+  EXPECT_THAT(run.out, AllOf(StartsWith("RiseML Client/Server Version: 2.0.0/2.0.0\nRiseML Cluster ID: c0ffee\n"),
+                             HasSubstr("worker1             32   64.0   0    0.0"),
+                             HasSubstr("Total               32   64.0   0    0.0"),
+                             HasSubstr("does not enforce CPU and memory limits")));
+}
+
+TEST_F(CliTest, VerboseShowsTheAddressesBeforeTheCommand) {
+  const Finished run = Run({"-v", "whoami"});
+  EXPECT_THAT(run.err, HasSubstr("api_url: " + cluster_->address() + "\n"));
+  EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
+}
+
+TEST_F(CliTest, UpBecomesTheSupervisorBesideIt) {
+  ASSERT_TRUE(MakeDirectories(dir_ + "/bin").ok());
+  const std::string program = dir_ + "/bin/riseml";
+  std::filesystem::copy_file(RISEML_PROGRAM, program);
+  EXPECT_THAT(Program(program, {"up"}, variables_, project_dir()).Finish().err,
+              HasSubstr("riseml-supervisor is not beside"));
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/bin/riseml-supervisor", "#!/bin/sh\necho \"$@\"\nexit 7\n", 0755).ok());
+  const Finished up = Program(program, {"up", "--dir", "/srv/x"}, variables_, project_dir()).Finish();
+  EXPECT_EQ(up.out, "up --dir /srv/x\n");
+  EXPECT_EQ(up.exit_code, 7);
+  EXPECT_EQ(Program(program, {"down"}, variables_, project_dir()).Finish().out,
+            "down --dir " + dir_ + "/.riseml/local\n");
+}
+
+TEST_F(CliTest, CompletionScriptsAreValidInTheirShell) {
+  const Finished bash = Run({"completion", "bash"});
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/completion.bash", bash.out).ok());
+  ASSERT_TRUE(WriteFileAtomically(
+                  dir_ + "/complete.sh",
+                  absl::StrCat("source ", dir_, "/completion.bash\n",
+                               "COMP_WORDS=(riseml user lo) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"
+                               "COMP_WORDS=(riseml logs --no) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"))
+                  .ok());
+  const Finished run = Program("/bin/bash", {dir_ + "/complete.sh"}, variables_, project_dir()).Finish();
+  EXPECT_THAT(run.out, HasSubstr("login\n"));
+  EXPECT_THAT(run.out, HasSubstr("--no-follow --no-color\n"));
+  EXPECT_THAT(Run({"completion", "zsh"}).out, StartsWith("#compdef riseml\n"));
+  EXPECT_THAT(Run({"completion", "fish"}).out, HasSubstr("complete -c riseml -n '__riseml_at user' -a login"));
+}
+
+}  // namespace
+}  // namespace riseml::cli
