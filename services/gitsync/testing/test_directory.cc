@@ -1,5 +1,6 @@
 #include "services/gitsync/testing/test_directory.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -11,6 +12,16 @@
 
 namespace riseml::gitsync {
 namespace fs = std::filesystem;
+namespace {
+
+timespec ChangeTime(const fs::path& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 ? info.st_ctim : timespec{};
+}
+
+bool SameTime(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
+
+}  // namespace
 
 TestDirectory::TestDirectory() {
   std::string pattern = (fs::temp_directory_path() / "riseml-sync-XXXXXX").string();
@@ -26,8 +37,11 @@ TestDirectory::~TestDirectory() {
 void TestDirectory::Write(absl::string_view name, absl::string_view content, bool executable) const {
   const fs::path path = File(name);
   fs::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary) << content;
-  fs::permissions(path, fs::perms::owner_exec, executable ? fs::perm_options::add : fs::perm_options::remove);
+  const timespec before = ChangeTime(path);
+  do {
+    std::ofstream(path, std::ios::binary) << content;
+    fs::permissions(path, fs::perms::owner_exec, executable ? fs::perm_options::add : fs::perm_options::remove);
+  } while (SameTime(before, ChangeTime(path)));
 }
 
 void TestDirectory::Link(absl::string_view name, absl::string_view target) const {
