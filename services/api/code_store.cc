@@ -21,8 +21,9 @@ using internal::v1::CheckResponse;
 absl::Status NotFound(absl::string_view name) { return Error(Reason::kNotFound, absl::StrCat(name, " not found")); }
 
 const std::string& ProjectSelect() {
-  static const auto* sql = new std::string(
-      absl::StrCat("SELECT p.uid, u.name, p.name, p.slug, ", Micros("p.create_time"), " FROM projects p JOIN users u ON u.uid = p.user_uid "));
+  static const auto* sql =
+      new std::string(absl::StrCat("SELECT p.uid, u.name, p.name, p.slug, ", Micros("p.create_time"),
+                                   " FROM projects p JOIN users u ON u.uid = p.user_uid "));
   return *sql;
 }
 
@@ -36,9 +37,9 @@ v1::Project ToProject(const pqxx::row& row) {
 }
 
 const std::string& RevisionSelect() {
-  static const auto* sql = new std::string(
-      absl::StrCat("SELECT u.name, p.name, r.commit_id, r.tree_id, r.number, r.file_count, r.total_bytes, ", Micros("r.create_time"),
-                   " FROM revisions r JOIN projects p ON p.uid = r.project_uid JOIN users u ON u.uid = p.user_uid "));
+  static const auto* sql = new std::string(absl::StrCat(
+      "SELECT u.name, p.name, r.commit_id, r.tree_id, r.number, r.file_count, r.total_bytes, ", Micros("r.create_time"),
+      " FROM revisions r JOIN projects p ON p.uid = r.project_uid JOIN users u ON u.uid = p.user_uid "));
   return *sql;
 }
 
@@ -55,8 +56,9 @@ v1::Revision ToRevision(const pqxx::row& row) {
 }
 
 absl::StatusOr<v1::Project> FindProject(pqxx::transaction_base& tx, const rpc::Call& call, const ProjectName& name) {
-  const auto rows = tx.exec_params(absl::StrCat(ProjectSelect(), "WHERE u.name = $1 AND p.name = $2 AND (u.uid = $3 OR $4)"), name.user,
-                                   name.project, call.caller.user_uid(), IsAdmin(call));
+  const auto rows =
+      tx.exec_params(absl::StrCat(ProjectSelect(), "WHERE u.name = $1 AND p.name = $2 AND (u.uid = $3 OR $4)"),
+                     name.user, name.project, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(Print(name));
   return ToProject(rows[0]);
 }
@@ -72,12 +74,14 @@ absl::StatusOr<v1::Project> CodeStore::GetProject(const rpc::Call& call, const s
   return db_.Read("get project", [&](pqxx::work& tx) { return FindProject(tx, call, parsed); });
 }
 
-absl::StatusOr<v1::ListProjectsResponse> CodeStore::ListProjects(const rpc::Call& call, const v1::ListProjectsRequest& request) {
+absl::StatusOr<v1::ListProjectsResponse> CodeStore::ListProjects(const rpc::Call& call,
+                                                                 const v1::ListProjectsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListProjectsRequest arguments = WithoutPage(request);
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 2));
   const bool everybody = request.parent() == "users/-";
-  if (everybody && !IsAdmin(call)) return Error(Reason::kPermissionDenied, "only admins may list the projects of all users");
+  if (everybody && !IsAdmin(call))
+    return Error(Reason::kPermissionDenied, "only admins may list the projects of all users");
   std::string user;
   if (!everybody) {
     RISEML_ASSIGN_OR_RETURN(const UserName parsed, ParseUserName(request.parent()));
@@ -86,8 +90,9 @@ absl::StatusOr<v1::ListProjectsResponse> CodeStore::ListProjects(const rpc::Call
   }
   return db_.Read("list projects", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListProjectsResponse> {
     const auto rows = tx.exec_params(
-        absl::StrCat(ProjectSelect(), "WHERE ($1 = '' OR u.name = $1) AND (u.name, p.name) > ($2, $3) ORDER BY u.name, p.name LIMIT $4"), user,
-        last.empty() ? std::string() : last[0], last.empty() ? std::string() : last[1], size + 1);
+        absl::StrCat(ProjectSelect(),
+                     "WHERE ($1 = '' OR u.name = $1) AND (u.name, p.name) > ($2, $3) ORDER BY u.name, p.name LIMIT $4"),
+        user, last.empty() ? std::string() : last[0], last.empty() ? std::string() : last[1], size + 1);
     v1::ListProjectsResponse response;
     for (const auto& row : rows) {
       if (response.projects_size() == size) {
@@ -104,26 +109,28 @@ absl::StatusOr<v1::ListProjectsResponse> CodeStore::ListProjects(const rpc::Call
 absl::StatusOr<v1::Revision> CodeStore::GetRevision(const rpc::Call& call, const std::string& name) {
   RISEML_ASSIGN_OR_RETURN(const RevisionName parsed, ParseRevisionName(name));
   return db_.Read("get revision", [&](pqxx::work& tx) -> absl::StatusOr<v1::Revision> {
-    const auto rows =
-        tx.exec_params(absl::StrCat(RevisionSelect(), "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (u.uid = $4 OR $5)"),
-                       parsed.user, parsed.project, parsed.commit, call.caller.user_uid(), IsAdmin(call));
+    const auto rows = tx.exec_params(
+        absl::StrCat(RevisionSelect(), "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (u.uid = $4 OR $5)"),
+        parsed.user, parsed.project, parsed.commit, call.caller.user_uid(), IsAdmin(call));
     if (rows.empty()) return NotFound(name);
     return ToRevision(rows[0]);
   });
 }
 
-absl::StatusOr<v1::ListRevisionsResponse> CodeStore::ListRevisions(const rpc::Call& call, const v1::ListRevisionsRequest& request) {
+absl::StatusOr<v1::ListRevisionsResponse> CodeStore::ListRevisions(const rpc::Call& call,
+                                                                   const v1::ListRevisionsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListRevisionsRequest arguments = WithoutPage(request);
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
   RISEML_ASSIGN_OR_RETURN(const ProjectName name, ParseProjectName(request.parent()));
   std::int64_t before = std::numeric_limits<std::int64_t>::max();
-  if (!last.empty() && !absl::SimpleAtoi(last[0], &before)) return Error(Reason::kInvalidPageToken, "page_token is broken");
+  if (!last.empty() && !absl::SimpleAtoi(last[0], &before))
+    return Error(Reason::kInvalidPageToken, "page_token is broken");
   return db_.Read("list revisions", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListRevisionsResponse> {
     RISEML_ASSIGN_OR_RETURN(const v1::Project project, FindProject(tx, call, name));
     const auto rows = tx.exec_params(
-        absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.number < $2 ORDER BY r.number DESC LIMIT $3"), project.uid(), before,
-        size + 1);
+        absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.number < $2 ORDER BY r.number DESC LIMIT $3"),
+        project.uid(), before, size + 1);
     v1::ListRevisionsResponse response;
     for (const auto& row : rows) {
       if (response.revisions_size() == size) {
@@ -136,8 +143,8 @@ absl::StatusOr<v1::ListRevisionsResponse> CodeStore::ListRevisions(const rpc::Ca
   });
 }
 
-absl::StatusOr<internal::v1::ResolveProjectResponse> CodeStore::ResolveProject(const rpc::Call& call,
-                                                                               const internal::v1::ResolveProjectRequest& request) {
+absl::StatusOr<internal::v1::ResolveProjectResponse> CodeStore::ResolveProject(
+    const rpc::Call& call, const internal::v1::ResolveProjectRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const ProjectName name, ParseProjectName(request.project()));
   return db_.Write("resolve project", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ResolveProjectResponse> {
     internal::v1::ResolveProjectResponse response;
@@ -149,14 +156,15 @@ absl::StatusOr<internal::v1::ResolveProjectResponse> CodeStore::ResolveProject(c
       response.set_created(!created.empty());
       if (!created.empty()) {
         rpc::Call by_user = call;
-        by_user.caller.set_user(tx.exec_params1("SELECT name FROM users WHERE uid = $1", request.caller_uid())[0].as<std::string>());
+        by_user.caller.set_user(
+            tx.exec_params1("SELECT name FROM users WHERE uid = $1", request.caller_uid())[0].as<std::string>());
         by_user.caller.set_kind(internal::v1::Caller::USER);
         RecordAudit(tx, by_user, request.project());
       }
     }
     const auto rows = tx.exec_params(
-        "SELECT p.uid, p.head FROM projects p JOIN users u ON u.uid = p.user_uid WHERE u.name = $1 AND p.name = $2", name.user,
-        name.project);
+        "SELECT p.uid, p.head FROM projects p JOIN users u ON u.uid = p.user_uid WHERE u.name = $1 AND p.name = $2",
+        name.user, name.project);
     if (rows.empty()) return NotFound(request.project());
     response.set_uid(rows[0][0].as<std::string>());
     response.set_head(rows[0][1].as<std::string>());
@@ -173,16 +181,17 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
         tx.exec_params("SELECT head, last_revision FROM projects WHERE uid = $1 FOR UPDATE", request.project_uid());
     if (project.empty()) return NotFound(absl::StrCat("project ", request.project_uid()));
     const std::string find = absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.commit_id = $2");
-    if (const auto known = tx.exec_params(find, request.project_uid(), request.commit()); !known.empty()) return ToRevision(known[0]);
+    if (const auto known = tx.exec_params(find, request.project_uid(), request.commit()); !known.empty())
+      return ToRevision(known[0]);
     if (project[0][0].as<std::string>() != request.parent())
       return Error(Reason::kPushOutdated, "another push of this project finished in the meantime; push again");
     tx.exec_params(
         "INSERT INTO revisions (project_uid, number, commit_id, tree_id, file_count, total_bytes, snapshot_window_ms) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        request.project_uid(), project[0][1].as<std::int64_t>() + 1, request.commit(), request.tree(), request.file_count(),
-        request.total_bytes(), request.snapshot_window_ms());
-    tx.exec_params("UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1", request.project_uid(),
-                   request.commit());
+        request.project_uid(), project[0][1].as<std::int64_t>() + 1, request.commit(), request.tree(),
+        request.file_count(), request.total_bytes(), request.snapshot_window_ms());
+    tx.exec_params("UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1",
+                   request.project_uid(), request.commit());
     v1::Revision revision = ToRevision(tx.exec_params(find, request.project_uid(), request.commit())[0]);
     RecordAudit(tx, call, revision.name());
     return revision;
@@ -213,8 +222,8 @@ absl::StatusOr<CheckResponse> CodeStore::Check(const rpc::Call& as_user, const C
     if (absl::StrContains(name, "/revisions/")) {
       RISEML_ASSIGN_OR_RETURN(const RevisionName revision, ParseRevisionName(name));
       const auto project = FindProject(tx, as_user, {revision.user, revision.project});
-      if (!project.ok() || tx.exec_params("SELECT 1 FROM revisions WHERE project_uid = $1 AND commit_id = $2", project->uid(),
-                                          revision.commit)
+      if (!project.ok() || tx.exec_params("SELECT 1 FROM revisions WHERE project_uid = $1 AND commit_id = $2",
+                                          project->uid(), revision.commit)
                                .empty())
         return NotFound(name);
       response.set_uid(project->uid());
@@ -227,8 +236,8 @@ absl::StatusOr<CheckResponse> CodeStore::Check(const rpc::Call& as_user, const C
       return response;
     }
     // A project that does not exist yet may be made by its owner, or by an admin for a user who exists.
-    const bool may_create = write && !tx.exec_params("SELECT 1 FROM users WHERE name = $1 AND (uid = $2 OR $3)", parsed.user,
-                                                     as_user.caller.user_uid(), IsAdmin(as_user))
+    const bool may_create = write && !tx.exec_params("SELECT 1 FROM users WHERE name = $1 AND (uid = $2 OR $3)",
+                                                     parsed.user, as_user.caller.user_uid(), IsAdmin(as_user))
                                           .empty();
     return may_create ? absl::StatusOr<CheckResponse>(response) : NotFound(name);
   });

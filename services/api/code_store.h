@@ -21,14 +21,18 @@ class CodeStore {
   absl::StatusOr<v1::Project> GetProject(const rpc::Call& call, const std::string& name);
   absl::StatusOr<v1::ListProjectsResponse> ListProjects(const rpc::Call& call, const v1::ListProjectsRequest& request);
   absl::StatusOr<v1::Revision> GetRevision(const rpc::Call& call, const std::string& name);
-  absl::StatusOr<v1::ListRevisionsResponse> ListRevisions(const rpc::Call& call, const v1::ListRevisionsRequest& request);
+  absl::StatusOr<v1::ListRevisionsResponse> ListRevisions(const rpc::Call& call,
+                                                          const v1::ListRevisionsRequest& request);
 
-  absl::StatusOr<internal::v1::ResolveProjectResponse> ResolveProject(const rpc::Call& call,
-                                                                      const internal::v1::ResolveProjectRequest& request);
-  absl::StatusOr<v1::Revision> RegisterRevision(const rpc::Call& call, const internal::v1::RegisterRevisionRequest& request);
+  absl::StatusOr<internal::v1::ResolveProjectResponse> ResolveProject(
+      const rpc::Call& call, const internal::v1::ResolveProjectRequest& request);
+  absl::StatusOr<v1::Revision> RegisterRevision(const rpc::Call& call,
+                                                const internal::v1::RegisterRevisionRequest& request);
 
-  // What `as_user` may do with an object; the answer to AccessService.Check. `as_user.caller` is the credential's owner.
-  absl::StatusOr<internal::v1::CheckResponse> Check(const rpc::Call& as_user, const internal::v1::CheckRequest& request);
+  // What `as_user` may do with an object; the answer to AccessService.Check. `as_user.caller` is the credential's
+  // owner.
+  absl::StatusOr<internal::v1::CheckResponse> Check(const rpc::Call& as_user,
+                                                    const internal::v1::CheckRequest& request);
 
  private:
   Database& db_;

@@ -59,7 +59,8 @@ std::string ParametersToJson(const Parameters& parameters) {
 
 Parameters ParametersFromJson(const std::string& text) {
   Parameters out;
-  for (const auto& [name, value] : nlohmann::json::parse(text).items()) out.emplace_back(name, value.get<std::string>());
+  const nlohmann::json json = nlohmann::json::parse(text);
+  for (const auto& [name, value] : json.items()) out.emplace_back(name, value.get<std::string>());
   return out;
 }
 
@@ -86,9 +87,9 @@ std::string OutputSubpath(const ExperimentName& experiment, absl::string_view pr
   return path;
 }
 
-void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment, absl::string_view project,
-                  const Parameters& parameters, absl::string_view experiment_uid, absl::string_view config_text,
-                  internal::v1::JobTemplate* out) {
+void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment,
+                  absl::string_view project, const Parameters& parameters, absl::string_view experiment_uid,
+                  absl::string_view config_text, internal::v1::JobTemplate* out) {
   out->set_owner(experiment.user);
   out->set_project(std::string(project));
   *out->mutable_install() = spec.install();

@@ -36,15 +36,17 @@ struct NewRows {
   std::vector<std::string> child_uids;
 };
 
-void InsertJobs(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const NewRows& rows, bool needs_build, bool is_set) {
+void InsertJobs(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const NewRows& rows, bool needs_build,
+                bool is_set) {
   pqxx::stream_to jobs(tx, "jobs",
-                       std::vector<std::string>{"uid", "experiment_uid", "root_uid", "role", "name", "state", "cpus", "memory_mb",
-                                                "gpus", "wait_reason", "wait_message"});
-  const auto add = [&](const std::string& experiment_uid, absl::string_view role, JobState state, const std::string& wait_reason,
-                       const std::string& wait_message) {
+                       std::vector<std::string>{"uid", "experiment_uid", "root_uid", "role", "name", "state", "cpus",
+                                                "memory_mb", "gpus", "wait_reason", "wait_message"});
+  const auto add = [&](const std::string& experiment_uid, absl::string_view role, JobState state,
+                       const std::string& wait_reason, const std::string& wait_message) {
     const v1::Resources resources = ResourcesOf(spec, role);
-    jobs << std::make_tuple(NewUuid(), experiment_uid, rows.root_uid, std::string(role), std::string(role), std::string(Name(state)),
-                            resources.cpus(), resources.memory_mb(), resources.gpus(), wait_reason, wait_message);
+    jobs << std::make_tuple(NewUuid(), experiment_uid, rows.root_uid, std::string(role), std::string(role),
+                            std::string(Name(state)), resources.cpus(), resources.memory_mb(), resources.gpus(),
+                            wait_reason, wait_message);
   };
   if (needs_build) add(rows.root_uid, kBuildRole, JobState::kPending, "", "");
   const std::string wait_build = absl::StrCat("waits for ", rows.number, ".build");
@@ -62,15 +64,16 @@ void InsertJobs(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const New
 
 void InsertChildren(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const std::vector<Parameters>& combinations,
                     const ExperimentStore::RevisionKey& revision, const std::string& commit, NewRows& rows) {
-  pqxx::stream_to children(tx, "experiments",
-                           std::vector<std::string>{"uid", "root_uid", "user_uid", "number", "child", "kind", "project_uid",
-                                                    "commit_id", "tree_id", "state", "parameters", "concurrency"});
+  pqxx::stream_to children(
+      tx, "experiments",
+      std::vector<std::string>{"uid", "root_uid", "user_uid", "number", "child", "kind", "project_uid", "commit_id",
+                               "tree_id", "state", "parameters", "concurrency"});
   std::int64_t child = 0;
   for (const Parameters& parameters : combinations) {
     const std::string& uid = rows.child_uids.emplace_back(NewUuid());
     children << std::make_tuple(uid, rows.root_uid, revision.user_uid, rows.number, ++child, std::string("EXPERIMENT"),
-                                revision.project_uid, commit, revision.tree, std::string("CREATED"), ParametersToJson(parameters),
-                                spec.concurrency());
+                                revision.project_uid, commit, revision.tree, std::string("CREATED"),
+                                ParametersToJson(parameters), spec.concurrency());
   }
   children.complete();
 }
@@ -79,20 +82,26 @@ void InsertChildren(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const
 void InsertCreations(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& actor) {
   tx.exec_params(
       "INSERT INTO transitions (root_uid, object, from_state, to_state, actor) "
-      "SELECT $1, number || CASE WHEN child > 0 THEN '.' || child ELSE '' END, '', state, $2 FROM experiments WHERE root_uid = $1 "
-      "UNION ALL SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || j.name, '', j.state, $2 "
+      "SELECT $1, number || CASE WHEN child > 0 THEN '.' || child ELSE '' END, '', state, $2 FROM experiments WHERE "
+      "root_uid = $1 "
+      "UNION ALL SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || j.name, '', "
+      "j.state, $2 "
       "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid WHERE j.root_uid = $1",
       root_uid, actor);
 }
 
-absl::StatusOr<ExperimentStore::RevisionKey> ReadRevision(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
-                                                          const std::string& project, const std::string& commit) {
+absl::StatusOr<ExperimentStore::RevisionKey> ReadRevision(pqxx::transaction_base& tx, const rpc::Call& call,
+                                                          const std::string& user, const std::string& project,
+                                                          const std::string& commit) {
   const auto rows = tx.exec_params(
-      "SELECT p.user_uid, p.uid, r.tree_id FROM revisions r JOIN projects p ON p.uid = r.project_uid JOIN users u ON u.uid = p.user_uid "
+      "SELECT p.user_uid, p.uid, r.tree_id FROM revisions r JOIN projects p ON p.uid = r.project_uid JOIN users u ON "
+      "u.uid = p.user_uid "
       "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (p.user_uid = $4 OR $5)",
       user, project, commit, call.caller.user_uid(), IsAdmin(call));
-  if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat(Print(RevisionName{user, project, commit}), " not found"));
-  return ExperimentStore::RevisionKey{rows[0][0].as<std::string>(), rows[0][1].as<std::string>(), rows[0][2].as<std::string>()};
+  if (rows.empty())
+    return Error(Reason::kNotFound, absl::StrCat(Print(RevisionName{user, project, commit}), " not found"));
+  return ExperimentStore::RevisionKey{rows[0][0].as<std::string>(), rows[0][1].as<std::string>(),
+                                      rows[0][2].as<std::string>()};
 }
 
 v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool with_jobs, const ViewOptions& options) {
@@ -104,8 +113,10 @@ v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool 
 
 }  // namespace
 
-absl::StatusOr<ExperimentStore::RevisionKey> ExperimentStore::FindRevision(const rpc::Call& call, const std::string& user,
-                                                                           const std::string& project, const std::string& commit) {
+absl::StatusOr<ExperimentStore::RevisionKey> ExperimentStore::FindRevision(const rpc::Call& call,
+                                                                           const std::string& user,
+                                                                           const std::string& project,
+                                                                           const std::string& commit) {
   return db_.Read("find revision", [&](pqxx::work& tx) { return ReadRevision(tx, call, user, project, commit); });
 }
 
@@ -130,30 +141,34 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Create(const rpc::Call& call, co
   return made;
 }
 
-absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call, const NewExperiment& wanted, const std::string& hash) {
+absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call, const NewExperiment& wanted,
+                                                           const std::string& hash) {
   const v1::CreateExperimentRequest& request = wanted.request;
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
   const v1::TrainSpec spec = ToTrainSpec(*wanted.spec.train);
   const std::vector<Parameters> combinations =
       spec.is_set() ? spec::Combinations(*wanted.spec.train) : std::vector<Parameters>();
   return db_.Write("create experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
-    RISEML_ASSIGN_OR_RETURN(const RevisionKey revision, ReadRevision(tx, call, owner.user, request.project(), request.revision()));
+    RISEML_ASSIGN_OR_RETURN(const RevisionKey revision,
+                            ReadRevision(tx, call, owner.user, request.project(), request.revision()));
     NewRows rows;
     rows.root_uid = NewUuid();
     RememberRequest(tx, call, request.request_id(), hash, rows.root_uid);
     rows.number =
-        tx.exec_params1("UPDATE users SET last_experiment = last_experiment + 1 WHERE uid = $1 RETURNING last_experiment",
-                        revision.user_uid)[0]
+        tx.exec_params1(
+              "UPDATE users SET last_experiment = last_experiment + 1 WHERE uid = $1 RETURNING last_experiment",
+              revision.user_uid)[0]
             .as<std::int64_t>();
     const std::string state = wanted.needs_build ? "BUILDING" : "PENDING";
     tx.exec_params(
-        "INSERT INTO experiments (uid, root_uid, user_uid, number, kind, project_uid, commit_id, tree_id, state, spec, config_text, "
+        "INSERT INTO experiments (uid, root_uid, user_uid, number, kind, project_uid, commit_id, tree_id, state, spec, "
+        "config_text, "
         "concurrency, child_count, labels, display_name, description, client_version) "
         "VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-        rows.root_uid, revision.user_uid, rows.number, spec.is_set() ? "SET" : "EXPERIMENT", revision.project_uid, request.revision(),
-        revision.tree, state, pqxx::binarystring(spec.SerializeAsString()), request.config_text(), spec.concurrency(),
-        static_cast<int>(combinations.size()), ToJson(request.labels()), request.display_name(), request.description(),
-        request.client_version());
+        rows.root_uid, revision.user_uid, rows.number, spec.is_set() ? "SET" : "EXPERIMENT", revision.project_uid,
+        request.revision(), revision.tree, state, pqxx::binarystring(spec.SerializeAsString()), request.config_text(),
+        spec.concurrency(), static_cast<int>(combinations.size()), ToJson(request.labels()), request.display_name(),
+        request.description(), request.client_version());
     if (spec.is_set()) InsertChildren(tx, spec, combinations, revision, request.revision(), rows);
     InsertJobs(tx, spec, rows, wanted.needs_build, spec.is_set());
     InsertCreations(tx, rows.root_uid, call.caller.user());
@@ -172,11 +187,13 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Get(const rpc::Call& call, const
   });
 }
 
-absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Call& call, const v1::ListExperimentsRequest& request) {
+absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Call& call,
+                                                                  const v1::ListExperimentsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListExperimentsRequest arguments = WithoutPage(request);
   std::vector<std::string> states;
-  for (const int state : request.states()) states.push_back(v1::Experiment::State_Name(static_cast<v1::Experiment::State>(state)));
+  for (const int state : request.states())
+    states.push_back(v1::Experiment::State_Name(static_cast<v1::Experiment::State>(state)));
   return db_.Read("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
     std::string where;
     std::string parent_uid = "00000000-0000-0000-0000-000000000000";
@@ -191,30 +208,35 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
       key_column = "e.child";
     } else if (request.parent() == "users/-") {
       if (!IsAdmin(call)) return Error(Reason::kPermissionDenied, "only admins may list the experiments of all users");
-      where = "$1::uuid IS NOT NULL AND e.child = 0 AND ($2 = 0 OR (extract(epoch FROM e.create_time) * 1000000)::bigint < $2)";
+      where =
+          "$1::uuid IS NOT NULL AND e.child = 0 AND ($2 = 0 OR (extract(epoch FROM e.create_time) * 1000000)::bigint < "
+          "$2)";
       order = "e.create_time DESC, e.uid";
       key_column = "(extract(epoch FROM e.create_time) * 1000000)::bigint";
     } else {
       RISEML_ASSIGN_OR_RETURN(const UserName user, ParseUserName(request.parent()));
-      const auto rows = tx.exec_params("SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user.user, call.caller.user_uid(),
-                                       IsAdmin(call));
+      const auto rows = tx.exec_params("SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user.user,
+                                       call.caller.user_uid(), IsAdmin(call));
       if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat(request.parent(), " not found"));
       parent_uid = rows[0][0].as<std::string>();
       where = "e.user_uid = $1::uuid AND e.child = 0 AND ($2 = 0 OR e.number < $2)";
     }
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
     std::int64_t after = 0;
-    if (!last.empty() && !absl::SimpleAtoi(last[0], &after)) return Error(Reason::kInvalidPageToken, "page_token is broken");
+    if (!last.empty() && !absl::SimpleAtoi(last[0], &after))
+      return Error(Reason::kInvalidPageToken, "page_token is broken");
     const auto rows = tx.exec_params(
-        absl::StrCat("SELECT e.uid, ", key_column, " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
-                     " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) ORDER BY ", order, " LIMIT $5"),
+        absl::StrCat(
+            "SELECT e.uid, ", key_column, " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
+            " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) ORDER BY ", order, " LIMIT $5"),
         parent_uid, after, ArrayLiteral(states), request.project(), size + 1);
     std::vector<std::string> uids;
     for (const auto& row : rows)
       if (uids.size() < static_cast<std::size_t>(size)) uids.push_back(row[0].as<std::string>());
     v1::ListExperimentsResponse response;
     for (v1::Experiment& e : LoadExperiments(tx, uids, false, options_)) *response.add_experiments() = std::move(e);
-    if (rows.size() > uids.size()) response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
+    if (rows.size() > uids.size())
+      response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
     return response;
   });
 }
@@ -226,7 +248,8 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, cons
     const pqxx::row row = tx.exec_params1("SELECT state, kill_wanted FROM experiments WHERE uid = $1", key.uid);
     const ExperimentState state = ParseExperimentState(row[0].c_str());
     if (IsTerminal(state) && state != ExperimentState::kKilled)
-      return Error(Reason::kExperimentDone, absl::StrCat("experiment ", ShortId(key.name), " is ", Name(state), " already"));
+      return Error(Reason::kExperimentDone,
+                   absl::StrCat("experiment ", ShortId(key.name), " is ", Name(state), " already"));
     if (!IsTerminal(state) && !row[1].as<bool>()) {
       api::Kill(tx, key.root_uid, key.uid, call.caller.user());
       RecordAudit(tx, call, Print(key.name));
@@ -235,19 +258,22 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, cons
   });
 }
 
-absl::StatusOr<v1::ListTransitionsResponse> ExperimentStore::ListTransitions(const rpc::Call& call,
-                                                                             const v1::ListTransitionsRequest& request) {
+absl::StatusOr<v1::ListTransitionsResponse> ExperimentStore::ListTransitions(
+    const rpc::Call& call, const v1::ListTransitionsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListTransitionsRequest arguments = WithoutPage(request);
   return db_.Read("list transitions", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListTransitionsResponse> {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.parent()));
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
     std::int64_t after = 0;
-    if (!last.empty() && !absl::SimpleAtoi(last[0], &after)) return Error(Reason::kInvalidPageToken, "page_token is broken");
+    if (!last.empty() && !absl::SimpleAtoi(last[0], &after))
+      return Error(Reason::kInvalidPageToken, "page_token is broken");
     const std::string object = ShortId(key.name);
     const auto rows = tx.exec_params(
-        absl::StrCat("SELECT id, object, attempt, from_state, to_state, reason, message, exit_code, actor, ", Micros("time"),
-                     " FROM transitions WHERE root_uid = $1 AND id > $2 AND ($3 OR object = $4 OR object LIKE $4 || '.%') ORDER BY id LIMIT $5"),
+        absl::StrCat("SELECT id, object, attempt, from_state, to_state, reason, message, exit_code, actor, ",
+                     Micros("time"),
+                     " FROM transitions WHERE root_uid = $1 AND id > $2 AND ($3 OR object = $4 OR object LIKE $4 || "
+                     "'.%') ORDER BY id LIMIT $5"),
         key.root_uid, after, key.uid == key.root_uid, object, size + 1);
     v1::ListTransitionsResponse response;
     for (const auto& row : rows) {
@@ -277,14 +303,16 @@ absl::StatusOr<v1::Job> ExperimentStore::GetJob(const rpc::Call& call, const std
   });
 }
 
-absl::StatusOr<v1::ListJobsResponse> ExperimentStore::ListJobs(const rpc::Call& call, const v1::ListJobsRequest& request) {
+absl::StatusOr<v1::ListJobsResponse> ExperimentStore::ListJobs(const rpc::Call& call,
+                                                               const v1::ListJobsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListJobsRequest arguments = WithoutPage(request);
   return db_.Read("list jobs", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListJobsResponse> {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.parent()));
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
-    const auto rows = tx.exec_params("SELECT uid, name FROM jobs WHERE experiment_uid = $1 AND name > $2 ORDER BY name LIMIT $3", key.uid,
-                                     last.empty() ? std::string() : last[0], size + 1);
+    const auto rows =
+        tx.exec_params("SELECT uid, name FROM jobs WHERE experiment_uid = $1 AND name > $2 ORDER BY name LIMIT $3",
+                       key.uid, last.empty() ? std::string() : last[0], size + 1);
     std::vector<std::string> uids;
     for (const auto& row : rows)
       if (uids.size() < static_cast<std::size_t>(size)) uids.push_back(row[0].as<std::string>());
@@ -292,7 +320,8 @@ absl::StatusOr<v1::ListJobsResponse> ExperimentStore::ListJobs(const rpc::Call& 
     for (v1::Job& job : LoadJobs(tx, uids, false)) *response.add_jobs() = std::move(job);
     std::sort(response.mutable_jobs()->begin(), response.mutable_jobs()->end(),
               [](const v1::Job& a, const v1::Job& b) { return a.name() < b.name(); });
-    if (rows.size() > uids.size()) response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
+    if (rows.size() > uids.size())
+      response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
     return response;
   });
 }
@@ -306,17 +335,19 @@ absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::Rep
     return Error(Reason::kInvalidArgument, "results must be at most 256 values and 64 KiB of JSON");
   for (const auto& [name, value] : request.results().fields())
     if (value.has_list_value() || value.has_struct_value() || name.empty() || name.size() > 255)
-      return Error(Reason::kInvalidArgument,
-                   absl::StrCat("result '", name, "' must be a number, a text or a boolean with a name of 1 to 255 characters"));
+      return Error(
+          Reason::kInvalidArgument,
+          absl::StrCat("result '", name, "' must be a number, a text or a boolean with a name of 1 to 255 characters"));
   return db_.Write("report results", [&](pqxx::work& tx) -> absl::Status {
     const auto job = ReadJob(tx, call.caller.job_uid());
     if (!job) return Error(Reason::kNotFound, "the job of this token does not exist any more");
     LockRoot(tx, job->root_uid);
     const auto newer = tx.exec_params(
-        "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3", job->uid,
-        call.caller.attempt(), request.sequence());
+        "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3",
+        job->uid, call.caller.attempt(), request.sequence());
     if (newer.affected_rows() == 0) return absl::OkStatus();
-    tx.exec_params("UPDATE experiments SET result = result || $2::jsonb, version = version + 1 WHERE uid = $1", job->experiment_uid, json);
+    tx.exec_params("UPDATE experiments SET result = result || $2::jsonb, version = version + 1 WHERE uid = $1",
+                   job->experiment_uid, json);
     RecordFeed(tx, job->root_uid, FeedKind::kExperiment, job->experiment_uid);
     RecordAudit(tx, call, job->object);
     return absl::OkStatus();

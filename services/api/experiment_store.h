@@ -28,7 +28,8 @@ class ExperimentStore {
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const NewExperiment& wanted);
 
   // What an earlier request of the same id made, if any.
-  absl::StatusOr<std::optional<v1::Experiment>> FindReplay(const rpc::Call& call, const v1::CreateExperimentRequest& request);
+  absl::StatusOr<std::optional<v1::Experiment>> FindReplay(const rpc::Call& call,
+                                                           const v1::CreateExperimentRequest& request);
 
   // UUIDs of owner and project of a revision, for asking builder. NOT_FOUND when the caller may not use it.
   struct RevisionKey {
@@ -40,7 +41,8 @@ class ExperimentStore {
   absl::StatusOr<v1::Experiment> Get(const rpc::Call& call, const std::string& name);
   absl::StatusOr<v1::ListExperimentsResponse> List(const rpc::Call& call, const v1::ListExperimentsRequest& request);
   absl::StatusOr<v1::Experiment> Kill(const rpc::Call& call, const v1::KillExperimentRequest& request);
-  absl::StatusOr<v1::ListTransitionsResponse> ListTransitions(const rpc::Call& call, const v1::ListTransitionsRequest& request);
+  absl::StatusOr<v1::ListTransitionsResponse> ListTransitions(const rpc::Call& call,
+                                                              const v1::ListTransitionsRequest& request);
 
   absl::StatusOr<v1::Job> GetJob(const rpc::Call& call, const std::string& name);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const rpc::Call& call, const v1::ListJobsRequest& request);
@@ -49,7 +51,8 @@ class ExperimentStore {
   const ViewOptions& options() const { return options_; }
 
  private:
-  absl::StatusOr<v1::Experiment> CreateOnce(const rpc::Call& call, const NewExperiment& wanted, const std::string& hash);
+  absl::StatusOr<v1::Experiment> CreateOnce(const rpc::Call& call, const NewExperiment& wanted,
+                                            const std::string& hash);
   Database& db_;
   ViewOptions options_;
 };

@@ -26,7 +26,8 @@ absl::Status FeedHub::Start() {
   RISEML_ASSIGN_OR_RETURN(
       std::vector<sql::FeedRow> tail,
       pool_.Transact("read the feed", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<sql::FeedRow>> {
-        const auto oldest_running = tx.exec1("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")[0].as<std::uint64_t>();
+        const auto oldest_running =
+            tx.exec1("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")[0].as<std::uint64_t>();
         present = {oldest_running - 1, std::numeric_limits<std::int64_t>::max()};
         return sql::ReadFeedTail(tx, kKept);
       }));

@@ -33,11 +33,12 @@ class FeedHub {
   // Position of the newest change known here.
   sql::FeedPosition Newest();
 
-  // Changes behind `after`, oldest first, at most 10,000. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept any more.
+  // Changes behind `after`, oldest first, at most 10,000. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept
+  // any more.
   absl::StatusOr<std::vector<sql::FeedRow>> Since(const sql::FeedPosition& after);
 
-  // `wake` is called, on the hub's thread, whenever something may be new and every 15 s; it must not block. Returns an id for Unsubscribe, after
-  // which it is not called any more.
+  // `wake` is called, on the hub's thread, whenever something may be new and every 15 s; it must not block. Returns an
+  // id for Unsubscribe, after which it is not called any more.
   int Subscribe(std::function<void()> wake);
   void Unsubscribe(int id);
 

@@ -23,7 +23,8 @@ constexpr std::size_t kIdSize = 10, kSecretSize = 43, kChecksumSize = 6;
 
 std::string Sha256(absl::string_view text) {
   std::string out(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), reinterpret_cast<unsigned char*>(out.data()));
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+         reinterpret_cast<unsigned char*>(out.data()));
   return out;
 }
 
@@ -35,8 +36,8 @@ std::string Checksum(absl::string_view id_and_secret) {
 std::string Mac(absl::string_view key, absl::string_view text) {
   unsigned char out[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-       out, &size);
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
+       text.size(), out, &size);
   return std::string(reinterpret_cast<const char*>(out), size);
 }
 
@@ -55,7 +56,8 @@ ApiKey MakeApiKey() {
 
 std::optional<ApiKey> ParseApiKey(absl::string_view text) {
   absl::string_view rest = text;
-  if (!absl::ConsumePrefix(&rest, kKeyMark) || rest.size() != kIdSize + kSecretSize + kChecksumSize) return std::nullopt;
+  if (!absl::ConsumePrefix(&rest, kKeyMark) || rest.size() != kIdSize + kSecretSize + kChecksumSize)
+    return std::nullopt;
   const absl::string_view body = rest.substr(0, kIdSize + kSecretSize);
   if (Checksum(body) != rest.substr(body.size())) return std::nullopt;
   return ApiKey{std::string(text), std::string(body.substr(0, kIdSize)), Sha256(body.substr(kIdSize))};
@@ -78,8 +80,8 @@ std::optional<AttemptId> AttemptTokens::Verify(absl::string_view token) const {
   AttemptId id;
   if (parts.size() != 3 || parts[0].size() != 32 || !absl::SimpleAtoi(parts[1], &id.attempt)) return std::nullopt;
   const std::string& hex = parts[0];
-  id.job_uid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-", hex.substr(16, 4), "-",
-                            hex.substr(20));
+  id.job_uid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-", hex.substr(16, 4),
+                            "-", hex.substr(20));
   if (!IsUuid(id.job_uid) || !EqualSecrets(Make(id), absl::StrCat(kTokenMark, token))) return std::nullopt;
   return id;
 }

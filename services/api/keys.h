@@ -9,7 +9,8 @@
 
 namespace riseml::api {
 
-// An API key "rml_" + id (10) + secret (43, 256 random bits) + checksum (6). Only id and the secret's SHA-256 are stored.
+// An API key "rml_" + id (10) + secret (43, 256 random bits) + checksum (6). Only id and the secret's SHA-256 are
+// stored.
 struct ApiKey {
   std::string text;         // the whole key, shown once
   std::string id;           // 10 characters, public
@@ -27,8 +28,8 @@ std::string KeyPrefix(absl::string_view id);
 // Compares in time that does not depend on where the texts differ.
 bool EqualSecrets(absl::string_view a, absl::string_view b);
 
-// Tokens of attempts: "rmj_" + job, attempt and an HMAC-SHA256 over both. Nothing is stored: the key makes and verifies them.
-// Whether the attempt still lives is for the caller to check.
+// Tokens of attempts: "rmj_" + job, attempt and an HMAC-SHA256 over both. Nothing is stored: the key makes and verifies
+// them. Whether the attempt still lives is for the caller to check.
 struct AttemptId {
   std::string job_uid;
   int attempt = 0;

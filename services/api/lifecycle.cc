@@ -22,7 +22,8 @@ std::string ObjectOf(std::int64_t number, std::int64_t child) {
 
 ExperimentRow ReadExperiment(pqxx::transaction_base& tx, const std::string& uid) {
   const pqxx::row row = tx.exec_params1(
-      "SELECT root_uid, number, child, state, kill_wanted, kind = 'SET', concurrency FROM experiments WHERE uid = $1", uid);
+      "SELECT root_uid, number, child, state, kill_wanted, kind = 'SET', concurrency FROM experiments WHERE uid = $1",
+      uid);
   return {uid,
           row[0].as<std::string>(),
           ObjectOf(row[1].as<std::int64_t>(), row[2].as<std::int64_t>()),
@@ -42,7 +43,8 @@ struct OwnJobs {
 OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   OwnJobs out;
   std::string main_reason, main_message;
-  for (const auto& row : tx.exec_params("SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1", experiment_uid)) {
+  for (const auto& row :
+       tx.exec_params("SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1", experiment_uid)) {
     const bool build = row[0].as<std::string>() == kBuildRole;
     (build ? out.build : out.main) = ParseJobState(row[1].c_str());
     (build ? out.reason : main_reason) = row[2].as<std::string>();
@@ -59,8 +61,8 @@ OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_ui
   return out;
 }
 
-void UpdateExperiment(pqxx::transaction_base& tx, const ExperimentRow& experiment, ExperimentState to, const std::string& reason,
-                      const std::string& message) {
+void UpdateExperiment(pqxx::transaction_base& tx, const ExperimentRow& experiment, ExperimentState to,
+                      const std::string& reason, const std::string& message) {
   tx.exec_params(
       "UPDATE experiments SET state = $2, reason = $3, message = $4, version = version + 1, "
       "start_time = CASE WHEN start_time IS NULL AND $2 IN ('STARTING', 'RUNNING') THEN now() ELSE start_time END, "
@@ -90,15 +92,16 @@ void SettleExperiment(pqxx::transaction_base& tx, const std::string& uid) {
 
 ChildCounts CountChildren(pqxx::transaction_base& tx, const std::string& root_uid) {
   ChildCounts counts;
-  for (const auto& row :
-       tx.exec_params("SELECT state, count(*) FROM experiments WHERE root_uid = $1 AND child > 0 GROUP BY state", root_uid))
+  for (const auto& row : tx.exec_params(
+           "SELECT state, count(*) FROM experiments WHERE root_uid = $1 AND child > 0 GROUP BY state", root_uid))
     counts.by_state[static_cast<int>(ParseExperimentState(row[0].c_str()))] = row[1].as<int>();
   return counts;
 }
 
 void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const Cause& cause) {
   tx.exec_params(
-      "UPDATE jobs SET state = $2, reason = $3, message = $4, exit_code = COALESCE($5::text::int, exit_code), version = version + 1, "
+      "UPDATE jobs SET state = $2, reason = $3, message = $4, exit_code = COALESCE($5::text::int, exit_code), version "
+      "= version + 1, "
       "attempt_count = $6, "
       "wait_reason = CASE WHEN $2 IN ('CREATED', 'PENDING') THEN wait_reason ELSE '' END, "
       "wait_message = CASE WHEN $2 IN ('CREATED', 'PENDING') THEN wait_message ELSE '' END, "
@@ -118,24 +121,28 @@ void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const
 }
 
 // Kills in one statement every job below the target that has no live attempt, and the children that are done with it.
-void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid, const std::string& reason,
-                 const std::string& message, const std::string& actor) {
+void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
+                 const std::string& reason, const std::string& message, const std::string& actor) {
   tx.exec_params(
       "WITH killed AS ("
-      "  UPDATE jobs j SET state = 'KILLED', reason = $3, message = $4, wait_reason = '', wait_message = '', end_time = now(), "
+      "  UPDATE jobs j SET state = 'KILLED', reason = $3, message = $4, wait_reason = '', wait_message = '', end_time "
+      "= now(), "
       "    version = j.version + 1 FROM jobs old "
-      "  WHERE j.uid = old.uid AND j.root_uid = $1 AND ($1 = $2 OR j.experiment_uid = $2) AND j.state IN ('CREATED', 'PENDING') "
+      "  WHERE j.uid = old.uid AND j.root_uid = $1 AND ($1 = $2 OR j.experiment_uid = $2) AND j.state IN ('CREATED', "
+      "'PENDING') "
       "  RETURNING j.uid, j.experiment_uid, j.name, old.state AS old_state), "
       "history AS ("
       "  INSERT INTO transitions (root_uid, object, from_state, to_state, reason, message, actor) "
-      "  SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || k.name, k.old_state, 'KILLED', $3, $4, $5 "
+      "  SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || k.name, k.old_state, "
+      "'KILLED', $3, $4, $5 "
       "  FROM killed k JOIN experiments e ON e.uid = k.experiment_uid) "
       "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM killed",
       root_uid, target_uid, reason, message, actor);
   // Children (only they: the root is settled by its own rules) all of whose jobs have ended without one having run.
   tx.exec_params(
       "WITH killed AS ("
-      "  UPDATE experiments e SET state = 'KILLED', reason = $3, message = $4, end_time = now(), version = e.version + 1 "
+      "  UPDATE experiments e SET state = 'KILLED', reason = $3, message = $4, end_time = now(), version = e.version + "
+      "1 "
       "  FROM experiments old WHERE e.uid = old.uid AND e.root_uid = $1 AND e.child > 0 AND ($1 = $2 OR e.uid = $2) "
       "    AND e.state IN ('CREATED', 'PENDING') "
       "  RETURNING e.uid, e.number, e.child, old.state AS old_state), "
@@ -149,14 +156,15 @@ void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const 
 // What follows when a build has ended.
 void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state) {
   const bool ready = state == JobState::kFinished;
-  tx.exec_params("UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'", build.uid,
-                 ready ? "READY" : "FAILED");
+  tx.exec_params("UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'",
+                 build.uid, ready ? "READY" : "FAILED");
   if (!ready) {
     KillWaiting(tx, build.root_uid, build.root_uid, "BUILD_FAILED", "its environment could not be built", "api");
     return;
   }
-  for (const auto& row : tx.exec_params("SELECT uid FROM jobs WHERE experiment_uid = $1 AND role <> $2 AND state = 'CREATED'",
-                                        build.experiment_uid, std::string(kBuildRole))) {
+  for (const auto& row :
+       tx.exec_params("SELECT uid FROM jobs WHERE experiment_uid = $1 AND role <> $2 AND state = 'CREATED'",
+                      build.experiment_uid, std::string(kBuildRole))) {
     JobRow job = *ReadJob(tx, row[0].as<std::string>());
     MoveJob(tx, job, JobEvent::kReleased, {.actor = "api"});
   }
@@ -200,10 +208,12 @@ bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Caus
 void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count) {
   tx.exec_params(
       "WITH next AS ("
-      "  SELECT uid, number, child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = 'CREATED' ORDER BY child LIMIT $2), "
+      "  SELECT uid, number, child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = 'CREATED' ORDER BY "
+      "child LIMIT $2), "
       "moved AS (UPDATE experiments e SET state = 'PENDING', version = version + 1 FROM next WHERE e.uid = next.uid), "
       "jobs_moved AS ("
-      "  UPDATE jobs j SET state = 'PENDING', version = version + 1 FROM next WHERE j.experiment_uid = next.uid AND j.state = 'CREATED' "
+      "  UPDATE jobs j SET state = 'PENDING', version = version + 1 FROM next WHERE j.experiment_uid = next.uid AND "
+      "j.state = 'CREATED' "
       "  RETURNING j.uid, j.experiment_uid, j.name), "
       "history AS ("
       "  INSERT INTO transitions (root_uid, object, from_state, to_state, actor) "
@@ -242,7 +252,8 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
   UpdateExperiment(tx, set, to, reason, message);
 }
 
-void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid, const std::string& actor) {
+void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
+          const std::string& actor) {
   tx.exec_params(
       "UPDATE experiments SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 AND ($1 = $2 OR uid = $2) "
       "AND state NOT IN ('FINISHED', 'FAILED', 'KILLED')",

@@ -1,4 +1,5 @@
-// How states change in the database: the tables of states.h applied to rows, with history and feed, inside the caller's transaction.
+// How states change in the database: the tables of states.h applied to rows, with history and feed, inside the caller's
+// transaction.
 //
 // Rule for all: the root (experiment or set) is locked first, then nothing below it can move under us.
 #pragma once
@@ -35,8 +36,8 @@ void LockRoot(pqxx::transaction_base& tx, const std::string& root_uid);
 // Absent when there is no such job.
 std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid);
 
-// Moves a job along the table and settles everything that follows: environment, released or abandoned jobs, the experiment, its set.
-// False, and nothing changed, when the table has no such edge.
+// Moves a job along the table and settles everything that follows: environment, released or abandoned jobs, the
+// experiment, its set. False, and nothing changed, when the table has no such edge.
 bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Cause& cause);
 
 // Derives the state of a set anew and releases children whose turn has come.
@@ -46,6 +47,7 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid);
 void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
 
 // Marks an experiment, a child or a whole set as to be killed; jobs without a live attempt are KILLED at once.
-void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid, const std::string& actor);
+void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
+          const std::string& actor);
 
 }  // namespace riseml::api

@@ -12,8 +12,10 @@ namespace riseml::api {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT a.job_uid, a.number, u.name, e.number, e.child, j.name, j.root_uid, a.state IN ('FINISHED', 'FAILED', 'KILLED'), a.log_state, "
-    "a.log_bytes, e.uid FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = j.experiment_uid "
+    "SELECT a.job_uid, a.number, u.name, e.number, e.child, j.name, j.root_uid, a.state IN ('FINISHED', 'FAILED', "
+    "'KILLED'), a.log_state, "
+    "a.log_bytes, e.uid FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = "
+    "j.experiment_uid "
     "JOIN users u ON u.uid = e.user_uid ";
 
 std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
@@ -23,8 +25,8 @@ std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
     internal::v1::StreamInfo& stream = streams.emplace_back();
     stream.set_job_uid(row[0].as<std::string>());
     stream.set_attempt(row[1].as<int>());
-    const ExperimentName experiment{.user = row[2].as<std::string>(), .number = row[3].as<std::int64_t>(),
-                                    .child = row[4].as<std::int64_t>()};
+    const ExperimentName experiment{
+        .user = row[2].as<std::string>(), .number = row[3].as<std::int64_t>(), .child = row[4].as<std::int64_t>()};
     stream.set_job(Print(JobName{experiment, row[5].as<std::string>()}));
     stream.set_root_uid(row[6].as<std::string>());
     stream.set_ended(row[7].as<bool>());
@@ -40,12 +42,14 @@ std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
 }  // namespace
 
 std::vector<internal::v1::StreamInfo> LogStore::Load(pqxx::transaction_base& tx, const std::vector<std::string>& jobs) {
-  if (jobs.empty()) return ToStreams(tx.exec(absl::StrCat(kSelect, "WHERE a.log_state = 'OPEN' ORDER BY j.sequence, a.number")));
-  return ToStreams(
-      tx.exec_params(absl::StrCat(kSelect, "WHERE a.job_uid = ANY($1::uuid[]) ORDER BY j.sequence, a.number"), ArrayLiteral(jobs)));
+  if (jobs.empty())
+    return ToStreams(tx.exec(absl::StrCat(kSelect, "WHERE a.log_state = 'OPEN' ORDER BY j.sequence, a.number")));
+  return ToStreams(tx.exec_params(
+      absl::StrCat(kSelect, "WHERE a.job_uid = ANY($1::uuid[]) ORDER BY j.sequence, a.number"), ArrayLiteral(jobs)));
 }
 
-absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rpc::Call& as_user, const std::string& name) {
+absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rpc::Call& as_user,
+                                                                        const std::string& name) {
   return db_.Read("list log streams", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ListStreamsResponse> {
     internal::v1::ListStreamsResponse response;
     pqxx::result rows;
@@ -57,12 +61,15 @@ absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rp
     } else {
       RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, as_user, name));
       response.set_root_uid(key.root_uid);
-      response.set_ended(tx.exec_params1("SELECT state IN ('FINISHED', 'FAILED', 'KILLED') FROM experiments WHERE uid = $1", key.uid)[0]
-                             .as<bool>());
+      response.set_ended(
+          tx.exec_params1("SELECT state IN ('FINISHED', 'FAILED', 'KILLED') FROM experiments WHERE uid = $1",
+                          key.uid)[0]
+              .as<bool>());
       // A set has the streams of its build and of all its children; a child only its own.
       const bool whole = key.uid == key.root_uid;
-      rows = tx.exec_params(
-          absl::StrCat(kSelect, whole ? "WHERE j.root_uid = $1" : "WHERE j.experiment_uid = $1", " ORDER BY j.sequence, a.number"), key.uid);
+      rows = tx.exec_params(absl::StrCat(kSelect, whole ? "WHERE j.root_uid = $1" : "WHERE j.experiment_uid = $1",
+                                         " ORDER BY j.sequence, a.number"),
+                            key.uid);
     }
     for (internal::v1::StreamInfo& stream : ToStreams(rows)) *response.add_streams() = std::move(stream);
     return response;

@@ -24,7 +24,8 @@ absl::StatusOr<int> PageSize(int asked) {
   return asked == 0 ? kDefaultPage : std::min(asked, kMaxPage);
 }
 
-absl::StatusOr<std::vector<std::string>> ReadPageToken(absl::string_view token, const google::protobuf::Message& request,
+absl::StatusOr<std::vector<std::string>> ReadPageToken(absl::string_view token,
+                                                       const google::protobuf::Message& request,
                                                        std::size_t key_parts) {
   if (token.empty()) return std::vector<std::string>();
   std::string text;

@@ -14,10 +14,10 @@ namespace riseml::api {
 // Rows of a page: 0 means 50, at most 500. INVALID_ARGUMENT when negative.
 absl::StatusOr<int> PageSize(int asked);
 
-// The last key of the previous page, e.g. {"census"}; empty at the start. `request` is the list request without page_token and page_size.
-// INVALID_ARGUMENT (INVALID_PAGE_TOKEN) for a token of another listing.
-absl::StatusOr<std::vector<std::string>> ReadPageToken(absl::string_view token, const google::protobuf::Message& request,
-                                                       std::size_t key_parts);
+// The last key of the previous page, e.g. {"census"}; empty at the start. `request` is the list request without
+// page_token and page_size. INVALID_ARGUMENT (INVALID_PAGE_TOKEN) for a token of another listing.
+absl::StatusOr<std::vector<std::string>> ReadPageToken(absl::string_view token,
+                                                       const google::protobuf::Message& request, std::size_t key_parts);
 std::string MakePageToken(const std::vector<std::string>& last_key, const google::protobuf::Message& request);
 
 // `request` without its page fields.

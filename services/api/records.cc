@@ -29,10 +29,9 @@ void RecordFeed(pqxx::transaction_base& tx, const std::string& root_uid, FeedKin
 
 void RecordAudit(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view object) {
   const bool service = call.caller.kind() == internal::v1::Caller::SERVICE;
-  tx.exec_params(
-      "INSERT INTO audit (actor, key_id, peer, method, object, request_id) VALUES ($1, $2, $3, $4, $5, $6)",
-      service ? absl::StrCat("service:", call.caller.service()) : call.caller.user(), call.caller.key_id(), call.peer, call.method,
-      std::string(object), call.request_id);
+  tx.exec_params("INSERT INTO audit (actor, key_id, peer, method, object, request_id) VALUES ($1, $2, $3, $4, $5, $6)",
+                 service ? absl::StrCat("service:", call.caller.service()) : call.caller.user(), call.caller.key_id(),
+                 call.peer, call.method, std::string(object), call.request_id);
 }
 
 std::string ArgumentHash(const google::protobuf::Message& request) {
@@ -45,17 +44,19 @@ std::string ArgumentHash(const google::protobuf::Message& request) {
     request.SerializeToCodedStream(&coded);
   }
   std::string hash(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), reinterpret_cast<unsigned char*>(hash.data()));
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+         reinterpret_cast<unsigned char*>(hash.data()));
   return hash;
 }
 
 absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& tx, const rpc::Call& call,
-                                                       const std::string& request_id, const std::string& argument_hash) {
+                                                       const std::string& request_id,
+                                                       const std::string& argument_hash) {
   if (request_id.empty()) return std::optional<std::string>();
   if (!IsUuid(request_id)) return Error(Reason::kInvalidArgument, "request_id must be a UUID");
-  const auto rows = tx.exec_params(
-      "SELECT method, argument_hash, resource FROM requests WHERE user_uid = $1 AND request_id = $2", call.caller.user_uid(),
-      request_id);
+  const auto rows =
+      tx.exec_params("SELECT method, argument_hash, resource FROM requests WHERE user_uid = $1 AND request_id = $2",
+                     call.caller.user_uid(), request_id);
   if (rows.empty()) return std::optional<std::string>();
   if (rows[0][0].as<std::string>() != call.method || pqxx::binarystring(rows[0][1]).str() != argument_hash)
     return Error(Reason::kRequestIdReused,

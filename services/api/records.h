@@ -1,4 +1,5 @@
-// Rows that accompany every change: history, feed, audit, remembered requests. All in the transaction of the change itself.
+// Rows that accompany every change: history, feed, audit, remembered requests. All in the transaction of the change
+// itself.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -33,8 +34,8 @@ void RecordAudit(pqxx::transaction_base& tx, const rpc::Call& call, absl::string
 // Hash of a request without its request_id, to tell a replay from a reuse.
 std::string ArgumentHash(const google::protobuf::Message& request_without_id);
 
-// The resource a request made before, if it was seen before. INVALID_ARGUMENT (REQUEST_ID_REUSED) when it had other arguments.
-// An empty request_id is never remembered.
+// The resource a request made before, if it was seen before. INVALID_ARGUMENT (REQUEST_ID_REUSED) when it had other
+// arguments. An empty request_id is never remembered.
 absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& tx, const rpc::Call& call,
                                                        const std::string& request_id, const std::string& argument_hash);
 void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& request_id,

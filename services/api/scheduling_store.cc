@@ -20,18 +20,22 @@ constexpr char kScheduler[] = "scheduler";
 
 // The shared lock on the leader's row makes a take-over wait until this transaction is done.
 absl::Status CheckEpoch(pqxx::transaction_base& tx, std::int64_t epoch) {
-  const auto rows = tx.exec_params("SELECT 1 FROM leadership WHERE name = $1 AND epoch = $2 FOR SHARE", std::string(kScheduler), epoch);
+  const auto rows = tx.exec_params("SELECT 1 FROM leadership WHERE name = $1 AND epoch = $2 FOR SHARE",
+                                   std::string(kScheduler), epoch);
   if (!rows.empty()) return absl::OkStatus();
   return Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: another scheduler leads"));
 }
 
 // One live build for each key. Empty when this job may build it; otherwise the job that does.
-absl::StatusOr<std::string> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key, const std::string& job_uid) {
+absl::StatusOr<std::string> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
+                                             const std::string& job_uid) {
   const auto claimed = tx.exec_params(
       "INSERT INTO environments (key, state, build_job) VALUES ($1, 'BUILDING', $2) ON CONFLICT (key) DO UPDATE "
-      "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> 'BUILDING' "
+      "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> "
+      "'BUILDING' "
       "OR environments.build_job = EXCLUDED.build_job "
-      "OR EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state IN ('FINISHED', 'FAILED', 'KILLED')) RETURNING key",
+      "OR EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state IN ('FINISHED', 'FAILED', 'KILLED')) "
+      "RETURNING key",
       key, job_uid);
   if (!claimed.empty()) return std::string();
   return tx
@@ -58,12 +62,16 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
       return result->set_refusal(absl::StrCat("its environment is being built by .", builder));
     }
   }
-  if (!MoveJob(tx, *job, JobEvent::kPlaced, {.reason = "PREPARE", .message = "Preparing environment", .actor = kScheduler})) return;
+  if (!MoveJob(tx, *job, JobEvent::kPlaced,
+               {.reason = "PREPARE", .message = "Preparing environment", .actor = kScheduler}))
+    return;
   result->set_attempt(job->attempt_count);
   result->set_token(tokens.Make({job->uid, job->attempt_count}));
-  tx.exec_params("INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                 job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
-                 absl::StrJoin(placement.gpu_uuids(), ","), epoch, placement.environment_key());
+  tx.exec_params(
+      "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, "
+      "$5, $6, $7)",
+      job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
+      absl::StrJoin(placement.gpu_uuids(), ","), epoch, placement.environment_key());
   RecordTransition(tx, {.root_uid = job->root_uid,
                         .object = job->object,
                         .attempt = job->attempt_count,
@@ -79,8 +87,9 @@ std::optional<AttemptEvent> EventOf(const Observation& observation) {
     case Observation::STARTED:
       return AttemptEvent::kStarted;
     case Observation::EXITED:
-      return observation.exit_code() == 0 && observation.exit_class() == Observation::SUCCESS ? AttemptEvent::kExitedOk
-                                                                                             : AttemptEvent::kExitedBad;
+      return observation.exit_code() == 0 && observation.exit_class() == Observation::SUCCESS
+                 ? AttemptEvent::kExitedOk
+                 : AttemptEvent::kExitedBad;
     case Observation::STOPPED:
       return AttemptEvent::kStopped;
     case Observation::LOST:
@@ -100,7 +109,8 @@ Cause CauseOf(const Observation& observation) {
 
 void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& observation) {
   const std::optional<AttemptEvent> event = EventOf(observation);
-  const auto rows = tx.exec_params("SELECT state FROM attempts WHERE job_uid = $1 AND number = $2", job.uid, observation.attempt());
+  const auto rows =
+      tx.exec_params("SELECT state FROM attempts WHERE job_uid = $1 AND number = $2", job.uid, observation.attempt());
   if (!event || rows.empty()) return;
   const AttemptState from = ParseAttemptState(rows[0][0].c_str());
   const std::optional<AttemptState> to = Next(from, *event);
@@ -110,7 +120,8 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
   tx.exec_params(
       "UPDATE attempts SET state = $3, reason = $4, message = $5, exit_code = COALESCE($6::text::int, exit_code), "
       "start_time = CASE WHEN start_time IS NULL AND $3 = 'RUNNING' THEN now() ELSE start_time END, "
-      "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE job_uid = $1 AND number = $2",
+      "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE job_uid = $1 AND "
+      "number = $2",
       job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code);
   RecordTransition(tx, {.root_uid = job.root_uid,
                         .object = job.object,
@@ -144,7 +155,8 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
   return db_.Write("acquire leadership", [&](pqxx::work& tx) -> absl::StatusOr<std::int64_t> {
     // A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one.
     const auto rows = tx.exec_params(
-        "INSERT INTO leadership (name, holder, epoch, expire_time) VALUES ($1, $2, 1, now() + make_interval(secs => $3)) "
+        "INSERT INTO leadership (name, holder, epoch, expire_time) VALUES ($1, $2, 1, now() + make_interval(secs => "
+        "$3)) "
         "ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, expire_time = EXCLUDED.expire_time, "
         "epoch = leadership.epoch + CASE WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN 0 ELSE 1 END "
         "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
@@ -154,7 +166,8 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
   });
 }
 
-absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(const internal::v1::CommitPlanRequest& request) {
+absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(
+    const internal::v1::CommitPlanRequest& request) {
   return db_.Write("commit plan", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::CommitPlanResponse> {
     RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
     internal::v1::CommitPlanResponse response;
@@ -162,7 +175,8 @@ absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(con
       CommitPlacement(tx, placement, request.epoch(), tokens_, response.add_results());
     for (const internal::v1::Wait& wait : request.waits())
       tx.exec_params(
-          "WITH changed AS (UPDATE jobs SET wait_reason = $2, wait_message = $3, version = version + 1 WHERE uid = $1 AND state = 'PENDING' "
+          "WITH changed AS (UPDATE jobs SET wait_reason = $2, wait_message = $3, version = version + 1 WHERE uid = $1 "
+          "AND state = 'PENDING' "
           "AND (wait_reason, wait_message) <> ($2, $3) RETURNING root_uid) "
           "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', $1 FROM changed",
           wait.job_uid(), wait.reason(), wait.message());
@@ -196,7 +210,8 @@ absl::Status SchedulingStore::ReportNodes(const internal::v1::ReportNodesRequest
     RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
     tx.exec("DELETE FROM nodes");
     for (const v1::Node& node : request.nodes())
-      tx.exec_params("INSERT INTO nodes (name, content) VALUES ($1, $2)", node.name(), pqxx::binarystring(node.SerializeAsString()));
+      tx.exec_params("INSERT INTO nodes (name, content) VALUES ($1, $2)", node.name(),
+                     pqxx::binarystring(node.SerializeAsString()));
     return absl::OkStatus();
   });
 }
@@ -207,7 +222,8 @@ absl::StatusOr<v1::ListNodesResponse> SchedulingStore::ListNodes(const v1::ListN
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
   return db_.Read("list nodes", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListNodesResponse> {
     const auto rows = tx.exec_params(
-        absl::StrCat("SELECT n.name, n.content, COALESCE(sum(j.cpus), 0), COALESCE(sum(j.memory_mb), 0), COALESCE(sum(j.gpus), 0), ",
+        absl::StrCat("SELECT n.name, n.content, COALESCE(sum(j.cpus), 0), COALESCE(sum(j.memory_mb), 0), "
+                     "COALESCE(sum(j.gpus), 0), ",
                      Micros("n.update_time"),
                      " FROM nodes n LEFT JOIN attempts a ON a.node = regexp_replace(n.name, '^nodes/', '') "
                      "AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') LEFT JOIN jobs j ON j.uid = a.job_uid "

@@ -1,4 +1,5 @@
-// What the scheduler writes: leadership, placements, observations, nodes. Every write checks the epoch in its own transaction.
+// What the scheduler writes: leadership, placements, observations, nodes. Every write checks the epoch in its own
+// transaction.
 #pragma once
 
 #include <string>

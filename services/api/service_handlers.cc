@@ -22,8 +22,9 @@ absl::StatusOr<rpc::Call> OnBehalfOf(rpc::Call call, rpc::Authenticator& authent
 
 grpc::Status AccessHandler::Authenticate(grpc::ServerContext* context, const internal::v1::AuthenticateRequest* request,
                                          internal::v1::Caller* response) {
-  return rpc::Unary(context, "riseml.internal.v1.AccessService/Authenticate",
-                    [&](const rpc::Call&) { return Answer(authenticator_.Authenticate(request->credential()), response); });
+  return rpc::Unary(context, "riseml.internal.v1.AccessService/Authenticate", [&](const rpc::Call&) {
+    return Answer(authenticator_.Authenticate(request->credential()), response);
+  });
 }
 
 grpc::Status AccessHandler::Check(grpc::ServerContext* context, const internal::v1::CheckRequest* request,
@@ -34,25 +35,29 @@ grpc::Status AccessHandler::Check(grpc::ServerContext* context, const internal::
   });
 }
 
-grpc::Status RevisionRegistryHandler::ResolveProject(grpc::ServerContext* context, const internal::v1::ResolveProjectRequest* request,
+grpc::Status RevisionRegistryHandler::ResolveProject(grpc::ServerContext* context,
+                                                     const internal::v1::ResolveProjectRequest* request,
                                                      internal::v1::ResolveProjectResponse* response) {
   return rpc::Unary(context, "riseml.internal.v1.RevisionRegistryService/ResolveProject",
                     [&](const rpc::Call& call) { return Answer(code_.ResolveProject(call, *request), response); });
 }
 
 grpc::Status RevisionRegistryHandler::RegisterRevision(grpc::ServerContext* context,
-                                                       const internal::v1::RegisterRevisionRequest* request, v1::Revision* response) {
+                                                       const internal::v1::RegisterRevisionRequest* request,
+                                                       v1::Revision* response) {
   return rpc::Unary(context, "riseml.internal.v1.RevisionRegistryService/RegisterRevision",
                     [&](const rpc::Call& call) { return Answer(code_.RegisterRevision(call, *request), response); });
 }
 
-grpc::Status SchedulingHandler::AcquireLeadership(grpc::ServerContext* context, const internal::v1::AcquireLeadershipRequest* request,
+grpc::Status SchedulingHandler::AcquireLeadership(grpc::ServerContext* context,
+                                                  const internal::v1::AcquireLeadershipRequest* request,
                                                   internal::v1::AcquireLeadershipResponse* response) {
-  return rpc::Unary(context, "riseml.internal.v1.SchedulingService/AcquireLeadership", [&](const rpc::Call&) -> absl::Status {
-    RISEML_ASSIGN_OR_RETURN(const std::int64_t epoch, scheduling_.AcquireLeadership(*request));
-    response->set_epoch(epoch);
-    return absl::OkStatus();
-  });
+  return rpc::Unary(context, "riseml.internal.v1.SchedulingService/AcquireLeadership",
+                    [&](const rpc::Call&) -> absl::Status {
+                      RISEML_ASSIGN_OR_RETURN(const std::int64_t epoch, scheduling_.AcquireLeadership(*request));
+                      response->set_epoch(epoch);
+                      return absl::OkStatus();
+                    });
 }
 
 grpc::Status SchedulingHandler::CommitPlan(grpc::ServerContext* context, const internal::v1::CommitPlanRequest* request,
@@ -61,32 +66,37 @@ grpc::Status SchedulingHandler::CommitPlan(grpc::ServerContext* context, const i
                     [&](const rpc::Call&) { return Answer(scheduling_.CommitPlan(*request), response); });
 }
 
-grpc::Status SchedulingHandler::ReportObservations(grpc::ServerContext* context, const internal::v1::ReportObservationsRequest* request,
+grpc::Status SchedulingHandler::ReportObservations(grpc::ServerContext* context,
+                                                   const internal::v1::ReportObservationsRequest* request,
                                                    internal::v1::ReportObservationsResponse*) {
   return rpc::Unary(context, "riseml.internal.v1.SchedulingService/ReportObservations",
                     [&](const rpc::Call&) { return scheduling_.ReportObservations(*request); });
 }
 
-grpc::Status SchedulingHandler::ReportNodes(grpc::ServerContext* context, const internal::v1::ReportNodesRequest* request,
+grpc::Status SchedulingHandler::ReportNodes(grpc::ServerContext* context,
+                                            const internal::v1::ReportNodesRequest* request,
                                             internal::v1::ReportNodesResponse*) {
   return rpc::Unary(context, "riseml.internal.v1.SchedulingService/ReportNodes",
                     [&](const rpc::Call&) { return scheduling_.ReportNodes(*request); });
 }
 
-grpc::ServerWriteReactor<internal::v1::WatchWorkResponse>* SchedulingHandler::WatchWork(grpc::CallbackServerContext*,
-                                                                                        const internal::v1::WatchWorkRequest* request) {
+grpc::ServerWriteReactor<internal::v1::WatchWorkResponse>* SchedulingHandler::WatchWork(
+    grpc::CallbackServerContext*, const internal::v1::WatchWorkRequest* request) {
   return Watch<internal::v1::WatchWorkResponse>::Start(db_.feed(), executor_, WorkWatcher(db_, tokens_, *request));
 }
 
-grpc::Status LogRegistryHandler::ListStreams(grpc::ServerContext* context, const internal::v1::ListStreamsRequest* request,
+grpc::Status LogRegistryHandler::ListStreams(grpc::ServerContext* context,
+                                             const internal::v1::ListStreamsRequest* request,
                                              internal::v1::ListStreamsResponse* response) {
-  return rpc::Unary(context, "riseml.internal.v1.LogRegistryService/ListStreams", [&](const rpc::Call& call) -> absl::Status {
-    RISEML_ASSIGN_OR_RETURN(const rpc::Call as_user, OnBehalfOf(call, authenticator_, request->credential()));
-    return Answer(logs_.ListStreams(as_user, request->name()), response);
-  });
+  return rpc::Unary(
+      context, "riseml.internal.v1.LogRegistryService/ListStreams", [&](const rpc::Call& call) -> absl::Status {
+        RISEML_ASSIGN_OR_RETURN(const rpc::Call as_user, OnBehalfOf(call, authenticator_, request->credential()));
+        return Answer(logs_.ListStreams(as_user, request->name()), response);
+      });
 }
 
-grpc::Status LogRegistryHandler::ReportLogEnd(grpc::ServerContext* context, const internal::v1::ReportLogEndRequest* request,
+grpc::Status LogRegistryHandler::ReportLogEnd(grpc::ServerContext* context,
+                                              const internal::v1::ReportLogEndRequest* request,
                                               internal::v1::ReportLogEndResponse*) {
   return rpc::Unary(context, "riseml.internal.v1.LogRegistryService/ReportLogEnd",
                     [&](const rpc::Call&) { return logs_.ReportEnd(*request); });

@@ -15,8 +15,10 @@ namespace riseml::api {
 
 class AccessHandler final : public internal::v1::AccessService::Service {
  public:
-  AccessHandler(rpc::Authenticator& authenticator, CodeStore& code) : authenticator_(authenticator), code_(code) {}  // outlive this
-  grpc::Status Authenticate(grpc::ServerContext*, const internal::v1::AuthenticateRequest*, internal::v1::Caller*) override;
+  AccessHandler(rpc::Authenticator& authenticator, CodeStore& code)
+      : authenticator_(authenticator), code_(code) {}  // outlive this
+  grpc::Status Authenticate(grpc::ServerContext*, const internal::v1::AuthenticateRequest*,
+                            internal::v1::Caller*) override;
   grpc::Status Check(grpc::ServerContext*, const internal::v1::CheckRequest*, internal::v1::CheckResponse*) override;
 
  private:
@@ -29,7 +31,8 @@ class RevisionRegistryHandler final : public internal::v1::RevisionRegistryServi
   explicit RevisionRegistryHandler(CodeStore& code) : code_(code) {}  // outlives this
   grpc::Status ResolveProject(grpc::ServerContext*, const internal::v1::ResolveProjectRequest*,
                               internal::v1::ResolveProjectResponse*) override;
-  grpc::Status RegisterRevision(grpc::ServerContext*, const internal::v1::RegisterRevisionRequest*, v1::Revision*) override;
+  grpc::Status RegisterRevision(grpc::ServerContext*, const internal::v1::RegisterRevisionRequest*,
+                                v1::Revision*) override;
 
  private:
   CodeStore& code_;
@@ -42,10 +45,12 @@ class SchedulingHandler final
       : db_(db), scheduling_(scheduling), tokens_(tokens), executor_(executor) {}  // all outlive this
   grpc::Status AcquireLeadership(grpc::ServerContext*, const internal::v1::AcquireLeadershipRequest*,
                                  internal::v1::AcquireLeadershipResponse*) override;
-  grpc::Status CommitPlan(grpc::ServerContext*, const internal::v1::CommitPlanRequest*, internal::v1::CommitPlanResponse*) override;
+  grpc::Status CommitPlan(grpc::ServerContext*, const internal::v1::CommitPlanRequest*,
+                          internal::v1::CommitPlanResponse*) override;
   grpc::Status ReportObservations(grpc::ServerContext*, const internal::v1::ReportObservationsRequest*,
                                   internal::v1::ReportObservationsResponse*) override;
-  grpc::Status ReportNodes(grpc::ServerContext*, const internal::v1::ReportNodesRequest*, internal::v1::ReportNodesResponse*) override;
+  grpc::Status ReportNodes(grpc::ServerContext*, const internal::v1::ReportNodesRequest*,
+                           internal::v1::ReportNodesResponse*) override;
   grpc::ServerWriteReactor<internal::v1::WatchWorkResponse>* WatchWork(grpc::CallbackServerContext*,
                                                                        const internal::v1::WatchWorkRequest*) override;
 
@@ -56,15 +61,17 @@ class SchedulingHandler final
   Executor& executor_;
 };
 
-class LogRegistryHandler final
-    : public internal::v1::LogRegistryService::WithCallbackMethod_WatchStreams<internal::v1::LogRegistryService::Service> {
+class LogRegistryHandler final : public internal::v1::LogRegistryService::WithCallbackMethod_WatchStreams<
+                                     internal::v1::LogRegistryService::Service> {
  public:
   LogRegistryHandler(Database& db, LogStore& logs, rpc::Authenticator& authenticator, Executor& executor)
       : db_(db), logs_(logs), authenticator_(authenticator), executor_(executor) {}  // all outlive this
-  grpc::Status ListStreams(grpc::ServerContext*, const internal::v1::ListStreamsRequest*, internal::v1::ListStreamsResponse*) override;
-  grpc::Status ReportLogEnd(grpc::ServerContext*, const internal::v1::ReportLogEndRequest*, internal::v1::ReportLogEndResponse*) override;
-  grpc::ServerWriteReactor<internal::v1::WatchStreamsResponse>* WatchStreams(grpc::CallbackServerContext*,
-                                                                             const internal::v1::WatchStreamsRequest*) override;
+  grpc::Status ListStreams(grpc::ServerContext*, const internal::v1::ListStreamsRequest*,
+                           internal::v1::ListStreamsResponse*) override;
+  grpc::Status ReportLogEnd(grpc::ServerContext*, const internal::v1::ReportLogEndRequest*,
+                            internal::v1::ReportLogEndResponse*) override;
+  grpc::ServerWriteReactor<internal::v1::WatchStreamsResponse>* WatchStreams(
+      grpc::CallbackServerContext*, const internal::v1::WatchStreamsRequest*) override;
 
  private:
   Database& db_;

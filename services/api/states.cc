@@ -10,7 +10,8 @@ namespace {
 template <class State, std::size_t N>
 State Parse(absl::string_view name, const std::array<absl::string_view, N>& names) {
   const auto it = std::find(names.begin(), names.end(), name);
-  if (it == names.end()) std::abort();  // the database holds a state this version does not know: its schema check failed us
+  if (it == names.end())
+    std::abort();  // the database holds a state this version does not know: its schema check failed us
   return static_cast<State>(it - names.begin());
 }
 
@@ -18,7 +19,9 @@ State Parse(absl::string_view name, const std::array<absl::string_view, N>& name
 
 AttemptState ParseAttemptState(absl::string_view name) { return Parse<AttemptState>(name, kAttemptStateNames); }
 JobState ParseJobState(absl::string_view name) { return Parse<JobState>(name, kJobStateNames); }
-ExperimentState ParseExperimentState(absl::string_view name) { return Parse<ExperimentState>(name, kExperimentStateNames); }
+ExperimentState ParseExperimentState(absl::string_view name) {
+  return Parse<ExperimentState>(name, kExperimentStateNames);
+}
 
 JobEvent JobEventOf(AttemptEvent event) {
   switch (event) {

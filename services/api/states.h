@@ -25,7 +25,7 @@ enum class AttemptEvent {
 };
 
 inline constexpr std::array<absl::string_view, 6> kAttemptStateNames = {"STARTING", "RUNNING", "SUSPENDED",
-                                                                       "FINISHED", "FAILED",  "KILLED"};
+                                                                        "FINISHED", "FAILED",  "KILLED"};
 inline constexpr std::array<absl::string_view, 9> kAttemptEventNames = {
     "STARTED", "EXITED_OK", "EXITED_BAD", "STOPPED", "LOST", "START_FAILED", "SUSPENDED", "RESUMED", "PREEMPTED"};
 
@@ -73,7 +73,7 @@ enum class JobEvent {
 };
 
 inline constexpr std::array<absl::string_view, 8> kJobStateNames = {"CREATED", "PENDING",  "STARTING", "RUNNING",
-                                                                   "SERVING", "FINISHED", "FAILED",   "KILLED"};
+                                                                    "SERVING", "FINISHED", "FAILED",   "KILLED"};
 inline constexpr std::array<absl::string_view, 10> kJobEventNames = {
     "RELEASED", "PLACED",    "STARTED",   "FINISHED",          "FAILED",
     "KILLED",   "ABANDONED", "PREEMPTED", "ENVIRONMENT_READY", "IMPOSSIBLE"};
@@ -111,7 +111,7 @@ inline constexpr JobEdge kJobEdges[] = {
 
 enum class ExperimentState { kCreated, kBuilding, kPending, kStarting, kRunning, kFinished, kFailed, kKilled };
 inline constexpr std::array<absl::string_view, 8> kExperimentStateNames = {"CREATED", "BUILDING", "PENDING", "STARTING",
-                                                                          "RUNNING", "FINISHED", "FAILED",  "KILLED"};
+                                                                           "RUNNING", "FINISHED", "FAILED",  "KILLED"};
 
 constexpr absl::string_view Name(AttemptState s) { return kAttemptStateNames[static_cast<int>(s)]; }
 constexpr absl::string_view Name(AttemptEvent e) { return kAttemptEventNames[static_cast<int>(e)]; }
@@ -150,7 +150,8 @@ constexpr bool IsTerminal(ExperimentState s) { return s >= ExperimentState::kFin
 // What an event of its newest attempt means for a job.
 JobEvent JobEventOf(AttemptEvent event);
 
-// State of an experiment or child from its jobs. `build` is absent when there was nothing to build, or for children: the set builds.
+// State of an experiment or child from its jobs. `build` is absent when there was nothing to build, or for children:
+// the set builds.
 ExperimentState DeriveState(std::optional<JobState> build, JobState main);
 
 // Number of children of a set by state.
@@ -163,8 +164,8 @@ struct ChildCounts {
   int Active() const;
 };
 
-// State of a set from its build and its children. Children that were killed one by one do not fail a set; failed ones do, once all
-// have ended. A set somebody killed is KILLED unless all its children had finished before.
+// State of a set from its build and its children. Children that were killed one by one do not fail a set; failed ones
+// do, once all have ended. A set somebody killed is KILLED unless all its children had finished before.
 ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts& children, bool kill_wanted);
 
 // How many more children may be released now.

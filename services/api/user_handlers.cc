@@ -35,9 +35,12 @@ absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
   if (nul) return Error(Reason::kInvalidArgument, "texts must not contain NUL");
   if (request.labels_size() > 64 || long_label)
     return Error(Reason::kInvalidArgument, "labels: at most 64, keys of 1 to 63 and values of at most 255 characters");
-  if (request.display_name().size() > 255) return Error(Reason::kInvalidArgument, "display_name: at most 255 characters");
-  if (request.description().size() > 4096) return Error(Reason::kInvalidArgument, "description: at most 4,096 characters");
-  if (request.client_version().size() > 64) return Error(Reason::kInvalidArgument, "client_version: at most 64 characters");
+  if (request.display_name().size() > 255)
+    return Error(Reason::kInvalidArgument, "display_name: at most 255 characters");
+  if (request.description().size() > 4096)
+    return Error(Reason::kInvalidArgument, "description: at most 4,096 characters");
+  if (request.client_version().size() > 64)
+    return Error(Reason::kInvalidArgument, "client_version: at most 64 characters");
   return absl::OkStatus();
 }
 
@@ -57,15 +60,18 @@ grpc::Status UserHandler::GetUser(grpc::ServerContext* context, const v1::GetUse
   return rpc::Unary(context, "riseml.v1.UserService/GetUser",
                     [&](const rpc::Call& call) { return Answer(users_.Get(call, request->name()), response); });
 }
-grpc::Status UserHandler::ListUsers(grpc::ServerContext* context, const v1::ListUsersRequest* request, v1::ListUsersResponse* response) {
+grpc::Status UserHandler::ListUsers(grpc::ServerContext* context, const v1::ListUsersRequest* request,
+                                    v1::ListUsersResponse* response) {
   return rpc::Unary(context, "riseml.v1.UserService/ListUsers",
                     [&](const rpc::Call&) { return Answer(users_.List(*request), response); });
 }
-grpc::Status UserHandler::UpdateUser(grpc::ServerContext* context, const v1::UpdateUserRequest* request, v1::User* response) {
+grpc::Status UserHandler::UpdateUser(grpc::ServerContext* context, const v1::UpdateUserRequest* request,
+                                     v1::User* response) {
   return rpc::Unary(context, "riseml.v1.UserService/UpdateUser",
                     [&](const rpc::Call& call) { return Answer(users_.Update(call, *request), response); });
 }
-grpc::Status UserHandler::DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request, v1::User* response) {
+grpc::Status UserHandler::DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request,
+                                      v1::User* response) {
   return rpc::Unary(context, "riseml.v1.UserService/DisableUser",
                     [&](const rpc::Call& call) { return Answer(users_.Disable(call, request->name()), response); });
 }
@@ -75,7 +81,8 @@ grpc::Status UserHandler::RotateApiKey(grpc::ServerContext* context, const v1::R
                     [&](const rpc::Call& call) { return Answer(users_.RotateKey(call, request->name()), response); });
 }
 
-grpc::Status ProjectHandler::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request, v1::Project* response) {
+grpc::Status ProjectHandler::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
+                                        v1::Project* response) {
   return rpc::Unary(context, "riseml.v1.ProjectService/GetProject",
                     [&](const rpc::Call& call) { return Answer(code_.GetProject(call, request->name()), response); });
 }
@@ -85,7 +92,8 @@ grpc::Status ProjectHandler::ListProjects(grpc::ServerContext* context, const v1
                     [&](const rpc::Call& call) { return Answer(code_.ListProjects(call, *request), response); });
 }
 
-grpc::Status RevisionHandler::GetRevision(grpc::ServerContext* context, const v1::GetRevisionRequest* request, v1::Revision* response) {
+grpc::Status RevisionHandler::GetRevision(grpc::ServerContext* context, const v1::GetRevisionRequest* request,
+                                          v1::Revision* response) {
   return rpc::Unary(context, "riseml.v1.RevisionService/GetRevision",
                     [&](const rpc::Call& call) { return Answer(code_.GetRevision(call, request->name()), response); });
 }
@@ -95,24 +103,26 @@ grpc::Status RevisionHandler::ListRevisions(grpc::ServerContext* context, const 
                     [&](const rpc::Call& call) { return Answer(code_.ListRevisions(call, *request), response); });
 }
 
-grpc::Status ExperimentHandler::CreateExperiment(grpc::ServerContext* context, const v1::CreateExperimentRequest* request,
-                                                 v1::Experiment* response) {
+grpc::Status ExperimentHandler::CreateExperiment(grpc::ServerContext* context,
+                                                 const v1::CreateExperimentRequest* request, v1::Experiment* response) {
   return rpc::Unary(context, "riseml.v1.ExperimentService/CreateExperiment",
                     [&](const rpc::Call& call) { return Answer(Create(call, *request), response); });
 }
 
-absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call, const v1::CreateExperimentRequest& request) {
+absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
+                                                         const v1::CreateExperimentRequest& request) {
   RISEML_RETURN_IF_ERROR(CheckTexts(request));
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
-  if (!IsHexId(request.revision())) return Error(Reason::kInvalidArgument, "revision must be a commit id of 40 lower-case hex digits");
+  if (!IsHexId(request.revision()))
+    return Error(Reason::kInvalidArgument, "revision must be a commit id of 40 lower-case hex digits");
   RISEML_ASSIGN_OR_RETURN(std::optional<v1::Experiment> replay, experiments_.FindReplay(call, request));
   if (replay) return *std::move(replay);
   ExperimentStore::NewExperiment wanted{.request = request};
   RISEML_ASSIGN_OR_RETURN(wanted.spec, spec::ParseSpec(request.config_text(), "riseml.yml"));
   RISEML_RETURN_IF_ERROR(spec::RequireTrain(wanted.spec, "riseml.yml"));
   if (wanted.spec.project != request.project())
-    return Error(Reason::kInvalidArgument,
-                 absl::StrCat("the configuration names project ", wanted.spec.project, ", the request project ", request.project()));
+    return Error(Reason::kInvalidArgument, absl::StrCat("the configuration names project ", wanted.spec.project,
+                                                        ", the request project ", request.project()));
   RISEML_RETURN_IF_ERROR(spec::CheckRunnable(*wanted.spec.train));
   RISEML_ASSIGN_OR_RETURN(const ExperimentStore::RevisionKey revision,
                           experiments_.FindRevision(call, owner.user, request.project(), request.revision()));
@@ -121,8 +131,8 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call, 
 }
 
 // An environment that cannot be asked for counts as missing: the build job then finds out.
-bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& train, const ExperimentStore::RevisionKey& revision,
-                                   const std::string& commit) {
+bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& train,
+                                   const ExperimentStore::RevisionKey& revision, const std::string& commit) {
   const v1::TrainSpec spec = ToTrainSpec(train);
   if (!NeedsEnvironment(spec)) return false;
   internal::v1::ResolveEnvironmentRequest request;
@@ -155,21 +165,24 @@ grpc::Status ExperimentHandler::KillExperiment(grpc::ServerContext* context, con
 }
 grpc::Status ExperimentHandler::ListTransitions(grpc::ServerContext* context, const v1::ListTransitionsRequest* request,
                                                 v1::ListTransitionsResponse* response) {
-  return rpc::Unary(context, "riseml.v1.ExperimentService/ListTransitions",
-                    [&](const rpc::Call& call) { return Answer(experiments_.ListTransitions(call, *request), response); });
+  return rpc::Unary(context, "riseml.v1.ExperimentService/ListTransitions", [&](const rpc::Call& call) {
+    return Answer(experiments_.ListTransitions(call, *request), response);
+  });
 }
-grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentHandler::WatchExperiment(grpc::CallbackServerContext* context,
-                                                                                          const v1::WatchExperimentRequest* request) {
+grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentHandler::WatchExperiment(
+    grpc::CallbackServerContext* context, const v1::WatchExperimentRequest* request) {
   const rpc::Call call = rpc::CallOf(*context, "riseml.v1.ExperimentService/WatchExperiment");
   return Watch<v1::WatchExperimentResponse>::Start(
       db_.feed(), executor_, ExperimentWatcher(db_, authenticator_, experiments_.options(), call, *request));
 }
 
 grpc::Status JobHandler::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request, v1::Job* response) {
-  return rpc::Unary(context, "riseml.v1.JobService/GetJob",
-                    [&](const rpc::Call& call) { return Answer(experiments_.GetJob(call, request->name()), response); });
+  return rpc::Unary(context, "riseml.v1.JobService/GetJob", [&](const rpc::Call& call) {
+    return Answer(experiments_.GetJob(call, request->name()), response);
+  });
 }
-grpc::Status JobHandler::ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request, v1::ListJobsResponse* response) {
+grpc::Status JobHandler::ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
+                                  v1::ListJobsResponse* response) {
   return rpc::Unary(context, "riseml.v1.JobService/ListJobs",
                     [&](const rpc::Call& call) { return Answer(experiments_.ListJobs(call, *request), response); });
 }
@@ -179,12 +192,14 @@ grpc::Status JobHandler::ReportResults(grpc::ServerContext* context, const v1::R
                     [&](const rpc::Call& call) { return experiments_.ReportResults(call, *request); });
 }
 
-grpc::Status NodeHandler::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request, v1::ListNodesResponse* response) {
+grpc::Status NodeHandler::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,
+                                    v1::ListNodesResponse* response) {
   return rpc::Unary(context, "riseml.v1.NodeService/ListNodes",
                     [&](const rpc::Call&) { return Answer(scheduling_.ListNodes(*request), response); });
 }
 
-grpc::Status ClusterHandler::GetClusterInfo(grpc::ServerContext* context, const v1::GetClusterInfoRequest*, v1::ClusterInfo* response) {
+grpc::Status ClusterHandler::GetClusterInfo(grpc::ServerContext* context, const v1::GetClusterInfoRequest*,
+                                            v1::ClusterInfo* response) {
   return rpc::Unary(context, "riseml.v1.ClusterService/GetClusterInfo", [&](const rpc::Call&) {
     *response = info_;
     return absl::OkStatus();

@@ -46,13 +46,15 @@ class RevisionHandler final : public v1::RevisionService::Service {
  public:
   explicit RevisionHandler(CodeStore& code) : code_(code) {}  // outlives this
   grpc::Status GetRevision(grpc::ServerContext*, const v1::GetRevisionRequest*, v1::Revision*) override;
-  grpc::Status ListRevisions(grpc::ServerContext*, const v1::ListRevisionsRequest*, v1::ListRevisionsResponse*) override;
+  grpc::Status ListRevisions(grpc::ServerContext*, const v1::ListRevisionsRequest*,
+                             v1::ListRevisionsResponse*) override;
 
  private:
   CodeStore& code_;
 };
 
-class ExperimentHandler final : public v1::ExperimentService::WithCallbackMethod_WatchExperiment<v1::ExperimentService::Service> {
+class ExperimentHandler final
+    : public v1::ExperimentService::WithCallbackMethod_WatchExperiment<v1::ExperimentService::Service> {
  public:
   // All outlive this.
   ExperimentHandler(Database& db, ExperimentStore& experiments, internal::v1::BuilderService::StubInterface& builder,
@@ -60,9 +62,11 @@ class ExperimentHandler final : public v1::ExperimentService::WithCallbackMethod
       : db_(db), experiments_(experiments), builder_(builder), authenticator_(authenticator), executor_(executor) {}
   grpc::Status CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest*, v1::Experiment*) override;
   grpc::Status GetExperiment(grpc::ServerContext*, const v1::GetExperimentRequest*, v1::Experiment*) override;
-  grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*, v1::ListExperimentsResponse*) override;
+  grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*,
+                               v1::ListExperimentsResponse*) override;
   grpc::Status KillExperiment(grpc::ServerContext*, const v1::KillExperimentRequest*, v1::Experiment*) override;
-  grpc::Status ListTransitions(grpc::ServerContext*, const v1::ListTransitionsRequest*, v1::ListTransitionsResponse*) override;
+  grpc::Status ListTransitions(grpc::ServerContext*, const v1::ListTransitionsRequest*,
+                               v1::ListTransitionsResponse*) override;
   grpc::ServerWriteReactor<v1::WatchExperimentResponse>* WatchExperiment(grpc::CallbackServerContext*,
                                                                          const v1::WatchExperimentRequest*) override;
 
@@ -82,7 +86,8 @@ class JobHandler final : public v1::JobService::Service {
   explicit JobHandler(ExperimentStore& experiments) : experiments_(experiments) {}  // outlives this
   grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest*, v1::Job*) override;
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
-  grpc::Status ReportResults(grpc::ServerContext*, const v1::ReportResultsRequest*, v1::ReportResultsResponse*) override;
+  grpc::Status ReportResults(grpc::ServerContext*, const v1::ReportResultsRequest*,
+                             v1::ReportResultsResponse*) override;
 
  private:
   ExperimentStore& experiments_;

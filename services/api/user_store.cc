@@ -15,8 +15,10 @@ namespace {
 absl::Status NotFound(absl::string_view name) { return Error(Reason::kNotFound, absl::StrCat(name, " not found")); }
 
 absl::Status CheckEmail(absl::string_view email) {
-  if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos) return absl::OkStatus();
-  return Error(Reason::kInvalidArgument, absl::StrCat("email '", email, "' must contain an @ and at most 254 characters"));
+  if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos)
+    return absl::OkStatus();
+  return Error(Reason::kInvalidArgument,
+               absl::StrCat("email '", email, "' must contain an @ and at most 254 characters"));
 }
 
 const std::string& UserSelect() {
@@ -39,11 +41,12 @@ v1::User ToUser(const pqxx::row& row) {
 }
 
 void AddKeys(pqxx::transaction_base& tx, v1::User* user) {
-  for (const auto& row : tx.exec_params(absl::StrCat("SELECT id, ", Micros("create_time"), ", ", Micros("expire_time"), ", ",
-                                                     Micros("last_use_time"),
-                                                     " FROM api_keys WHERE user_uid = $1 AND revoke_time IS NULL "
-                                                     "AND (expire_time IS NULL OR expire_time > now()) ORDER BY create_time"),
-                                        user->uid())) {
+  for (const auto& row :
+       tx.exec_params(absl::StrCat("SELECT id, ", Micros("create_time"), ", ", Micros("expire_time"), ", ",
+                                   Micros("last_use_time"),
+                                   " FROM api_keys WHERE user_uid = $1 AND revoke_time IS NULL "
+                                   "AND (expire_time IS NULL OR expire_time > now()) ORDER BY create_time"),
+                      user->uid())) {
     v1::ApiKey* key = user->add_api_keys();
     key->set_id(row[0].as<std::string>());
     key->set_prefix(KeyPrefix(key->id()));
@@ -56,8 +59,8 @@ void AddKeys(pqxx::transaction_base& tx, v1::User* user) {
 // A user the caller may see: himself, or anybody for admins.
 absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& name) {
   RISEML_ASSIGN_OR_RETURN(const UserName parsed, ParseUserName(name));
-  const auto rows = tx.exec_params(absl::StrCat(UserSelect(), "WHERE name = $1 AND (uid = $2 OR $3) FOR UPDATE"), parsed.user,
-                                   call.caller.user_uid(), IsAdmin(call));
+  const auto rows = tx.exec_params(absl::StrCat(UserSelect(), "WHERE name = $1 AND (uid = $2 OR $3) FOR UPDATE"),
+                                   parsed.user, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(name);
   v1::User user = ToUser(rows[0]);
   AddKeys(tx, &user);
@@ -103,8 +106,9 @@ absl::Status BadCredential() {
 
 absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, const v1::CreateUserRequest& request) {
   if (!IsValidUserPart(request.user_id()))
-    return Error(Reason::kInvalidName, absl::StrCat("user name '", request.user_id(),
-                                                    "' must be 2 to 39 letters, digits and hyphens, with no hyphen at its ends"));
+    return Error(Reason::kInvalidName,
+                 absl::StrCat("user name '", request.user_id(),
+                              "' must be 2 to 39 letters, digits and hyphens, with no hyphen at its ends"));
   RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
   const v1::User::Role role = request.role() == v1::User::ROLE_UNSPECIFIED ? v1::User::USER : request.role();
   v1::CreateUserRequest arguments = request;
@@ -116,9 +120,10 @@ absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, 
     RISEML_ASSIGN_OR_RETURN(const auto seen, FindRequest(tx, call, request.request_id(), hash));
     if (!seen) {
       const auto rows = tx.exec_params(
-          "INSERT INTO users (name, email, role) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING uid", request.user_id(),
-          request.email(), v1::User::Role_Name(role));
-      if (rows.empty()) return Error(Reason::kAlreadyExists, absl::StrCat("user ", request.user_id(), " exists already"));
+          "INSERT INTO users (name, email, role) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING uid",
+          request.user_id(), request.email(), v1::User::Role_Name(role));
+      if (rows.empty())
+        return Error(Reason::kAlreadyExists, absl::StrCat("user ", request.user_id(), " exists already"));
       response.set_api_key(InsertKey(tx, rows[0][0].as<std::string>(), nullptr));
       RememberRequest(tx, call, request.request_id(), hash, name);
       RecordAudit(tx, call, name);
@@ -158,7 +163,8 @@ absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::Upda
     const bool loses_admin = request.role() != v1::User::ROLE_UNSPECIFIED && request.role() != v1::User::ADMIN;
     if (loses_admin) RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
     tx.exec_params(
-        "UPDATE users SET enabled = true, email = CASE WHEN $2 = '' THEN email ELSE $2 END, role = CASE WHEN $3 = '' THEN role ELSE $3 END "
+        "UPDATE users SET enabled = true, email = CASE WHEN $2 = '' THEN email ELSE $2 END, role = CASE WHEN $3 = '' "
+        "THEN role ELSE $3 END "
         "WHERE uid = $1",
         user.uid(), request.email(),
         request.role() == v1::User::ROLE_UNSPECIFIED ? std::string() : v1::User::Role_Name(request.role()));
@@ -210,11 +216,13 @@ absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
 absl::StatusOr<internal::v1::Caller> UserStore::FindByAttempt(const AttemptId& id, absl::Duration grace) {
   return db_.Read("authenticate attempt", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
     const auto rows = tx.exec_params(
-        "SELECT u.uid, u.name, u.role FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = j.experiment_uid "
+        "SELECT u.uid, u.name, u.role FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = "
+        "j.experiment_uid "
         "JOIN users u ON u.uid = e.user_uid WHERE a.job_uid = $1 AND a.number = $2 "
         "AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $3))",
         id.job_uid, id.attempt, absl::ToDoubleSeconds(grace));
-    if (rows.empty()) return Error(Reason::kUnauthenticated, "the token's attempt does not exist, or has ended too long ago");
+    if (rows.empty())
+      return Error(Reason::kUnauthenticated, "the token's attempt does not exist, or has ended too long ago");
     internal::v1::Caller caller = UserCaller(rows[0]);
     caller.set_kind(internal::v1::Caller::JOB);
     caller.clear_role();
@@ -227,9 +235,11 @@ absl::StatusOr<internal::v1::Caller> UserStore::FindByAttempt(const AttemptId& i
 absl::StatusOr<std::string> UserStore::Bootstrap() {
   return db_.Write("create the first admin", [&](pqxx::work& tx) -> absl::StatusOr<std::string> {
     tx.exec("LOCK TABLE users IN EXCLUSIVE MODE");
-    if (tx.exec1("SELECT count(*) FROM users")[0].as<int>() > 0) return Error(Reason::kAlreadyExists, "there are users already");
+    if (tx.exec1("SELECT count(*) FROM users")[0].as<int>() > 0)
+      return Error(Reason::kAlreadyExists, "there are users already");
     const std::string uid =
-        tx.exec1("INSERT INTO users (name, email, role) VALUES ('admin', 'admin@localhost', 'ADMIN') RETURNING uid")[0].as<std::string>();
+        tx.exec1("INSERT INTO users (name, email, role) VALUES ('admin', 'admin@localhost', 'ADMIN') RETURNING uid")[0]
+            .as<std::string>();
     return InsertKey(tx, uid, nullptr);
   });
 }

@@ -26,7 +26,8 @@ void SetTime(const pqxx::field& field, google::protobuf::Timestamp* (Message::*m
 
 template <class Map>
 void FillMap(const pqxx::field& field, Map* map) {
-  for (const auto& [key, value] : nlohmann::json::parse(field.c_str()).items()) (*map)[key] = value.template get<std::string>();
+  const nlohmann::json json = nlohmann::json::parse(field.c_str());
+  for (const auto& [key, value] : json.items()) (*map)[key] = value.template get<std::string>();
 }
 
 v1::TrainSpec ParseSpecField(const pqxx::field& field) {
@@ -49,8 +50,10 @@ v1::Job::State JobStateProto(const std::string& name) {
 
 const std::string& ExperimentSelect() {
   static const auto* sql = new std::string(absl::StrCat(
-      "SELECT e.uid, u.name, e.number, e.child, e.kind, p.name, e.commit_id, e.tree_id, e.state, e.kill_wanted, e.reason, e.message, "
-      "r.spec, e.parameters::text, e.result::text, e.child_count, e.labels::text, e.display_name, e.description, r.config_text, "
+      "SELECT e.uid, u.name, e.number, e.child, e.kind, p.name, e.commit_id, e.tree_id, e.state, e.kill_wanted, "
+      "e.reason, e.message, "
+      "r.spec, e.parameters::text, e.result::text, e.child_count, e.labels::text, e.display_name, e.description, "
+      "r.config_text, "
       "e.client_version, e.version, ",
       Micros("e.create_time"), ", ", Micros("e.start_time"), ", ", Micros("e.run_time"), ", ", Micros("e.end_time"),
       " FROM experiments e JOIN users u ON u.uid = e.user_uid JOIN projects p ON p.uid = e.project_uid "
@@ -60,8 +63,8 @@ const std::string& ExperimentSelect() {
 
 v1::Experiment ToExperiment(const pqxx::row& row, bool with_text, const ViewOptions& options) {
   v1::Experiment e;
-  const ExperimentName name{.user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(),
-                            .child = row[3].as<std::int64_t>()};
+  const ExperimentName name{
+      .user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
   e.set_name(Print(name));
   e.set_uid(row[0].as<std::string>());
   e.set_type(row[4].as<std::string>() == "SET" ? v1::Experiment::SET : v1::Experiment::EXPERIMENT);
@@ -75,7 +78,8 @@ v1::Experiment ToExperiment(const pqxx::row& row, bool with_text, const ViewOpti
   *e.mutable_spec() = ParseSpecField(row[12]);
   FillMap(row[13], e.mutable_parameters());
   // jsonb that was made from a Struct is always one again.
-  [[maybe_unused]] const auto parsed = google::protobuf::util::JsonStringToMessage(row[14].as<std::string>(), e.mutable_result());
+  [[maybe_unused]] const auto parsed =
+      google::protobuf::util::JsonStringToMessage(row[14].as<std::string>(), e.mutable_result());
   e.set_child_count(row[15].as<int>());
   FillMap(row[16], e.mutable_labels());
   e.set_display_name(row[17].as<std::string>());
@@ -101,15 +105,17 @@ void AddChildStates(pqxx::transaction_base& tx, std::vector<v1::Experiment>& exp
     uids.push_back(e.uid());
   }
   if (uids.empty()) return;
-  for (const auto& row : tx.exec_params("SELECT root_uid, state, count(*) FROM experiments WHERE root_uid = ANY($1::uuid[]) "
-                                        "AND child > 0 GROUP BY root_uid, state",
-                                        ArrayLiteral(uids)))
+  for (const auto& row :
+       tx.exec_params("SELECT root_uid, state, count(*) FROM experiments WHERE root_uid = ANY($1::uuid[]) "
+                      "AND child > 0 GROUP BY root_uid, state",
+                      ArrayLiteral(uids)))
     (*sets[row[0].as<std::string>()]->mutable_child_states())[row[1].as<std::string>()] = row[2].as<int>();
 }
 
 const std::string& JobSelect() {
   static const auto* sql = new std::string(absl::StrCat(
-      "SELECT j.uid, u.name, e.number, e.child, j.name, j.role, j.state, j.reason, j.message, j.exit_code, j.cpus, j.memory_mb, j.gpus, "
+      "SELECT j.uid, u.name, e.number, e.child, j.name, j.role, j.state, j.reason, j.message, j.exit_code, j.cpus, "
+      "j.memory_mb, j.gpus, "
       "j.attempt_count, j.wait_reason, j.wait_message, j.version, e.parameters::text, r.spec, ",
       Micros("j.create_time"), ", ", Micros("j.start_time"), ", ", Micros("j.end_time"),
       " FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN experiments r ON r.uid = j.root_uid "
@@ -119,8 +125,9 @@ const std::string& JobSelect() {
 
 v1::Job ToJob(const pqxx::row& row) {
   v1::Job job;
-  const JobName name{{.user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()},
-                     row[4].as<std::string>()};
+  const JobName name{
+      {.user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()},
+      row[4].as<std::string>()};
   job.set_uid(row[0].as<std::string>());
   job.set_name(Print(name));
   job.set_role(row[5].as<std::string>());
@@ -210,7 +217,9 @@ std::vector<std::string> Column(const pqxx::result& rows) {
 
 }  // namespace
 
-std::string ArrayLiteral(const std::vector<std::string>& items) { return absl::StrCat("{", absl::StrJoin(items, ","), "}"); }
+std::string ArrayLiteral(const std::vector<std::string>& items) {
+  return absl::StrCat("{", absl::StrJoin(items, ","), "}");
+}
 
 google::protobuf::Timestamp ToTimestamp(std::int64_t micros) {
   google::protobuf::Timestamp out;
@@ -219,19 +228,26 @@ google::protobuf::Timestamp ToTimestamp(std::int64_t micros) {
   return out;
 }
 
-std::string Micros(absl::string_view column) { return absl::StrCat("(extract(epoch FROM ", column, ") * 1000000)::bigint"); }
+std::string Micros(absl::string_view column) {
+  return absl::StrCat("(extract(epoch FROM ", column, ") * 1000000)::bigint");
+}
 
-absl::StatusOr<ExperimentKey> FindExperiment(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view name) {
+absl::StatusOr<ExperimentKey> FindExperiment(pqxx::transaction_base& tx, const rpc::Call& call,
+                                             absl::string_view name) {
   RISEML_ASSIGN_OR_RETURN(const ExperimentName parsed, ParseExperimentName(name));
   const std::string where = parsed.uid.empty() ? "e.number = $4 AND e.child = $5" : "e.uid = $6::uuid AND $4 + $5 >= 0";
   const std::string uid = parsed.uid.empty() ? "00000000-0000-0000-0000-000000000000" : parsed.uid;
-  const auto rows = tx.exec_params(
-      absl::StrCat("SELECT e.uid, e.root_uid, e.user_uid, e.number, e.child, e.kind FROM experiments e JOIN users u ON u.uid = e.user_uid "
-                   "WHERE u.name = $1 AND (e.user_uid = $2 OR $3) AND ", where, " AND $6::uuid IS NOT NULL"),
-      parsed.user, call.caller.user_uid(), IsAdmin(call), parsed.number, parsed.child, uid);
+  const auto rows =
+      tx.exec_params(absl::StrCat("SELECT e.uid, e.root_uid, e.user_uid, e.number, e.child, e.kind FROM experiments e "
+                                  "JOIN users u ON u.uid = e.user_uid "
+                                  "WHERE u.name = $1 AND (e.user_uid = $2 OR $3) AND ",
+                                  where, " AND $6::uuid IS NOT NULL"),
+                     parsed.user, call.caller.user_uid(), IsAdmin(call), parsed.number, parsed.child, uid);
   if (rows.empty()) return NotFound(name);
   const pqxx::row row = rows[0];
-  return ExperimentKey{row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<std::string>(),
+  return ExperimentKey{row[0].as<std::string>(),
+                       row[1].as<std::string>(),
+                       row[2].as<std::string>(),
                        {.user = parsed.user, .number = row[3].as<std::int64_t>(), .child = row[4].as<std::int64_t>()},
                        row[5].as<std::string>() == "SET"};
 }
@@ -240,13 +256,14 @@ absl::StatusOr<JobKey> FindJob(pqxx::transaction_base& tx, const rpc::Call& call
   RISEML_ASSIGN_OR_RETURN(const JobName parsed, ParseJobName(name));
   const auto experiment = FindExperiment(tx, call, Print(parsed.experiment));
   if (!experiment.ok()) return absl::IsNotFound(experiment.status()) ? NotFound(name) : experiment.status();
-  const auto rows = tx.exec_params("SELECT uid, root_uid FROM jobs WHERE experiment_uid = $1 AND name = $2", experiment->uid, parsed.job);
+  const auto rows = tx.exec_params("SELECT uid, root_uid FROM jobs WHERE experiment_uid = $1 AND name = $2",
+                                   experiment->uid, parsed.job);
   if (rows.empty()) return NotFound(name);
   return JobKey{rows[0][0].as<std::string>(), rows[0][1].as<std::string>(), {experiment->name, parsed.job}};
 }
 
-std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const std::vector<std::string>& uids, bool with_text,
-                                            const ViewOptions& options) {
+std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
+                                            bool with_text, const ViewOptions& options) {
   std::vector<v1::Experiment> experiments;
   if (uids.empty()) return experiments;
   experiments.reserve(uids.size());
@@ -260,17 +277,22 @@ std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const st
 
 std::vector<v1::Job> LoadJobs(pqxx::transaction_base& tx, const std::vector<std::string>& uids, bool all_attempts) {
   if (uids.empty()) return {};
-  return ToJobs(tx, tx.exec_params(absl::StrCat(JobSelect(), "WHERE j.uid = ANY($1::uuid[]) ORDER BY j.sequence"), ArrayLiteral(uids)),
+  return ToJobs(tx,
+                tx.exec_params(absl::StrCat(JobSelect(), "WHERE j.uid = ANY($1::uuid[]) ORDER BY j.sequence"),
+                               ArrayLiteral(uids)),
                 all_attempts);
 }
 
 std::vector<v1::Job> LoadJobsOf(pqxx::transaction_base& tx, const std::string& experiment_uid) {
-  return ToJobs(tx, tx.exec_params(absl::StrCat(JobSelect(), "WHERE j.experiment_uid = $1 ORDER BY j.sequence"), experiment_uid), false);
+  return ToJobs(
+      tx, tx.exec_params(absl::StrCat(JobSelect(), "WHERE j.experiment_uid = $1 ORDER BY j.sequence"), experiment_uid),
+      false);
 }
 
 std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& root_uid, bool without_children) {
-  return Column(tx.exec_params("SELECT uid FROM jobs WHERE root_uid = $1 AND (experiment_uid = $1 OR NOT $2) ORDER BY sequence",
-                               root_uid, without_children));
+  return Column(
+      tx.exec_params("SELECT uid FROM jobs WHERE root_uid = $1 AND (experiment_uid = $1 OR NOT $2) ORDER BY sequence",
+                     root_uid, without_children));
 }
 
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid) {
@@ -280,8 +302,10 @@ std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std:
 std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
                                          const AttemptTokens& tokens) {
   const std::string select =
-      "SELECT j.uid, u.name, e.number, e.child, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, j.sequence, j.cpus, "
-      "j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, r.spec, r.config_text, e.parameters::text, e.user_uid, "
+      "SELECT j.uid, u.name, e.number, e.child, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, "
+      "j.sequence, j.cpus, "
+      "j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, r.spec, r.config_text, e.parameters::text, "
+      "e.user_uid, "
       "e.project_uid, p.name, e.commit_id, e.tree_id, a.number, a.node, a.state, a.gpu_uuids "
       "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN experiments r ON r.uid = j.root_uid "
       "JOIN users u ON u.uid = e.user_uid JOIN projects p ON p.uid = e.project_uid "
@@ -289,13 +313,14 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
   const pqxx::result rows =
       uids.empty()
           ? tx.exec(select + "WHERE j.state IN ('PENDING', 'STARTING', 'RUNNING', 'SERVING') ORDER BY j.sequence")
-          : tx.exec_params(select + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence", ArrayLiteral(uids));
+          : tx.exec_params(select + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
+                           ArrayLiteral(uids));
   std::vector<internal::v1::Work> out;
   out.reserve(rows.size());
   for (const auto& row : rows) {
     internal::v1::Work& work = out.emplace_back();
-    const ExperimentName experiment{.user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(),
-                                    .child = row[3].as<std::int64_t>()};
+    const ExperimentName experiment{
+        .user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
     work.set_job_uid(row[0].as<std::string>());
     work.set_job(Print(JobName{experiment, row[4].as<std::string>()}));
     work.set_experiment_uid(row[5].as<std::string>());
@@ -314,8 +339,9 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
     work.set_priority(spec.priority());
     work.set_queue(spec.queue());
     *work.mutable_node_selectors() = spec.node_selectors();
-    FillTemplate(spec, work.role(), experiment, row[22].as<std::string>(), ParametersFromJson(row[19].as<std::string>()),
-                 work.experiment_uid(), row[18].as<std::string>(), work.mutable_template_());
+    FillTemplate(spec, work.role(), experiment, row[22].as<std::string>(),
+                 ParametersFromJson(row[19].as<std::string>()), work.experiment_uid(), row[18].as<std::string>(),
+                 work.mutable_template_());
     work.mutable_template_()->set_owner_uid(row[20].as<std::string>());
     work.mutable_template_()->set_project_uid(row[21].as<std::string>());
     work.mutable_template_()->set_commit(row[23].as<std::string>());
@@ -327,7 +353,8 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
     v1::Attempt::State state = v1::Attempt::STATE_UNSPECIFIED;
     v1::Attempt::State_Parse(row[27].as<std::string>(), &state);
     attempt->set_state(state);
-    for (absl::string_view gpu : absl::StrSplit(row[28].c_str(), ',', absl::SkipEmpty())) attempt->add_gpu_uuids(std::string(gpu));
+    for (absl::string_view gpu : absl::StrSplit(row[28].c_str(), ',', absl::SkipEmpty()))
+      attempt->add_gpu_uuids(std::string(gpu));
     attempt->set_token(tokens.Make({work.job_uid(), attempt->number()}));
   }
   return out;

@@ -1,4 +1,5 @@
-// Watch streams: callback reactors that keep a position in the feed and write what is new. No thread and no queue a watcher.
+// Watch streams: callback reactors that keep a position in the feed and write what is new. No thread and no queue a
+// watcher.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

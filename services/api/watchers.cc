@@ -96,7 +96,8 @@ class ExperimentSource {
     const bool everything = changes.everything || changed.all;
     const bool is_root = key.uid == key.root_uid;
     if (everything) {
-      changed.experiments = is_root && !request_.without_children() ? ExperimentUidsOf(tx, key.uid) : std::vector<std::string>{key.uid};
+      changed.experiments =
+          is_root && !request_.without_children() ? ExperimentUidsOf(tx, key.uid) : std::vector<std::string>{key.uid};
       changed.jobs = JobUidsOf(tx, key.root_uid, false);
     }
     WatchBatch<v1::WatchExperimentResponse> batch;
@@ -113,7 +114,8 @@ class ExperimentSource {
     for (v1::Job& job : LoadJobs(tx, changed.jobs, false)) {
       const JobName name = *ParseJobName(job.name());
       const bool own = Print(name.experiment) == root_name;
-      if (own || (is_root && !request_.without_children())) *batch.responses.emplace_back().mutable_job() = std::move(job);
+      if (own || (is_root && !request_.without_children()))
+        *batch.responses.emplace_back().mutable_job() = std::move(job);
     }
     for (v1::Experiment& e : others) *batch.responses.emplace_back().mutable_experiment() = std::move(e);
     if (followed) {
@@ -161,8 +163,9 @@ std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::Feed
 
 }  // namespace
 
-Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator, const ViewOptions& options,
-                                                           const rpc::Call& call, const v1::WatchExperimentRequest& request) {
+Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator,
+                                                           const ViewOptions& options, const rpc::Call& call,
+                                                           const v1::WatchExperimentRequest& request) {
   auto source = std::make_shared<ExperimentSource>(db, authenticator, options, call, request);
   return [source] { return (*source)(); };
 }
@@ -177,7 +180,8 @@ Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const Att
       const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
       std::vector<internal::v1::Work> work;
       if (changes.everything || !uids.empty()) work = LoadWork(tx, uids, tokens);
-      Pack(work, batch.responses, [](auto& response, internal::v1::Work item) { *response.add_work() = std::move(item); });
+      Pack(work, batch.responses,
+           [](auto& response, internal::v1::Work item) { *response.add_work() = std::move(item); });
       if (batch.responses.empty()) batch.responses.emplace_back();
       batch.responses.back().set_synced(changes.everything);
       batch.responses.back().set_resume_token(cursor->Token());
@@ -186,24 +190,27 @@ Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const Att
   };
 }
 
-Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db, const internal::v1::WatchStreamsRequest& request) {
+Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
+                                                              const internal::v1::WatchStreamsRequest& request) {
   auto cursor = std::make_shared<Cursor>(db.feed(), request.resume_token());
   return [cursor, &db]() -> absl::StatusOr<WatchBatch<internal::v1::WatchStreamsResponse>> {
     RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor->Next());
-    return db.Read("watch streams", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<internal::v1::WatchStreamsResponse>> {
-      WatchBatch<internal::v1::WatchStreamsResponse> batch;
-      const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
-      std::vector<internal::v1::StreamInfo> streams;
-      if (changes.everything || !uids.empty()) streams = LogStore::Load(tx, uids);
-      Pack(streams, batch.responses, [](auto& response, internal::v1::StreamInfo item) { *response.add_streams() = std::move(item); });
-      if (batch.responses.empty()) batch.responses.emplace_back();
-      std::set<std::string> roots;
-      for (const sql::FeedRow& row : changes.rows) roots.insert(row.root_uid);
-      batch.responses.back().mutable_changed_roots()->Assign(roots.begin(), roots.end());
-      batch.responses.back().set_synced(changes.everything);
-      batch.responses.back().set_resume_token(cursor->Token());
-      return batch;
-    });
+    return db.Read(
+        "watch streams", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<internal::v1::WatchStreamsResponse>> {
+          WatchBatch<internal::v1::WatchStreamsResponse> batch;
+          const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
+          std::vector<internal::v1::StreamInfo> streams;
+          if (changes.everything || !uids.empty()) streams = LogStore::Load(tx, uids);
+          Pack(streams, batch.responses,
+               [](auto& response, internal::v1::StreamInfo item) { *response.add_streams() = std::move(item); });
+          if (batch.responses.empty()) batch.responses.emplace_back();
+          std::set<std::string> roots;
+          for (const sql::FeedRow& row : changes.rows) roots.insert(row.root_uid);
+          batch.responses.back().mutable_changed_roots()->Assign(roots.begin(), roots.end());
+          batch.responses.back().set_synced(changes.everything);
+          batch.responses.back().set_resume_token(cursor->Token());
+          return batch;
+        });
   };
 }
 

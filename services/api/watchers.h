@@ -1,4 +1,5 @@
-// What the three kinds of watch streams write: experiments for users, work for the scheduler, log streams for loghandler.
+// What the three kinds of watch streams write: experiments for users, work for the scheduler, log streams for
+// loghandler.
 #pragma once
 
 #include <string>
@@ -16,10 +17,12 @@
 namespace riseml::api {
 
 // Each returns the function a Watch is filled by; what it refers to outlives the stream.
-Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator, const ViewOptions& options,
-                                                           const rpc::Call& call, const v1::WatchExperimentRequest& request);
+Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator,
+                                                           const ViewOptions& options, const rpc::Call& call,
+                                                           const v1::WatchExperimentRequest& request);
 Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const AttemptTokens& tokens,
                                                          const internal::v1::WatchWorkRequest& request);
-Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db, const internal::v1::WatchStreamsRequest& request);
+Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
+                                                              const internal::v1::WatchStreamsRequest& request);
 
 }  // namespace riseml::api

@@ -7,13 +7,13 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "absl/strings/escaping.h"
 
 namespace riseml {
 
@@ -97,8 +97,9 @@ absl::Status CheckFormat(const std::string& dir, absl::string_view what, int ver
   if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &found))
     return absl::DataLossError(absl::StrCat(path, " holds no format version; restore it from a backup"));
   if (found > version)
-    return Error(Reason::kNewerFormat, absl::StrCat(what, " in ", dir, " has format ", found, ", this version reads up to ",
-                                                    version, "; install a newer RiseML"));
+    return Error(Reason::kNewerFormat,
+                 absl::StrCat(what, " in ", dir, " has format ", found, ", this version reads up to ", version,
+                              "; install a newer RiseML"));
   return absl::OkStatus();
 }
 

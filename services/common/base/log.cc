@@ -27,9 +27,8 @@ std::string Escaped(absl::string_view value) {
 void SetLogName(absl::string_view name) { LogName() = std::string(name); }
 
 void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields) {
-  std::string line = absl::StrCat(
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", SystemClock().Now(), absl::UTCTimeZone()), " ",
-      kLevelNames[static_cast<int>(level)], " ", LogName(), " event=", event);
+  std::string line = absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", SystemClock().Now(), absl::UTCTimeZone()),
+                                  " ", kLevelNames[static_cast<int>(level)], " ", LogName(), " event=", event);
   for (const LogField& field : fields) absl::StrAppend(&line, " ", field.key, "=", Escaped(field.value));
   line += '\n';
   // One write call a line, so that lines of several threads and processes do not mix. A log that cannot be

@@ -47,7 +47,8 @@ bool ParseNumber(absl::string_view text, std::int64_t* out) {
          absl::SimpleAtoi(text, out) && *out <= 1'000'000'000;
 }
 
-absl::StatusOr<ExperimentName> MakeExperimentName(absl::string_view whole, const std::string& user, const std::string& id) {
+absl::StatusOr<ExperimentName> MakeExperimentName(absl::string_view whole, const std::string& user,
+                                                  const std::string& id) {
   ExperimentName out{.user = user};
   if (!IsValidUserPart(user)) return BadName(whole, kExperimentForm);
   if (IsUuid(id)) {
@@ -108,7 +109,9 @@ std::string Print(const ProjectName& name) { return absl::StrCat("users/", name.
 std::string Print(const RevisionName& name) {
   return absl::StrCat("users/", name.user, "/projects/", name.project, "/revisions/", name.commit);
 }
-std::string Print(const ExperimentName& name) { return absl::StrCat("users/", name.user, "/experiments/", ShortId(name)); }
+std::string Print(const ExperimentName& name) {
+  return absl::StrCat("users/", name.user, "/experiments/", ShortId(name));
+}
 std::string Print(const JobName& name) { return absl::StrCat(Print(name.experiment), "/jobs/", name.job); }
 
 std::string ShortId(const ExperimentName& name) {

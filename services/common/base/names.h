@@ -1,4 +1,5 @@
-// Resource names: the only public ids. "users/paul/experiments/14.3/jobs/worker.1" and its shorter kin, parsed and printed in one place.
+// Resource names: the only public ids. "users/paul/experiments/14.3/jobs/worker.1" and its shorter kin, parsed and
+// printed in one place.
 #pragma once
 
 #include <cstdint>

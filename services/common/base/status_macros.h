@@ -6,10 +6,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define RISEML_RETURN_IF_ERROR(expression)                              \
-  do {                                                                  \
-    if (absl::Status riseml_status = (expression); !riseml_status.ok()) \
-      return riseml_status;                                             \
+#define RISEML_RETURN_IF_ERROR(expression)                                                    \
+  do {                                                                                        \
+    if (absl::Status riseml_status = (expression); !riseml_status.ok()) return riseml_status; \
   } while (false)
 
 #define RISEML_CONCAT_INNER(a, b) a##b

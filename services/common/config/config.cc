@@ -56,7 +56,8 @@ absl::Status ParseConfig(absl::string_view yaml, google::protobuf::Message* mess
   google::protobuf::util::JsonParseOptions strict;
   strict.ignore_unknown_fields = false;
   const auto status = google::protobuf::util::JsonStringToMessage(json, message, strict);
-  if (!status.ok()) return Error(Reason::kInvalidArgument, absl::string_view(status.message().data(), status.message().size()));
+  if (!status.ok())
+    return Error(Reason::kInvalidArgument, absl::string_view(status.message().data(), status.message().size()));
   return absl::OkStatus();
 }
 

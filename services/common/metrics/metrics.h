@@ -14,7 +14,8 @@ namespace riseml::metrics {
 // The registry every part of a process adds its metrics to. Thread-safe.
 std::shared_ptr<prometheus::Registry> ProcessRegistry();
 
-// Counts one call in riseml_rpc_requests_total{method,code} and riseml_rpc_seconds{method}. `method` comes from code, never from input.
+// Counts one call in riseml_rpc_requests_total{method,code} and riseml_rpc_seconds{method}. `method` comes from code,
+// never from input.
 void CountCall(const std::string& method, const std::string& code, double seconds);
 
 // Serves the process's registry over HTTP until destroyed.

@@ -20,8 +20,8 @@ absl::Status Unauthenticated() {
 absl::Status RequireRole(const Caller& caller, v1::User::Role least) {
   if (caller.kind() != Caller::USER) return Unauthenticated();
   if (caller.role() >= least) return absl::OkStatus();
-  return Error(Reason::kPermissionDenied,
-               absl::StrCat("this needs role ", v1::User::Role_Name(least), ", you have ", v1::User::Role_Name(caller.role())));
+  return Error(Reason::kPermissionDenied, absl::StrCat("this needs role ", v1::User::Role_Name(least), ", you have ",
+                                                       v1::User::Role_Name(caller.role())));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ v1::Authorization RuleOf(const google::protobuf::MethodDescriptor& method);
 // Method of a call path "/riseml.v1.JobService/GetJob"; nullptr when unknown.
 const google::protobuf::MethodDescriptor* FindMethod(absl::string_view path);
 
-// OK when the rule lets the caller in. UNAUTHENTICATED for nobody, PERMISSION_DENIED for the wrong role, kind or service.
+// OK when the rule lets the caller in. UNAUTHENTICATED for nobody, PERMISSION_DENIED for the wrong role, kind or
+// service.
 absl::Status CheckRule(const v1::Authorization& rule, const internal::v1::Caller& caller);
 
 }  // namespace riseml::rpc

@@ -25,8 +25,8 @@ struct Call {
 inline constexpr char kAuthorizationKey[] = "authorization";  // "Bearer rml_…"
 inline constexpr char kRequestIdKey[] = "x-request-id";
 
-// The call behind a server context (of a synchronous method or of a callback reactor). Authentication has taken place before
-// any handler runs; see server.h. `method` is "riseml.v1.JobService/GetJob".
+// The call behind a server context (of a synchronous method or of a callback reactor). Authentication has taken place
+// before any handler runs; see server.h. `method` is "riseml.v1.JobService/GetJob".
 Call CallOf(const grpc::ServerContextBase& context, absl::string_view method);
 
 // Runs the body of a unary method: the one place where an absl::Status becomes a grpc::Status, is logged and counted.

@@ -24,7 +24,9 @@ using Key = std::unique_ptr<EVP_PKEY, Free>;
 using Cert = std::unique_ptr<X509, Free>;
 using Bio = std::unique_ptr<BIO, Free>;
 
-absl::Status OpenSslError(absl::string_view doing) { return absl::InternalError(absl::StrCat(doing, ": OpenSSL failed")); }
+absl::Status OpenSslError(absl::string_view doing) {
+  return absl::InternalError(absl::StrCat(doing, ": OpenSSL failed"));
+}
 
 std::string Text(BIO* bio) {
   char* data = nullptr;

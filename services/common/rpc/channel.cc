@@ -38,7 +38,8 @@ absl::Duration Backoff(int failed_tries) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address, const config::v1::ClientTls& tls) {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,
+                                                              const config::v1::ClientTls& tls) {
   grpc::SslCredentialsOptions options;
   RISEML_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(tls.ca_file(), 1 << 20));
   RISEML_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadFile(tls.certificate_file(), 1 << 20));
@@ -60,7 +61,8 @@ void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_
   if (!credential.empty()) context.AddMetadata(kAuthorizationKey, absl::StrCat("Bearer ", credential));
 }
 
-absl::Status InvokeWithRetry(const CallOptions& options, const std::function<grpc::Status(grpc::ClientContext*)>& call) {
+absl::Status InvokeWithRetry(const CallOptions& options,
+                             const std::function<grpc::Status(grpc::ClientContext*)>& call) {
   const SystemClock clock;
   const absl::Time deadline = clock.Now() + options.timeout;
   const std::string request_id = options.request_id.empty() ? NewUuid() : options.request_id;
@@ -69,7 +71,8 @@ absl::Status InvokeWithRetry(const CallOptions& options, const std::function<grp
     Prepare(context, deadline - clock.Now(), request_id, options.credential);
     const grpc::Status status = call(&context);
     const absl::Duration wait = Backoff(tries - 1);
-    if (status.error_code() != grpc::StatusCode::UNAVAILABLE || tries >= options.tries || clock.Now() + wait >= deadline)
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE || tries >= options.tries ||
+        clock.Now() + wait >= deadline)
       return FromGrpc(status);
     std::this_thread::sleep_for(absl::ToChronoMicroseconds(wait));
   }

@@ -16,14 +16,17 @@
 
 namespace riseml::rpc {
 
-// Channel to a service's internal listener with our own certificate. The address is host:port; certificates name "localhost" as well.
-absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address, const config::v1::ClientTls& tls);
+// Channel to a service's internal listener with our own certificate. The address is host:port; certificates name
+// "localhost" as well.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,
+                                                              const config::v1::ClientTls& tls);
 
 // Channel to a user listener: trusts only `ca_pem`; no system roots, no HTTP proxy.
 std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std::string& ca_pem);
 
 // Sets deadline, request id and (when not empty) the credential on a client context.
-void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_view request_id, absl::string_view credential = {});
+void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_view request_id,
+             absl::string_view credential = {});
 
 struct CallOptions {
   absl::Duration timeout = absl::Seconds(10);  // over all tries
@@ -39,7 +42,8 @@ absl::Status InvokeWithRetry(const CallOptions& options, const std::function<grp
 template <class Response, class Body>
 absl::StatusOr<Response> Invoke(Body&& body, const CallOptions& options = {}) {
   Response response;
-  const absl::Status status = InvokeWithRetry(options, [&](grpc::ClientContext* context) { return body(context, &response); });
+  const absl::Status status =
+      InvokeWithRetry(options, [&](grpc::ClientContext* context) { return body(context, &response); });
   if (!status.ok()) return status;
   return response;
 }

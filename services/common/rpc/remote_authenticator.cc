@@ -13,7 +13,8 @@ constexpr std::size_t kCapacity = 10'000;
 
 std::string Hash(absl::string_view text) {
   std::string out(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), reinterpret_cast<unsigned char*>(out.data()));
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+         reinterpret_cast<unsigned char*>(out.data()));
   return out;
 }
 
@@ -40,9 +41,8 @@ absl::StatusOr<internal::v1::Caller> RemoteAuthenticator::Authenticate(absl::str
   return caller;
 }
 
-absl::StatusOr<internal::v1::CheckResponse> RemoteAuthenticator::Check(absl::string_view credential,
-                                                                       internal::v1::CheckRequest::Permission permission,
-                                                                       absl::string_view resource) {
+absl::StatusOr<internal::v1::CheckResponse> RemoteAuthenticator::Check(
+    absl::string_view credential, internal::v1::CheckRequest::Permission permission, absl::string_view resource) {
   internal::v1::CheckRequest request;
   request.set_credential(std::string(credential));
   request.set_permission(permission);

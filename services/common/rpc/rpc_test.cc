@@ -1,5 +1,5 @@
-#include <google/protobuf/descriptor.h>
 #include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -9,8 +9,8 @@
 #include "riseml/internal/v1/access.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/status.h"
 #include "services/common/base/file.h"
+#include "services/common/base/status.h"
 #include "services/common/rpc/authorization.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"
@@ -26,9 +26,12 @@ class FakeAuthenticator final : public Authenticator {
   absl::StatusOr<Caller> Authenticate(absl::string_view credential) override {
     Caller caller;
     caller.set_kind(Caller::USER);
-    if (credential == "viewer") caller.set_role(v1::User::VIEWER);
-    else if (credential == "admin") caller.set_role(v1::User::ADMIN);
-    else return Error(Reason::kUnauthenticated, "unknown key");
+    if (credential == "viewer")
+      caller.set_role(v1::User::VIEWER);
+    else if (credential == "admin")
+      caller.set_role(v1::User::ADMIN);
+    else
+      return Error(Reason::kUnauthenticated, "unknown key");
     caller.set_user(std::string(credential));
     return caller;
   }
@@ -51,7 +54,8 @@ class Users final : public v1::UserService::Service {
 
 class Access final : public internal::v1::AccessService::Service {
  public:
-  grpc::Status Authenticate(grpc::ServerContext* context, const internal::v1::AuthenticateRequest*, Caller* response) override {
+  grpc::Status Authenticate(grpc::ServerContext* context, const internal::v1::AuthenticateRequest*,
+                            Caller* response) override {
     return Unary(context, "riseml.internal.v1.AccessService/Authenticate", [&](const Call& call) {
       *response = call.caller;
       return absl::OkStatus();

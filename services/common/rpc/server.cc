@@ -66,7 +66,8 @@ class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
 
   bool IsBlocking() const override { return kind_ == ListenerKind::kUser; }
 
-  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context, OutputMetadata*, OutputMetadata*) override {
+  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context, OutputMetadata*,
+                       OutputMetadata*) override {
     return ToGrpc(Decide(metadata, *context));
   }
 

@@ -1,10 +1,9 @@
 #include "services/common/runtime/runtime.h"
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-
-#include <CLI/CLI.hpp>
 
 #include "services/common/base/log.h"
 

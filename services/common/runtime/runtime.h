@@ -33,7 +33,8 @@ struct Arguments {
   bool check_only = false;
 };
 
-// The flags every service has: --config FILE, --check, --version. Prints help or version and exits the process for those.
+// The flags every service has: --config FILE, --check, --version. Prints help or version and exits the process for
+// those.
 Arguments ParseArguments(int argc, char** argv, const char* name, const char* description);
 
 // Runs a service's body and turns its status into an exit code: 0, or 1 with one `ERROR: …` line on stderr.

@@ -41,10 +41,10 @@ std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& af
 }
 
 std::vector<FeedRow> ReadFeedTail(pqxx::transaction_base& tx, int limit) {
-  std::vector<FeedRow> rows = ToRows(tx.exec_params(
-      "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
-      "WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, id DESC LIMIT $1",
-      limit));
+  std::vector<FeedRow> rows =
+      ToRows(tx.exec_params("SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
+                            "WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, id DESC LIMIT $1",
+                            limit));
   std::reverse(rows.begin(), rows.end());
   return rows;
 }

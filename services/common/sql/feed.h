@@ -1,7 +1,8 @@
 // The feed: one row for each change, written in the transaction that makes it, read in an order that misses nothing.
 //
-// A sequence number alone loses rows: a transaction may commit after another one that took a later number. Rows therefore carry their
-// transaction id and are read up to the oldest transaction that is still running, ordered by (transaction, number).
+// A sequence number alone loses rows: a transaction may commit after another one that took a later number. Rows
+// therefore carry their transaction id and are read up to the oldest transaction that is still running, ordered by
+// (transaction, number).
 #pragma once
 
 #include <cstdint>

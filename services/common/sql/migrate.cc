@@ -27,8 +27,9 @@ std::string Checksum(absl::string_view text) {
 absl::StatusOr<std::size_t> Applied(pqxx::transaction_base& tx, const std::vector<Migration>& migrations) {
   const auto rows = tx.exec("SELECT version, checksum FROM schema_migrations ORDER BY version");
   if (rows.size() > migrations.size())
-    return Error(Reason::kNewerFormat, absl::StrCat("the database has schema version ", rows.size(), ", this version knows ",
-                                                    migrations.size(), "; install a newer RiseML"));
+    return Error(Reason::kNewerFormat,
+                 absl::StrCat("the database has schema version ", rows.size(), ", this version knows ",
+                              migrations.size(), "; install a newer RiseML"));
   for (std::size_t i = 0; i < rows.size(); ++i)
     if (rows[i][1].as<std::string>() != Checksum(migrations[i].sql))
       return absl::DataLossError(absl::StrCat("migration ", migrations[i].version, " (", migrations[i].name,
@@ -46,7 +47,8 @@ absl::Status Migrate(const std::string& connection_string, const std::vector<Mig
       session.exec(kLock);
       session.exec("SET client_min_messages = warning");
       session.exec(
-          "CREATE TABLE IF NOT EXISTS schema_migrations (version int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, "
+          "CREATE TABLE IF NOT EXISTS schema_migrations (version int PRIMARY KEY, name text NOT NULL, checksum text "
+          "NOT NULL, "
           "time timestamptz NOT NULL DEFAULT now())");
     }
     std::size_t applied = 0;
@@ -77,8 +79,9 @@ absl::Status CheckSchema(const std::string& connection_string, const std::vector
       return absl::FailedPreconditionError("the database is empty; run `riseml-api migrate --config FILE` first");
     RISEML_ASSIGN_OR_RETURN(const std::size_t applied, Applied(tx, migrations));
     if (applied < migrations.size())
-      return absl::FailedPreconditionError(absl::StrCat("the database has schema version ", applied, ", this version needs ",
-                                                        migrations.size(), "; run `riseml-api migrate --config FILE`"));
+      return absl::FailedPreconditionError(absl::StrCat("the database has schema version ", applied,
+                                                        ", this version needs ", migrations.size(),
+                                                        "; run `riseml-api migrate --config FILE`"));
     return absl::OkStatus();
   } catch (const std::exception&) {
     return StatusOfException("read the schema version");

@@ -15,8 +15,9 @@ struct Migration {
   absl::string_view sql;
 };
 
-// Applies what is missing, under an advisory lock: two at once are safe, a killed one resumes. FAILED_PRECONDITION (NEWER_FORMAT) when
-// the database is newer than `migrations`; DATA_LOSS when an applied migration has another checksum now.
+// Applies what is missing, under an advisory lock: two at once are safe, a killed one resumes. FAILED_PRECONDITION
+// (NEWER_FORMAT) when the database is newer than `migrations`; DATA_LOSS when an applied migration has another checksum
+// now.
 absl::Status Migrate(const std::string& connection, const std::vector<Migration>& migrations);
 
 // OK when the schema is exactly the one of `migrations`; otherwise a sentence that says what to run.

@@ -1,5 +1,5 @@
-// PostgreSQL through libpqxx: a bounded pool, and transactions that are run again when the database asks for it. The one place
-// where libpqxx's exceptions become statuses.
+// PostgreSQL through libpqxx: a bounded pool, and transactions that are run again when the database asks for it. The
+// one place where libpqxx's exceptions become statuses.
 #pragma once
 
 #include <condition_variable>
@@ -17,8 +17,8 @@
 
 namespace riseml::sql {
 
-// What an exception of libpqxx means; call it inside a catch block. UNAVAILABLE: connection lost; ABORTED: run the transaction
-// again; ALREADY_EXISTS: unique constraint; DISK_FULL; otherwise INTERNAL.
+// What an exception of libpqxx means; call it inside a catch block. UNAVAILABLE: connection lost; ABORTED: run the
+// transaction again; ALREADY_EXISTS: unique constraint; DISK_FULL; otherwise INTERNAL.
 absl::Status StatusOfException(absl::string_view doing);
 
 // Thread-safe.
@@ -27,9 +27,10 @@ class Pool {
   // `connection` is a libpq connection string; connections are made when first needed, at most `size`.
   Pool(std::string connection, int size);
 
-  // Runs `body(pqxx::work&)`, which returns absl::Status or absl::StatusOr, in one transaction: commits when it returns OK, otherwise
-  // rolls back. The body is run again, up to 5 times, after a serialisation failure, a deadlock or a connection lost before
-  // the commit; hence it has no side effects but SQL. A connection lost inside the commit answers UNAVAILABLE: the outcome is unknown.
+  // Runs `body(pqxx::work&)`, which returns absl::Status or absl::StatusOr, in one transaction: commits when it returns
+  // OK, otherwise rolls back. The body is run again, up to 5 times, after a serialisation failure, a deadlock or a
+  // connection lost before the commit; hence it has no side effects but SQL. A connection lost inside the commit
+  // answers UNAVAILABLE: the outcome is unknown.
   template <class Body>
   std::invoke_result_t<Body, pqxx::work&> Transact(absl::string_view doing, Body&& body) {
     using Result = std::invoke_result_t<Body, pqxx::work&>;

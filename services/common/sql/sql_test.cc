@@ -14,10 +14,10 @@ namespace riseml::sql {
 namespace {
 
 constexpr char kFeedTable[] =
-    "CREATE TABLE feed (id bigserial PRIMARY KEY, tx xid8 NOT NULL DEFAULT pg_current_xact_id(), root_uid uuid NOT NULL, "
+    "CREATE TABLE feed (id bigserial PRIMARY KEY, tx xid8 NOT NULL DEFAULT pg_current_xact_id(), root_uid uuid NOT "
+    "NULL, "
     "kind text NOT NULL, uid uuid, time timestamptz NOT NULL DEFAULT now())";
-constexpr char kInsert[] =
-    "INSERT INTO feed (root_uid, kind) VALUES ('00000000-0000-0000-0000-000000000000', $1)";
+constexpr char kInsert[] = "INSERT INTO feed (root_uid, kind) VALUES ('00000000-0000-0000-0000-000000000000', $1)";
 
 class SqlTest : public testing::Test {
  protected:
@@ -39,10 +39,12 @@ absl::StatusOr<int> Count(Pool& pool, const std::string& table) {
 
 TEST_F(SqlTest, CommitsOnOkAndRollsBackOnError) {
   Pool pool(database_, 2);
-  ASSERT_TRUE(pool.Transact("create", [](pqxx::work& tx) {
-                    tx.exec("CREATE TABLE t (x int PRIMARY KEY)");
-                    return absl::OkStatus();
-                  }).ok());
+  ASSERT_TRUE(pool.Transact("create",
+                            [](pqxx::work& tx) {
+                              tx.exec("CREATE TABLE t (x int PRIMARY KEY)");
+                              return absl::OkStatus();
+                            })
+                  .ok());
   const absl::Status refused = pool.Transact("insert", [](pqxx::work& tx) -> absl::Status {
     tx.exec("INSERT INTO t VALUES (1)");
     return Error(Reason::kStale, "changed");
@@ -102,14 +104,16 @@ TEST_F(SqlTest, FeedPositionRoundTrip) {
 }
 
 TEST_F(SqlTest, MigrationsApplyOnceAlsoWhenTwoRunAtOnce) {
-  const std::vector<Migration> migrations = {{1, "one", "CREATE TABLE a (x int)"}, {2, "two", "CREATE TABLE b (x int)"}};
+  const std::vector<Migration> migrations = {{1, "one", "CREATE TABLE a (x int)"},
+                                             {2, "two", "CREATE TABLE b (x int)"}};
   EXPECT_EQ(CheckSchema(database_, migrations).code(), absl::StatusCode::kFailedPrecondition);
   auto other = std::async(std::launch::async, [&] { return Migrate(database_, migrations); });
   EXPECT_TRUE(Migrate(database_, migrations).ok());
   EXPECT_TRUE(other.get().ok());
   EXPECT_TRUE(CheckSchema(database_, migrations).ok());
   EXPECT_TRUE(HasReason(CheckSchema(database_, {migrations[0]}), Reason::kNewerFormat));
-  EXPECT_EQ(Migrate(database_, {{1, "one", "CREATE TABLE a (y int)"}, migrations[1]}).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Migrate(database_, {{1, "one", "CREATE TABLE a (y int)"}, migrations[1]}).code(),
+            absl::StatusCode::kDataLoss);
 }
 
 TEST_F(SqlTest, FailedMigrationLeavesNothing) {

@@ -54,8 +54,8 @@ Postgres::Postgres() {
     const passwd* user = getpwnam("postgres");
     if (user == nullptr || chown(dir_.c_str(), user->pw_uid, user->pw_gid) != 0) Fail("chown " + dir_);
   }
-  const pid_t pid = Spawn({std::string(kBin) + "initdb", "-D", dir_ + "/data", "--no-locale", "-E", "UTF8", "-A", "trust",
-                           "-U", "postgres", "--no-sync"},
+  const pid_t pid = Spawn({std::string(kBin) + "initdb", "-D", dir_ + "/data", "--no-locale", "-E", "UTF8", "-A",
+                           "trust", "-U", "postgres", "--no-sync"},
                           dir_ + "/log");
   int status = 0;
   if (waitpid(pid, &status, 0) != pid || status != 0) Fail("initdb failed, see " + dir_ + "/log");

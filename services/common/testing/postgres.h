@@ -1,4 +1,5 @@
-// A PostgreSQL server of a test's own: temporary directory, unix socket, no network. As root it runs as user `postgres`.
+// A PostgreSQL server of a test's own: temporary directory, unix socket, no network. As root it runs as user
+// `postgres`.
 #pragma once
 
 #include <sys/types.h>

@@ -1,0 +1,205 @@
+#include "services/api/api_fixture.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "services/api/database.h"
+#include "services/api/migrations.h"
+#include "services/api/user_store.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/file.h"
+#include "services/common/base/id.h"
+#include "services/common/rpc/certificates.h"
+
+namespace riseml::api {
+namespace {
+
+config::v1::Listener ListenerIn(const std::string& dir, const std::string& service) {
+  config::v1::Listener listener;
+  listener.set_address("127.0.0.1:0");
+  listener.set_certificate_file(dir + "/" + service + ".crt");
+  listener.set_key_file(dir + "/" + service + ".key");
+  listener.set_client_ca_file(dir + "/ca.crt");
+  return listener;
+}
+
+config::v1::ClientTls TlsIn(const std::string& dir, const std::string& service) {
+  config::v1::ClientTls tls;
+  tls.set_ca_file(dir + "/ca.crt");
+  tls.set_certificate_file(dir + "/" + service + ".crt");
+  tls.set_key_file(dir + "/" + service + ".key");
+  return tls;
+}
+
+}  // namespace
+
+ApiFixture::ApiFixture() {
+  char pattern[] = "/tmp/riseml-api-XXXXXX";
+  dir_ = mkdtemp(pattern);
+  EXPECT_TRUE(rpc::WriteCertificates(dir_, {"api", "builder", "gitsync", "scheduler", "loghandler", "agent"},
+                                     SystemClock().Now())
+                  .ok());
+  EXPECT_TRUE(WriteFileAtomically(dir_ + "/token.key", RandomBytes(32), 0600).ok());
+  builder_server_ = *rpc::Server::Start(
+      {.kind = rpc::ListenerKind::kInternal, .listener = ListenerIn(dir_, "builder"), .services = {&builder_}});
+  *config_.mutable_user_listener() = ListenerIn(dir_, "api");
+  *config_.mutable_internal_listener() = ListenerIn(dir_, "api");
+  *config_.mutable_client_tls() = TlsIn(dir_, "api");
+  config_.set_builder_address(Address(builder_server_->port()));
+  config_.set_database(postgres_.NewDatabase());
+  config_.set_database_connections(8);
+  config_.set_token_key_file(dir_ + "/token.key");
+  config_.set_output_dir("/out");
+  config_.mutable_token_grace()->set_seconds(3600);
+  EXPECT_TRUE(sql::Migrate(config_.database(), Migrations()).ok());
+  sql::Pool pool(config_.database(), 1);
+  FeedHub feed(pool);
+  Database db(pool, feed);
+  admin_key_ = *UserStore(db).Bootstrap();
+  Restart();
+}
+
+ApiFixture::~ApiFixture() {
+  api_.reset();
+  std::filesystem::remove_all(dir_);
+}
+
+void ApiFixture::Restart() {
+  api_.reset();
+  auto started = ApiServer::Start(config_, "2.0.0");
+  ASSERT_TRUE(started.ok()) << started.status();
+  api_ = *std::move(started);
+}
+
+std::shared_ptr<grpc::Channel> ApiFixture::UserChannel() const {
+  return rpc::UserChannel(Address(api_->user_port()), *ReadFile(dir_ + "/ca.crt", 1 << 20));
+}
+
+std::shared_ptr<grpc::Channel> ApiFixture::ServiceChannel(const std::string& service) const {
+  return *rpc::ServiceChannel(Address(api_->internal_port()), TlsIn(dir_, service));
+}
+
+std::string ApiFixture::NewUser(const std::string& name, v1::User::Role role) {
+  const auto stub = v1::UserService::NewStub(UserChannel());
+  v1::CreateUserRequest request;
+  request.set_user_id(name);
+  request.set_email(name + "@example.org");
+  request.set_role(role);
+  const auto made = rpc::Invoke<v1::CreateUserResponse>(
+      [&](auto* c, auto* r) { return stub->CreateUser(c, request, r); }, {.credential = admin_key_});
+  EXPECT_TRUE(made.ok()) << made.status();
+  return made.ok() ? made->api_key() : "";
+}
+
+std::string ApiFixture::NewRevision(const std::string& user, const std::string& project) {
+  const auto stub = internal::v1::RevisionRegistryService::NewStub(ServiceChannel("gitsync"));
+  internal::v1::ResolveProjectRequest resolve;
+  resolve.set_project(absl::StrCat("users/", user, "/projects/", project));
+  resolve.set_create(true);
+  const auto users = v1::UserService::NewStub(UserChannel());
+  v1::GetUserRequest get;
+  get.set_name("users/" + user);
+  resolve.set_caller_uid(
+      rpc::Invoke<v1::User>([&](auto* c, auto* r) { return users->GetUser(c, get, r); }, {.credential = admin_key_})
+          ->uid());
+  const auto resolved = rpc::Invoke<internal::v1::ResolveProjectResponse>(
+      [&](auto* c, auto* r) { return stub->ResolveProject(c, resolve, r); });
+  EXPECT_TRUE(resolved.ok()) << resolved.status();
+  internal::v1::RegisterRevisionRequest request;
+  request.set_project_uid(resolved->uid());
+  request.set_commit(std::string(40, 'a'));
+  request.set_tree(std::string(40, 'b'));
+  const auto revision =
+      rpc::Invoke<v1::Revision>([&](auto* c, auto* r) { return stub->RegisterRevision(c, request, r); });
+  EXPECT_TRUE(revision.ok()) << revision.status();
+  return request.commit();
+}
+
+absl::StatusOr<v1::Experiment> ApiFixture::Create(const std::string& key, const std::string& user,
+                                                  const std::string& yaml, const std::string& request_id) {
+  const auto stub = v1::ExperimentService::NewStub(UserChannel());
+  v1::CreateExperimentRequest request;
+  request.set_parent("users/" + user);
+  request.set_project("digits");
+  request.set_revision(std::string(40, 'a'));
+  request.set_config_text(yaml);
+  request.set_request_id(request_id);
+  return rpc::Invoke<v1::Experiment>([&](auto* c, auto* r) { return stub->CreateExperiment(c, request, r); },
+                                     {.credential = key});
+}
+
+absl::StatusOr<v1::Experiment> ApiFixture::Get(const std::string& key, const std::string& name) {
+  const auto stub = v1::ExperimentService::NewStub(UserChannel());
+  v1::GetExperimentRequest request;
+  request.set_name(name);
+  return rpc::Invoke<v1::Experiment>([&](auto* c, auto* r) { return stub->GetExperiment(c, request, r); },
+                                     {.credential = key});
+}
+
+absl::StatusOr<v1::Experiment> ApiFixture::Kill(const std::string& key, const std::string& name) {
+  const auto stub = v1::ExperimentService::NewStub(UserChannel());
+  v1::KillExperimentRequest request;
+  request.set_name(name);
+  return rpc::Invoke<v1::Experiment>([&](auto* c, auto* r) { return stub->KillExperiment(c, request, r); },
+                                     {.credential = key});
+}
+
+std::int64_t ApiFixture::epoch() {
+  if (epoch_ != 0) return epoch_;
+  const auto stub = internal::v1::SchedulingService::NewStub(ServiceChannel("scheduler"));
+  internal::v1::AcquireLeadershipRequest request;
+  request.set_holder("test");
+  request.set_lease_ms(60'000);
+  const auto acquired = rpc::Invoke<internal::v1::AcquireLeadershipResponse>(
+      [&](auto* c, auto* r) { return stub->AcquireLeadership(c, request, r); });
+  EXPECT_TRUE(acquired.ok()) << acquired.status();
+  return epoch_ = acquired->epoch();
+}
+
+absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Place(const std::string& job_uid,
+                                                                const std::string& environment_key) {
+  const auto stub = internal::v1::SchedulingService::NewStub(ServiceChannel("scheduler"));
+  internal::v1::CommitPlanRequest request;
+  request.set_epoch(epoch());
+  internal::v1::Placement* placement = request.add_placements();
+  placement->set_job_uid(job_uid);
+  placement->set_node("local");
+  placement->set_environment_key(environment_key);
+  auto committed =
+      rpc::Invoke<internal::v1::CommitPlanResponse>([&](auto* c, auto* r) { return stub->CommitPlan(c, request, r); });
+  if (!committed.ok()) return committed.status();
+  return committed->results(0);
+}
+
+absl::Status ApiFixture::Report(const std::string& job_uid, int attempt, internal::v1::Observation::Event event,
+                                int exit_code) {
+  const auto stub = internal::v1::SchedulingService::NewStub(ServiceChannel("scheduler"));
+  internal::v1::ReportObservationsRequest request;
+  request.set_epoch(epoch());
+  internal::v1::Observation* observation = request.add_observations();
+  observation->set_job_uid(job_uid);
+  observation->set_attempt(attempt);
+  observation->set_event(event);
+  if (event == internal::v1::Observation::EXITED) {
+    observation->set_exit_code(exit_code);
+    observation->set_reason(exit_code == 0 ? "COMPLETED" : "ERROR");
+    observation->set_exit_class(exit_code == 0 ? internal::v1::Observation::SUCCESS
+                                               : internal::v1::Observation::USER_ERROR);
+  }
+  return rpc::Invoke<internal::v1::ReportObservationsResponse>(
+             [&](auto* c, auto* r) { return stub->ReportObservations(c, request, r); })
+      .status();
+}
+
+void ApiFixture::RunToEnd(const std::string& job_uid, int exit_code) {
+  const auto placed = Place(job_uid);
+  ASSERT_TRUE(placed.ok()) << placed.status();
+  ASSERT_GT(placed->attempt(), 0) << placed->refusal();
+  EXPECT_TRUE(Report(job_uid, placed->attempt(), internal::v1::Observation::STARTED).ok());
+  EXPECT_TRUE(Report(job_uid, placed->attempt(), internal::v1::Observation::EXITED, exit_code).ok());
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,88 @@
+// A whole api over TLS on a PostgreSQL of its own, with a builder a test controls.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "riseml/internal/v1/builder.grpc.pb.h"
+#include "riseml/internal/v1/code.grpc.pb.h"
+#include "riseml/internal/v1/log_registry.grpc.pb.h"
+#include "riseml/internal/v1/scheduling.grpc.pb.h"
+#include "riseml/v1/experiment.grpc.pb.h"
+#include "riseml/v1/job.grpc.pb.h"
+#include "riseml/v1/user.grpc.pb.h"
+#include "services/api/api_server.h"
+#include "services/common/rpc/channel.h"
+#include "services/common/rpc/server.h"
+#include "services/common/testing/postgres.h"
+
+namespace riseml::api {
+
+class FakeBuilder final : public internal::v1::BuilderService::Service {
+ public:
+  grpc::Status ResolveEnvironment(grpc::ServerContext*, const internal::v1::ResolveEnvironmentRequest*,
+                                  internal::v1::Environment* response) override {
+    response->set_state(state);
+    return grpc::Status::OK;
+  }
+  internal::v1::Environment::State state = internal::v1::Environment::READY;
+};
+
+class ApiFixture {
+ public:
+  ApiFixture();
+  ~ApiFixture();
+
+  std::shared_ptr<grpc::Channel> UserChannel() const;
+  std::shared_ptr<grpc::Channel> ServiceChannel(const std::string& service) const;
+
+  // Creates a user; returns the key.
+  std::string NewUser(const std::string& name, v1::User::Role role = v1::User::USER);
+  // Registers a project with one revision; returns the commit.
+  std::string NewRevision(const std::string& user, const std::string& project);
+
+  absl::StatusOr<v1::Experiment> Create(const std::string& key, const std::string& user, const std::string& yaml,
+                                        const std::string& request_id = "");
+  absl::StatusOr<v1::Experiment> Get(const std::string& key, const std::string& name);
+  absl::StatusOr<v1::Experiment> Kill(const std::string& key, const std::string& name);
+
+  // The scheduler's part.
+  std::int64_t epoch();
+  absl::StatusOr<internal::v1::PlacementResult> Place(const std::string& job_uid,
+                                                      const std::string& environment_key = "");
+  absl::Status Report(const std::string& job_uid, int attempt, internal::v1::Observation::Event event,
+                      int exit_code = 0);
+  // Places and reports until the end.
+  void RunToEnd(const std::string& job_uid, int exit_code = 0);
+
+  // Stops the service and starts it anew on the same database.
+  void Restart();
+
+  const std::string& admin_key() const { return admin_key_; }
+  FakeBuilder& builder() { return builder_; }
+  fixtures::Postgres& postgres() { return postgres_; }
+  const std::string& database() const { return config_.database(); }
+
+ private:
+  std::string Address(int port) const { return "127.0.0.1:" + std::to_string(port); }
+  fixtures::Postgres postgres_;
+  std::string dir_;
+  config::v1::ApiConfig config_;
+  FakeBuilder builder_;
+  std::unique_ptr<rpc::Server> builder_server_;
+  std::unique_ptr<ApiServer> api_;
+  std::string admin_key_;
+  std::int64_t epoch_ = 0;
+};
+
+inline constexpr char kSingle[] =
+    "project: digits\ntrain:\n  image: python:3.11\n  resources: {}\n  run: python train.py\n";
+inline constexpr char kSet[] =
+    "project: digits\ntrain:\n  image: python:3.11\n  resources: {}\n  concurrency: 2\n  parameters: {lr: [1e-3, 1e-4, "
+    "1e-5]}\n"
+    "  run: python train.py --lr {{lr}}\n";
+inline constexpr char kInstall[] =
+    "project: digits\ntrain:\n  image: python:3.11\n  resources: {}\n  install: pip install tqdm\n  run: python "
+    "train.py\n";
+
+}  // namespace riseml::api

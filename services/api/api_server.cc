@@ -1,0 +1,170 @@
+#include "services/api/api_server.h"
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/api/authenticator.h"
+#include "services/api/service_handlers.h"
+#include "services/api/user_handlers.h"
+#include "services/common/base/file.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/config/config.h"
+#include "services/common/rpc/channel.h"
+
+namespace riseml::api {
+namespace {
+
+constexpr absl::Duration kDrain = absl::Seconds(5);
+constexpr int kFeedHours = 2, kRequestHours = 48;
+constexpr int kUserThreads = 64;
+
+absl::StatusOr<std::string> LoadTokenKey(const std::string& path) {
+  RISEML_ASSIGN_OR_RETURN(std::string key, ReadFile(path, 4096));
+  if (key.size() >= 32) return key;
+  return Error(Reason::kInvalidArgument, absl::StrCat(path, " must hold at least 32 random bytes"));
+}
+
+absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::ApiConfig& config,
+                                                const std::string& version) {
+  v1::ClusterInfo info;
+  RISEML_ASSIGN_OR_RETURN(const std::string uid,
+                          db.Read("read cluster id", [](pqxx::work& tx) -> absl::StatusOr<std::string> {
+                            return tx.exec1("SELECT uid FROM cluster")[0].as<std::string>();
+                          }));
+  const std::string minor = version.substr(0, version.rfind('.'));
+  info.set_cluster_id(uid);
+  info.set_server_version(version);
+  info.set_oldest_client_version(minor);
+  info.set_newest_client_version(minor);
+  info.set_mode(config.mode());
+  info.set_gitsync_address(config.gitsync_address());
+  info.set_loghandler_address(config.loghandler_address());
+  info.set_local_dir(config.local_dir());
+  return info;
+}
+
+// Removes what nobody can ask for any more, once an hour.
+void Prune(std::stop_token stop, Database& db) {
+  Mutex mu;
+  std::condition_variable_any never;
+  while (!stop.stop_requested()) {
+    const absl::Status status = db.Read("prune", [](pqxx::work& tx) {
+      sql::PruneFeed(tx, kFeedHours);
+      tx.exec_params("DELETE FROM requests WHERE create_time < now() - make_interval(hours => $1)", kRequestHours);
+      return absl::OkStatus();
+    });
+    if (!status.ok()) LogWarning("prune_failed", {{"error", std::string(status.message())}});
+    MutexLock lock(mu);
+    never.wait_for(mu, stop, std::chrono::hours(1), [] { return false; });
+  }
+}
+
+}  // namespace
+
+// In the order in which they depend on each other.
+struct ApiServer::Parts {
+  Parts(const config::v1::ApiConfig& config, const std::string& token_key)
+      : pool(config.database(), config.database_connections()),
+        feed(pool),
+        db(pool, feed),
+        tokens(token_key),
+        users(db),
+        code(db),
+        experiments(db, {.output_dir = config.output_dir()}),
+        scheduling(db, tokens),
+        logs(db),
+        authenticator(users, tokens, clock, absl::Seconds(config.token_grace().seconds())),
+        executor(2) {}
+
+  const SystemClock clock;
+  sql::Pool pool;
+  FeedHub feed;
+  Database db;
+  const AttemptTokens tokens;
+  UserStore users;
+  CodeStore code;
+  ExperimentStore experiments;
+  SchedulingStore scheduling;
+  LogStore logs;
+  Authenticator authenticator;
+  Executor executor;
+  std::unique_ptr<internal::v1::BuilderService::Stub> builder;
+
+  std::vector<std::unique_ptr<grpc::Service>> handlers;
+  std::unique_ptr<rpc::Server> internal_server, user_server;
+  std::jthread pruner;
+
+  template <class Handler, class... Arguments>
+  grpc::Service* Add(Arguments&&... arguments) {
+    handlers.push_back(std::make_unique<Handler>(std::forward<Arguments>(arguments)...));
+    return handlers.back().get();
+  }
+};
+
+ApiServer::ApiServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+ApiServer::~ApiServer() {
+  if (parts_->user_server != nullptr) parts_->user_server->Shutdown(kDrain);
+  if (parts_->internal_server != nullptr) parts_->internal_server->Shutdown(kDrain);
+}
+
+int ApiServer::user_port() const { return parts_->user_server->port(); }
+int ApiServer::internal_port() const { return parts_->internal_server->port(); }
+
+absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::ApiConfig& config,
+                                                            const std::string& version) {
+  RISEML_ASSIGN_OR_RETURN(const std::string token_key, LoadTokenKey(config.token_key_file()));
+  std::unique_ptr<ApiServer> server(new ApiServer(std::make_unique<Parts>(config, token_key)));
+  Parts& p = *server->parts_;
+  RISEML_RETURN_IF_ERROR(p.feed.Start());
+  RISEML_ASSIGN_OR_RETURN(v1::ClusterInfo info, ReadClusterInfo(p.db, config, version));
+  RISEML_ASSIGN_OR_RETURN(const auto builder_channel,
+                          rpc::ServiceChannel(config.builder_address(), config.client_tls()));
+  p.builder = internal::v1::BuilderService::NewStub(builder_channel);
+  RISEML_ASSIGN_OR_RETURN(
+      p.internal_server,
+      rpc::Server::Start(
+          {.kind = rpc::ListenerKind::kInternal,
+           .listener = config.internal_listener(),
+           .services = {p.Add<AccessHandler>(p.authenticator, p.code), p.Add<RevisionRegistryHandler>(p.code),
+                        p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.executor),
+                        p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.executor)}}));
+  RISEML_ASSIGN_OR_RETURN(
+      p.user_server,
+      rpc::Server::Start(
+          {.kind = rpc::ListenerKind::kUser,
+           .listener = config.user_listener(),
+           .authenticator = &p.authenticator,
+           .services = {p.Add<UserHandler>(p.users), p.Add<ProjectHandler>(p.code), p.Add<RevisionHandler>(p.code),
+                        p.Add<ExperimentHandler>(p.db, p.experiments, *p.builder, p.authenticator, p.executor),
+                        p.Add<JobHandler>(p.experiments), p.Add<NodeHandler>(p.scheduling),
+                        p.Add<ClusterHandler>(std::move(info))},
+           .max_threads = kUserThreads}));
+  p.pruner = std::jthread([&p](std::stop_token stop) { Prune(stop, p.db); });
+  return server;
+}
+
+absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
+  config::v1::ApiConfig config;
+  RISEML_RETURN_IF_ERROR(config::LoadConfig(path, &config));
+  if (config.database_connections() == 0) config.set_database_connections(8);
+  if (config.mode().empty()) config.set_mode("local");
+  if (!config.has_token_grace()) config.mutable_token_grace()->set_seconds(24 * 3600);
+  std::vector<std::string> problems;
+  if (config.user_listener().address().empty()) problems.push_back("user_listener.address must be set");
+  if (config.internal_listener().address().empty()) problems.push_back("internal_listener.address must be set");
+  if (config.database().empty()) problems.push_back("database must be set");
+  if (config.token_key_file().empty()) problems.push_back("token_key_file must be set");
+  if (config.builder_address().empty()) problems.push_back("builder_address must be set");
+  if (config.database_connections() < 2 || config.database_connections() > 100)
+    problems.push_back("database_connections must be 2 to 100");
+  if (problems.empty()) return config;
+  return Error(Reason::kInvalidArgument, absl::StrCat(path, ": ", absl::StrJoin(problems, "; ")));
+}
+
+}  // namespace riseml::api
