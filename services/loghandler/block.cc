@@ -16,25 +16,14 @@ absl::Status Bad(const v1::LogBlock& block, absl::string_view what) {
   return Error(Reason::kInvalidArgument, absl::StrCat("log block at offset ", block.first_offset(), ": ", what));
 }
 
-absl::Status CheckTimes(const v1::LogBlock& block) {
-  if (block.times_size() % 2 != 0 || block.times_size() > kMaxTimes)
-    return Bad(block, absl::StrCat("times must be pairs, at most ", kMaxTimes / 2, " of them"));
-  std::int64_t previous = -1;
-  for (int i = 0; i < block.times_size(); i += 2) {
-    if (block.times(i) <= previous || block.times(i) >= block.raw_length())
-      return Bad(block, "times must be in ascending order and within the block");
-    previous = block.times(i);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::Status CheckBlock(const v1::LogBlock& block) {
   if (block.first_offset() < 0 || block.first_offset() > kMaxOffset) return Bad(block, "first_offset is out of range");
   if (block.raw_length() < 1 || block.raw_length() > kMaxOffset - block.first_offset())
     return Bad(block, "raw_length is out of range");
-  RISEML_RETURN_IF_ERROR(CheckTimes(block));
+  if (block.times_size() % 2 != 0 || block.times_size() > kMaxTimes)
+    return Bad(block, absl::StrCat("times must be pairs, at most ", kMaxTimes / 2, " of them"));
   if (block.coding() == v1::LogBlock::GAP) {
     if (!block.data().empty()) return Bad(block, "a gap must have no data");
   } else {

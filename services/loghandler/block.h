@@ -12,11 +12,12 @@
 namespace riseml::loghandler {
 
 inline constexpr std::int64_t kMaxRawLength = 256 * 1024;     // bytes of a block before compression
-inline constexpr std::int64_t kMaxBlockMessage = 320 * 1024;  // bytes of a serialised block
-inline constexpr int kMaxTimes = 4096;                        // numbers in LogBlock.times
+inline constexpr std::int64_t kMaxBlockMessage = 512 * 1024;  // bytes of a serialised block
+inline constexpr int kMaxTimes = 16'384;                      // numbers in LogBlock.times
 inline constexpr std::int64_t kMaxOffset = std::int64_t{1} << 60;
 
-// OK when lengths, times and CRC of a block fit together. INVALID_ARGUMENT says what does not. Does not decode.
+// OK when lengths and CRC of a block fit together. INVALID_ARGUMENT says what does not. Does not decode. Times are
+// hints: ones that make no sense do not keep bytes from being stored, readers skip them.
 absl::Status CheckBlock(const v1::LogBlock& block);
 
 // The bytes of a block, exactly raw_length of them; a gap has none. Allocates at most kMaxRawLength, whatever the block

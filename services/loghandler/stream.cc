@@ -35,6 +35,16 @@ absl::Status Damaged(const std::string& path, std::int64_t offset) {
       absl::StrCat(path, ": holds nothing for log offset ", offset, "; restore the file from a backup"));
 }
 
+// Takes over when the bytes of a block were printed; the time in force at the piece's start is moved there.
+void AddTimes(const v1::LogBlock& block, Piece* piece) {
+  for (int i = 0; i + 1 < block.times_size(); i += 2) {
+    if (block.times(i) < 0 || block.times(i) >= block.raw_length()) continue;
+    const std::int64_t at = std::max(piece->first_offset, block.first_offset() + block.times(i));
+    while (!piece->times.empty() && piece->times.back().first >= at) piece->times.pop_back();
+    piece->times.emplace_back(at, block.times(i + 1));
+  }
+}
+
 }  // namespace
 
 Stream::Stream(std::string dir, StreamId id, const StreamOptions& options)
@@ -267,11 +277,7 @@ absl::StatusOr<Piece> Stream::Read(std::int64_t offset, SegmentCache& cache) con
     RISEML_ASSIGN_OR_RETURN(const v1::LogBlock block, ReadBlock(file->fd.get(), file->path, entry));
     RISEML_ASSIGN_OR_RETURN(const std::string bytes, DecodeBlock(block));
     piece.data.append(bytes, std::max<std::int64_t>(0, offset - entry.first_offset));
-    for (int i = 0; i + 1 < block.times_size(); i += 2) {
-      const std::int64_t at = std::max(offset, entry.first_offset + block.times(i));
-      if (!piece.times.empty() && piece.times.back().first == at) piece.times.pop_back();
-      piece.times.emplace_back(at, block.times(i + 1));
-    }
+    AddTimes(block, &piece);
   }
   return piece;
 }
