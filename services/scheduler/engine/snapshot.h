@@ -24,6 +24,7 @@ struct Node {
   std::map<std::string, std::string> labels;
   bool ready = false;   // takes new jobs
   std::string message;  // why it is not ready
+  friend bool operator==(const Node&, const Node&) = default;
 };
 
 // An attempt that holds resources of a node.

@@ -1,0 +1,72 @@
+// Port to whatever runs attempts. List and watch in one call, creation that may be repeated, versions for what is
+// known.
+//
+// A Cluster keeps what its nodes say in a store and numbers the changes. Whoever has read version v asks for what
+// changed after v and gets the newest state of each changed object, once; after a gap too old to tell it gets
+// everything again.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "riseml/internal/v1/node_agent.pb.h"
+#include "riseml/v1/node.pb.h"
+
+namespace riseml::scheduler {
+
+// An attempt by the job's UUID and its number.
+struct AttemptKey {
+  std::string job_uid;
+  int attempt = 0;
+  friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
+};
+
+struct NodeState {
+  std::string name;     // as configured, e.g. "local"
+  std::string address;  // host other members of a gang reach it at
+  v1::Node node;        // inventory; empty while never heard
+  bool synced = false;  // connected, and all attempts it knows have been listed on this connection
+  absl::Time last_heard = absl::InfinitePast();
+};
+
+struct AttemptOnNode {
+  std::string node;
+  internal::v1::AttemptStatus status;
+  AttemptKey key() const { return {status.job_uid(), status.attempt()}; }
+};
+
+struct ClusterChanges {
+  std::int64_t version = 0;  // to be passed to the next Read
+  bool complete = false;     // everything there is: what is not in it is gone
+  std::vector<NodeState> nodes;
+  std::vector<AttemptOnNode> attempts;
+  std::vector<AttemptKey> gone;  // attempts no node knows any more
+};
+
+// Thread-safe.
+class Cluster {
+ public:
+  virtual ~Cluster() = default;
+
+  // What changed after `version`; 0: everything. Does not block.
+  virtual ClusterChanges Read(std::int64_t version) = 0;
+
+  // `wake` is called, on any thread, after each change; it must not block. Called once, before anything changes.
+  virtual void SetWake(std::function<void()> wake) = 0;
+
+  // Creates an attempt; a known one is left as it is. Returns when the node has recorded it durably. Errors that will
+  // not go away by trying again: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is known); RESOURCE_EXHAUSTED
+  // (DISK_FULL). NOT_FOUND for an unknown node. After any other error the attempt may or may not exist.
+  virtual absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) = 0;
+  // Asks an attempt to end; an unknown one is recorded as stopped, so that a late Start does nothing.
+  virtual absl::Status Stop(const std::string& node, const AttemptKey& key) = 0;
+  // Says that the end of these attempts is recorded. Removes them from the store.
+  virtual absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys) = 0;
+};
+
+}  // namespace riseml::scheduler

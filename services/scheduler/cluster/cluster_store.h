@@ -1,0 +1,61 @@
+// What is known about nodes and attempts, with numbered changes: the common half of all Clusters.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "services/common/base/mutex.h"
+#include "services/scheduler/cluster/cluster.h"
+
+namespace riseml::scheduler {
+
+// Thread-safe. Remembers the last 10,000 removals.
+class ClusterStore {
+ public:
+  void SetWake(std::function<void()> wake);
+  ClusterChanges Read(std::int64_t version) const;
+
+  // Makes a node known that has not been heard yet.
+  void AddNode(const std::string& name, const std::string& address);
+  // A new connection: what follows until FinishList is all the node knows.
+  void BeginList(const std::string& name);
+  void PutNode(const std::string& name, const v1::Node& node, absl::Time now);
+  void PutAttempt(const std::string& name, const internal::v1::AttemptStatus& status, absl::Time now);
+  // Drops attempts of the node that were not put since BeginList.
+  void FinishList(const std::string& name, absl::Time now);
+  void Heard(const std::string& name, absl::Time now);
+  void Disconnected(const std::string& name);
+  void Remove(const std::string& name, const std::vector<AttemptKey>& keys);
+
+ private:
+  using Place = std::pair<AttemptKey, std::string>;  // the same attempt may, by mistake, be on two nodes
+  struct Node {
+    NodeState state;
+    std::int64_t version = 0;
+    std::set<AttemptKey> unlisted;  // attempts not yet put on this connection
+    bool listing = false;
+  };
+  struct Attempt {
+    internal::v1::AttemptStatus status;
+    std::int64_t version = 0;
+  };
+
+  void Touch(Node& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { node.version = ++version_; }
+  void Erase(const Place& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Wake() const;
+
+  mutable Mutex mu_;
+  std::function<void()> wake_ ABSL_GUARDED_BY(mu_);
+  std::int64_t version_ ABSL_GUARDED_BY(mu_) = 0;
+  std::int64_t first_known_removal_ ABSL_GUARDED_BY(mu_) = 0;  // removals after this version are in `removed_`
+  std::map<std::string, Node> nodes_ ABSL_GUARDED_BY(mu_);
+  std::map<Place, Attempt> attempts_ ABSL_GUARDED_BY(mu_);
+  std::map<std::int64_t, Place> changed_ ABSL_GUARDED_BY(mu_);  // attempts by version
+  std::deque<std::pair<std::int64_t, AttemptKey>> removed_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace riseml::scheduler

@@ -1,0 +1,62 @@
+#include "services/scheduler/cluster/fake_cluster.h"
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::scheduler {
+
+void FakeCluster::AddNode(const std::string& name, std::shared_ptr<FakeNode> node, const v1::Node& inventory) {
+  members_[name] = {std::move(node), inventory, false};
+  store_.AddNode(name, "127.0.0.1");
+  Connect(name);
+}
+
+void FakeCluster::Connect(const std::string& name) {
+  Member& member = members_.at(name);
+  member.connected = true;
+  member.node->SetListener(
+      [this, name](const internal::v1::AttemptStatus& status) { store_.PutAttempt(name, status, clock_.Now()); });
+  store_.BeginList(name);
+  store_.PutNode(name, member.inventory, clock_.Now());
+  for (const internal::v1::AttemptStatus& status : member.node->List()) store_.PutAttempt(name, status, clock_.Now());
+  store_.FinishList(name, clock_.Now());
+}
+
+void FakeCluster::Disconnect(const std::string& name) {
+  Member& member = members_.at(name);
+  member.connected = false;
+  member.node->SetListener(nullptr);
+  store_.Disconnected(name);
+}
+
+absl::Status FakeCluster::Call(const std::string& call, const std::string& node,
+                               const std::function<absl::Status(FakeNode&)>& body) {
+  RISEML_RETURN_IF_ERROR(before(call));
+  const auto it = members_.find(node);
+  if (it == members_.end()) return Error(Reason::kNotFound, absl::StrCat("node ", node, " is not configured"));
+  if (!it->second.connected) return Error(Reason::kUnavailable, absl::StrCat("node ", node, " does not answer"));
+  RISEML_RETURN_IF_ERROR(body(*it->second.node));
+  return after(call);
+}
+
+absl::Status FakeCluster::Start(const std::string& node, const internal::v1::StartAttemptRequest& request) {
+  return Call("Start", node, [&](FakeNode& fake) { return fake.Start(request); });
+}
+
+absl::Status FakeCluster::Stop(const std::string& node, const AttemptKey& key) {
+  return Call("Stop", node, [&](FakeNode& fake) {
+    fake.Stop(key);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status FakeCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys) {
+  return Call("Forget", node, [&](FakeNode& fake) {
+    fake.Forget(keys);
+    store_.Remove(node, keys);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::scheduler

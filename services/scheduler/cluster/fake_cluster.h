@@ -1,0 +1,53 @@
+// Cluster of FakeNodes in this process, for tests.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "services/common/base/clock.h"
+#include "services/scheduler/cluster/cluster.h"
+#include "services/scheduler/cluster/cluster_store.h"
+#include "services/scheduler/cluster/fake_node.h"
+
+namespace riseml::scheduler {
+
+// Thread-safe as far as its clock is.
+class FakeCluster final : public Cluster {
+ public:
+  // `clock` outlives this.
+  explicit FakeCluster(const Clock& clock) : clock_(clock) {}
+
+  // A connected, synced node; kept by the caller too, so that it may outlive this.
+  void AddNode(const std::string& name, std::shared_ptr<FakeNode> node, const v1::Node& inventory);
+  void Connect(const std::string& name);
+  void Disconnect(const std::string& name);
+  void Hear(const std::string& name) { store_.Heard(name, clock_.Now()); }
+
+  // Asked before a call takes effect and after it did: an error there is a lost request, here a lost reply.
+  std::function<absl::Status(const std::string& call)> before = [](const std::string&) { return absl::OkStatus(); };
+  std::function<absl::Status(const std::string& call)> after = [](const std::string&) { return absl::OkStatus(); };
+
+  ClusterChanges Read(std::int64_t version) override { return store_.Read(version); }
+  void SetWake(std::function<void()> wake) override { store_.SetWake(std::move(wake)); }
+  absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
+  absl::Status Stop(const std::string& node, const AttemptKey& key) override;
+  absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys) override;
+
+ private:
+  struct Member {
+    std::shared_ptr<FakeNode> node;
+    v1::Node inventory;
+    bool connected = false;
+  };
+  absl::Status Call(const std::string& call, const std::string& node,
+                    const std::function<absl::Status(FakeNode&)>& body);
+
+  const Clock& clock_;
+  ClusterStore store_;
+  std::map<std::string, Member> members_;
+};
+
+}  // namespace riseml::scheduler

@@ -1,0 +1,111 @@
+#include "services/scheduler/cluster/fake_node.h"
+
+#include "services/common/base/status.h"
+
+namespace riseml::scheduler {
+
+using internal::v1::AttemptStatus;
+using internal::v1::Observation;
+
+void FakeNode::SetListener(Listener changed) {
+  MutexLock lock(mu_);
+  changed_ = std::move(changed);
+}
+
+void FakeNode::Change(const AttemptKey& key, const std::function<void(AttemptStatus&)>& change) {
+  AttemptStatus status;
+  Listener changed;
+  {
+    MutexLock lock(mu_);
+    AttemptStatus& stored = attempts_[key];
+    stored.set_job_uid(key.job_uid);
+    stored.set_attempt(key.attempt);
+    change(stored);
+    status = stored;
+    changed = changed_;
+  }
+  if (changed) changed(status);
+}
+
+absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
+  const AttemptKey key{request.job_uid(), request.attempt()};
+  {
+    MutexLock lock(mu_);
+    const auto newer = attempts_.upper_bound(key);
+    if (newer != attempts_.end() && newer->first.job_uid == key.job_uid)
+      return absl::FailedPreconditionError("a newer attempt is known");
+    if (attempts_.contains(key)) return absl::OkStatus();
+    ++starts_[key];
+    requests_[key] = request;
+  }
+  Change(key, [](AttemptStatus& status) { status.set_phase(AttemptStatus::PREPARING); });
+  return absl::OkStatus();
+}
+
+void FakeNode::Stop(const AttemptKey& key) {
+  Change(key, [](AttemptStatus& status) {
+    if (status.phase() == AttemptStatus::ENDED) return;
+    status.set_phase(AttemptStatus::ENDED);
+    status.set_end(Observation::STOPPED);
+    status.set_reason("STOPPED");
+  });
+}
+
+void FakeNode::Forget(const std::vector<AttemptKey>& keys) {
+  MutexLock lock(mu_);
+  for (const AttemptKey& key : keys) {
+    const auto it = attempts_.find(key);
+    if (it != attempts_.end() && it->second.phase() == AttemptStatus::ENDED) attempts_.erase(it);
+  }
+}
+
+std::vector<AttemptStatus> FakeNode::List() const {
+  MutexLock lock(mu_);
+  std::vector<AttemptStatus> all;
+  for (const auto& [key, status] : attempts_) all.push_back(status);
+  return all;
+}
+
+void FakeNode::Run(const AttemptKey& key) {
+  Change(key, [](AttemptStatus& status) {
+    status.set_phase(AttemptStatus::RUNNING);
+    status.mutable_start_time()->set_seconds(1'700'000'001);
+  });
+}
+
+void FakeNode::Exit(const AttemptKey& key, int exit_code) {
+  Change(key, [&](AttemptStatus& status) {
+    status.set_phase(AttemptStatus::ENDED);
+    status.mutable_start_time()->set_seconds(1'700'000'001);
+    status.mutable_end_time()->set_seconds(1'700'000'002);
+    status.set_end(Observation::EXITED);
+    status.set_exit_code(exit_code);
+    status.set_exit_class(exit_code == 0 ? Observation::SUCCESS : Observation::USER_ERROR);
+  });
+}
+
+void FakeNode::Wipe() {
+  MutexLock lock(mu_);
+  attempts_.clear();
+}
+
+int FakeNode::starts(const AttemptKey& key) const {
+  MutexLock lock(mu_);
+  const auto it = starts_.find(key);
+  return it == starts_.end() ? 0 : it->second;
+}
+
+int FakeNode::total_starts() const {
+  MutexLock lock(mu_);
+  int total = 0;
+  for (const auto& [key, count] : starts_) total += count;
+  return total;
+}
+
+internal::v1::StartAttemptRequest FakeNode::request(const AttemptKey& key) const {
+  MutexLock lock(mu_);
+  const auto it = requests_.find(key);
+  return it == requests_.end() ? internal::v1::StartAttemptRequest() : it->second;
+}
+
+}  // namespace riseml::scheduler

@@ -1,0 +1,47 @@
+// A node as tests need it: keeps attempts as NodeAgentService promises to, and does with them what the test says.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "services/common/base/mutex.h"
+#include "services/scheduler/cluster/cluster.h"
+
+namespace riseml::scheduler {
+
+// Thread-safe. `changed` is called, without locks, after each change of an attempt.
+class FakeNode {
+ public:
+  using Listener = std::function<void(const internal::v1::AttemptStatus&)>;
+  void SetListener(Listener changed);
+
+  // What the RPCs do.
+  absl::Status Start(const internal::v1::StartAttemptRequest& request);
+  void Stop(const AttemptKey& key);
+  void Forget(const std::vector<AttemptKey>& keys);
+  std::vector<internal::v1::AttemptStatus> List() const;
+
+  // What happens on the node.
+  void Run(const AttemptKey& key);
+  void Exit(const AttemptKey& key, int exit_code);
+  // Loses everything, as if its disk had been replaced.
+  void Wipe();
+
+  // What the test asks.
+  int starts(const AttemptKey& key) const;  // number of starts that had an effect
+  int total_starts() const;
+  internal::v1::StartAttemptRequest request(const AttemptKey& key) const;
+
+ private:
+  void Change(const AttemptKey& key, const std::function<void(internal::v1::AttemptStatus&)>& change);
+
+  mutable Mutex mu_;
+  Listener changed_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptKey, internal::v1::AttemptStatus> attempts_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptKey, int> starts_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptKey, internal::v1::StartAttemptRequest> requests_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace riseml::scheduler

@@ -1,0 +1,56 @@
+// Cluster of machines that each run `riseml-agent node`.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "riseml/internal/v1/node_agent.grpc.pb.h"
+#include "services/common/base/clock.h"
+#include "services/scheduler/cluster/cluster.h"
+#include "services/scheduler/cluster/cluster_store.h"
+
+namespace riseml::scheduler {
+
+// One watch of each node, connected again after it breaks, 100 ms to 2 s later. Calls take at most 10 s. Thread-safe.
+class LocalCluster final : public Cluster {
+ public:
+  struct Member {
+    std::string name;
+    std::string address;  // host:port
+    std::shared_ptr<grpc::Channel> channel;
+  };
+  // `clock` outlives this. Watches nothing before Run.
+  LocalCluster(std::vector<Member> members, const Clock& clock);
+  ~LocalCluster() override { Shutdown(); }
+
+  // Starts the watches.
+  void Run();
+  // Ends the watches and waits for them. Idempotent.
+  void Shutdown();
+
+  ClusterChanges Read(std::int64_t version) override { return store_.Read(version); }
+  void SetWake(std::function<void()> wake) override { store_.SetWake(std::move(wake)); }
+  absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
+  absl::Status Stop(const std::string& node, const AttemptKey& key) override;
+  absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys) override;
+
+ private:
+  using Stub = internal::v1::NodeAgentService::Stub;
+  absl::StatusOr<Stub*> Find(const std::string& node) const;
+  void Watch(const std::stop_token& stop, const std::string& name, Stub& stub);
+  bool WatchOnce(const std::stop_token& stop, const std::string& name, Stub& stub);
+
+  const Clock& clock_;
+  ClusterStore store_;
+  std::map<std::string, std::unique_ptr<Stub>> stubs_;  // not changed after construction
+  std::vector<std::jthread> watches_;
+};
+
+}  // namespace riseml::scheduler

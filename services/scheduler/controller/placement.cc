@@ -1,0 +1,263 @@
+// Controller: from the engine's plan to committed placements and recorded reasons for waiting.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/log.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+#include "services/scheduler/controller/controller.h"
+#include "services/scheduler/controller/snapshot_of.h"
+
+namespace riseml::scheduler {
+namespace {
+
+using internal::v1::CommitPlanRequest;
+using internal::v1::Environment;
+using internal::v1::LiveAttempt;
+
+constexpr int kMaxPlacements = 500;
+constexpr std::size_t kMaxWaits = 500;     // a call
+constexpr std::size_t kMaxWaitCalls = 10;  // a pass
+constexpr absl::Duration kNodesGrace = absl::Seconds(2);
+constexpr absl::Duration kEnvironmentPoll = absl::Seconds(1);
+constexpr absl::Duration kMessageInterval = absl::Seconds(5);
+
+// "14.build" of a resource name; the name itself when it is no job's.
+std::string ShortName(const std::string& job) {
+  const auto name = ParseJobName(job);
+  return name.ok() ? ShortId(*name) : job;
+}
+
+}  // namespace
+
+// Nothing is decided, and nothing is said about nodes, before all have been heard; one that is away holds this up for 2
+// s.
+bool Controller::NodesAreKnown() {
+  const absl::Time known_at = led_since_ + std::min(kNodesGrace, options_.node_silence_limit);
+  if (Now() >= known_at) return true;
+  for (const auto& [name, node] : state_.nodes()) {
+    if (node.last_heard != absl::InfinitePast()) continue;
+    WakeAt(known_at);
+    return false;
+  }
+  return true;
+}
+
+// False when the leadership is lost.
+bool Controller::Place() {
+  if (!plan_needed_ || !NodesAreKnown()) return true;
+  if (Now() < plan_not_before_) {
+    WakeAt(plan_not_before_);
+    return true;
+  }
+  plan_needed_ = false;
+  const engine::Snapshot snapshot = SnapshotOf(state_, engine_nodes_);
+  const engine::Plan plan = engine::MakePlan(snapshot);
+  NoteWaits(snapshot, plan);
+  return CommitUnits(snapshot, plan);
+}
+
+// Commits the bindings, whole gangs together, at most about 500 a call.
+bool Controller::CommitUnits(const engine::Snapshot& snapshot, const engine::Plan& plan) {
+  std::map<std::string, std::string> claimed;  // environments this plan makes: name of the job by key
+  CommitPlanRequest request;
+  request.set_epoch(epoch_);
+  for (std::size_t i = 0; i < plan.bindings.size();) {
+    const std::string& gang = snapshot.pending[plan.bindings[i].job].gang;
+    std::vector<const engine::Binding*> unit;
+    do {
+      unit.push_back(&plan.bindings[i++]);
+    } while (!gang.empty() && i < plan.bindings.size() && snapshot.pending[plan.bindings[i].job].gang == gang);
+    if (!Prepare(unit, snapshot, claimed, &request)) {
+      plan_needed_ = true;  // what it would have taken is free for others
+      WakeAt(Now());
+    }
+    if (request.placements_size() < kMaxPlacements && i < plan.bindings.size()) continue;
+    if (request.placements_size() > 0 && !Commit(request)) return false;
+    request.clear_placements();
+  }
+  return true;
+}
+
+// Adds the placements of a unit; false, and nothing added, when the environment of a member is not to be had now.
+bool Controller::Prepare(const std::vector<const engine::Binding*>& unit, const engine::Snapshot& snapshot,
+                         std::map<std::string, std::string>& claimed, CommitPlanRequest* request) {
+  std::vector<internal::v1::Placement> placements;
+  for (const engine::Binding* binding : unit) {
+    const std::string& uid = snapshot.pending[binding->job].id;
+    Job& job = *state_.Find(uid);
+    const absl::StatusOr<Environment> environment = cache_.Resolve(job.work.template_());
+    if (!environment.ok()) {
+      WaitForBuilder(uid, job, environment.status());
+      return false;
+    }
+    internal::v1::Placement& placement = placements.emplace_back();
+    placement.set_job_uid(uid);
+    placement.set_node(binding->node);
+    for (const std::string& gpu : binding->gpu_uuids) placement.add_gpu_uuids(gpu);
+    if (environment->state() != Environment::MISSING) continue;
+    // For a training job it has vanished since its build; the attempt makes it again before its commands run.
+    const auto [claim, is_first] = claimed.emplace(environment->key(), job.work.job());
+    const std::string user = is_first ? UserOf(environment->key(), uid) : claim->second;
+    if (!user.empty() && user != job.work.job()) {
+      WaitForEnvironment(uid, job, user);
+      return false;
+    }
+    if (job.is_build()) placement.set_environment_key(environment->key());
+  }
+  for (internal::v1::Placement& placement : placements) *request->add_placements() = std::move(placement);
+  return true;
+}
+
+// False when the leadership is lost.
+bool Controller::Commit(const CommitPlanRequest& request) {
+  const auto response = ports_.api.CommitPlan(request);
+  if (LostLeadership(response.status())) return false;
+  if (!response.ok()) {
+    LogWarning("plan_not_committed",
+               {{"placements", request.placements_size()}, {"error", response.status().message()}});
+    // Whether it was committed is told by the watch of the work; a job placed twice is refused.
+    plan_needed_ = true;
+    plan_not_before_ =
+        Now() + std::min(absl::Milliseconds(100) * (1 << std::min(failed_commits_++, 6)), absl::Seconds(5));
+    WakeAt(plan_not_before_);
+    return true;
+  }
+  failed_commits_ = 0;
+  for (int i = 0; i < std::min(response->results_size(), request.placements_size()); ++i) {
+    const internal::v1::PlacementResult& result = response->results(i);
+    const internal::v1::Placement& placement = request.placements(i);
+    const bool placed = result.attempt() > 0;
+    ports_.metrics.placements.Add({{"outcome", placed ? "placed" : "refused"}}).Increment();
+    Job* const job = state_.Find(placement.job_uid());
+    if (job == nullptr) continue;
+    if (placed) {
+      LiveAttempt attempt;
+      attempt.set_number(result.attempt());
+      attempt.set_node(placement.node());
+      attempt.set_state(v1::Attempt::STARTING);
+      *attempt.mutable_gpu_uuids() = placement.gpu_uuids();
+      attempt.set_token(result.token());
+      job->refusals = 0;
+      job->blocked_by.clear();
+      LogInfo("job_placed", {{"job", job->work.job()}, {"attempt", result.attempt()}, {"node", placement.node()}});
+      state_.Commit(placement.job_uid(), std::move(attempt));
+      continue;
+    }
+    plan_needed_ = true;
+    if (!result.building_job().empty()) {
+      WaitForEnvironment(placement.job_uid(), *job, result.building_job());
+      continue;
+    }
+    LogInfo("placement_refused", {{"job", job->work.job()}, {"why", result.refusal()}});
+    job->candidate = false;
+    job->retry_at = Now() + std::min(absl::Seconds(1) * (1 << std::min(job->refusals++, 5)), absl::Seconds(30));
+    state_.Later(placement.job_uid(), job->retry_at);
+  }
+  if (plan_needed_) WakeAt(Now());
+  return true;
+}
+
+std::string Controller::UserOf(const std::string& key, const std::string& uid) {
+  for (const std::string& other_uid : state_.live()) {
+    Job& other = *state_.Find(other_uid);
+    if (other_uid == uid || other.Live() == nullptr) continue;
+    if (other.work.template_().install().empty() && other.work.template_().framework().empty()) continue;
+    // A job that was placed by an earlier process: ask again which environment it has.
+    if (other.environment_key.empty()) {
+      const auto environment = cache_.Resolve(other.work.template_());
+      if (environment.ok()) other.environment_key = environment->key();
+    }
+    if (other.environment_key == key) return other.work.job();
+  }
+  return "";
+}
+
+void Controller::Wait(const std::string& uid, const std::string& reason, const std::string& message) {
+  waits_[uid] = {reason, message};
+}
+
+void Controller::WaitForEnvironment(const std::string& uid, Job& job, const std::string& building_job) {
+  job.candidate = false;
+  job.blocked_by = building_job;
+  job.retry_at = Now() + kEnvironmentPoll;
+  state_.Later(uid, job.retry_at);
+  Wait(uid, "ENVIRONMENT", absl::StrCat("waits for its environment, which ", ShortName(building_job), " builds"));
+}
+
+void Controller::WaitForBuilder(const std::string& uid, Job& job, const absl::Status& status) {
+  job.candidate = false;
+  const bool impossible =
+      status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kNotFound;
+  if (impossible && job.work.state() == v1::Job::PENDING) {
+    internal::v1::Observation observation;
+    observation.set_job_uid(uid);
+    observation.set_event(internal::v1::Observation::IMPOSSIBLE);
+    observation.set_reason("ENVIRONMENT_IMPOSSIBLE");
+    observation.set_message(absl::StrCat("find the environment: ", status.message()));
+    return Observe(job, std::move(observation));
+  }
+  job.retry_at = Now() + kEnvironmentPoll;
+  state_.Later(uid, job.retry_at);
+  Wait(uid, "BUILDER_UNAVAILABLE", absl::StrCat("the environment cannot be found: ", status.message()));
+}
+
+void Controller::NoteWaits(const engine::Snapshot& snapshot, const engine::Plan& plan) {
+  std::vector<int> counts(5);
+  for (const engine::Wait& wait : plan.waits) {
+    const engine::Verdict& verdict = plan.verdicts[wait.verdict];
+    ++counts[static_cast<std::size_t>(verdict.reason)];
+    Wait(snapshot.pending[wait.job].id, std::string(engine::Name(verdict.reason)), verdict.message);
+  }
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    ports_.metrics.queue_depth.Add({{"reason", std::string(engine::Name(static_cast<engine::WaitReason>(i)))}})
+        .Set(counts[i]);
+}
+
+// Records reasons that are new at once, other messages for the same reason not more often than every 5 s. False when
+// the leadership is lost.
+bool Controller::CommitWaits() {
+  const absl::Time now = Now();
+  std::vector<internal::v1::Wait> changed;
+  for (auto it = waits_.begin(); it != waits_.end() && changed.size() < kMaxWaits * kMaxWaitCalls;) {
+    const Job* const job = state_.Find(it->first);
+    const auto& [reason, message] = it->second;
+    const bool placed = job == nullptr || job->Live() != nullptr || job->work.state() != v1::Job::PENDING;
+    if (placed || (job->wait_reason == reason && job->wait_message == message)) {
+      it = waits_.erase(it);
+      continue;
+    }
+    if (job->wait_reason == reason && now < job->wait_committed + kMessageInterval) {
+      WakeAt(job->wait_committed + kMessageInterval);
+    } else {
+      internal::v1::Wait& wait = changed.emplace_back();
+      wait.set_job_uid(it->first);
+      wait.set_reason(reason);
+      wait.set_message(message);
+    }
+    ++it;
+  }
+  for (std::size_t begin = 0; begin < changed.size(); begin += kMaxWaits) {
+    CommitPlanRequest request;
+    request.set_epoch(epoch_);
+    const std::size_t end = std::min(changed.size(), begin + kMaxWaits);
+    for (std::size_t i = begin; i < end; ++i) *request.add_waits() = changed[i];
+    const auto response = ports_.api.CommitPlan(request);
+    if (LostLeadership(response.status())) return false;
+    if (!response.ok()) {
+      LogWarning("waits_not_committed", {{"waits", request.waits_size()}, {"error", response.status().message()}});
+      WakeAt(now + absl::Seconds(1));
+      return true;
+    }
+    for (const internal::v1::Wait& wait : request.waits()) {
+      Job& job = *state_.Find(wait.job_uid());
+      job.wait_reason = wait.reason();
+      job.wait_message = wait.message();
+      job.wait_committed = now;
+    }
+  }
+  if (changed.size() == kMaxWaits * kMaxWaitCalls) WakeAt(now);
+  return true;
+}
+
+}  // namespace riseml::scheduler

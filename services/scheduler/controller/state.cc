@@ -1,0 +1,196 @@
+#include "services/scheduler/controller/state.h"
+
+#include <vector>
+
+namespace riseml::scheduler {
+
+using internal::v1::LiveAttempt;
+using internal::v1::Work;
+
+bool Job::is_terminal() const {
+  return work.state() == v1::Job::FINISHED || work.state() == v1::Job::FAILED || work.state() == v1::Job::KILLED;
+}
+
+const LiveAttempt* Job::Live() const {
+  if (is_terminal()) return nullptr;
+  const LiveAttempt* live = work.has_attempt() ? &work.attempt() : nullptr;
+  if (committed && (live == nullptr || live->number() < committed->number())) live = &*committed;
+  return live != nullptr && live->number() > end_reported ? live : nullptr;
+}
+
+Recorded Job::RecordedState(const LiveAttempt& live) const {
+  const bool starting = live.state() == v1::Attempt::STARTING && started_reported < live.number();
+  return starting ? Recorded::kStarting : Recorded::kRunning;
+}
+
+bool Job::IsConfirmed() const {
+  if (is_terminal()) return true;
+  if (settled && work.state() == v1::Job::PENDING) return false;
+  if (!work.has_attempt()) return true;
+  const LiveAttempt& attempt = work.attempt();
+  if (attempt.number() == end_reported) return false;
+  return attempt.number() != started_reported || attempt.state() != v1::Attempt::STARTING;
+}
+
+void State::Apply(const WorkBatch& batch) {
+  if (batch.from_start) {
+    for (auto& [uid, job] : jobs_) job.listed = false;
+    listing_ = true;
+  }
+  for (const Work& work : batch.work) Put(work);
+  if (!batch.synced) return;
+  work_synced_ = true;
+  if (!listing_) return;
+  listing_ = false;
+  for (auto& [uid, job] : jobs_) {
+    if (!job.listed) Ended(job);
+    MarkDirty(uid);
+  }
+}
+
+void State::Put(const Work& work) {
+  Job& job = jobs_[work.job_uid()];
+  job.listed = true;
+  if (work.version() < job.work.version()) return;
+  job.work = work;
+  if (job.wait_reason.empty()) {
+    job.wait_reason = work.wait_reason();
+    job.wait_message = work.wait_message();
+  }
+  if (job.committed && work.has_attempt() && work.attempt().number() >= job.committed->number()) job.committed.reset();
+  uid_of_name_[work.job()] = work.job_uid();
+  if (!work.gang().empty()) gangs_[work.gang()].insert(work.job_uid());
+  if (job.is_terminal()) Ended(job);
+  MarkDirty(work.job_uid());
+  for (const std::string& member : Gang(work.gang())) MarkDirty(member);
+}
+
+// The job has ended, or api does not know it: nothing of it is live.
+void State::Ended(Job& job) {
+  if (job.is_build()) ++builds_ended_;
+  if (!job.is_terminal()) job.work.set_state(v1::Job::KILLED);
+  job.work.clear_attempt();
+  job.committed.reset();
+  job.candidate = false;
+  const auto name = uid_of_name_.find(job.work.job());
+  if (name != uid_of_name_.end() && name->second == job.work.job_uid()) uid_of_name_.erase(name);
+  const auto gang = gangs_.find(job.work.gang());
+  if (gang == gangs_.end()) return;
+  for (const std::string& member : gang->second) MarkDirty(member);
+  gang->second.erase(job.work.job_uid());
+  if (gang->second.empty()) gangs_.erase(gang);
+}
+
+void State::Apply(const ClusterChanges& changes) {
+  cluster_version_ = changes.version;
+  if (changes.complete) {
+    for (auto& [uid, job] : jobs_) {
+      job.on_nodes.clear();
+      MarkDirty(uid);
+    }
+  }
+  for (const NodeState& node : changes.nodes) {
+    NodeState& known = nodes_[node.name];
+    const bool other_connection = known.synced != node.synced;
+    known = node;
+    if (!other_connection) continue;
+    for (const auto& [uid, job] : jobs_)
+      if (const LiveAttempt* live = job.Live(); live != nullptr && live->node() == node.name) MarkDirty(uid);
+  }
+  for (const AttemptKey& key : changes.gone) {
+    const auto it = jobs_.find(key.job_uid);
+    if (it == jobs_.end()) continue;
+    it->second.on_nodes.erase(key.attempt);
+    MarkDirty(key.job_uid);
+  }
+  for (const AttemptOnNode& attempt : changes.attempts) {
+    Job& job = jobs_[attempt.status.job_uid()];
+    if (job.work.job_uid().empty()) {  // api has not listed it (yet)
+      job.work.set_job_uid(attempt.status.job_uid());
+      if (work_synced_) job.work.set_state(v1::Job::KILLED);
+    }
+    job.on_nodes[attempt.status.attempt()] = attempt;
+    MarkDirty(attempt.status.job_uid());
+  }
+}
+
+void State::Commit(const std::string& job_uid, LiveAttempt attempt) {
+  Job& job = jobs_[job_uid];
+  const bool shown = job.work.has_attempt() && job.work.attempt().number() >= attempt.number();
+  if (!shown) job.committed = std::move(attempt);
+  job.candidate = false;
+  NoteLive(job_uid);
+  MarkDirty(job_uid);
+  for (const std::string& member : Gang(job.work.gang())) MarkDirty(member);
+}
+
+void State::NoteLive(const std::string& job_uid) {
+  const auto it = jobs_.find(job_uid);
+  if (it != jobs_.end() && it->second.Live() != nullptr) {
+    live_.insert(job_uid);
+  } else {
+    live_.erase(job_uid);
+  }
+}
+
+Job* State::Find(const std::string& job_uid) {
+  const auto it = jobs_.find(job_uid);
+  return it == jobs_.end() ? nullptr : &it->second;
+}
+
+const Job* State::FindByName(const std::string& name) const {
+  const auto it = uid_of_name_.find(name);
+  return it == uid_of_name_.end() ? nullptr : &jobs_.at(it->second);
+}
+
+void State::DropIfDone(const std::string& job_uid) {
+  const auto it = jobs_.find(job_uid);
+  if (it == jobs_.end() || !it->second.is_terminal() || !it->second.on_nodes.empty()) return;
+  for (const auto& [call, gate] : it->second.gates)
+    if (gate.in_flight) return;
+  timers_.erase({it->second.timer, job_uid});
+  live_.erase(job_uid);
+  jobs_.erase(it);
+}
+
+OnNode State::View(const Job& job, const LiveAttempt& live) const {
+  const auto attempt = job.on_nodes.find(live.number());
+  if (attempt != job.on_nodes.end()) {
+    switch (attempt->second.status.phase()) {
+      case internal::v1::AttemptStatus::RUNNING:
+        return OnNode::kRunning;
+      case internal::v1::AttemptStatus::ENDED:
+        return OnNode::kEnded;
+      default:
+        return OnNode::kPreparing;
+    }
+  }
+  const auto node = nodes_.find(live.node());
+  return node != nodes_.end() && node->second.synced ? OnNode::kUnknown : OnNode::kNotHeard;
+}
+
+const std::set<std::string>& State::Gang(const std::string& gang) const {
+  const auto it = gang.empty() ? gangs_.end() : gangs_.find(gang);
+  return it == gangs_.end() ? no_gang_ : it->second;
+}
+
+void State::Later(const std::string& job_uid, absl::Time time) {
+  Job* const job = Find(job_uid);
+  if (job == nullptr || job->timer <= time) return;
+  timers_.erase({job->timer, job_uid});
+  job->timer = time;
+  timers_.emplace(time, job_uid);
+}
+
+void State::FireTimers(absl::Time now) {
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const std::string uid = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    if (Job* const job = Find(uid)) job->timer = absl::InfiniteFuture();
+    MarkDirty(uid);
+  }
+}
+
+absl::Time State::NextTimer() const { return timers_.empty() ? absl::InfiniteFuture() : timers_.begin()->first; }
+
+}  // namespace riseml::scheduler

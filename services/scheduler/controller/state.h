@@ -1,0 +1,126 @@
+// What the controller knows: jobs as api tells them, attempts and nodes as the cluster tells them, joined by job.
+//
+// Nothing here is decided and nothing is written anywhere; everything can be had again from api and the cluster.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "riseml/internal/v1/scheduling.pb.h"
+#include "services/scheduler/cluster/cluster.h"
+#include "services/scheduler/controller/api.h"
+#include "services/scheduler/controller/step.h"
+
+namespace riseml::scheduler {
+
+// A call to a node about an attempt, so that it is made once at a time and not too often.
+enum class Call { kStart, kStop, kForget };
+struct Gate {
+  bool in_flight = false;
+  int tries = 0;
+  absl::Time not_before = absl::InfinitePast();
+};
+
+struct Job {
+  internal::v1::Work work;
+  bool listed = false;  // by api, in the present list
+
+  // Committed by this process and not yet seen in `work`.
+  std::optional<internal::v1::LiveAttempt> committed;
+  // Attempts by number, as their nodes have them.
+  std::map<int, AttemptOnNode> on_nodes;
+
+  // Facts that api has accepted and `work` may not show yet.
+  int started_reported = 0;  // newest attempt
+  int end_reported = 0;      // newest attempt
+  bool settled = false;      // about the job itself
+  absl::Time confirm_by = absl::InfiniteFuture();
+  bool observed = false;  // an observation waits to be sent
+
+  // Why a start can never succeed: attempt and message.
+  std::optional<std::pair<int, absl::Status>> start_failed;
+  std::map<std::pair<Call, int>, Gate> gates;
+
+  bool candidate = false;                      // may be placed
+  absl::Time retry_at = absl::InfinitePast();  // not a candidate before
+  int refusals = 0;                            // in a row
+  std::string blocked_by;                      // resource name of the job that makes its environment
+  std::string environment_key;                 // of its live attempt, or of the environment a build would make
+  std::string wait_reason, wait_message;       // as last committed
+  absl::Time wait_committed = absl::InfinitePast();
+  absl::Time timer = absl::InfiniteFuture();  // when it is looked at again anyway
+
+  bool is_build() const { return work.role() == "build"; }
+  bool is_terminal() const;
+  // The attempt that holds resources; nullptr when there is none.
+  const internal::v1::LiveAttempt* Live() const;
+  Recorded RecordedState(const internal::v1::LiveAttempt& live) const;
+  // True when `work` shows what was reported.
+  bool IsConfirmed() const;
+};
+
+// Lives on one thread.
+class State {
+ public:
+  // Each marks the jobs it changes as dirty.
+  void Apply(const WorkBatch& batch);
+  void Apply(const ClusterChanges& changes);
+  void Commit(const std::string& job_uid, internal::v1::LiveAttempt attempt);
+
+  // nullptr when unknown.
+  Job* Find(const std::string& job_uid);
+  // A job api lists, by resource name; nullptr when there is none that is not terminal.
+  const Job* FindByName(const std::string& name) const;
+  // Brings the set of jobs with a live attempt up to date for one job.
+  void NoteLive(const std::string& job_uid);
+
+  // Forgets a job that has ended and of which no node knows anything.
+  void DropIfDone(const std::string& job_uid);
+
+  OnNode View(const Job& job, const internal::v1::LiveAttempt& live) const;
+  // Members of a gang; empty for an empty name.
+  const std::set<std::string>& Gang(const std::string& gang) const;
+
+  void MarkDirty(const std::string& job_uid) { dirty_.insert(job_uid); }
+  std::set<std::string> TakeDirty() { return std::exchange(dirty_, {}); }
+  bool has_dirty() const { return !dirty_.empty(); }
+
+  // Marks the job dirty at `time`, or before.
+  void Later(const std::string& job_uid, absl::Time time);
+  void FireTimers(absl::Time now);
+  absl::Time NextTimer() const;
+
+  const std::unordered_map<std::string, Job>& jobs() const { return jobs_; }
+  // Jobs with a live attempt, as of their last NoteLive.
+  const std::set<std::string>& live() const { return live_; }
+  const std::map<std::string, NodeState>& nodes() const { return nodes_; }
+  bool work_synced() const { return work_synced_; }
+  std::int64_t cluster_version() const { return cluster_version_; }
+  // Number of builds that were seen to end.
+  std::int64_t builds_ended() const { return builds_ended_; }
+
+ private:
+  void Put(const internal::v1::Work& work);
+  void Ended(Job& job);
+
+  std::unordered_map<std::string, Job> jobs_;
+  std::unordered_map<std::string, std::string> uid_of_name_;
+  std::unordered_map<std::string, std::set<std::string>> gangs_;
+  std::set<std::string> no_gang_;  // stays empty
+  std::map<std::string, NodeState> nodes_;
+  std::set<std::string> dirty_;
+  std::set<std::string> live_;
+  std::set<std::pair<absl::Time, std::string>> timers_;
+  bool work_synced_ = false;
+  bool listing_ = false;
+  std::int64_t cluster_version_ = 0;
+  std::int64_t builds_ended_ = 0;
+};
+
+}  // namespace riseml::scheduler

@@ -1,0 +1,58 @@
+// What is to be done next about an attempt: one table over what api has recorded and what the node says.
+#pragma once
+
+#include <iterator>
+
+namespace riseml::scheduler {
+
+// The attempt as api has it.
+enum class Recorded { kStarting, kRunning };
+// The attempt as its node has it.
+enum class OnNode {
+  kNotHeard,  // the node is not connected, or has not listed its attempts yet; and nothing is known from before
+  kUnknown,   // the node has listed its attempts, and this one is not among them
+  kPreparing,
+  kRunning,
+  kEnded,
+};
+enum class Step {
+  kNothing,
+  kStart,          // ask the node to start it
+  kStop,           // ask the node to stop it
+  kReportStarted,  // tell api that it runs
+  kReportEnd,      // tell api how it ended
+  kReportLost,     // tell api that its node has lost it
+};
+
+struct StepRow {
+  Recorded recorded;
+  OnNode on_node;
+  Step step;
+  Step when_killed;
+};
+
+// An attempt that api believes to be starting and the node does not know is started (again): the request may never have
+// arrived. When it is to be killed it is stopped: the node then refuses a start that is still on its way. An end is
+// reported as it was, also when a kill came meanwhile. An attempt on a node that is not heard is left alone: it may
+// well be running.
+inline constexpr StepRow kSteps[] = {
+    {Recorded::kStarting, OnNode::kNotHeard, Step::kNothing, Step::kNothing},
+    {Recorded::kStarting, OnNode::kUnknown, Step::kStart, Step::kStop},
+    {Recorded::kStarting, OnNode::kPreparing, Step::kNothing, Step::kStop},
+    {Recorded::kStarting, OnNode::kRunning, Step::kReportStarted, Step::kReportStarted},
+    {Recorded::kStarting, OnNode::kEnded, Step::kReportEnd, Step::kReportEnd},
+    {Recorded::kRunning, OnNode::kNotHeard, Step::kNothing, Step::kNothing},
+    {Recorded::kRunning, OnNode::kUnknown, Step::kReportLost, Step::kReportLost},
+    {Recorded::kRunning, OnNode::kPreparing, Step::kNothing, Step::kStop},
+    {Recorded::kRunning, OnNode::kRunning, Step::kNothing, Step::kStop},
+    {Recorded::kRunning, OnNode::kEnded, Step::kReportEnd, Step::kReportEnd},
+};
+static_assert(std::size(kSteps) == 2 * 5, "one row for each pair");
+
+constexpr Step NextStep(Recorded recorded, OnNode on_node, bool kill) {
+  for (const StepRow& row : kSteps)
+    if (row.recorded == recorded && row.on_node == on_node) return kill ? row.when_killed : row.step;
+  return Step::kNothing;
+}
+
+}  // namespace riseml::scheduler
