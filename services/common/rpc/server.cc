@@ -1,5 +1,6 @@
 #include "services/common/rpc/server.h"
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/security/server_credentials.h>
@@ -129,6 +130,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   SetLimits(builder, options.max_threads);
   builder.AddListeningPort(options.listener.address(), credentials, &server->port_);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
+  if (options.services.empty()) {
+    // gRPC refuses to start without a method of ours to poll for. This one answers UNIMPLEMENTED; health checks do not need it.
+    server->health_only_ = std::make_unique<grpc::CallbackGenericService>();
+    builder.RegisterCallbackGenericService(server->health_only_.get());
+  }
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || server->port_ == 0)
     return Error(Reason::kUnavailable,

@@ -32,7 +32,7 @@ struct ServerOptions {
   ListenerKind kind = ListenerKind::kUser;
   config::v1::Listener listener;
   Authenticator* authenticator = nullptr;  // outlives the server; needed for kUser
-  std::vector<grpc::Service*> services;    // outlive the server
+  std::vector<grpc::Service*> services;    // outlive the server; none: health checks only
   int max_threads = 16;                    // of synchronous methods
 };
 
@@ -54,6 +54,7 @@ class Server {
   Server() = default;
   int port_ = 0;
   std::shared_ptr<AuthProcessor> auth_;
+  std::unique_ptr<grpc::CallbackGenericService> health_only_;  // of a server without services
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -1,0 +1,220 @@
+#include "services/supervisor/commands.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/file.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/supervisor/client_context.h"
+#include "services/supervisor/layout.h"
+#include "services/supervisor/lock.h"
+#include "services/supervisor/probe.h"
+#include "services/supervisor/process.h"
+#include "services/supervisor/progress.h"
+#include "services/supervisor/service_configs.h"
+#include "services/supervisor/stack.h"
+#include "services/supervisor/state.h"
+#include "services/supervisor/supervise.h"
+
+namespace riseml::supervisor {
+namespace {
+
+constexpr absl::Duration kHealthLimit = absl::Seconds(60);
+constexpr absl::Duration kStopLimit = absl::Minutes(3);
+constexpr absl::Duration kPollPeriod = absl::Milliseconds(50);
+
+// The process that is asked to stop when the user interrupts `up`. Written before the handler is installed.
+std::atomic<pid_t> g_supervising{0};
+
+void Interrupt(int) {
+  if (const pid_t pid = g_supervising.load(); pid > 0) kill(pid, SIGTERM);
+}
+
+void ForwardInterrupts(pid_t to) {
+  g_supervising = to;
+  struct sigaction action = {};
+  action.sa_handler = Interrupt;
+  sigemptyset(&action.sa_mask);
+  for (const int number : {SIGINT, SIGTERM}) sigaction(number, &action, nullptr);
+}
+
+void Pause() { poll(nullptr, 0, static_cast<int>(absl::ToInt64Milliseconds(kPollPeriod))); }
+
+void Say(absl::string_view text) { std::fprintf(stdout, "%s\n", std::string(text).c_str()); }
+
+// What an installation is, as far as it has been started once: enough to look at it and to stop it.
+struct Installation {
+  StackPlan plan;
+  ProbeKeys keys;
+};
+
+absl::StatusOr<Installation> Open(const std::string& dir) {
+  const Layout layout{dir, dir};
+  RISEML_ASSIGN_OR_RETURN(const config::v1::SupervisorState state, LoadState(layout));
+  Installation installation;
+  installation.plan = MakeStackPlan(layout, state, Programs(), {});
+  RISEML_ASSIGN_OR_RETURN(installation.keys, LoadProbeKeys(SupervisorTls(layout)));
+  return installation;
+}
+
+std::string Unhealthy(const Installation& installation) {
+  const std::vector<absl::Status> results = ProbeAll(installation.plan, installation.keys);
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < results.size(); ++i)
+    if (!results[i].ok()) parts.push_back(absl::StrCat(installation.plan.units[i].name, ": ", results[i].message()));
+  return absl::StrJoin(parts, "; ");
+}
+
+absl::Status TellClient(const std::string& dir) {
+  const Layout layout{dir, dir};
+  RISEML_ASSIGN_OR_RETURN(const config::v1::SupervisorState state, LoadState(layout));
+  RISEML_ASSIGN_OR_RETURN(const std::string sentence, UpdateClientContext(layout, state));
+  if (!sentence.empty()) Say(sentence);
+  return absl::OkStatus();
+}
+
+// Another process supervises: it may be starting, running or stopping.
+absl::Status AlreadyUp(const std::string& dir) {
+  const SystemClock clock;
+  const absl::Time deadline = clock.Now() + kHealthLimit;
+  std::string why = "it is just being made";
+  while (clock.Now() < deadline) {
+    RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(dir));
+    if (lock.has_value())
+      return Error(Reason::kUnavailable, absl::StrCat("RiseML in ", dir, " was stopped meanwhile; run `riseml up` again"));
+    if (const absl::StatusOr<Installation> installation = Open(dir); installation.ok()) {
+      why = Unhealthy(*installation);
+      if (why.empty()) {
+        Say(absl::StrCat("RiseML is already up in ", dir, "."));
+        return TellClient(dir);
+      }
+    }
+    Pause();
+  }
+  return Error(Reason::kUnavailable, absl::StrCat("RiseML in ", dir, " runs but is not healthy (", why, "); see ", dir,
+                                                  "/logs, or restart it with `riseml down` and `riseml up`"));
+}
+
+absl::Status FollowStart(pid_t supervising, int pipe, const std::string& dir) {
+  ForwardInterrupts(supervising);
+  ProgressView view(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
+  const absl::Status status = FollowProgress(pipe, view, dir + "/logs/supervisor.log");
+  if (status.ok()) {
+    Say(absl::StrCat("RiseML is up in ", dir, "."));
+    return TellClient(dir);
+  }
+  // It is on its way out; its end frees the lock for the next try.
+  while (waitpid(supervising, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+// Waits until the supervisor that holds the lock has let go of it.
+absl::Status StopSupervisor(const Layout& layout) {
+  const SystemClock clock;
+  const absl::Time deadline = clock.Now() + kStopLimit;
+  bool told = false;
+  while (clock.Now() < deadline) {
+    RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(layout.dir));
+    if (lock.has_value()) return absl::OkStatus();
+    // A supervisor that is just starting writes its record in a moment.
+    const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout.ProcessFile(kSupervisor));
+    std::optional<UniqueFd> watch = record.ok() ? Watch(*record) : std::nullopt;
+    if (watch.has_value() && !told) {
+      Signal(*watch, SIGTERM);
+      told = true;
+    }
+    pollfd one = {watch.has_value() ? watch->get() : -1, POLLIN, 0};
+    poll(&one, 1, static_cast<int>(absl::ToInt64Milliseconds(kPollPeriod)));
+  }
+  return absl::DeadlineExceededError(absl::StrCat("RiseML in ", layout.dir, " did not stop within ",
+                                                  absl::FormatDuration(kStopLimit), "; see ", layout.dir, "/logs/supervisor.log"));
+}
+
+}  // namespace
+
+absl::Status Up(const Options& options) {
+  std::string dir;
+  RISEML_RETURN_IF_ERROR(ResolveDirectory(options.dir, &dir));
+  SuperviseRequest request;
+  RISEML_ASSIGN_OR_RETURN(request.programs, FindPrograms(options.bin_dir));
+  RISEML_RETURN_IF_ERROR(PrepareDirectory(dir));
+  RISEML_ASSIGN_OR_RETURN(std::optional<UniqueFd> lock, TryLock(dir));
+  if (!lock.has_value()) return AlreadyUp(dir);
+  int pipe_ends[2];
+  if (pipe2(pipe_ends, O_CLOEXEC) != 0) return ErrnoError(errno, "make a pipe");
+  UniqueFd read_end(pipe_ends[0]);
+  request.dir = dir;
+  request.lock = *std::move(lock);
+  request.progress = UniqueFd(pipe_ends[1]);
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child < 0) return ErrnoError(errno, "start the supervising process");
+  if (child == 0) {
+    read_end.Reset();
+    _exit(Supervise(std::move(request)));
+  }
+  request.lock.Reset();
+  request.progress.Reset();
+  return FollowStart(child, read_end.get(), dir);
+}
+
+absl::Status Down(const Options& options) {
+  std::string dir;
+  RISEML_RETURN_IF_ERROR(ResolveDirectory(options.dir, &dir));
+  RISEML_RETURN_IF_ERROR(RequireInstallation(dir));
+  const Layout layout{dir, dir};
+  RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(dir));
+  if (!lock.has_value()) {
+    RISEML_RETURN_IF_ERROR(StopSupervisor(layout));
+  } else if (const absl::StatusOr<Installation> installation = Open(dir); installation.ok()) {
+    const SystemClock clock;
+    ProgressSender nobody{UniqueFd()};
+    SetLogName(kSupervisor);
+    Stack(installation->plan, clock, nobody).StopLeftovers();
+  }
+  Say(absl::StrCat("RiseML is down in ", dir, "."));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> PrintStatus(const Options& options) {
+  std::string dir;
+  RISEML_RETURN_IF_ERROR(ResolveDirectory(options.dir, &dir));
+  RISEML_RETURN_IF_ERROR(RequireInstallation(dir));
+  const absl::StatusOr<Installation> installation = Open(dir);
+  if (!installation.ok()) {
+    Say(absl::StrCat("RiseML in ", dir, " has not been started yet."));
+    return false;
+  }
+  const std::vector<absl::Status> results = ProbeAll(installation->plan, installation->keys);
+  bool healthy = true;
+  Say(absl::StrFormat("%-12s %-8s %-22s %s", "SERVICE", "PID", "ADDRESS", "STATE"));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const UnitPlan& unit = installation->plan.units[i];
+    healthy = healthy && results[i].ok();
+    const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(installation->plan.layout.ProcessFile(unit.name));
+    const std::string pid = record.ok() && IsAlive(*record) ? absl::StrCat(record->pid()) : "-";
+    const std::string address =
+        unit.endpoints.empty() ? "local socket" : AddressOf(installation->plan.state, unit.endpoints.front().listener);
+    Say(absl::StrFormat("%-12s %-8s %-22s %s", unit.name, pid, address,
+                        results[i].ok() ? "healthy" : std::string(results[i].message())));
+  }
+  return healthy;
+}
+
+}  // namespace riseml::supervisor

@@ -1,0 +1,46 @@
+// The directory of a local installation: what lies where.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace riseml::supervisor {
+
+inline constexpr int kFormatVersion = 1;
+
+struct Layout {
+  std::string dir;   // as the user knows it, absolute
+  std::string home;  // the same directory by the path services use; differs only when they cannot enter `dir`
+
+  std::string In(absl::string_view entry) const { return absl::StrCat(home, "/", entry); }
+  std::string State() const { return In("supervisor.json"); }
+  std::string Config(absl::string_view service) const { return absl::StrCat(home, "/config/", service, ".yaml"); }
+  std::string Certs() const { return In("certs"); }
+  std::string TokenKey() const { return In("secrets/token.key"); }
+  // The first administrator's API key between its making and the writing of the client configuration.
+  std::string PendingKey() const { return In("secrets/admin-key.pending"); }
+  std::string Database() const { return In("postgres"); }
+  std::string LogFile(absl::string_view name) const { return absl::StrCat(home, "/logs/", name, ".log"); }
+  std::string PidFile(absl::string_view name) const { return absl::StrCat(home, "/run/", name, ".pid"); }
+  std::string ProcessFile(absl::string_view name) const { return absl::StrCat(home, "/run/", name, ".process"); }
+  std::string Lock() const { return In("run/lock"); }
+};
+
+// The directory meant by --dir (may be relative, may not exist yet). When none is given: $RISEML_DIR, else /var/lib/riseml for root and
+// $HOME/.riseml/local for everybody else.
+absl::Status ResolveDirectory(const std::string& given, std::string* dir);
+
+// Makes `dir` (mode 0700) with its run/ and logs/ unless it is there. Refuses a directory that holds something else than an installation,
+// one of a newer format, and one that belongs to another ordinary user.
+absl::Status PrepareDirectory(const std::string& dir);
+
+// Fails when `dir` holds no installation.
+absl::Status RequireInstallation(const std::string& dir);
+
+// Makes the directories below; called with the rights of the account that owns them.
+absl::Status MakeSubdirectories(const Layout& layout);
+
+}  // namespace riseml::supervisor

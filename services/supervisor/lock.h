@@ -1,0 +1,15 @@
+// Who supervises an installation: whoever holds the lock on run/lock. It ends with the process that holds it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "services/common/base/file.h"
+
+namespace riseml::supervisor {
+
+// The lock of the installation in `dir`; absent when another process holds it.
+absl::StatusOr<std::optional<UniqueFd>> TryLock(const std::string& dir);
+
+}  // namespace riseml::supervisor

@@ -1,0 +1,236 @@
+#include "services/supervisor/process.h"
+
+#include <fcntl.h>
+#include <google/protobuf/util/json_util.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::supervisor {
+namespace {
+
+constexpr std::size_t kMaxOutput = 16 << 10;
+constexpr int kStartTimeField = 22;  // of /proc/PID/stat, from 1
+
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+struct Pipe {
+  UniqueFd read_end, write_end;
+};
+
+absl::StatusOr<Pipe> MakePipe() {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) return ErrnoError(errno, "make a pipe");
+  return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+// In the child, between fork and exec: only calls that are safe there.
+void ResetSignals() {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int number : {SIGPIPE, SIGTERM, SIGINT, SIGCHLD, SIGHUP}) signal(number, SIG_DFL);
+}
+
+[[noreturn]] void RunChild(char* const* argv, char* const* environment, int in, int out, int err, int go, int failure) {
+  setsid();
+  ResetSignals();
+  dup2(in, STDIN_FILENO);
+  dup2(out, STDOUT_FILENO);
+  dup2(err, STDERR_FILENO);
+  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  char byte = 0;
+  if (chdir("/") != 0 || read(go, &byte, 1) != 1) _exit(126);
+  execve(argv[0], argv, environment);
+  const int error = errno;
+  [[maybe_unused]] const ssize_t ignored = write(failure, &error, sizeof error);
+  _exit(127);
+}
+
+absl::StatusOr<std::string> ReadAllOf(int fd) {
+  std::string out;
+  char buffer[4096];
+  while (true) {
+    const ssize_t n = read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError(errno, "read from a pipe");
+    if (n == 0) return out;
+    if (out.size() < kMaxOutput) out.append(buffer, n);
+  }
+}
+
+int WaitFor(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> BootId() {
+  RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 4096));
+  return std::string(absl::StripAsciiWhitespace(text));
+}
+
+std::optional<std::int64_t> StartTicks(pid_t pid) {
+  const absl::StatusOr<std::string> text = ReadFile(absl::StrCat("/proc/", pid, "/stat"), 64 << 10);
+  if (!text.ok()) return std::nullopt;
+  // The command's name is in brackets and may hold anything; fields are counted from behind it.
+  const std::size_t name_end = text->rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  const std::vector<std::string> fields = absl::StrSplit(text->substr(name_end + 1), ' ', absl::SkipEmpty());
+  std::int64_t ticks = 0;
+  if (fields.size() < kStartTimeField - 2 || fields[0] == "Z" || fields[0] == "X" ||
+      !absl::SimpleAtoi(fields[kStartTimeField - 3], &ticks))
+    return std::nullopt;
+  return ticks;
+}
+
+std::string FileIdentity(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) return "";
+  return absl::StrCat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", info.st_mtim.tv_sec, ".",
+                      info.st_mtim.tv_nsec);
+}
+
+bool IsAlive(const config::v1::ProcessRecord& record) {
+  const absl::StatusOr<std::string> boot = BootId();
+  if (!boot.ok() || record.boot_id() != *boot || record.pid() <= 0) return false;
+  return StartTicks(record.pid()) == record.start_ticks();
+}
+
+std::optional<UniqueFd> Watch(const config::v1::ProcessRecord& record) {
+  if (!IsAlive(record)) return std::nullopt;
+  UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, record.pid(), 0)));
+  // Looked at again, now that the descriptor holds on to whoever has the pid.
+  if (!fd.valid() || !IsAlive(record)) return std::nullopt;
+  return fd;
+}
+
+void Signal(const UniqueFd& watch, int signal) { syscall(SYS_pidfd_send_signal, watch.get(), signal, nullptr, 0); }
+
+absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file, const config::v1::ProcessRecord& record) {
+  std::string json;
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  if (!google::protobuf::util::MessageToJsonString(record, &json, options).ok())
+    return absl::InternalError("a process record cannot be printed");
+  RISEML_RETURN_IF_ERROR(WriteFileAtomically(record_file, json + "\n", 0600));
+  return WriteFileAtomically(pid_file, absl::StrCat(record.pid(), "\n"), 0600);
+}
+
+absl::StatusOr<config::v1::ProcessRecord> ReadRecord(const std::string& record_file) {
+  RISEML_ASSIGN_OR_RETURN(const std::string json, ReadFile(record_file, 64 << 10));
+  config::v1::ProcessRecord record;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  if (!google::protobuf::util::JsonStringToMessage(json, &record, options).ok())
+    return absl::DataLossError(absl::StrCat(record_file, " holds no process record"));
+  return record;
+}
+
+absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<absl::Status(pid_t)>& record) {
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd null, OpenFile("/dev/null", O_RDONLY));
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd log, OpenFile(request.log_file, O_WRONLY | O_CREAT | O_APPEND, 0600));
+  UniqueFd output;
+  if (!request.output_file.empty()) {
+    RISEML_ASSIGN_OR_RETURN(output, OpenFile(request.output_file, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  }
+  RISEML_ASSIGN_OR_RETURN(Pipe go, MakePipe());
+  RISEML_ASSIGN_OR_RETURN(Pipe failure, MakePipe());
+  const std::vector<char*> argv = Pointers(request.argv);
+  const std::vector<char*> environment = Pointers(request.environment);
+  const int out = output.valid() ? output.get() : log.get();
+  const pid_t pid = fork();
+  if (pid < 0) return ErrnoError(errno, absl::StrCat("start ", request.argv[0]));
+  if (pid == 0) {
+    // Otherwise this process would wait for itself.
+    close(go.write_end.get());
+    RunChild(argv.data(), environment.data(), null.get(), out, log.get(), go.read_end.get(), failure.write_end.get());
+  }
+  failure.write_end.Reset();
+  if (absl::Status status = record(pid); !status.ok()) {
+    go.write_end.Reset();  // the child reads the end of the pipe and leaves
+    WaitFor(pid);
+    return status;
+  }
+  RISEML_RETURN_IF_ERROR(While(absl::StrCat("start ", request.argv[0]), WriteAll(go.write_end.get(), "g")));
+  int error = 0;
+  if (read(failure.read_end.get(), &error, sizeof error) == sizeof error) {
+    WaitFor(pid);
+    return ErrnoError(error, absl::StrCat("start ", request.argv[0]));
+  }
+  return pid;
+}
+
+absl::StatusOr<RunResult> RunAndWait(const std::vector<std::string>& argv, absl::string_view input) {
+  RISEML_ASSIGN_OR_RETURN(Pipe in, MakePipe());
+  RISEML_ASSIGN_OR_RETURN(Pipe out, MakePipe());
+  RISEML_RETURN_IF_ERROR(WriteAll(in.write_end.get(), input));  // far less than a pipe holds
+  in.write_end.Reset();
+  const std::vector<char*> pointers = Pointers(argv);
+  const pid_t pid = fork();
+  if (pid < 0) return ErrnoError(errno, absl::StrCat("start ", argv[0]));
+  if (pid == 0) {
+    ResetSignals();
+    dup2(in.read_end.get(), STDIN_FILENO);
+    dup2(out.write_end.get(), STDOUT_FILENO);
+    dup2(out.write_end.get(), STDERR_FILENO);
+    if (chdir("/") == 0) execvp(pointers[0], pointers.data());
+    const char message[] = "the program cannot be started; is it installed?\n";
+    [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    _exit(127);
+  }
+  out.write_end.Reset();
+  const absl::StatusOr<std::string> output = ReadAllOf(out.read_end.get());
+  const int status = WaitFor(pid);
+  RISEML_RETURN_IF_ERROR(output.status());
+  return RunResult{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+                   std::string(absl::StripAsciiWhitespace(*output))};
+}
+
+std::vector<std::string> ServiceEnvironment(const std::string& home) {
+  // Jobs get TLS, proxy and package index settings from their node, which gets them from here.
+  constexpr absl::string_view kNames[] = {"LANG",       "TZ",         "http_proxy", "https_proxy", "no_proxy",        "HTTP_PROXY",
+                                          "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",  "all_proxy",   "SSL_CERT_FILE", "SSL_CERT_DIR",
+                                          "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"};
+  std::vector<std::string> out = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", absl::StrCat("HOME=", home)};
+  bool has_language = false;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const absl::string_view text = *entry;
+    const absl::string_view name = text.substr(0, text.find('='));
+    bool wanted = absl::StartsWith(name, "LC_") || absl::StartsWith(name, "PIP_") || absl::StartsWith(name, "UV_");
+    for (absl::string_view known : kNames) wanted = wanted || name == known;
+    has_language = has_language || name == "LANG";
+    if (wanted) out.emplace_back(text);
+  }
+  if (!has_language) out.push_back("LANG=C.UTF-8");
+  return out;
+}
+
+std::string DescribeExit(int wait_status) {
+  if (WIFSIGNALED(wait_status)) return absl::StrCat("signal ", WTERMSIG(wait_status));
+  return absl::StrCat("exit code ", WEXITSTATUS(wait_status));
+}
+
+}  // namespace riseml::supervisor

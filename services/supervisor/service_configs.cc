@@ -1,0 +1,155 @@
+#include "services/supervisor/service_configs.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include "services/common/base/file.h"
+#include "services/common/base/status_macros.h"
+#include "services/supervisor/state.h"
+
+namespace riseml::supervisor {
+namespace {
+
+constexpr absl::string_view kNotice =
+    "# Written by `riseml up` at each start from supervisor.json; changes made here are lost.\n";
+
+std::string Cert(const Layout& layout, absl::string_view file) { return absl::StrCat(layout.Certs(), "/", file); }
+
+config::v1::ClientTls ClientTlsOf(const Layout& layout, absl::string_view service) {
+  config::v1::ClientTls tls;
+  tls.set_ca_file(Cert(layout, "ca.crt"));
+  tls.set_certificate_file(Cert(layout, absl::StrCat(service, ".crt")));
+  tls.set_key_file(Cert(layout, absl::StrCat(service, ".key")));
+  return tls;
+}
+
+// `role` is "user" or "internal".
+config::v1::Listener ListenerOf(const ConfigInput& input, absl::string_view service, absl::string_view role) {
+  config::v1::Listener listener;
+  listener.set_address(AddressOf(input.state, absl::StrCat(service, ".", role)));
+  listener.set_certificate_file(Cert(input.layout, absl::StrCat(service, ".crt")));
+  listener.set_key_file(Cert(input.layout, absl::StrCat(service, ".key")));
+  if (role == "internal") listener.set_client_ca_file(Cert(input.layout, "ca.crt"));
+  return listener;
+}
+
+// JSON is YAML too; keys in the protos' spelling.
+absl::StatusOr<std::string> Render(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(message, &json, options).ok())
+    return absl::InternalError("a configuration cannot be printed");
+  return absl::StrCat(kNotice, json);
+}
+
+}  // namespace
+
+config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
+  config::v1::ApiConfig config;
+  *config.mutable_user_listener() = ListenerOf(input, "api", "user");
+  *config.mutable_internal_listener() = ListenerOf(input, "api", "internal");
+  *config.mutable_client_tls() = ClientTlsOf(input.layout, "api");
+  config.set_builder_address(AddressOf(input.state, "builder.internal"));
+  config.set_database(absl::StrCat("host='", input.state.postgres_socket_dir(), "' port=", input.state.postgres_port(),
+                                   " dbname=riseml user=riseml"));
+  config.set_metrics_address(AddressOf(input.state, "api.metrics"));
+  config.set_token_key_file(input.layout.TokenKey());
+  config.set_gitsync_address(AddressOf(input.state, "gitsync.user"));
+  config.set_loghandler_address(AddressOf(input.state, "loghandler.user"));
+  config.set_mode("local");
+  // Told to users, hence by the path they know.
+  config.set_local_dir(input.layout.dir);
+  config.set_output_dir(input.layout.dir + "/output");
+  return config;
+}
+
+config::v1::GitsyncConfig MakeGitsyncConfig(const ConfigInput& input) {
+  config::v1::GitsyncConfig config;
+  *config.mutable_user_listener() = ListenerOf(input, "gitsync", "user");
+  *config.mutable_internal_listener() = ListenerOf(input, "gitsync", "internal");
+  *config.mutable_client_tls() = ClientTlsOf(input.layout, "gitsync");
+  config.set_api_address(AddressOf(input.state, "api.internal"));
+  config.set_data_dir(input.layout.In("repositories"));
+  config.set_metrics_address(AddressOf(input.state, "gitsync.metrics"));
+  return config;
+}
+
+config::v1::BuilderConfig MakeBuilderConfig(const ConfigInput& input) {
+  config::v1::BuilderConfig config;
+  *config.mutable_internal_listener() = ListenerOf(input, "builder", "internal");
+  *config.mutable_client_tls() = ClientTlsOf(input.layout, "builder");
+  config.set_gitsync_address(AddressOf(input.state, "gitsync.internal"));
+  config.set_environments_dir(input.layout.In("environments"));
+  config.set_metrics_address(AddressOf(input.state, "builder.metrics"));
+  config.set_python_client_dir(input.python_client_dir);
+  return config;
+}
+
+config::v1::LoghandlerConfig MakeLoghandlerConfig(const ConfigInput& input) {
+  config::v1::LoghandlerConfig config;
+  *config.mutable_user_listener() = ListenerOf(input, "loghandler", "user");
+  *config.mutable_client_tls() = ClientTlsOf(input.layout, "loghandler");
+  config.set_api_address(AddressOf(input.state, "api.internal"));
+  config.set_data_dir(input.layout.In("log-store"));
+  config.set_metrics_address(AddressOf(input.state, "loghandler.metrics"));
+  return config;
+}
+
+config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
+  config::v1::NodeConfig config;
+  *config.mutable_internal_listener() = ListenerOf(input, "agent", "internal");
+  *config.mutable_client_tls() = ClientTlsOf(input.layout, "agent");
+  config.set_gitsync_address(AddressOf(input.state, "gitsync.internal"));
+  config.set_name(kNodeName);
+  config.set_data_dir(input.layout.In("node"));
+  config.set_volume_data_dir(input.layout.In("data"));
+  config.set_volume_output_dir(input.layout.In("output"));
+  config.set_environments_dir(input.layout.In("environments"));
+  config.set_python_client_dir(input.python_client_dir);
+  config.set_api_user_address(AddressOf(input.state, "api.user"));
+  config.set_loghandler_user_address(AddressOf(input.state, "loghandler.user"));
+  config.set_ca_file(Cert(input.layout, "ca.crt"));
+  config.set_metrics_address(AddressOf(input.state, "agent.metrics"));
+  config.set_isolation("auto");
+  return config;
+}
+
+config::v1::SchedulerConfig MakeSchedulerConfig(const ConfigInput& input) {
+  config::v1::SchedulerConfig config;
+  *config.mutable_internal_listener() = ListenerOf(input, "scheduler", "internal");
+  *config.mutable_client_tls() = ClientTlsOf(input.layout, "scheduler");
+  config.set_api_address(AddressOf(input.state, "api.internal"));
+  config.set_builder_address(AddressOf(input.state, "builder.internal"));
+  config::v1::LocalNode* node = config.add_nodes();
+  node->set_name(kNodeName);
+  node->set_address(AddressOf(input.state, "agent.internal"));
+  config.set_holder("scheduler-local");
+  config.set_metrics_address(AddressOf(input.state, "scheduler.metrics"));
+  return config;
+}
+
+config::v1::ClientTls SupervisorTls(const Layout& layout) { return ClientTlsOf(layout, "supervisor"); }
+
+absl::StatusOr<std::map<std::string, std::string>> RenderConfigs(const ConfigInput& input) {
+  std::map<std::string, std::string> texts;
+  RISEML_ASSIGN_OR_RETURN(texts["api"], Render(MakeApiConfig(input)));
+  RISEML_ASSIGN_OR_RETURN(texts["gitsync"], Render(MakeGitsyncConfig(input)));
+  RISEML_ASSIGN_OR_RETURN(texts["builder"], Render(MakeBuilderConfig(input)));
+  RISEML_ASSIGN_OR_RETURN(texts["loghandler"], Render(MakeLoghandlerConfig(input)));
+  RISEML_ASSIGN_OR_RETURN(texts["agent"], Render(MakeNodeConfig(input)));
+  RISEML_ASSIGN_OR_RETURN(texts["scheduler"], Render(MakeSchedulerConfig(input)));
+  return texts;
+}
+
+absl::Status WriteConfigs(const Layout& layout, const std::map<std::string, std::string>& texts) {
+  for (const auto& [service, text] : texts) {
+    const std::string path = layout.Config(service);
+    const absl::StatusOr<std::string> present = ReadFile(path, 1 << 20);
+    if (present.ok() && *present == text) continue;
+    RISEML_RETURN_IF_ERROR(WriteFileAtomically(path, text, 0600));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace riseml::supervisor

@@ -1,0 +1,46 @@
+// Configuration files of the services, derived from what the installation chose. Pure but for the writing.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "riseml/config/v1/agent.pb.h"
+#include "riseml/config/v1/api.pb.h"
+#include "riseml/config/v1/builder.pb.h"
+#include "riseml/config/v1/common.pb.h"
+#include "riseml/config/v1/gitsync.pb.h"
+#include "riseml/config/v1/loghandler.pb.h"
+#include "riseml/config/v1/scheduler.pb.h"
+#include "riseml/config/v1/supervisor.pb.h"
+#include "services/supervisor/layout.h"
+
+namespace riseml::supervisor {
+
+// Name of the one node of a local installation.
+inline constexpr char kNodeName[] = "local";
+
+struct ConfigInput {
+  Layout layout;
+  config::v1::SupervisorState state;
+  std::string python_client_dir;
+};
+
+config::v1::ApiConfig MakeApiConfig(const ConfigInput& input);
+config::v1::GitsyncConfig MakeGitsyncConfig(const ConfigInput& input);
+config::v1::BuilderConfig MakeBuilderConfig(const ConfigInput& input);
+config::v1::LoghandlerConfig MakeLoghandlerConfig(const ConfigInput& input);
+config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input);
+config::v1::SchedulerConfig MakeSchedulerConfig(const ConfigInput& input);
+
+// Client identity of the supervisor itself, for health checks.
+config::v1::ClientTls SupervisorTls(const Layout& layout);
+
+// Text of every service's file, by service name.
+absl::StatusOr<std::map<std::string, std::string>> RenderConfigs(const ConfigInput& input);
+
+// Writes the files that differ from what is there.
+absl::Status WriteConfigs(const Layout& layout, const std::map<std::string, std::string>& texts);
+
+}  // namespace riseml::supervisor
