@@ -1,0 +1,203 @@
+#include "services/scheduler/controller/fake_api.h"
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::scheduler {
+
+using internal::v1::Observation;
+using internal::v1::Work;
+
+namespace {
+
+bool IsTerminal(const Work& work) {
+  return work.state() == v1::Job::FINISHED || work.state() == v1::Job::FAILED || work.state() == v1::Job::KILLED;
+}
+
+}  // namespace
+
+Work& FakeApi::Add(const std::string& uid, const std::function<void(Work&)>& change) {
+  Work& work = jobs_[uid];
+  work.set_job_uid(uid);
+  work.set_job(absl::StrCat("users/paul/experiments/", sequence_ + 1, "/jobs/train"));
+  work.set_role("train");
+  work.set_state(v1::Job::PENDING);
+  work.set_sequence(++sequence_);
+  work.set_version(1);
+  work.mutable_resources()->set_cpus(1);
+  work.mutable_resources()->set_memory_mb(1000);
+  work.mutable_resources()->set_gpus(0);
+  if (change) change(work);
+  Send(uid);
+  return work;
+}
+
+void FakeApi::Change(const std::string& uid, const std::function<void(Work&)>& change) {
+  Work& work = jobs_.at(uid);
+  change(work);
+  work.set_version(work.version() + 1);
+  Send(uid);
+}
+
+void FakeApi::Kill(const std::string& uid) {
+  Change(uid, [](Work& work) {
+    work.set_kill(true);
+    if (!work.has_attempt() && !IsTerminal(work)) work.set_state(v1::Job::KILLED);
+  });
+}
+
+std::string FakeApi::Outcome(const std::string& uid) const {
+  const auto attempts = attempts_.find(uid);
+  return absl::StrCat(v1::Job::State_Name(jobs_.at(uid).state()), " ",
+                      attempts == attempts_.end() ? 0 : attempts->second);
+}
+
+void FakeApi::Send(const std::string& uid) {
+  if (!watched_) return;
+  WorkBatch batch;
+  batch.work.push_back(jobs_.at(uid));
+  batches_.push_back(std::move(batch));
+  if (wake_) wake_();
+}
+
+void FakeApi::RestartWatch() {
+  batches_.clear();
+  Relist();
+}
+
+void FakeApi::Relist() {
+  watched_ = true;
+  WorkBatch first{.from_start = true};
+  for (const auto& [uid, work] : jobs_)
+    if (!IsTerminal(work)) first.work.push_back(work);
+  batches_.push_back(std::move(first));
+  batches_.push_back({.synced = true});
+  if (wake_) wake_();
+}
+
+std::optional<WorkBatch> FakeApi::TakeWork() {
+  if (!deliver || batches_.empty()) return std::nullopt;
+  WorkBatch batch = std::move(batches_.front());
+  batches_.pop_front();
+  return batch;
+}
+
+absl::Status FakeApi::CheckEpoch(std::int64_t epoch) const {
+  return epoch == epoch_ ? absl::OkStatus() : Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over"));
+}
+
+absl::Status FakeApi::Call(const std::string& call, const std::function<absl::Status()>& body) {
+  ++calls_;
+  RISEML_RETURN_IF_ERROR(before(call));
+  RISEML_RETURN_IF_ERROR(body());
+  return after(call);
+}
+
+absl::StatusOr<std::int64_t> FakeApi::AcquireLeadership(const std::string& holder, absl::Duration, std::int64_t epoch) {
+  RISEML_RETURN_IF_ERROR(Call("AcquireLeadership", [&]() -> absl::Status {
+    if (!holder_.empty() && holder_ != holder) return Error(Reason::kNotLeader, "somebody else leads");
+    holder_ = holder;
+    if (epoch != epoch_ || epoch == 0) ++epoch_;
+    return absl::OkStatus();
+  }));
+  return epoch_;
+}
+
+absl::StatusOr<internal::v1::CommitPlanResponse> FakeApi::CommitPlan(const internal::v1::CommitPlanRequest& request) {
+  internal::v1::CommitPlanResponse response;
+  RISEML_RETURN_IF_ERROR(Call("CommitPlan", [&]() -> absl::Status {
+    RISEML_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
+    for (const auto& placement : request.placements()) *response.add_results() = Place(placement);
+    for (const auto& wait : request.waits()) {
+      if (!jobs_.contains(wait.job_uid())) continue;
+      Change(wait.job_uid(), [&](Work& work) {
+        work.set_wait_reason(wait.reason());
+        work.set_wait_message(wait.message());
+      });
+    }
+    return absl::OkStatus();
+  }));
+  return response;
+}
+
+internal::v1::PlacementResult FakeApi::Place(const internal::v1::Placement& placement) {
+  internal::v1::PlacementResult result;
+  const std::string& uid = placement.job_uid();
+  result.set_job_uid(uid);
+  const Work& work = jobs_.at(uid);
+  if (work.state() != v1::Job::PENDING || work.kill()) {
+    result.set_refusal("the job does not wait for a placement");
+    return result;
+  }
+  if (!placement.environment_key().empty()) {
+    const auto [build, is_first] = builds_.emplace(placement.environment_key(), uid);
+    if (!is_first) {
+      result.set_refusal("its environment is being built");
+      result.set_building_job(jobs_.at(build->second).job());
+      return result;
+    }
+  }
+  result.set_attempt(++attempts_[uid]);
+  result.set_token(absl::StrCat("token-", uid, "-", result.attempt()));
+  Change(uid, [&](Work& changed) {
+    changed.set_state(v1::Job::STARTING);
+    changed.mutable_attempt()->set_number(result.attempt());
+    changed.mutable_attempt()->set_node(placement.node());
+    changed.mutable_attempt()->set_state(v1::Attempt::STARTING);
+    *changed.mutable_attempt()->mutable_gpu_uuids() = placement.gpu_uuids();
+    changed.mutable_attempt()->set_token(result.token());
+  });
+  return result;
+}
+
+absl::Status FakeApi::ReportObservations(const internal::v1::ReportObservationsRequest& request) {
+  return Call("ReportObservations", [&]() -> absl::Status {
+    RISEML_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
+    if (request.observations_size() > 500) return Error(Reason::kInvalidArgument, "at most 500 observations");
+    for (const Observation& observation : request.observations()) Derive(observation);
+    return absl::OkStatus();
+  });
+}
+
+void FakeApi::Derive(const Observation& observation) {
+  observations_.push_back(observation);
+  if (!jobs_.contains(observation.job_uid())) return;
+  const Work& work = jobs_.at(observation.job_uid());
+  const auto end = [&](v1::Job::State state) {
+    std::erase_if(builds_, [&](const auto& build) { return build.second == observation.job_uid(); });
+    Change(observation.job_uid(), [&](Work& changed) {
+      changed.clear_attempt();
+      changed.set_state(state);
+    });
+  };
+  if (observation.attempt() == 0) {
+    if (work.state() != v1::Job::PENDING) return;
+    return end(observation.event() == Observation::IMPOSSIBLE ? v1::Job::FAILED : v1::Job::FINISHED);
+  }
+  if (!work.has_attempt() || work.attempt().number() != observation.attempt()) return;
+  switch (observation.event()) {
+    case Observation::STARTED:
+      if (work.attempt().state() != v1::Attempt::STARTING) return;
+      return Change(observation.job_uid(), [](Work& changed) {
+        changed.set_state(v1::Job::RUNNING);
+        changed.mutable_attempt()->set_state(v1::Attempt::RUNNING);
+      });
+    case Observation::EXITED:
+      return end(observation.exit_code() == 0 ? v1::Job::FINISHED : v1::Job::FAILED);
+    case Observation::STOPPED:
+      return end(v1::Job::KILLED);
+    default:
+      return end(v1::Job::FAILED);
+  }
+}
+
+absl::Status FakeApi::ReportNodes(const internal::v1::ReportNodesRequest& request) {
+  return Call("ReportNodes", [&]() -> absl::Status {
+    RISEML_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
+    nodes_.assign(request.nodes().begin(), request.nodes().end());
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::scheduler
