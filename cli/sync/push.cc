@@ -222,10 +222,12 @@ absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const Pus
 }
 
 absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, const PushOptions& options,
-                                        SnapshotOptions snapshot_options) {
+                                        SnapshotOptions snapshot_options,
+                                        const std::function<void(const Snapshot&)>& before_push) {
   RISEML_ASSIGN_OR_RETURN(snapshot_options.limits, GetLimits(stub, options));
   for (int retry = 0;; ++retry) {
     RISEML_ASSIGN_OR_RETURN(Snapshot snapshot, TakeSnapshot(snapshot_options));
+    if (before_push) before_push(snapshot);
     absl::StatusOr<PushOutcome> outcome = Push(stub, options, snapshot);
     if (HasReason(outcome.status(), Reason::kFileChanged) && retry < kSnapshotRetries) continue;
     RISEML_RETURN_IF_ERROR(outcome.status());

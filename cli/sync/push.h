@@ -47,9 +47,10 @@ struct SyncOutcome {
       still_moving;  // files that have changed again since; the revision has them as they were read
 };
 
-// Takes a snapshot within the server's limits and pushes it. When files changed meanwhile it does both again, at most
-// twice.
+// Takes a snapshot within the server's limits, shows it to `before_push` (which may be empty) and pushes it. When files
+// changed meanwhile it does all of this again, at most twice.
 absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, const PushOptions& options,
-                                        SnapshotOptions snapshot_options);
+                                        SnapshotOptions snapshot_options,
+                                        const std::function<void(const Snapshot&)>& before_push = {});
 
 }  // namespace riseml::sync

@@ -12,7 +12,8 @@ namespace riseml::gitsync {
 grpc::Status CodeHandler::GetCode(grpc::ServerContext* context, const internal::v1::GetCodeRequest* request,
                                   grpc::ServerWriter<internal::v1::GetCodeResponse>* writer) {
   return rpc::Unary(context, "riseml.internal.v1.CodeService/GetCode", [&](const rpc::Call& call) -> absl::Status {
-    RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot, streams_.Enter(context, call.caller.service()));
+    RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
+                            streams_.Enter(call.caller.service(), [context] { context->TryCancel(); }));
     RISEML_ASSIGN_OR_RETURN(const Repository repository, store_.OpenRepository(ProjectId{request->project_uid()}));
     return WriteArchive(repository, request->commit(), [&](absl::string_view bytes) -> absl::Status {
       internal::v1::GetCodeResponse response;

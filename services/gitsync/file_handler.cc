@@ -104,7 +104,8 @@ absl::StatusOr<v1::FindMissingResponse> FileHandler::DoFindMissing(const rpc::Ca
 
 absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc::ServerContext* context,
                                                      grpc::ServerReader<v1::PushRequest>* reader) {
-  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot, services_.streams.Enter(context, call.caller.user_uid()));
+  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
+                          services_.streams.Enter(call.caller.user_uid(), [context] { context->TryCancel(); }));
   v1::PushRequest request;
   if (!reader->Read(&request) || !request.has_header())
     return Error(Reason::kInvalidArgument, "a push begins with a header");
@@ -131,7 +132,8 @@ absl::Status FileHandler::DoGetArchive(const rpc::Call& call, grpc::ServerContex
   RISEML_ASSIGN_OR_RETURN(const RevisionName name, ParseRevisionName(request.revision()));
   Access access(services_, call, CheckRequest::READ, request.revision());
   RISEML_ASSIGN_OR_RETURN(const CheckResponse found, access.Check());
-  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot, services_.streams.Enter(context, call.caller.user_uid()));
+  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
+                          services_.streams.Enter(call.caller.user_uid(), [context] { context->TryCancel(); }));
   RISEML_ASSIGN_OR_RETURN(const Repository repository, services_.store.OpenRepository(ProjectId{found.uid()}));
   return WriteArchive(repository, name.commit, [&](absl::string_view bytes) -> absl::Status {
     RISEML_RETURN_IF_ERROR(access.CheckAgainWhenDue());

@@ -41,14 +41,14 @@ StreamGuard::StreamGuard(const StreamBounds& bounds, const Clock& clock) : bound
 
 StreamGuard::~StreamGuard() = default;
 
-absl::StatusOr<StreamGuard::Slot> StreamGuard::Enter(grpc::ServerContext* context, const std::string& user) {
+absl::StatusOr<StreamGuard::Slot> StreamGuard::Enter(const std::string& user, std::function<void()> cancel) {
   MutexLock lock(mu_);
   const auto of_user =
       std::count_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.second.user == user; });
   if (static_cast<int>(streams_.size()) >= bounds_.total || of_user >= bounds_.per_user)
     return Error(Reason::kUnavailable, "too many transfers of code run at once; try again in a moment");
   const std::uint64_t id = next_id_++;
-  streams_[id] = Stream{context, user, clock_.Now()};
+  streams_[id] = Stream{user, std::move(cancel), clock_.Now()};
   return Slot(*this, id);
 }
 
@@ -58,7 +58,7 @@ void StreamGuard::CancelIdle() {
   for (auto& [id, stream] : streams_) {
     if (now - stream.moved < bounds_.idle) continue;
     LogInfo("idle_transfer_cancelled", {{"user", stream.user}});
-    stream.context->TryCancel();
+    stream.cancel();
     stream.moved = now;
   }
 }

@@ -1,10 +1,9 @@
 // Keeps transfers from using up the server: a bound on how many run at once, and an end for those that stand still.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -45,16 +44,17 @@ class StreamGuard {
   StreamGuard(const StreamBounds& bounds, const Clock& clock);
   ~StreamGuard();
 
-  // UNAVAILABLE when too many run. `context` outlives the slot; its call is cancelled when nothing moves for `idle`.
-  absl::StatusOr<Slot> Enter(grpc::ServerContext* context, const std::string& user);
+  // UNAVAILABLE when too many run. `cancel` ends the call; it is called, from another thread and while the slot lives,
+  // when nothing has moved for `idle`.
+  absl::StatusOr<Slot> Enter(const std::string& user, std::function<void()> cancel);
 
   // Cancels the calls that stand still. The guard does so by itself every few seconds.
   void CancelIdle();
 
  private:
   struct Stream {
-    grpc::ServerContext* context = nullptr;
     std::string user;
+    std::function<void()> cancel;
     absl::Time moved;
   };
 

@@ -15,8 +15,8 @@ class TestDirectory {
   const std::string& path() const { return path_; }
   std::string File(absl::string_view name) const { return path_ + "/" + std::string(name); }
 
-  // Writes a file below the directory and makes the directories it needs. A file that was there has another change time afterwards: the
-  // kernel's time moves in steps of milliseconds.
+  // Writes a file below the directory and makes the directories it needs. A file that was there has another change time
+  // afterwards: the kernel's time moves in steps of milliseconds.
   void Write(absl::string_view name, absl::string_view content, bool executable = false) const;
   // Makes a symbolic link.
   void Link(absl::string_view name, absl::string_view target) const;
