@@ -76,6 +76,7 @@ class GrpcLogCall final : public LogCall, private grpc::ClientBidiReactor<v1::In
     {
       MutexLock lock(mu_);
       progress_.expected_offset = response_.expected_offset();
+      ++progress_.answers;
       progress_.complete = progress_.complete || response_.complete();
     }
     StartRead(&response_);

@@ -15,6 +15,7 @@ namespace riseml::agent {
 // What the server has said during a call so far.
 struct IngestProgress {
   std::optional<std::int64_t> expected_offset;  // everything before it is stored; absent: nothing said yet
+  std::int64_t answers = 0;                     // how often it has said so
   bool complete = false;                        // the end is stored
   std::optional<absl::Status> over;             // the call has ended like this
 };

@@ -66,7 +66,9 @@ void ShipCursor::Begin(std::int64_t expected) {
 
 void ShipCursor::Acknowledge(std::int64_t offset) {
   if (!sent_ || offset <= acknowledged_) return;
-  acknowledged_ = std::min(offset, *sent_);
+  acknowledged_ = offset;
+  // More than this call has sent: bytes of the call before have become durable meanwhile.
+  sent_ = std::max(*sent_, offset);
   marks_.Forget(acknowledged_);
 }
 

@@ -30,11 +30,6 @@ constexpr std::int64_t kSaveEvery = 8 << 20;
 constexpr std::int64_t kFreeGrain = 1 << 20;
 constexpr int kZstdLevel = 1;
 
-bool IsRefusedToken(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnauthenticated || status.code() == absl::StatusCode::kPermissionDenied ||
-         status.code() == absl::StatusCode::kNotFound;
-}
-
 }  // namespace
 
 // Wakes the shipper: from other threads by an eventfd, from the kernel when a file of the attempt has changed.
@@ -185,7 +180,7 @@ void Shipper::OnCallOver(const absl::Status& why, absl::Time now) {
       std::min(options_.first_backoff * (1 << std::min(failures_, 10)), options_.longest_backoff);
   ++failures_;
   next_call_ = now + pause;
-  refused_since_ = IsRefusedToken(why) ? std::min(refused_since_, now) : absl::InfiniteFuture();
+  refused_since_ = IsRefusal(why) ? std::min(refused_since_, now) : absl::InfiniteFuture();
   if (ended_ && now - refused_since_ >= options_.refusal_limit)
     given_up_ = absl::StrCat("the log is not taken any more: ", std::string(why.message()));
 }
@@ -194,26 +189,28 @@ void Shipper::FollowCall(absl::Time now) {
   if (call_ == nullptr) {
     if (now < next_call_) return;
     begun_ = false;
+    answers_ = 0;
     last_progress_ = now;
     call_ = transport_.Open([this] { wakeup_->Wake(); });
   }
   const IngestProgress progress = call_->Progress();
-  if (progress.expected_offset) {
+  complete_ = progress.complete;
+  if (complete_) return;
+  if (progress.expected_offset && progress.answers > answers_) {
+    answers_ = progress.answers;
     const std::int64_t before = cursor_->acknowledged();
     if (!begun_)
       cursor_->Begin(*progress.expected_offset);
     else
       cursor_->Acknowledge(*progress.expected_offset);
-    if (!begun_ || cursor_->acknowledged() != before) {
-      last_progress_ = now;
-      failures_ = 0;
-      refused_since_ = absl::InfiniteFuture();
-    }
+    // The same offset once more: bytes before what was sent are missing there.
+    if (begun_ && cursor_->acknowledged() <= before)
+      return OnCallOver(absl::AbortedError(absl::StrCat("loghandler wants to go on at ", *progress.expected_offset)),
+                        now);
     begun_ = true;
-  }
-  if (progress.complete) {
-    complete_ = true;
-    return;
+    last_progress_ = now;
+    failures_ = 0;
+    refused_since_ = absl::InfiniteFuture();
   }
   const bool waiting = !begun_ || cursor_->in_flight() > 0 || cursor_->end_sent();
   if (progress.over)

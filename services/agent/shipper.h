@@ -24,9 +24,8 @@ struct ShipperOptions {
   std::int64_t unshipped_limit = std::int64_t{4} << 30;
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(5);
-  absl::Duration stall_limit = absl::Seconds(30);  // without any progress a call is given up and begun again
-  absl::Duration refusal_limit =
-      absl::Minutes(15);  // after the end of the attempt: how long refusals of its token are tried again
+  absl::Duration stall_limit = absl::Seconds(30);    // without any progress a call is given up and begun again
+  absl::Duration refusal_limit = absl::Minutes(15);  // after the end of the attempt: how long refusals are tried again
   absl::Duration poll_interval = absl::Milliseconds(200);  // besides being told by the kernel
 };
 
@@ -74,8 +73,9 @@ class Shipper {
   std::int64_t journal_bytes_ = -1;
   std::int64_t results_bytes_ = 0;
   bool ended_ = false;
-  bool begun_ = false;     // the server has answered this call's hello
-  bool complete_ = false;  // the server has the end
+  bool begun_ = false;        // the server has answered this call's hello
+  std::int64_t answers_ = 0;  // of this call
+  bool complete_ = false;     // the server has the end
   std::string given_up_;
   int failures_ = 0;
   absl::Time next_call_ = absl::InfinitePast();
