@@ -62,32 +62,38 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection.Cluster());
   const auto stub = v1::FileService::NewStub(connection.Channel(cluster.gitsync_address()));
   const bool redraw = session.out().tty && !quiet;
+  std::string title;
   sync::PushOptions options = {.project = Print(ProjectName{connection.caller(), file.spec.project}),
                                .credential = connection.config().api_key,
                                .request_id = NewUuid()};
   if (redraw) {
-    session.Print("Syncing project...");
-    options.progress = [&session](std::int64_t done, std::int64_t total) {
-      session.Print(absl::StrCat("\rSyncing project... ", Size(done), " of ", Size(total), " sent\x1b[K"));
+    options.progress = [&session, &title](std::int64_t done, std::int64_t total) {
+      session.Print(absl::StrCat("\r", title, " ", Size(done), " of ", Size(total), " sent\x1b[K"));
     };
   }
+  bool told = false;
+  const auto before_push = [&](const sync::Snapshot& snapshot) {
+    if (quiet) return;
+    if (!told) session.Tell(SyncNotes(snapshot));
+    told = true;
+    title = SyncTitle(snapshot.total_bytes, static_cast<std::int64_t>(snapshot.files.size()));
+    if (redraw) session.Print(absl::StrCat("\r", title, "\x1b[K"));
+  };
   SystemClock clock;
   sync::SnapshotOptions snapshot;
   const std::filesystem::path parent = std::filesystem::path(file.path).parent_path();
   snapshot.root = parent.empty() ? "." : parent.string();
   snapshot.clock = &clock;
-  auto outcome = sync::SyncProject(*stub, options, snapshot);
-  if (redraw) session.Print("\r\x1b[K");
+  auto outcome = sync::SyncProject(*stub, options, snapshot, before_push);
   if (!outcome.ok()) {
-    const absl::Status status = outcome.status().code() == absl::StatusCode::kUnavailable
-                                    ? outcome.status()
-                                    : While("sync the project", outcome.status());
-    return WithCall(status, "sync service", cluster.gitsync_address(), options.request_id);
+    if (redraw && told) session.Print("\n");
+    const absl::Status& status = outcome.status();
+    const absl::Status told_status = absl::IsUnavailable(status) ? status : While("sync the project", status);
+    return WithCall(told_status, "sync service", cluster.gitsync_address(), options.request_id);
   }
   if (!quiet) {
-    session.Print(absl::StrCat(
-        SyncTitle(outcome->snapshot.total_bytes, static_cast<std::int64_t>(outcome->snapshot.files.size())), "done\n"));
-    session.Tell(SyncNotes(*outcome));
+    session.Print(absl::StrCat(redraw ? "\r" : "", title, "done", redraw ? "\x1b[K" : "", "\n"));
+    session.Tell(MovingNotes(outcome->still_moving));
   }
   return outcome;
 }

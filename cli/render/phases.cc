@@ -100,10 +100,9 @@ std::string PhaseBlock::Line(const Phase& phase) const {
   if (!terminal_.tty) {
     return absl::StrCat(phase.name, ": ", mark.word, phase.detail.empty() ? "" : ", ", phase.detail);
   }
-  std::string text = absl::StrCat(" ", phase.name, "  ", phase.detail);
-  if (!phase.elapsed.empty() && phase.elapsed != "-") {
-    absl::StrAppend(&text, phase.detail.empty() ? "" : " ", "(", phase.elapsed, ")");
-  }
+  std::string text = absl::StrCat(" ", phase.name);
+  if (!phase.detail.empty()) absl::StrAppend(&text, "  ", phase.detail);
+  if (!phase.elapsed.empty() && phase.elapsed != "-") absl::StrAppend(&text, "  (", phase.elapsed, ")");
   // A line that wraps would spoil the next drawing.
   std::size_t end = 0;
   for (int columns = 1; end < text.size(); ++end) {

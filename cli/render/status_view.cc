@@ -72,6 +72,11 @@ std::string Lines(absl::string_view title, const google::protobuf::RepeatedPtrFi
   return out;
 }
 
+// "Name: value", or "Name:" when there is none.
+std::string Field(absl::string_view name, const std::string& value) {
+  return absl::StrCat(name, value.empty() ? ":" : ": ", value, "\n");
+}
+
 std::string JobWait(const v1::Job& job) {
   if (IsTerminal(job.state()) || job.wait_reason().empty()) return "";
   if (job.wait_message().empty()) return OneLine(job.wait_reason());
@@ -174,7 +179,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
 std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment) {
   const v1::TrainSpec& spec = experiment.spec();
   std::string out = Heading(viewer, experiment);
-  absl::StrAppend(&out, "Image: ", OneLine(spec.image()), "\n");
+  absl::StrAppend(&out, Field("Image", OneLine(spec.image())));
   if (!spec.framework().empty()) {
     absl::StrAppend(&out, "Framework: ", OneLine(spec.framework()),
                     "\nFramework Config:\n  tensorboard: ", spec.tensorboard() ? "True" : "False", "\n");
@@ -183,7 +188,8 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   }
   if (spec.tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
   absl::StrAppend(&out, Lines("Run Commands", spec.run()), "Concurrency: ", std::max(1, spec.concurrency()), "\n");
-  absl::StrAppend(&out, "Parameters: ", Pairs(experiment.parameters()), "\nResult: ", Pairs(experiment.result()), "\n");
+  absl::StrAppend(&out, Field("Parameters", Pairs(experiment.parameters())),
+                  Field("Result", Pairs(experiment.result())));
   if (!experiment.output_path().empty()) absl::StrAppend(&out, "Output: ", OneLine(experiment.output_path()), "\n");
   return absl::StrCat(out, "\n", JobTable(viewer, experiment.jobs()));
 }

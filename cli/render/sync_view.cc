@@ -58,11 +58,15 @@ std::string SyncTitle(std::int64_t bytes, std::int64_t files) {
   return absl::StrCat("Syncing project (", Size(bytes), ", ", files, " file", files == 1 ? "" : "s", ")...");
 }
 
-std::string SyncNotes(const sync::SyncOutcome& outcome) {
-  std::string out = absl::StrCat(Advice(outcome.snapshot), Skipped(outcome.snapshot));
-  for (const std::string& warning : outcome.snapshot.warnings)
-    absl::StrAppend(&out, "WARNING: ", OneLine(warning), "\n");
-  for (const std::string& path : outcome.still_moving) {
+std::string SyncNotes(const sync::Snapshot& snapshot) {
+  std::string out = absl::StrCat(Advice(snapshot), Skipped(snapshot));
+  for (const std::string& warning : snapshot.warnings) absl::StrAppend(&out, "WARNING: ", OneLine(warning), "\n");
+  return out;
+}
+
+std::string MovingNotes(const std::vector<std::string>& still_moving) {
+  std::string out;
+  for (const std::string& path : still_moving) {
     absl::StrAppend(&out, "WARNING: ", OneLine(path),
                     " kept changing; the experiment has it as it was when it was read\n");
   }

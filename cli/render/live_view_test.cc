@@ -1,0 +1,268 @@
+// Phases, state lines and logs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "cli/render/log_view.h"
+#include "cli/render/phases.h"
+#include "cli/render/state_lines.h"
+#include "cli/testing/golden.h"
+
+namespace riseml::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'700'000'100);
+constexpr char kName[] = "users/paul/experiments/5";
+
+v1::Job MakeJob(const std::string& role, v1::Job::State state) {
+  v1::Job job;
+  job.set_name(absl::StrCat(kName, "/jobs/", role));
+  job.set_uid(absl::StrCat("uid-", role));
+  job.set_role(role);
+  job.set_state(state);
+  if (state != v1::Job::CREATED && state != v1::Job::PENDING) job.set_attempt_count(1);
+  return job;
+}
+
+void Put(ExperimentState& state, const v1::Job& job) {
+  v1::WatchExperimentResponse change;
+  *change.mutable_job() = job;
+  state.Apply(change);
+}
+
+void Put(ExperimentState& state, v1::Experiment::State to, const std::string& name = kName) {
+  v1::WatchExperimentResponse change;
+  change.mutable_experiment()->set_name(name);
+  change.mutable_experiment()->set_state(to);
+  change.mutable_experiment()->mutable_create_time()->set_seconds(1'700'000'000);
+  if (to == v1::Experiment::STARTING || to == v1::Experiment::RUNNING) {
+    change.mutable_experiment()->mutable_start_time()->set_seconds(1'700'000'090);
+  }
+  state.Apply(change);
+}
+
+// The whole life of an experiment as one text.
+std::string DrawPhases(const Terminal& terminal) {
+  ExperimentState state(kName);
+  PhaseBlock block(terminal);
+  std::string out;
+  const auto draw = [&] { absl::StrAppend(&out, "[", block.Draw(PhasesOf(state, kNow)), "]\n"); };
+  Put(state, v1::Experiment::CREATED);
+  Put(state, MakeJob("build", v1::Job::STARTING));
+  Put(state, MakeJob("train", v1::Job::CREATED));
+  draw();
+  draw();
+  v1::Job build = MakeJob("build", v1::Job::FINISHED);
+  build.mutable_start_time()->set_seconds(1'700'000'010);
+  build.mutable_end_time()->set_seconds(1'700'000'080);
+  Put(state, build);
+  Put(state, v1::Experiment::PENDING);
+  v1::Job waiting = MakeJob("train", v1::Job::PENDING);
+  waiting.set_wait_reason("NO_CAPACITY");
+  waiting.set_wait_message(
+      "no node has 2 free GPUs; the fullest would be free once 12 of the older experiments have ended");
+  Put(state, waiting);
+  draw();
+  Put(state, v1::Experiment::STARTING);
+  Put(state, MakeJob("train", v1::Job::STARTING));
+  draw();
+  Put(state, v1::Experiment::RUNNING);
+  draw();
+  EXPECT_TRUE(PhasesAreOver(state));
+  return out;
+}
+
+TEST(Phases, AreOneBlockOnATerminal) {
+  ExpectGolden("phases_tty", DrawPhases({.tty = true, .color = true, .width = 60}));
+}
+TEST(Phases, AreLinesElsewhere) { ExpectGolden("phases_plain", DrawPhases({})); }
+TEST(Phases, AreAsciiWhereNothingElseCanBeShown) {
+  ExpectGolden("phases_ascii", DrawPhases({.tty = true, .utf8 = false}));
+}
+
+TEST(Phases, AFailedBuildIsSaid) {
+  ExperimentState state(kName);
+  v1::Job build = MakeJob("build", v1::Job::FAILED);
+  build.set_message("pip install -r requirements.txt: exit code 1");
+  Put(state, build);
+  Put(state, v1::Experiment::FAILED);
+  const auto phases = PhasesOf(state, kNow);
+  ASSERT_EQ(phases.size(), 3u);
+  EXPECT_EQ(phases[0].progress, Phase::Progress::kFailed);
+  EXPECT_EQ(phases[0].detail, "pip install -r requirements.txt: exit code 1");
+  EXPECT_EQ(phases[1].progress, Phase::Progress::kAhead);
+  EXPECT_EQ(phases[2].progress, Phase::Progress::kAhead);
+}
+
+std::vector<std::string> First(const std::vector<StateLine>& lines) {
+  std::vector<std::string> out;
+  for (const StateLine& line : lines) out.push_back(absl::StrCat(line.name.substr(sizeof kName - 1), line.lines[0]));
+  return out;
+}
+
+TEST(StateLines, TellEachStateOnce) {
+  ExperimentState state(kName);
+  StateLines lines;
+  Put(state, v1::Experiment::RUNNING);
+  Put(state, MakeJob("train", v1::Job::RUNNING));
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("--> RUNNING", "/jobs/train--> RUNNING"));
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+}
+
+TEST(StateLines, TheEndComesBehindTheLastLineOfTheLog) {
+  ExperimentState state(kName);
+  StateLines lines;
+  Put(state, v1::Experiment::FINISHED);
+  v1::Job job = MakeJob("train", v1::Job::FINISHED);
+  job.set_reason("COMPLETED");
+  job.set_exit_code(0);
+  Put(state, job);
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+  lines.OnLogEnd("uid-train", 1);
+  const auto told = lines.Update(state);
+  EXPECT_THAT(First(told), ElementsAre("/jobs/train--> FINISHED", "--> FINISHED"));
+  EXPECT_THAT(told[0].lines, ElementsAre("--> FINISHED", "Reason: COMPLETED", "Exit Code: 0"));
+}
+
+TEST(StateLines, AJobThatNeverRanHasNoLogToWaitFor) {
+  ExperimentState state(kName);
+  StateLines lines;
+  v1::Job job = MakeJob("train", v1::Job::KILLED);
+  job.set_attempt_count(0);
+  Put(state, job);
+  Put(state, v1::Experiment::KILLED);
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> KILLED", "--> KILLED"));
+}
+
+TEST(StateLines, ASecondAttemptIsToldAgain) {
+  ExperimentState state(kName);
+  StateLines lines;
+  Put(state, MakeJob("train", v1::Job::RUNNING));
+  lines.Update(state);
+  v1::Job again = MakeJob("train", v1::Job::RUNNING);
+  again.set_attempt_count(2);
+  Put(state, again);
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> RUNNING (attempt 2)"));
+}
+
+TEST(StateLines, TheEndOfFollowingReleasesEverything) {
+  ExperimentState state(kName);
+  StateLines lines;
+  Put(state, MakeJob("train", v1::Job::FAILED));
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+  lines.OnFollowEnd();
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> FAILED"));
+}
+
+TEST(StateLines, AChildEndsBehindItsOwnJobsOnly) {
+  ExperimentState state(kName);
+  StateLines lines;
+  const std::string child = absl::StrCat(kName, ".1");
+  v1::Job job = MakeJob("train", v1::Job::FINISHED);
+  job.set_name(absl::StrCat(child, "/jobs/train"));
+  Put(state, job);
+  v1::Job other = MakeJob("train", v1::Job::RUNNING);
+  other.set_name(absl::StrCat(kName, ".2/jobs/train"));
+  other.set_uid("uid-other");
+  Put(state, other);
+  Put(state, v1::Experiment::RUNNING);
+  Put(state, v1::Experiment::FINISHED, child);
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("--> RUNNING", ".2/jobs/train--> RUNNING"));
+  lines.OnLogEnd("uid-train", 1);
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre(".1/jobs/train--> FINISHED", ".1--> FINISHED"));
+}
+
+class LogWriter {
+ public:
+  explicit LogWriter(LogViewOptions options) : view(std::move(options)) {}
+
+  void Announce(const std::string& role, int attempt = 1) {
+    v1::FollowResponse response;
+    response.mutable_stream()->set_job_uid(absl::StrCat("uid-", role));
+    response.mutable_stream()->set_attempt(attempt);
+    response.mutable_stream()->set_job(absl::StrCat(kName, "/jobs/", role));
+    absl::StrAppend(&out, view.Show(response));
+  }
+  void Write(const std::string& role, const std::string& data, int attempt = 1) {
+    v1::FollowResponse response;
+    v1::LogChunk* chunk = response.mutable_chunk();
+    chunk->set_job_uid(absl::StrCat("uid-", role));
+    chunk->set_attempt(attempt);
+    std::int64_t& offset = offsets[absl::StrCat(role, attempt)];
+    chunk->set_first_offset(offset);
+    v1::TimeMark* mark = chunk->add_times();
+    mark->set_offset(offset);
+    mark->mutable_time()->set_seconds(1'700'000'000 + offset);
+    offset += static_cast<std::int64_t>(data.size());
+    chunk->set_data(data);
+    absl::StrAppend(&out, view.Show(response));
+  }
+
+  LogView view;
+  std::map<std::string, std::int64_t> offsets;
+  std::string out;
+};
+
+std::string DrawLog(LogViewOptions options) {
+  options.caller = "paul";
+  LogWriter log(std::move(options));
+  log.view.Expect(kName);
+  log.Announce("build");
+  log.Announce("train");
+  absl::StrAppend(&log.out, log.view.Show({StateLine{.name = kName, .lines = {"--> RUNNING"}, .time = kNow}}));
+  log.Write("build", "Collecting numpy\nInstall");
+  log.Write("train", "epoch 1\n\x1b[32mgreen and\nstill green\x1b[0m\n");
+  log.Write("build", "ed numpy\n");
+  log.Write("train", " 10%\r 20%");
+  log.Write("train", "\r 30%\r100%\n");
+  log.Write("train", "half a line");
+  v1::FollowResponse gap;
+  gap.mutable_gap()->set_job_uid("uid-train");
+  gap.mutable_gap()->set_attempt(1);
+  gap.mutable_gap()->set_first_offset(log.offsets["train1"]);
+  gap.mutable_gap()->set_length(4096);
+  absl::StrAppend(&log.out, log.view.Show(gap));
+  log.offsets["train1"] += 4096;
+  log.Write("train", "behind the gap");
+  v1::FollowResponse end;
+  end.mutable_end()->set_job_uid("uid-train");
+  end.mutable_end()->set_attempt(1);
+  end.mutable_end()->set_final_offset(log.offsets["train1"]);
+  absl::StrAppend(&log.out, log.view.Show(end));
+  log.Announce("train", 2);
+  log.Write("train", "\x1b]0;owned\x07second try\n", 2);
+  return absl::StrCat(log.out, log.view.Finish());
+}
+
+TEST(LogView, ShowsFinalStatesInAPipe) { ExpectGolden("log_plain", DrawLog({})); }
+TEST(LogView, RedrawsTheOpenLineOnATerminal) {
+  ExpectGolden("log_tty", DrawLog({.terminal = {.tty = true, .color = true, .width = 40}}));
+}
+TEST(LogView, ShowsTimes) { ExpectGolden("log_timestamps", DrawLog({.timestamps = true})); }
+
+TEST(LogView, PiecesOfALongLineStayOnOneLineUnlessAnotherJobSpeaks) {
+  LogWriter log({.caller = "paul"});
+  log.Announce("ps");
+  log.Announce("train");
+  const std::string longer(logtext::LineFolder::kMaxLine + 10, 'x');
+  log.Write("train", longer + "\n");
+  EXPECT_EQ(log.out, absl::StrCat("5.train | ", longer, "\n"));
+  log.out.clear();
+  log.Write("train", longer);
+  log.Write("ps", "a\n");
+  log.Write("train", "\n");
+  EXPECT_THAT(log.out, testing::HasSubstr("xxx\n5.ps    | a\n5.train | xxx"));
+}
+
+TEST(LogView, AnOpenLineNeverWraps) {
+  LogWriter log({.terminal = {.tty = true, .width = 30}, .caller = "paul"});
+  log.Announce("train");
+  log.Write("train", std::string(100, '='));
+  EXPECT_EQ(log.out, absl::StrCat("5.train | ", std::string(19, '=')));
+}
+
+}  // namespace
+}  // namespace riseml::cli

@@ -1,0 +1,190 @@
+#include "cli/render/status_view.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "cli/render/json.h"
+#include "cli/render/node_view.h"
+#include "cli/render/spec_view.h"
+#include "cli/render/sync_view.h"
+#include "cli/testing/golden.h"
+#include "services/common/spec/parse.h"
+
+namespace riseml::cli {
+namespace {
+
+Viewer MakeViewer(Terminal terminal = {}) {
+  return {.terminal = terminal, .caller = "paul", .now = absl::FromUnixSeconds(1'700'000'700)};
+}
+
+v1::Experiment MakeExperiment(const std::string& id, v1::Experiment::State state, const std::string& user = "paul") {
+  v1::Experiment experiment;
+  experiment.set_name(absl::StrCat("users/", user, "/experiments/", id));
+  experiment.set_type(v1::Experiment::EXPERIMENT);
+  experiment.set_project(absl::StrCat("users/", user, "/projects/census"));
+  experiment.set_state(state);
+  experiment.mutable_create_time()->set_seconds(1'700'000'000);
+  return experiment;
+}
+
+v1::Job MakeJob(const std::string& id, const std::string& name, v1::Job::State state) {
+  v1::Job job;
+  job.set_name(absl::StrCat("users/paul/experiments/", id, "/jobs/", name));
+  job.set_state(state);
+  job.mutable_resources()->set_cpus(0.5);
+  job.mutable_resources()->set_memory_mb(512);
+  return job;
+}
+
+v1::Experiment FinishedExperiment() {
+  v1::Experiment experiment = MakeExperiment("2", v1::Experiment::FINISHED);
+  experiment.mutable_start_time()->set_seconds(1'700'000'090);
+  experiment.mutable_end_time()->set_seconds(1'700'000'110);
+  v1::TrainSpec* spec = experiment.mutable_spec();
+  spec->set_image("tensorflow/tensorflow:1.5.0");
+  spec->set_framework("tensorflow");
+  spec->set_framework_version("1.5.0");
+  spec->set_tensorboard(true);
+  spec->add_run("python run.py --epochs 3");
+  spec->add_run("python eval.py");
+  spec->set_concurrency(1);
+  (*experiment.mutable_parameters())["lr"] = "1e-6";
+  (*experiment.mutable_parameters())["epochs"] = "20";
+  (*experiment.mutable_result()->mutable_fields())["accuracy"].set_number_value(0.123456789);
+  experiment.set_output_path("/srv/output/paul/census/2");
+  v1::Job build = MakeJob("2", "build", v1::Job::FINISHED);
+  build.set_reason("COMPLETED");
+  build.set_exit_code(0);
+  build.mutable_start_time()->set_seconds(1'700'000'030);
+  build.mutable_end_time()->set_seconds(1'700'000'067);
+  *experiment.add_jobs() = build;
+  v1::Job train = MakeJob("2", "train", v1::Job::FINISHED);
+  train.set_reason("COMPLETED");
+  train.set_message("Command python run.py --epochs 3 return code: 0");
+  train.set_exit_code(0);
+  train.mutable_start_time()->set_seconds(1'700'000'093);
+  train.mutable_end_time()->set_seconds(1'700'000'110);
+  *experiment.add_jobs() = train;
+  return experiment;
+}
+
+std::vector<ListedExperiment> Listed() {
+  v1::Experiment set = MakeExperiment("14", v1::Experiment::RUNNING);
+  set.set_type(v1::Experiment::SET);
+  v1::Experiment first = MakeExperiment("14.1", v1::Experiment::FINISHED);
+  (*first.mutable_parameters())["lr"] = "0.1";
+  (*first.mutable_result()->mutable_fields())["loss"].set_number_value(12);
+  return {{.experiment = MakeExperiment("138", v1::Experiment::PENDING),
+           .waits_for = "no node has 2 free GPUs (NO_CAPACITY)"},
+          {.experiment = set, .children = {first, MakeExperiment("14.2", v1::Experiment::CREATED)}},
+          {.experiment = MakeExperiment("3", v1::Experiment::KILLED, "anna")}};
+}
+
+TEST(StatusView, List) {
+  auto rows = Listed();
+  rows[1].children.clear();
+  ExpectGolden("status_list", ExperimentList(MakeViewer(), rows, {}));
+}
+TEST(StatusView, LongListOfAllUsers) {
+  ExpectGolden("status_list_long", ExperimentList(MakeViewer(), Listed(), {.user = true, .long_form = true}));
+}
+TEST(StatusView, LongListInAscii) {
+  ExpectGolden("status_list_ascii", ExperimentList(MakeViewer({.utf8 = false}), Listed(), {.long_form = true}));
+}
+TEST(StatusView, ListInColour) {
+  ExpectGolden("status_list_color", ExperimentList(MakeViewer({.tty = true, .color = true}), Listed(), {}));
+}
+TEST(StatusView, Experiment) {
+  ExpectGolden("status_experiment", ExperimentDetails(MakeViewer(), FinishedExperiment()));
+}
+
+TEST(StatusView, WaitingExperiment) {
+  v1::Experiment experiment = MakeExperiment("7", v1::Experiment::PENDING);
+  experiment.mutable_spec()->add_run("python run.py");
+  v1::Job job = MakeJob("7", "train", v1::Job::PENDING);
+  job.set_wait_reason("NO_CAPACITY");
+  job.set_wait_message("no node has 2 free GPUs");
+  *experiment.add_jobs() = job;
+  ExpectGolden("status_waiting", ExperimentDetails(MakeViewer(), experiment));
+}
+
+TEST(StatusView, Set) {
+  v1::Experiment set = Listed()[1].experiment;
+  *set.add_jobs() = MakeJob("14", "build", v1::Job::FINISHED);
+  ExpectGolden("status_set", SetDetails(MakeViewer(), set, Listed()[1].children));
+}
+
+TEST(StatusView, Job) {
+  v1::Job job = MakeJob("2", "train", v1::Job::FAILED);
+  job.set_reason("ERROR");
+  job.set_message("Command python run.py return code: 3");
+  job.set_exit_code(3);
+  job.set_node("worker1");
+  job.set_attempt_count(2);
+  job.add_commands("python run.py");
+  (*job.mutable_environment())["LR"] = "1e-6";
+  (*job.mutable_environment())["EPOCHS"] = "evil\x1b[2J";
+  v1::Attempt* attempt = job.add_attempts();
+  attempt->set_number(1);
+  attempt->set_log_state(v1::Attempt::TRUNCATED);
+  attempt->set_log_bytes(4096);
+  ExpectGolden("status_job", JobDetails(MakeViewer(), job));
+}
+
+TEST(Json, HasOneShape) {
+  ExpectGolden("status_json",
+               Json("experiments", std::vector<v1::Experiment>{MakeExperiment("3", v1::Experiment::KILLED)}));
+  EXPECT_EQ(Json("users", {}), "{\"kind\":\"users\",\"version\":1,\"items\":[]}\n");
+}
+
+TEST(NodeView, ShowsNodesAndGpus) {
+  v1::Node node;
+  node.set_name("nodes/ip-172-31-29-130");
+  node.set_ready(true);
+  node.set_cpus(32);
+  node.set_memory_bytes(std::int64_t{480} << 30);
+  node.set_limits_enforced(true);
+  node.set_gpu_driver_version("535.1");
+  for (int i = 0; i < 2; ++i) {
+    v1::Gpu* gpu = node.add_gpus();
+    gpu->set_index(i);
+    gpu->set_model("Tesla K80");
+    gpu->set_memory_bytes(std::int64_t{11} << 30);
+  }
+  v1::Node lost;
+  lost.set_name("nodes/b");
+  lost.set_message("silent for 40 s");
+  const std::vector<v1::Node> nodes = {node, lost};
+  ExpectGolden("system_info", absl::StrCat(NodeTable({}, nodes, false), "\n", NodeTable({}, nodes, true), "\n",
+                                           GpuTable({}, nodes), "\n", NodeNotes(nodes)));
+}
+
+TEST(SpecView, ShowsPlanAndNormalForm) {
+  const auto spec = spec::ParseSpec(
+      "project: census\ntrain:\n  framework: tensorflow\n  resources: {cpus: 2, gpus: 1}\n  concurrency: 4\n"
+      "  parameters: {lr: [1e-6, 0.1], n: {range: {min: 1, max: 3, step: 1}}}\n  run: python a.py {{lr}} {{n}}\n",
+      "riseml.yml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  ExpectGolden("plan", absl::StrCat(PlanText(*spec), "\n", NormalJson(*spec, 2), "\n"));
+}
+
+TEST(SyncView, NamesWhatWasLeftOutAndAdvises) {
+  sync::SyncOutcome outcome;
+  outcome.snapshot.total_bytes = 60 << 20;
+  for (const std::string name : {"big.bin", "small.py"}) {
+    sync::SnapshotFile file;
+    file.file.path = name;
+    file.file.stamp.bytes = name == "big.bin" ? (60 << 20) - 10 : 10;
+    outcome.snapshot.files.push_back(file);
+  }
+  outcome.snapshot.skipped = {{.path = ".env", .reason = "secret", .secret = true},
+                              {.path = "venv/", .reason = "virtual environment"}};
+  outcome.snapshot.skipped_count = 12;
+  outcome.still_moving = {"log.txt"};
+  ExpectGolden("sync_notes", absl::StrCat(SyncTitle(17616077, 15), "\n", SyncNotes(outcome.snapshot),
+                                          MovingNotes(outcome.still_moving)));
+  EXPECT_EQ(SyncNotes(sync::Snapshot()), "");
+}
+
+}  // namespace
+}  // namespace riseml::cli
