@@ -45,7 +45,7 @@ absl::Status Rename(const std::string& from, const std::string& to) {
 }  // namespace
 
 absl::StatusOr<Repository> Repository::Open(const std::string& path) {
-  if (!FileExists(path)) return Error(Reason::kNotFound, absl::StrCat("there is no repository ", path));
+  if (!FileExists(path)) return Error(Reason::kNotFound, "nothing was pushed to this project yet");
   git_repository* raw = nullptr;
   if (const int code = git_repository_open_bare(&raw, path.c_str()); code != 0)
     return GitError(code, absl::StrCat("open ", path));
