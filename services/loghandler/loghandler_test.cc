@@ -191,7 +191,7 @@ TEST_F(LogHandlerTest, WhatIsWrongIsRefused) {
   TestShipper stranger(*stub_, "token-of-nobody");
   EXPECT_TRUE(absl::IsUnauthenticated(stranger.Finish()));
   TestShipper user(*stub_, kKey);
-  EXPECT_TRUE(absl::IsPermissionDenied(user.Finish()));
+  EXPECT_TRUE(absl::IsUnauthenticated(user.Finish()));
 }
 
 TEST_F(LogHandlerTest, WhatIsNotOursDoesNotExist) {

@@ -1,6 +1,7 @@
 // riseml-loghandler: takes the logs of jobs, keeps them, and shows them to their owners.
 #include <google/protobuf/util/time_util.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 
@@ -61,6 +62,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
 }  // namespace riseml::loghandler
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of write, as a full disk is
   const riseml::runtime::Arguments arguments = riseml::runtime::ParseArguments(
       argc, argv, "riseml-loghandler", "Takes the logs of jobs, keeps them, and shows them to their owners.");
   return riseml::runtime::RunMain("loghandler", [&] { return riseml::loghandler::Run(arguments); });
