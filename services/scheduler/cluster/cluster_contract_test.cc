@@ -348,10 +348,16 @@ TEST(ClusterStore, AfterTooManyRemovalsEverythingIsListed) {
   EXPECT_FALSE(store.Read(store.Read(0).version).complete);
 }
 
-TEST(LocalCluster, StopsWhileItsNodeIsAwayOrSilent) {
-  LocalFixture fixture;
-  fixture.Disconnect();
-  fixture.cluster().Read(0);
+TEST(LocalCluster, NodeThatNeverAnsweredIsListedAsNeverHeardAndDoesNotHoldUpTheEnd) {
+  const SystemClock clock;
+  LocalCluster cluster(
+      {{"away", "127.0.0.1:1", grpc::CreateChannel("127.0.0.1:1", grpc::InsecureChannelCredentials())}}, clock);
+  cluster.Run();
+  const ClusterChanges all = cluster.Read(0);
+  ASSERT_EQ(all.nodes.size(), 1u);
+  EXPECT_EQ(all.nodes[0].last_heard, absl::InfinitePast());
+  EXPECT_FALSE(all.nodes[0].synced);
+  cluster.Shutdown();
 }
 
 }  // namespace

@@ -241,6 +241,7 @@ TEST_F(GrpcApiTest, ShutdownEndsAnOpenWatch) {
   ASSERT_TRUE(Next());
   api_->Shutdown();
   api_->Shutdown();
+  EXPECT_FALSE(api_->TakeWork());
 }
 
 class NoEnvironments final : public Environments {

@@ -179,10 +179,10 @@ void Controller::Wait(const std::string& uid, const std::string& reason, const s
 
 void Controller::WaitForEnvironment(const std::string& uid, Job& job, const std::string& building_job) {
   job.candidate = false;
-  job.blocked_by = building_job;
+  job.blocked_by = ShortName(building_job);
   job.retry_at = Now() + kEnvironmentPoll;
   state_.Later(uid, job.retry_at);
-  Wait(uid, "ENVIRONMENT", absl::StrCat("waits for its environment, which ", ShortName(building_job), " builds"));
+  Wait(uid, "ENVIRONMENT", absl::StrCat("waits for its environment, which ", job.blocked_by, " builds"));
 }
 
 void Controller::WaitForBuilder(const std::string& uid, Job& job, const absl::Status& status) {

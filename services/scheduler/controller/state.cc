@@ -58,7 +58,6 @@ void State::Put(const Work& work) {
     job.wait_message = work.wait_message();
   }
   if (job.committed && work.has_attempt() && work.attempt().number() >= job.committed->number()) job.committed.reset();
-  uid_of_name_[work.job()] = work.job_uid();
   if (!work.gang().empty()) gangs_[work.gang()].insert(work.job_uid());
   if (job.is_terminal()) Ended(job);
   MarkDirty(work.job_uid());
@@ -72,8 +71,6 @@ void State::Ended(Job& job) {
   job.work.clear_attempt();
   job.committed.reset();
   job.candidate = false;
-  const auto name = uid_of_name_.find(job.work.job());
-  if (name != uid_of_name_.end() && name->second == job.work.job_uid()) uid_of_name_.erase(name);
   const auto gang = gangs_.find(job.work.gang());
   if (gang == gangs_.end()) return;
   for (const std::string& member : gang->second) MarkDirty(member);
@@ -136,11 +133,6 @@ void State::NoteLive(const std::string& job_uid) {
 Job* State::Find(const std::string& job_uid) {
   const auto it = jobs_.find(job_uid);
   return it == jobs_.end() ? nullptr : &it->second;
-}
-
-const Job* State::FindByName(const std::string& name) const {
-  const auto it = uid_of_name_.find(name);
-  return it == uid_of_name_.end() ? nullptr : &jobs_.at(it->second);
 }
 
 void State::DropIfDone(const std::string& job_uid) {

@@ -50,7 +50,7 @@ struct Job {
   bool candidate = false;                      // may be placed
   absl::Time retry_at = absl::InfinitePast();  // not a candidate before
   int refusals = 0;                            // in a row
-  std::string blocked_by;                      // resource name of the job that makes its environment
+  std::string blocked_by;                      // short name of the job that makes its environment, e.g. "14.build"
   std::string environment_key;                 // of its live attempt, or of the environment a build would make
   std::string wait_reason, wait_message;       // as last committed
   absl::Time wait_committed = absl::InfinitePast();
@@ -75,8 +75,6 @@ class State {
 
   // nullptr when unknown.
   Job* Find(const std::string& job_uid);
-  // A job api lists, by resource name; nullptr when there is none that is not terminal.
-  const Job* FindByName(const std::string& name) const;
   // Brings the set of jobs with a live attempt up to date for one job.
   void NoteLive(const std::string& job_uid);
 
@@ -110,7 +108,6 @@ class State {
   void Ended(Job& job);
 
   std::unordered_map<std::string, Job> jobs_;
-  std::unordered_map<std::string, std::string> uid_of_name_;
   std::unordered_map<std::string, std::set<std::string>> gangs_;
   std::set<std::string> no_gang_;  // stays empty
   std::map<std::string, NodeState> nodes_;
