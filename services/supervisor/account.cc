@@ -1,6 +1,7 @@
 #include "services/supervisor/account.h"
 
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -20,15 +21,24 @@ namespace {
 
 constexpr char kSystemUser[] = "riseml";
 
+constexpr int kTries = 20;
+
+// Tries again while another program changes the user database, or makes the same user.
 absl::Status MakeSystemUser() {
-  const std::vector<std::string> argv = {"useradd",         "--system",          "--user-group", "--no-create-home", "--home-dir",
-                                         "/nonexistent", "--shell", "/usr/sbin/nologin", kSystemUser};
-  absl::StatusOr<RunResult> result = RunAndWait(argv);
-  const std::string advice = "; make it by hand, e.g. `useradd --system --user-group riseml`, or run RiseML as an ordinary user";
-  if (!result.ok()) return absl::Status(result.status().code(), absl::StrCat(result.status().message(), advice));
-  if (result->exit_code != 0)
-    return absl::FailedPreconditionError(absl::StrCat("make the system user riseml: ", result->output, advice));
-  return absl::OkStatus();
+  const std::vector<std::string> argv = {"useradd",          "--system",          "--user-group",
+                                         "--no-create-home", "--home-dir",        "/nonexistent",
+                                         "--shell",          "/usr/sbin/nologin", kSystemUser};
+  const std::string advice =
+      "; make it by hand, e.g. `useradd --system --user-group riseml`, or run RiseML as an ordinary user";
+  std::string why;
+  for (int i = 0; i < kTries; ++i) {
+    absl::StatusOr<RunResult> result = RunAndWait(argv);
+    if (!result.ok()) return absl::Status(result.status().code(), absl::StrCat(result.status().message(), advice));
+    if (result->exit_code == 0 || getpwnam(kSystemUser) != nullptr) return absl::OkStatus();
+    why = result->output;
+    poll(nullptr, 0, 100);
+  }
+  return absl::FailedPreconditionError(absl::StrCat("make the system user riseml: ", why, advice));
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ struct Account {
 // Finds the account; as root makes the system user when it is missing.
 absl::StatusOr<Account> FindOrMakeAccount();
 
-// True when the account may do `mode` (of access(2)) with the path. Forks; to be called while this process has one thread.
+// True when the account may do `mode` (of access(2)) with the path. Forks; to be called while this process has one
+// thread.
 bool CanAccess(const Account& account, const std::string& path, int mode);
 
 // Hands a tree over to the account unless its root belongs to it already. Follows no link.

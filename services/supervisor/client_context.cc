@@ -53,10 +53,11 @@ absl::StatusOr<std::string> StoreKey(const Layout& layout, const std::string& pa
   config.api_key = key;
   const absl::Status saved = cli::SaveConfig(path, config);
   if (!saved.ok())
-    return absl::Status(saved.code(), absl::StrCat(saved.message(), "; the administrator's API key waits in ", layout.PendingKey(),
-                                                   ": mend this and run `riseml up` again"));
+    return absl::Status(saved.code(), absl::StrCat(saved.message(), "; the administrator's API key waits in ",
+                                                   layout.PendingKey(), ": mend this and run `riseml up` again"));
   if (unlink(layout.PendingKey().c_str()) != 0) return ErrnoError(errno, absl::StrCat("remove ", layout.PendingKey()));
-  std::string sentence = absl::StrCat("Logged in as ", kAdministrator, " (context ", config.context, " in ", path, ").");
+  std::string sentence =
+      absl::StrCat("Logged in as ", kAdministrator, " (context ", config.context, " in ", path, ").");
   if (current.ok() && current->context != config.context)
     absl::StrAppend(&sentence, " It is the current context now; before it was ", current->context, ".");
   return sentence;
@@ -76,7 +77,8 @@ absl::StatusOr<std::string> UpdateClientContext(const Layout& layout, const conf
 
   std::optional<cli::ClientConfig> known = FindContext(path, state);
   if (!known.has_value())
-    return absl::StrCat("The client configuration ", path, " has no key for this installation; log in with `riseml user login`.");
+    return absl::StrCat("The client configuration ", path,
+                        " has no key for this installation; log in with `riseml user login`.");
   if (known->api_address == config.api_address && known->ca_pem == config.ca_pem) return std::string();
   known->api_address = config.api_address;
   known->ca_pem = config.ca_pem;

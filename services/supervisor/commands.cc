@@ -40,8 +40,10 @@ constexpr absl::Duration kPollPeriod = absl::Milliseconds(50);
 
 // The process that is asked to stop when the user interrupts `up`. Written before the handler is installed.
 std::atomic<pid_t> g_supervising{0};
+std::atomic<bool> g_interrupted{false};
 
 void Interrupt(int) {
+  g_interrupted = true;
   if (const pid_t pid = g_supervising.load(); pid > 0) kill(pid, SIGTERM);
 }
 
@@ -96,7 +98,8 @@ absl::Status AlreadyUp(const std::string& dir) {
   while (clock.Now() < deadline) {
     RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(dir));
     if (lock.has_value())
-      return Error(Reason::kUnavailable, absl::StrCat("RiseML in ", dir, " was stopped meanwhile; run `riseml up` again"));
+      return Error(Reason::kUnavailable,
+                   absl::StrCat("RiseML in ", dir, " was stopped meanwhile; run `riseml up` again"));
     if (const absl::StatusOr<Installation> installation = Open(dir); installation.ok()) {
       why = Unhealthy(*installation);
       if (why.empty()) {
@@ -121,6 +124,7 @@ absl::Status FollowStart(pid_t supervising, int pipe, const std::string& dir) {
   // It is on its way out; its end frees the lock for the next try.
   while (waitpid(supervising, nullptr, 0) < 0 && errno == EINTR) {
   }
+  if (g_interrupted) return absl::CancelledError("interrupted; what had been started was stopped");
   return status;
 }
 
@@ -143,7 +147,8 @@ absl::Status StopSupervisor(const Layout& layout) {
     poll(&one, 1, static_cast<int>(absl::ToInt64Milliseconds(kPollPeriod)));
   }
   return absl::DeadlineExceededError(absl::StrCat("RiseML in ", layout.dir, " did not stop within ",
-                                                  absl::FormatDuration(kStopLimit), "; see ", layout.dir, "/logs/supervisor.log"));
+                                                  absl::FormatDuration(kStopLimit), "; see ", layout.dir,
+                                                  "/logs/supervisor.log"));
 }
 
 }  // namespace
@@ -207,7 +212,8 @@ absl::StatusOr<bool> PrintStatus(const Options& options) {
   for (std::size_t i = 0; i < results.size(); ++i) {
     const UnitPlan& unit = installation->plan.units[i];
     healthy = healthy && results[i].ok();
-    const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(installation->plan.layout.ProcessFile(unit.name));
+    const absl::StatusOr<config::v1::ProcessRecord> record =
+        ReadRecord(installation->plan.layout.ProcessFile(unit.name));
     const std::string pid = record.ok() && IsAlive(*record) ? absl::StrCat(record->pid()) : "-";
     const std::string address =
         unit.endpoints.empty() ? "local socket" : AddressOf(installation->plan.state, unit.endpoints.front().listener);

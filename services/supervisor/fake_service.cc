@@ -1,5 +1,6 @@
-// Stands in for every service in the supervisor's tests: reads the real configuration, answers health checks, and misbehaves on demand.
-// Which service it is follows from the name it is called by; how it misbehaves, from a file NAME.mode beside it.
+// Stands in for every service in the supervisor's tests: reads the real configuration, answers health checks, and
+// misbehaves on demand. Which service it is follows from the name it is called by; how it misbehaves, from a file
+// NAME.mode beside it.
 #include <unistd.h>
 
 #include <cstdio>

@@ -14,8 +14,8 @@
 namespace riseml::supervisor {
 namespace {
 
-constexpr absl::string_view kSubdirectories[] = {"certs",     "config",       "data", "environments", "log-store", "logs",
-                                                 "node",      "output",       "run",  "repositories", "secrets"};
+constexpr absl::string_view kSubdirectories[] = {"certs", "config", "data", "environments", "log-store", "logs",
+                                                 "node",  "output", "run",  "repositories", "secrets"};
 
 std::string DefaultDirectory() {
   const char* named = std::getenv("RISEML_DIR");
@@ -62,7 +62,8 @@ absl::Status PrepareDirectory(const std::string& dir) {
     const absl::Status parents = MakeDirectories(std::filesystem::path(dir).parent_path().string());
     umask(before);
     RISEML_RETURN_IF_ERROR(While("make the installation's directory", parents));
-    if (mkdir(dir.c_str(), 0700) != 0) return ErrnoError(errno, absl::StrCat("make the installation's directory ", dir));
+    if (mkdir(dir.c_str(), 0700) != 0)
+      return ErrnoError(errno, absl::StrCat("make the installation's directory ", dir));
   }
   RISEML_RETURN_IF_ERROR(CheckFormat(dir, "the RiseML installation", kFormatVersion));
   RISEML_RETURN_IF_ERROR(MakeDirectories(dir + "/run", 0700));

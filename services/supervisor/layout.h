@@ -29,12 +29,12 @@ struct Layout {
   std::string Lock() const { return In("run/lock"); }
 };
 
-// The directory meant by --dir (may be relative, may not exist yet). When none is given: $RISEML_DIR, else /var/lib/riseml for root and
-// $HOME/.riseml/local for everybody else.
+// The directory meant by --dir (may be relative, may not exist yet). When none is given: $RISEML_DIR, else
+// /var/lib/riseml for root and $HOME/.riseml/local for everybody else.
 absl::Status ResolveDirectory(const std::string& given, std::string* dir);
 
-// Makes `dir` (mode 0700) with its run/ and logs/ unless it is there. Refuses a directory that holds something else than an installation,
-// one of a newer format, and one that belongs to another ordinary user.
+// Makes `dir` (mode 0700) with its run/ and logs/ unless it is there. Refuses a directory that holds something else
+// than an installation, one of a newer format, and one that belongs to another ordinary user.
 absl::Status PrepareDirectory(const std::string& dir);
 
 // Fails when `dir` holds no installation.

@@ -27,7 +27,8 @@ constexpr std::int64_t kTailBytes = 8 << 10;
 absl::Status RotateLog(const std::string& path, std::int64_t max_bytes) {
   struct stat info = {};
   if (stat(path.c_str(), &info) != 0 || info.st_size <= max_bytes) return absl::OkStatus();
-  for (int i = kOldLogs - 1; i >= 1; --i) rename(absl::StrCat(path, ".", i).c_str(), absl::StrCat(path, ".", i + 1).c_str());
+  for (int i = kOldLogs - 1; i >= 1; --i)
+    rename(absl::StrCat(path, ".", i).c_str(), absl::StrCat(path, ".", i + 1).c_str());
   RISEML_ASSIGN_OR_RETURN(const UniqueFd from, OpenFile(path, O_RDWR));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd to, OpenFile(path + ".1", O_WRONLY | O_CREAT | O_TRUNC, 0600));
   while (true) {

@@ -1,8 +1,7 @@
 // riseml-supervisor: starts, stops and shows a local installation. `riseml up` and `riseml down` run it.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
-
-#include <CLI/CLI.hpp>
 
 #include "services/common/base/status.h"
 #include "services/supervisor/commands.h"
@@ -27,9 +26,11 @@ int main(int argc, char** argv) {
   CLI::App* status = app.add_subcommand("status", "Show the services; exit code 0 when all are healthy");
   for (CLI::App* verb : {up, down, status}) {
     verb->add_option("--dir", options.dir,
-                     "Directory of the installation; default: $RISEML_DIR, else /var/lib/riseml for root and ~/.riseml/local for others");
+                     "Directory of the installation; default: $RISEML_DIR, else /var/lib/riseml for root and "
+                     "~/.riseml/local for others");
   }
-  up->add_option("--bin-dir", options.bin_dir, "Directory of the services' programs (default: where this program lies)");
+  up->add_option("--bin-dir", options.bin_dir,
+                 "Directory of the services' programs (default: where this program lies)");
   CLI11_PARSE(app, argc, argv);
 
   if (up->parsed()) return Finish(riseml::supervisor::Up(options));

@@ -1,5 +1,6 @@
 #include "services/supervisor/postgres.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,8 +64,8 @@ absl::StatusOr<std::string> FindPostgres() {
   if (access(absl::StrCat(kPrograms, "/postgres").c_str(), X_OK) == 0 &&
       access(absl::StrCat(kPrograms, "/initdb").c_str(), X_OK) == 0)
     return std::string(kPrograms);
-  return absl::FailedPreconditionError(
-      absl::StrCat("PostgreSQL 15 is not installed (no ", kPrograms, "/postgres); install it: apt-get install postgresql-15"));
+  return absl::FailedPreconditionError(absl::StrCat("PostgreSQL 15 is not installed (no ", kPrograms,
+                                                    "/postgres); install it: apt-get install postgresql-15"));
 }
 
 absl::Status EnsureCluster(const Layout& layout, const std::string& postgres_bin) {
@@ -73,15 +74,15 @@ absl::Status EnsureCluster(const Layout& layout, const std::string& postgres_bin
   std::error_code error;
   std::filesystem::remove_all(making, error);
   if (error) return ErrnoError(error.value(), absl::StrCat("remove ", making));
-  // Written to disk by the sync at the end, all at once.
+  // Written to disk at the end, all at once: a thousand small files, one by one, take seconds.
   RISEML_RETURN_IF_ERROR(Check("make the database cluster",
                                RunAndWait({postgres_bin + "/initdb", "-D", making, "-U", "riseml", "-A", "trust",
                                            "--no-locale", "-E", "UTF8", "--no-sync", "--no-instructions"})));
-  RISEML_RETURN_IF_ERROR(Check("make the database", RunAndWait({postgres_bin + "/postgres", "--single", "-D", making, "-F",
-                                                                "-c", "exit_on_error=on", "template1"},
+  RISEML_RETURN_IF_ERROR(Check("make the database", RunAndWait({postgres_bin + "/postgres", "--single", "-D", making,
+                                                                "-F", "-c", "exit_on_error=on", "template1"},
                                                                "CREATE DATABASE riseml STRATEGY file_copy;\n")));
-  RISEML_RETURN_IF_ERROR(Check("write the database cluster to disk",
-                               RunAndWait({postgres_bin + "/initdb", "-D", making, "--sync-only"})));
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd dir, OpenFile(making, O_RDONLY | O_DIRECTORY));
+  if (syncfs(dir.get()) != 0) return ErrnoError(errno, absl::StrCat("write ", making, " to disk"));
   if (rename(making.c_str(), layout.Database().c_str()) != 0)
     return ErrnoError(errno, absl::StrCat("rename ", making, " to ", layout.Database()));
   return SyncDirectory(layout.home);
@@ -91,9 +92,9 @@ std::vector<std::string> PostgresCommand(const Layout& layout, const std::string
                                          const config::v1::SupervisorState& state) {
   std::vector<std::string> argv = {postgres_bin + "/postgres", "-D", layout.Database()};
   const std::string settings[] = {
-      "listen_addresses=", absl::StrCat("unix_socket_directories=", state.postgres_socket_dir()), "unix_socket_permissions=0700",
-      absl::StrCat("port=", state.postgres_port()), "shared_buffers=64MB", "max_connections=100", "timezone=UTC",
-      "log_timezone=UTC", "log_line_prefix=%m [%p] ",
+      "listen_addresses=", absl::StrCat("unix_socket_directories=", state.postgres_socket_dir()),
+      "unix_socket_permissions=0700", absl::StrCat("port=", state.postgres_port()), "shared_buffers=64MB",
+      "max_connections=100", "timezone=UTC", "log_timezone=UTC", "log_line_prefix=%m [%p] ",
       // Not in /dev/shm: containers make that small, and log-in managers empty it when a user logs out.
       "dynamic_shared_memory_type=mmap"};
   for (const std::string& setting : settings) {

@@ -30,8 +30,8 @@ std::string Obstacle(const Account& account, const std::string& dir) {
 
 absl::Status Refuse(const Account& account, const std::string& dir, absl::string_view why) {
   return Error(Reason::kPermissionDenied,
-               absl::StrCat("the services run as the user ", account.name, ", who cannot enter ", Obstacle(account, dir),
-                            ", and a mount for them alone is not possible here (", why,
+               absl::StrCat("the services run as the user ", account.name, ", who cannot enter ",
+                            Obstacle(account, dir), ", and a mount for them alone is not possible here (", why,
                             "); choose a --dir elsewhere, e.g. /var/lib/riseml"));
 }
 
@@ -53,7 +53,8 @@ absl::StatusOr<std::string> ReachablePath(const Account& account, const std::str
   if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
       mount(dir.c_str(), point.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
     return Refuse(account, dir, ErrnoError(errno, "mount").message());
-  if (!CanAccess(account, point, R_OK | W_OK | X_OK)) return Refuse(account, dir, "it cannot be entered when mounted either");
+  if (!CanAccess(account, point, R_OK | W_OK | X_OK))
+    return Refuse(account, dir, "it cannot be entered when mounted either");
   return point;
 }
 

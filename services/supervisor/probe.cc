@@ -70,12 +70,14 @@ void Prober::Listen() {
   while (queue_.Next(&tag, &ok)) {
     const std::unique_ptr<Question> question(static_cast<Question*>(tag));
     absl::Status result = rpc::FromGrpc(question->status);
-    if (result.ok() && Content(question->response) != kServing) result = Error(Reason::kUnavailable, "says it does not serve");
+    if (result.ok() && Content(question->response) != kServing)
+      result = Error(Reason::kUnavailable, "says it does not serve");
     question->done(std::move(result));
   }
 }
 
-void Prober::Ask(const std::string& address, ListenerRole role, absl::Duration timeout, std::function<void(absl::Status)> done) {
+void Prober::Ask(const std::string& address, ListenerRole role, absl::Duration timeout,
+                 std::function<void(absl::Status)> done) {
   auto question = std::make_unique<Question>();
   question->channel = ChannelTo(address, role, keys_);
   question->stub = std::make_unique<grpc::GenericStub>(question->channel);

@@ -28,8 +28,10 @@ class Prober {
   // Waits for the answers that are still to come.
   ~Prober();
 
-  // Asks once, on a new connection. `done` gets OK when the listener says it serves; it is called exactly once, on the prober's thread.
-  void Ask(const std::string& address, ListenerRole role, absl::Duration timeout, std::function<void(absl::Status)> done);
+  // Asks once, on a new connection. `done` gets OK when the listener says it serves; it is called exactly once, on the
+  // prober's thread.
+  void Ask(const std::string& address, ListenerRole role, absl::Duration timeout,
+           std::function<void(absl::Status)> done);
 
  private:
   struct Question;

@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -129,7 +130,8 @@ std::optional<UniqueFd> Watch(const config::v1::ProcessRecord& record) {
 
 void Signal(const UniqueFd& watch, int signal) { syscall(SYS_pidfd_send_signal, watch.get(), signal, nullptr, 0); }
 
-absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file, const config::v1::ProcessRecord& record) {
+absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file,
+                         const config::v1::ProcessRecord& record) {
   std::string json;
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
@@ -192,6 +194,7 @@ absl::StatusOr<RunResult> RunAndWait(const std::vector<std::string>& argv, absl:
   const pid_t pid = fork();
   if (pid < 0) return ErrnoError(errno, absl::StrCat("start ", argv[0]));
   if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     ResetSignals();
     dup2(in.read_end.get(), STDIN_FILENO);
     dup2(out.write_end.get(), STDOUT_FILENO);
@@ -211,10 +214,11 @@ absl::StatusOr<RunResult> RunAndWait(const std::vector<std::string>& argv, absl:
 
 std::vector<std::string> ServiceEnvironment(const std::string& home) {
   // Jobs get TLS, proxy and package index settings from their node, which gets them from here.
-  constexpr absl::string_view kNames[] = {"LANG",       "TZ",         "http_proxy", "https_proxy", "no_proxy",        "HTTP_PROXY",
-                                          "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",  "all_proxy",   "SSL_CERT_FILE", "SSL_CERT_DIR",
-                                          "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"};
-  std::vector<std::string> out = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", absl::StrCat("HOME=", home)};
+  constexpr absl::string_view kNames[] = {
+      "LANG",     "TZ",        "http_proxy", "https_proxy",   "no_proxy",     "HTTP_PROXY",         "HTTPS_PROXY",
+      "NO_PROXY", "ALL_PROXY", "all_proxy",  "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"};
+  std::vector<std::string> out = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                  absl::StrCat("HOME=", home)};
   bool has_language = false;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const absl::string_view text = *entry;

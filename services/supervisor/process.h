@@ -23,7 +23,8 @@ absl::StatusOr<std::string> BootId();
 // Start time in clock ticks since the boot; absent when there is no such process, or only its zombie.
 std::optional<std::int64_t> StartTicks(pid_t pid);
 
-// What `path` is as a file ("device:inode:size:modification time"), to tell whether a program has been replaced. Empty when absent.
+// What `path` is as a file ("device:inode:size:modification time"), to tell whether a program has been replaced. Empty
+// when absent.
 std::string FileIdentity(const std::string& path);
 
 // True when that very process still runs.
@@ -36,7 +37,8 @@ std::optional<UniqueFd> Watch(const config::v1::ProcessRecord& record);
 void Signal(const UniqueFd& watch, int signal);
 
 // Pid file (the pid alone, for people and scripts) and record of a process. NOT_FOUND when there is no record.
-absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file, const config::v1::ProcessRecord& record);
+absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file,
+                         const config::v1::ProcessRecord& record);
 absl::StatusOr<config::v1::ProcessRecord> ReadRecord(const std::string& record_file);
 
 struct SpawnRequest {
@@ -46,8 +48,8 @@ struct SpawnRequest {
   std::string output_file;  // standard output, replaced, mode 0600; empty: the log file too
 };
 
-// Starts a program in a session of its own. `record` is called with the pid before the program runs: when it fails, or when this process
-// dies meanwhile, the program never runs. Returns once the program has been executed.
+// Starts a program in a session of its own. `record` is called with the pid before the program runs: when it fails, or
+// when this process dies meanwhile, the program never runs. Returns once the program has been executed.
 absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<absl::Status(pid_t)>& record);
 
 struct RunResult {

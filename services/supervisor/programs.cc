@@ -92,7 +92,8 @@ bool CanRunAll(const Account& account, const Programs& programs) {
 absl::StatusOr<Programs> FindPrograms(const std::string& bin_dir) {
   Programs programs;
   std::error_code error;
-  const fs::path bin = bin_dir.empty() ? fs::read_symlink("/proc/self/exe", error).parent_path() : fs::absolute(bin_dir, error);
+  const fs::path bin =
+      bin_dir.empty() ? fs::read_symlink("/proc/self/exe", error).parent_path() : fs::absolute(bin_dir, error);
   programs.bin_dir = bin.string();
   for (const std::string& name : ProgramFiles()) {
     if (access((bin / name).c_str(), X_OK) != 0)
@@ -114,14 +115,16 @@ absl::StatusOr<Programs> FindPrograms(const std::string& bin_dir) {
 absl::StatusOr<Programs> MakeReachable(const Programs& programs, const Account& account) {
   if (!account.drop || CanRunAll(account, programs)) return programs;
   Programs copies = programs;
-  // Not in the installation's directory: services must be able to run these files but not to replace them or their folder.
+  // Not in the installation's directory: services must be able to run these files but not to replace them or their
+  // folder.
   const std::string dir = absl::StrFormat("%s/programs-%08x", kCopies, Crc32c(programs.bin_dir));
   copies.bin_dir = dir + "/bin";
   copies.python_client_dir = dir + "/clients/python";
   for (const std::string& part : {std::string(kCopies), dir, copies.bin_dir, dir + "/clients"})
     RISEML_RETURN_IF_ERROR(MakeReadableDirectory(part));
   for (const std::string& name : ProgramFiles())
-    RISEML_RETURN_IF_ERROR(CopyFile(absl::StrCat(programs.bin_dir, "/", name), absl::StrCat(copies.bin_dir, "/", name), 0755));
+    RISEML_RETURN_IF_ERROR(
+        CopyFile(absl::StrCat(programs.bin_dir, "/", name), absl::StrCat(copies.bin_dir, "/", name), 0755));
   RISEML_RETURN_IF_ERROR(CopyPython(programs.python_client_dir, copies.python_client_dir));
   return copies;
 }

@@ -14,12 +14,13 @@ struct Programs {
   std::string postgres_bin;
 };
 
-// Looks beside this program, or in `bin_dir` when it is not empty; the Python package in ../clients/python, ../../clients/python or
-// /usr/share/riseml/python from there. FAILED_PRECONDITION names what is missing.
+// Looks beside this program, or in `bin_dir` when it is not empty; the Python package in ../clients/python,
+// ../../clients/python or /usr/share/riseml/python from there. FAILED_PRECONDITION names what is missing.
 absl::StatusOr<Programs> FindPrograms(const std::string& bin_dir);
 
-// The same programs at a place the account can read. When it cannot where they are (a checkout below /root), copies go to
-// /var/cache/riseml/programs-HASH, which belongs to root and is brought up to date at each call. To be called with one thread.
+// The same programs at a place the account can read. When it cannot where they are (a checkout below /root), copies go
+// to /var/cache/riseml/programs-HASH, which belongs to root and is brought up to date at each call. To be called with
+// one thread.
 absl::StatusOr<Programs> MakeReachable(const Programs& programs, const Account& account);
 
 }  // namespace riseml::supervisor

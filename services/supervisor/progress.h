@@ -1,4 +1,5 @@
-// What the supervising process tells the terminal while it starts: one line an event over a pipe, and how that is shown.
+// What the supervising process tells the terminal while it starts: one line an event over a pipe, and how that is
+// shown.
 #pragma once
 
 #include <optional>
@@ -62,7 +63,8 @@ class ProgressView {
   bool line_open_ = false;
 };
 
-// Shows events until the last word. OK after kReady; the failure after kFailed or when the other end went away without a word.
+// Shows events until the last word. OK after kReady; the failure after kFailed or when the other end went away without
+// a word.
 absl::Status FollowProgress(int pipe, ProgressView& view, const std::string& log_file);
 
 }  // namespace riseml::supervisor

@@ -17,10 +17,10 @@ struct ListenerInfo {
 };
 
 struct ServiceInfo {
-  absl::string_view name;     // of configuration, log, pid file and certificate
-  absl::string_view program;  // file in the programs' directory
-  absl::string_view verb;     // first argument; may be empty
-  int stop_wave;              // services of wave 0 stop first; the database is the last wave
+  absl::string_view name;                 // of configuration, log, pid file and certificate
+  absl::string_view program;              // file in the programs' directory
+  absl::string_view verb;                 // first argument; may be empty
+  int stop_wave;                          // services of wave 0 stop first; the database is the last wave
   std::array<ListenerInfo, 3> listeners;  // unused ones have an empty name
 };
 
@@ -28,17 +28,39 @@ inline constexpr absl::string_view kDatabase = "postgres";
 inline constexpr int kLastWave = 3;
 
 inline constexpr ServiceInfo kServices[] = {
-    {"api", "riseml-api", "", 2,
-     {{{"api.user", ListenerRole::kUser}, {"api.internal", ListenerRole::kInternal}, {"api.metrics", ListenerRole::kMetrics}}}},
-    {"gitsync", "riseml-gitsync", "", 1,
-     {{{"gitsync.user", ListenerRole::kUser}, {"gitsync.internal", ListenerRole::kInternal}, {"gitsync.metrics", ListenerRole::kMetrics}}}},
-    {"builder", "riseml-builder", "", 0,
+    {"api",
+     "riseml-api",
+     "",
+     2,
+     {{{"api.user", ListenerRole::kUser},
+       {"api.internal", ListenerRole::kInternal},
+       {"api.metrics", ListenerRole::kMetrics}}}},
+    {"gitsync",
+     "riseml-gitsync",
+     "",
+     1,
+     {{{"gitsync.user", ListenerRole::kUser},
+       {"gitsync.internal", ListenerRole::kInternal},
+       {"gitsync.metrics", ListenerRole::kMetrics}}}},
+    {"builder",
+     "riseml-builder",
+     "",
+     0,
      {{{"builder.internal", ListenerRole::kInternal}, {"builder.metrics", ListenerRole::kMetrics}, {}}}},
-    {"loghandler", "riseml-loghandler", "", 1,
+    {"loghandler",
+     "riseml-loghandler",
+     "",
+     1,
      {{{"loghandler.user", ListenerRole::kUser}, {"loghandler.metrics", ListenerRole::kMetrics}, {}}}},
-    {"agent", "riseml-agent", "node", 0,
+    {"agent",
+     "riseml-agent",
+     "node",
+     0,
      {{{"agent.internal", ListenerRole::kInternal}, {"agent.metrics", ListenerRole::kMetrics}, {}}}},
-    {"scheduler", "riseml-scheduler", "", 0,
+    {"scheduler",
+     "riseml-scheduler",
+     "",
+     0,
      {{{"scheduler.internal", ListenerRole::kInternal}, {"scheduler.metrics", ListenerRole::kMetrics}, {}}}},
 };
 

@@ -119,7 +119,8 @@ absl::Status Stack::Adopt() {
     if (unit.Adopt(clock_.Now())) {
       LogInfo("unit_adopted", {{"unit", unit.name()}, {"pid", unit.pid()}});
     } else if (unit.AdoptAny(clock_.Now())) {
-      LogInfo("unit_replaced", {{"unit", unit.name()}, {"pid", unit.pid()}, {"why", "its program or configuration changed"}});
+      LogInfo("unit_replaced",
+              {{"unit", unit.name()}, {"pid", unit.pid()}, {"why", "its program or configuration changed"}});
       StopNow(unit);
     }
   }
@@ -213,7 +214,8 @@ void Stack::StartTask(Task& task) {
 
 void Stack::TaskEnded(Task& task, int wait_status) {
   task.pid = 0;
-  if (wait_status != 0) return Fail(absl::StrCat("riseml-api ", task.name, " ended with ", DescribeExit(wait_status)), task.name);
+  if (wait_status != 0)
+    return Fail(absl::StrCat("riseml-api ", task.name, " ended with ", DescribeExit(wait_status)), task.name);
   task.done = true;
   LogInfo("task_done", {{"task", task.name}});
   if (&task == &migrate_) start_deadline_ = clock_.Now() + kServicesLimit;
@@ -262,7 +264,8 @@ void Stack::StartProbe(Supervised& unit, absl::Time now) {
     round->open = static_cast<int>(asked.size());
   }
   for (const Endpoint* endpoint : asked) {
-    const auto answered = [round, answers = answers_, name = unit.name(), generation = unit.generation()](absl::Status status) {
+    const auto answered = [round, answers = answers_, name = unit.name(),
+                           generation = unit.generation()](absl::Status status) {
       absl::Status result;
       {
         MutexLock lock(round->mu);
@@ -283,7 +286,8 @@ void Stack::CheckStart(absl::Time now) {
     if (now > start_deadline_ && unit->state() != UnitState::kHealthy && MayStart(*unit))
       return Fail(absl::StrCat(unit->name(), " did not become healthy in time"), unit->name());
   }
-  const bool all = std::all_of(units_.begin(), units_.end(), [](const auto& unit) { return unit->state() == UnitState::kHealthy; });
+  const bool all =
+      std::all_of(units_.begin(), units_.end(), [](const auto& unit) { return unit->state() == UnitState::kHealthy; });
   if (!all || !bootstrap_.done) return;
   ready_ = true;
   LogInfo("stack_ready");
@@ -374,8 +378,7 @@ void Stack::WaitForEvents(absl::Time now) {
   for (auto& unit : units_) {
     pollfd one = {unit->watch_fd(), POLLIN, 0};
     if (one.fd < 0 || poll(&one, 1, 0) != 1) continue;
-    const auto status = reaped_.find(unit->pid());
-    unit->Exited(status == reaped_.end() ? "ended" : DescribeExit(status->second), later);
+    unit->Exited(HowItEnded(unit->pid()), later);
   }
   for (const Answers::Answer& answer : answers_->TakeAll()) {
     Supervised* unit = Find(answer.unit);
@@ -409,6 +412,14 @@ void Stack::Reap() {
       reaped_[pid] = status;
     }
   }
+}
+
+std::string Stack::HowItEnded(pid_t pid) {
+  int status = 0;
+  if (const auto found = reaped_.find(pid); found != reaped_.end()) return DescribeExit(found->second);
+  // Its end may be visible a moment before it can be waited for. What an earlier supervisor started is not our child.
+  if (waitpid(pid, &status, 0) == pid) return DescribeExit(status);
+  return "unknown";
 }
 
 void Stack::RotateLogs(absl::Time now) {

@@ -1,4 +1,5 @@
-// The whole stack: starts its units in order of need, tells when all is healthy, restarts what dies, stops everything in reverse order.
+// The whole stack: starts its units in order of need, tells when all is healthy, restarts what dies, stops everything
+// in reverse order.
 #pragma once
 
 #include <sys/types.h>
@@ -44,7 +45,8 @@ class Stack {
   Stack(StackPlan plan, const Clock& clock, ProgressSender& progress);
   ~Stack();
 
-  // Runs the stack until SIGTERM or SIGINT; nothing of it runs when this returns. The error is that of a failed start, for the user.
+  // Runs the stack until SIGTERM or SIGINT; nothing of it runs when this returns. The error is that of a failed start,
+  // for the user.
   absl::Status Run(ProbeKeys keys);
 
   // Stops whatever an earlier supervisor left running.
@@ -78,6 +80,7 @@ class Stack {
   void WaitForEvents(absl::Time now);
   void HandleSignals();
   void Reap();
+  std::string HowItEnded(pid_t pid);
   void RotateLogs(absl::Time now);
   void StopNow(Supervised& unit);
   absl::Time NextDue() const;

@@ -45,7 +45,8 @@ UnitPlan PlanService(const ServiceInfo& service, const Layout& layout, const con
   for (const ListenerInfo& listener : service.listeners) {
     if (listener.name.empty()) continue;
     const auto port = state.ports().find(std::string(listener.name));
-    unit.endpoints.push_back({std::string(listener.name), listener.role, port == state.ports().end() ? 0 : port->second});
+    unit.endpoints.push_back(
+        {std::string(listener.name), listener.role, port == state.ports().end() ? 0 : port->second});
   }
   return unit;
 }

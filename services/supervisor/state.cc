@@ -26,7 +26,7 @@
 namespace riseml::supervisor {
 namespace {
 
-constexpr int kPostgresPort = 5432;            // names the socket's file only
+constexpr int kPostgresPort = 5432;             // names the socket's file only
 constexpr std::size_t kMaxSocketDirBytes = 90;  // a socket's path has 107 bytes at most
 
 sockaddr_in Loopback(int port) {
@@ -90,7 +90,8 @@ std::string OwnerOfPort(int port) {
 
 bool IsPrivateDirectory(const std::string& path) {
   struct stat info = {};
-  return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & 077) == 0;
+  return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
+         (info.st_mode & 077) == 0;
 }
 
 absl::StatusOr<std::string> ChooseSocketDir(const Layout& layout, const std::string& recorded) {
@@ -161,10 +162,13 @@ std::string AddressOf(const config::v1::SupervisorState& state, absl::string_vie
 absl::Status CheckPortFree(const std::string& listener, int port) {
   const absl::StatusOr<UniqueFd> fd = Bind(port);
   if (fd.ok()) return absl::OkStatus();
-  return Error(Reason::kUnavailable,
-               absl::StrCat("port ", port, " of ", listener, " is taken by ", OwnerOfPort(port),
-                            "; stop that program and run `riseml up` again. Ports are kept because running jobs use them: when no job "
-                            "runs, removing the line \"", listener, "\" from supervisor.json chooses a new one"));
+  return Error(
+      Reason::kUnavailable,
+      absl::StrCat(
+          "port ", port, " of ", listener, " is taken by ", OwnerOfPort(port),
+          "; stop that program and run `riseml up` again. Ports are kept because running jobs use them: when no job "
+          "runs, removing the line \"",
+          listener, "\" from supervisor.json chooses a new one"));
 }
 
 }  // namespace riseml::supervisor

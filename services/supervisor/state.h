@@ -1,4 +1,5 @@
-// What an installation chose once: its id and its ports. Kept in supervisor.json, since files of running jobs name them too.
+// What an installation chose once: its id and its ports. Kept in supervisor.json, since files of running jobs name them
+// too.
 #pragma once
 
 #include <string>
@@ -15,8 +16,8 @@ namespace riseml::supervisor {
 absl::StatusOr<config::v1::SupervisorState> LoadState(const Layout& layout);
 absl::Status SaveState(const Layout& layout, const config::v1::SupervisorState& state);
 
-// Fills in whatever `state` does not name yet: id, a port for each listener of every service, the database's socket directory. The system
-// picks ports that are free now. Makes the socket directory.
+// Fills in whatever `state` does not name yet: id, a port for each listener of every service, the database's socket
+// directory. The system picks ports that are free now. Makes the socket directory.
 absl::Status CompleteState(const Layout& layout, config::v1::SupervisorState* state);
 
 // "127.0.0.1:PORT" of a listener, e.g. "api.user".

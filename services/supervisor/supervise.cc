@@ -40,7 +40,8 @@ absl::StatusOr<Layout> EnterAccount(const std::string& dir, Programs* programs, 
 
 absl::Status LeaveTerminal(const Layout& layout) {
   RISEML_ASSIGN_OR_RETURN(const UniqueFd null, OpenFile("/dev/null", O_RDWR));
-  RISEML_ASSIGN_OR_RETURN(const UniqueFd log, OpenFile(layout.LogFile(kSupervisor), O_WRONLY | O_CREAT | O_APPEND, 0600));
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd log,
+                          OpenFile(layout.LogFile(kSupervisor), O_WRONLY | O_CREAT | O_APPEND, 0600));
   if (dup2(null.get(), STDIN_FILENO) < 0 || dup2(log.get(), STDOUT_FILENO) < 0 || dup2(log.get(), STDERR_FILENO) < 0)
     return ErrnoError(errno, "redirect output to the supervisor's log");
   if (chdir("/") != 0) return ErrnoError(errno, "change to /");
@@ -61,7 +62,8 @@ absl::Status RecordOurselves(const Layout& layout) {
 }
 
 // Everything a start needs, made or brought up to date.
-absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs, const Clock& clock, ProgressSender& progress) {
+absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs, const Clock& clock,
+                                  ProgressSender& progress) {
   RISEML_RETURN_IF_ERROR(MakeSubdirectories(layout));
   progress.Step("certificates", "making");
   RISEML_RETURN_IF_ERROR(While("make certificates", EnsureCertificates(layout, clock.Now())));

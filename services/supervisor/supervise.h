@@ -15,8 +15,8 @@ struct SuperviseRequest {
   UniqueFd progress;  // pipe to the terminal's process
 };
 
-// Runs in a process of its own with one thread: leaves the terminal, gives up root's rights, prepares the installation and supervises it
-// until SIGTERM. Returns the exit code. What went wrong while starting is told over the pipe.
+// Runs in a process of its own with one thread: leaves the terminal, gives up root's rights, prepares the installation
+// and supervises it until SIGTERM. Returns the exit code. What went wrong while starting is told over the pipe.
 int Supervise(SuperviseRequest request);
 
 }  // namespace riseml::supervisor

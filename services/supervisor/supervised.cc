@@ -20,7 +20,8 @@ constexpr absl::Duration kSilentProbe = absl::Seconds(1);
 void Supervised::Go(UnitEvent event) {
   const std::optional<UnitState> next = Next(state_, event);
   if (!next.has_value()) return;
-  if (*next != state_) LogInfo("unit_state", {{"unit", plan_.name}, {"from", Name(state_)}, {"to", Name(*next)}, {"pid", pid()}});
+  if (*next != state_)
+    LogInfo("unit_state", {{"unit", plan_.name}, {"from", Name(state_)}, {"to", Name(*next)}, {"pid", pid()}});
   state_ = *next;
 }
 
@@ -44,7 +45,8 @@ bool Supervised::Take(const config::v1::ProcessRecord& record, absl::Time now) {
 
 bool Supervised::Adopt(absl::Time now) {
   const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout_.ProcessFile(plan_.name));
-  if (!record.ok() || record->signature() != plan_.signature || record->program() != FileIdentity(plan_.argv[0])) return false;
+  if (!record.ok() || record->signature() != plan_.signature || record->program() != FileIdentity(plan_.argv[0]))
+    return false;
   return Take(*record, now);
 }
 

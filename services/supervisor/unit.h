@@ -19,7 +19,8 @@ enum class UnitState {
 };
 enum class UnitEvent { kStarted, kAnswered, kUnanswered, kExited, kStop };
 
-inline constexpr absl::string_view kUnitStateNames[] = {"down", "starting", "healthy", "not answering", "restarting", "stopping"};
+inline constexpr absl::string_view kUnitStateNames[] = {"down",          "starting",   "healthy",
+                                                        "not answering", "restarting", "stopping"};
 constexpr absl::string_view Name(UnitState state) { return kUnitStateNames[static_cast<int>(state)]; }
 
 struct UnitEdge {
@@ -50,11 +51,10 @@ constexpr std::optional<UnitState> Next(UnitState from, UnitEvent on) {
   return std::nullopt;
 }
 
-constexpr bool IsRunning(UnitState state) {
-  return state != UnitState::kDown && state != UnitState::kWaiting;
-}
+constexpr bool IsRunning(UnitState state) { return state != UnitState::kDown && state != UnitState::kWaiting; }
 
-// How long to wait before the next start: 0.1 s, doubled with each death up to 10 s, from the beginning after 60 s of good health.
+// How long to wait before the next start: 0.1 s, doubled with each death up to 10 s, from the beginning after 60 s of
+// good health.
 class RestartDelay {
  public:
   absl::Duration AfterExit(absl::Duration healthy_for) {

@@ -1,0 +1,165 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include "services/common/base/file.h"
+#include "services/common/base/status.h"
+#include "services/common/config/config.h"
+#include "services/supervisor/layout.h"
+#include "services/supervisor/log_files.h"
+#include "services/supervisor/process.h"
+#include "services/supervisor/progress.h"
+#include "services/supervisor/service_configs.h"
+#include "services/supervisor/services.h"
+#include "services/supervisor/state.h"
+
+namespace riseml::supervisor {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Parts : public ::testing::Test {
+ protected:
+  Parts() {
+    char pattern[] = "/tmp/riseml-parts-XXXXXX";
+    dir_ = mkdtemp(pattern);
+  }
+  ~Parts() override { std::filesystem::remove_all(dir_); }
+  std::string Read(const std::string& name) { return ReadFile(dir_ + "/" + name, 1 << 20).value_or("absent"); }
+
+  std::string dir_;
+};
+
+TEST_F(Parts, ProgressSurvivesThePipe) {
+  const ProgressEvent event{ProgressKind::kFailed, "services", "api:\tline one\nline \"two\" \\ ö"};
+  const std::string line = EncodeProgress(event);
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto back = DecodeProgress(absl::string_view(line).substr(0, line.size() - 1));
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(back->kind, event.kind);
+  EXPECT_EQ(back->phase, event.phase);
+  EXPECT_EQ(back->text, event.text);
+  EXPECT_FALSE(DecodeProgress("nonsense").has_value());
+  EXPECT_FALSE(DecodeProgress("step\t\\q\t").has_value());
+}
+
+TEST_F(Parts, ALogIsRotatedWithoutItsWriterNoticing) {
+  const std::string path = dir_ + "/x.log";
+  const auto writer = OpenFile(path, O_WRONLY | O_CREAT | O_APPEND);
+  ASSERT_TRUE(writer.ok());
+  for (const char* text : {"one", "two", "three", "four", "five"}) {
+    ASSERT_TRUE(WriteAll(writer->get(), text).ok());
+    ASSERT_TRUE(RotateLog(path, 2).ok());
+    EXPECT_EQ(Read("x.log"), "");
+  }
+  EXPECT_EQ(Read("x.log.1"), "five");
+  EXPECT_EQ(Read("x.log.2"), "four");
+  EXPECT_EQ(Read("x.log.3"), "three");
+  EXPECT_EQ(Read("x.log.4"), "absent");
+  ASSERT_TRUE(WriteAll(writer->get(), "ab").ok());
+  ASSERT_TRUE(RotateLog(path, 2).ok());
+  EXPECT_EQ(Read("x.log"), "ab");
+}
+
+TEST_F(Parts, TheTailOfALogIsItsLastWholeLines) {
+  EXPECT_EQ(LogTail(dir_ + "/none", 3), "");
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/x.log", "1\n2\n3\n4\n").ok());
+  EXPECT_EQ(LogTail(dir_ + "/x.log", 3), "2\n3\n4");
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/x.log", std::string(9000, 'x') + "\nlast\n").ok());
+  EXPECT_EQ(LogTail(dir_ + "/x.log", 3), "last");
+}
+
+TEST_F(Parts, AProcessIsKnownByMoreThanItsPid) {
+  config::v1::ProcessRecord record;
+  record.set_pid(getpid());
+  record.set_boot_id(*BootId());
+  record.set_start_ticks(*StartTicks(getpid()));
+  EXPECT_TRUE(IsAlive(record));
+  ASSERT_TRUE(WriteRecord(dir_ + "/a.pid", dir_ + "/a.process", record).ok());
+  EXPECT_EQ(Read("a.pid"), std::to_string(getpid()) + "\n");
+  EXPECT_TRUE(IsAlive(*ReadRecord(dir_ + "/a.process")));
+  record.set_start_ticks(record.start_ticks() + 1);
+  EXPECT_FALSE(IsAlive(record)) << "another process has the pid now";
+  record.set_start_ticks(record.start_ticks() - 1);
+  record.set_boot_id("of another boot");
+  EXPECT_FALSE(IsAlive(record));
+}
+
+TEST_F(Parts, AProgramThatCannotBeRecordedNeverRuns) {
+  SpawnRequest request;
+  request.argv = {"/usr/bin/touch", dir_ + "/touched"};
+  request.log_file = dir_ + "/log";
+  EXPECT_FALSE(Spawn(request, [](pid_t) { return absl::InternalError("disk full"); }).ok());
+  EXPECT_FALSE(FileExists(dir_ + "/touched"));
+  const auto pid = Spawn(request, [](pid_t) { return absl::OkStatus(); });
+  ASSERT_TRUE(pid.ok());
+  ASSERT_EQ(waitpid(*pid, nullptr, 0), *pid);
+  EXPECT_TRUE(FileExists(dir_ + "/touched"));
+}
+
+TEST_F(Parts, AProgramThatCannotBeStartedIsAnError) {
+  SpawnRequest request;
+  request.argv = {dir_ + "/none"};
+  request.log_file = dir_ + "/log";
+  const auto pid = Spawn(request, [](pid_t) { return absl::OkStatus(); });
+  EXPECT_TRUE(HasReason(pid.status(), Reason::kNotFound)) << pid.status();
+}
+
+TEST_F(Parts, PortsAreChosenOnceAndDiffer) {
+  const Layout layout{dir_, dir_};
+  config::v1::SupervisorState state;
+  ASSERT_TRUE(CompleteState(layout, &state).ok());
+  std::set<int> ports;
+  for (const auto& [name, port] : state.ports()) EXPECT_TRUE(ports.insert(port).second) << name;
+  EXPECT_EQ(ports.size(), 14u);
+  ASSERT_TRUE(SaveState(layout, state).ok());
+  auto again = LoadState(layout);
+  ASSERT_TRUE(again.ok());
+  ASSERT_TRUE(CompleteState(layout, &*again).ok());
+  EXPECT_EQ(again->SerializeAsString().size(), state.SerializeAsString().size());
+  EXPECT_EQ(AddressOf(*again, "api.user"), AddressOf(state, "api.user"));
+  EXPECT_EQ(again->cluster_id(), state.cluster_id());
+}
+
+TEST_F(Parts, ConfigurationsAreReadAsTheyWereMeant) {
+  ConfigInput input{{"/root/x", "/run/riseml/1"}, {}, "/usr/share/riseml/python"};
+  ASSERT_TRUE(CompleteState({dir_, dir_}, &input.state).ok());
+  const auto texts = RenderConfigs(input);
+  ASSERT_TRUE(texts.ok());
+  EXPECT_EQ(texts->size(), std::size(kServices));
+  config::v1::ApiConfig api;
+  ASSERT_TRUE(config::ParseConfig(texts->at("api"), &api).ok());
+  EXPECT_EQ(api.SerializeAsString(), MakeApiConfig(input).SerializeAsString());
+  EXPECT_EQ(api.local_dir(), "/root/x") << "users are told the path they know";
+  EXPECT_EQ(api.user_listener().key_file(), "/run/riseml/1/certs/api.key");
+  EXPECT_EQ(api.user_listener().client_ca_file(), "");
+  EXPECT_EQ(api.internal_listener().client_ca_file(), "/run/riseml/1/certs/ca.crt");
+  EXPECT_THAT(api.database(), HasSubstr("host='" + dir_ + "/run' port=5432"));
+  config::v1::SchedulerConfig scheduler;
+  ASSERT_TRUE(config::ParseConfig(texts->at("scheduler"), &scheduler).ok());
+  ASSERT_EQ(scheduler.nodes_size(), 1);
+  EXPECT_EQ(scheduler.nodes(0).address(), MakeNodeConfig(input).internal_listener().address());
+}
+
+TEST_F(Parts, OnlyAnEmptyDirectoryBecomesAnInstallation) {
+  EXPECT_TRUE(PrepareDirectory(dir_ + "/new/one").ok());
+  EXPECT_TRUE(PrepareDirectory(dir_ + "/new/one").ok());
+  EXPECT_THAT(std::string(PrepareDirectory(dir_).message()),
+              HasSubstr("is not empty and holds no RiseML installation"));
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/new/one/FORMAT", "2\n").ok());
+  EXPECT_TRUE(HasReason(PrepareDirectory(dir_ + "/new/one"), Reason::kNewerFormat));
+  EXPECT_TRUE(HasReason(RequireInstallation(dir_ + "/new/two"), Reason::kNotFound));
+}
+
+}  // namespace
+}  // namespace riseml::supervisor

@@ -1,0 +1,339 @@
+// The real riseml-supervisor and PostgreSQL with stand-ins for the services.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "cli/client/config.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/file.h"
+#include "services/supervisor/process.h"
+#include "services/supervisor/services.h"
+#include "services/supervisor/state.h"
+
+namespace riseml::supervisor {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Result {
+  int exit_code = -1;
+  std::string output;  // standard output and error
+};
+
+class SupervisorTest : public ::testing::Test {
+ protected:
+  SupervisorTest() {
+    char pattern[] = "/tmp/riseml-supervisor-XXXXXX";
+    root_ = mkdtemp(pattern);
+    chmod(root_.c_str(), 0755);
+    dir_ = root_ + "/installation";
+    bin_ = root_ + "/bin";
+    fs::create_directories(bin_);
+    fs::create_directories(root_ + "/home");
+    fs::create_directories(root_ + "/clients/python/riseml");
+    EXPECT_TRUE(WriteFileAtomically(root_ + "/clients/python/riseml/__init__.py", "").ok());
+    for (const ServiceInfo& service : kServices) Install(service.program);
+  }
+
+  ~SupervisorTest() override {
+    if (fs::exists(dir_)) Run("down");
+    fs::remove_all(root_);
+  }
+
+  void Install(absl::string_view program) {
+    const fs::path to = fs::path(bin_) / std::string(program);
+    fs::remove(to);
+    fs::copy_file(absl::StrCat(RISEML_TEST_BIN_DIR, "/riseml_fake_service"), to);
+  }
+
+  void SetMode(absl::string_view program, absl::string_view mode) {
+    const std::string path = absl::StrCat(bin_, "/", program, ".mode");
+    ASSERT_TRUE(WriteFileAtomically(path, mode, 0644).ok());
+  }
+  void ClearMode(absl::string_view program) { fs::remove(absl::StrCat(bin_, "/", program, ".mode")); }
+
+  std::string ClientConfig() const { return root_ + "/home/.riseml/config"; }
+
+  Result Run(const std::string& verb) {
+    std::vector<std::string> argv = {"env",
+                                     "-u",
+                                     "RISEML_CONFIG",
+                                     absl::StrCat("HOME=", root_, "/home"),
+                                     absl::StrCat(RISEML_TEST_BIN_DIR, "/riseml-supervisor"),
+                                     verb,
+                                     "--dir",
+                                     dir_};
+    if (verb == "up") argv.insert(argv.end(), {"--bin-dir", bin_});
+    const absl::StatusOr<RunResult> result = RunAndWait(argv);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? Result{result->exit_code, result->output} : Result{};
+  }
+
+  void Up() {
+    const Result result = Run("up");
+    ASSERT_EQ(result.exit_code, 0) << result.output << Logs();
+  }
+
+  std::string Logs() {
+    return absl::StrCat("\nsupervisor.log:\n", ReadFile(dir_ + "/logs/supervisor.log", 1 << 20).value_or("absent"));
+  }
+
+  int PidOf(absl::string_view name) {
+    int pid = 0;
+    const auto text = ReadFile(absl::StrCat(dir_, "/run/", name, ".pid"), 100);
+    return text.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &pid) ? pid : 0;
+  }
+
+  std::map<std::string, int> AllPids() {
+    std::map<std::string, int> pids = {{std::string(kDatabase), PidOf(kDatabase)}};
+    for (const ServiceInfo& service : kServices) pids[std::string(service.name)] = PidOf(service.name);
+    return pids;
+  }
+
+  void KillHard(absl::string_view name) {
+    const int pid = PidOf(name);
+    ASSERT_GT(pid, 0);
+    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    Eventually([&] { return !StartTicks(pid).has_value(); }, "it is gone");
+  }
+
+  void Eventually(const std::function<bool()>& happened, absl::string_view what) {
+    const SystemClock clock;
+    const absl::Time limit = clock.Now() + absl::Seconds(60);
+    while (!happened()) {
+      ASSERT_LT(clock.Now(), limit) << "never happened: " << what << Logs();
+      poll(nullptr, 0, 20);
+    }
+  }
+
+  std::string root_, dir_, bin_;
+};
+
+TEST_F(SupervisorTest, StartsShowsAndStopsEverything) {
+  const Result up = Run("up");
+  ASSERT_EQ(up.exit_code, 0) << up.output << Logs();
+  EXPECT_THAT(up.output, HasSubstr(absl::StrCat("RiseML is up in ", dir_)));
+  EXPECT_THAT(up.output, Not(HasSubstr("rml_test_key")));
+  for (const auto& [name, pid] : AllPids()) EXPECT_GT(pid, 0) << name;
+
+  const auto context = cli::LoadConfig(ClientConfig(), "");
+  ASSERT_TRUE(context.ok()) << context.status();
+  EXPECT_EQ(context->user, "admin");
+  EXPECT_EQ(context->api_key, "rml_test_key");
+  const auto state = LoadState({dir_, dir_});
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ(context->cluster_id, state->cluster_id());
+  EXPECT_EQ(context->api_address, AddressOf(*state, "api.user"));
+  EXPECT_FALSE(FileExists(dir_ + "/secrets/admin-key.pending"));
+
+  const Result status = Run("status");
+  EXPECT_EQ(status.exit_code, 0) << status.output;
+  const auto pids = AllPids();
+  EXPECT_THAT(Run("up").output, HasSubstr("is already up"));
+  EXPECT_EQ(AllPids(), pids);
+
+  EXPECT_EQ(Run("down").exit_code, 0);
+  for (const auto& [name, pid] : pids) EXPECT_FALSE(StartTicks(pid).has_value()) << name;
+  EXPECT_EQ(Run("status").exit_code, 1);
+  EXPECT_EQ(Run("down").exit_code, 0) << "stopping what is stopped is no error";
+
+  Up();
+  EXPECT_EQ(LoadState({dir_, dir_})->SerializeAsString().size(), state->SerializeAsString().size());
+  EXPECT_EQ(AddressOf(*LoadState({dir_, dir_}), "api.user"), AddressOf(*state, "api.user"));
+  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_test_key");
+}
+
+TEST_F(SupervisorTest, ServicesRunWithoutRootsRights) {
+  Up();
+  for (const auto& [name, pid] : AllPids()) {
+    struct stat info = {};
+    ASSERT_EQ(stat(absl::StrCat("/proc/", pid).c_str(), &info), 0) << name;
+    EXPECT_NE(info.st_uid, 0u) << name;
+  }
+  for (const char* secret : {"/secrets/token.key", "/certs/ca.key", "/certs/api.key", "/config/api.yaml"}) {
+    struct stat info = {};
+    ASSERT_EQ(stat((dir_ + secret).c_str(), &info), 0) << secret;
+    EXPECT_EQ(info.st_mode & 077, 0u) << secret;
+  }
+}
+
+TEST_F(SupervisorTest, WorksBelowADirectoryThatOthersCannotEnter) {
+  fs::create_directory(root_ + "/private");
+  ASSERT_EQ(chmod((root_ + "/private").c_str(), 0700), 0);
+  dir_ = root_ + "/private/installation";
+  Up();
+  EXPECT_EQ(Run("status").exit_code, 0);
+  const auto pids = AllPids();
+  KillHard(kSupervisor);
+  Up();
+  EXPECT_EQ(AllPids(), pids);
+}
+
+TEST_F(SupervisorTest, RunsProgramsThatItsAccountCannotRead) {
+  ASSERT_EQ(chmod(bin_.c_str(), 0700), 0);
+  Up();
+  EXPECT_EQ(Run("status").exit_code, 0);
+}
+
+TEST_F(SupervisorTest, WorksBelowAPathTooLongForASocket) {
+  dir_ = absl::StrCat(root_, "/", std::string(100, 'x'), "/installation");
+  Up();
+  EXPECT_EQ(Run("status").exit_code, 0);
+  const std::string socket_dir = LoadState({dir_, dir_})->postgres_socket_dir();
+  EXPECT_LE(socket_dir.size(), 90u);
+  EXPECT_EQ(Run("down").exit_code, 0);
+  fs::remove_all(socket_dir);
+  Up();
+}
+
+TEST_F(SupervisorTest, AdoptsWhatItsPredecessorLeftRunning) {
+  Up();
+  const auto pids = AllPids();
+  const int supervisor = PidOf(kSupervisor);
+  KillHard(kSupervisor);
+  EXPECT_EQ(Run("status").exit_code, 0) << "services do not depend on their supervisor";
+  Up();
+  EXPECT_EQ(AllPids(), pids);
+  EXPECT_NE(PidOf(kSupervisor), supervisor);
+  // What was adopted is watched as well.
+  KillHard("gitsync");
+  Eventually([&] { return PidOf("gitsync") > 0 && PidOf("gitsync") != pids.at("gitsync"); },
+             "gitsync is started again");
+}
+
+TEST_F(SupervisorTest, ReplacesOnlyWhatChangedMeanwhile) {
+  Up();
+  auto pids = AllPids();
+  KillHard(kSupervisor);
+  Install("riseml-builder");
+  Up();
+  auto now = AllPids();
+  EXPECT_NE(now.at("builder"), pids.at("builder"));
+  now.erase("builder");
+  pids.erase("builder");
+  EXPECT_EQ(now, pids);
+}
+
+TEST_F(SupervisorTest, StopsWhatADeadSupervisorLeft) {
+  Up();
+  const auto pids = AllPids();
+  KillHard(kSupervisor);
+  EXPECT_EQ(Run("down").exit_code, 0);
+  for (const auto& [name, pid] : pids) EXPECT_FALSE(StartTicks(pid).has_value()) << name;
+}
+
+TEST_F(SupervisorTest, RestartsTheDatabaseAndItsServices) {
+  Up();
+  for (const absl::string_view name : {kDatabase, absl::string_view("api"), absl::string_view("agent")}) {
+    const int pid = PidOf(name);
+    KillHard(name);
+    Eventually([&] { return PidOf(name) > 0 && PidOf(name) != pid && Run("status").exit_code == 0; }, name);
+  }
+}
+
+TEST_F(SupervisorTest, AFailedStartTellsWhyAndLeavesNothing) {
+  SetMode("riseml-builder", "fail");
+  const Result failed = Run("up");
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.output, HasSubstr("builder does not stay up"));
+  EXPECT_THAT(failed.output, HasSubstr("told to fail by the test"));
+  for (const auto& [name, pid] : AllPids()) EXPECT_EQ(pid, 0) << name;
+
+  ClearMode("riseml-builder");
+  SetMode("riseml-api", "fail migrate");
+  const Result migration = Run("up");
+  EXPECT_EQ(migration.exit_code, 1);
+  EXPECT_THAT(migration.output, HasSubstr("riseml-api migrate ended with exit code 1"));
+
+  ClearMode("riseml-api");
+  Up();
+  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_test_key");
+}
+
+TEST_F(SupervisorTest, AnInterruptedStartIsUndone) {
+  SetMode("riseml-scheduler", "deaf");
+  const std::string script = absl::StrCat("HOME=", root_, "/home ", RISEML_TEST_BIN_DIR, "/riseml-supervisor up --dir ",
+                                          dir_, " --bin-dir ", bin_, " & pid=$!; while ! [ -s ", dir_,
+                                          "/run/scheduler.pid ]; do :; done; kill -TERM $pid; wait $pid");
+  const auto result = RunAndWait({"sh", "-c", script});
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->exit_code, 130) << result->output;
+  for (const auto& [name, pid] : AllPids()) EXPECT_EQ(pid, 0) << name;
+}
+
+TEST_F(SupervisorTest, ATakenPortIsNamedAndKept) {
+  Up();
+  ASSERT_EQ(Run("down").exit_code, 0);
+  const int port = LoadState({dir_, dir_})->ports().at("gitsync.user");
+  const UniqueFd stranger(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(stranger.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(stranger.get(), 1), 0);
+  const Result result = Run("up");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.output, HasSubstr(absl::StrCat("port ", port, " of gitsync.user is taken by")));
+  EXPECT_EQ(LoadState({dir_, dir_})->ports().at("gitsync.user"), port);
+}
+
+TEST_F(SupervisorTest, ALockFileOfAnotherProgramsPidDoesNotStopTheDatabase) {
+  Up();
+  ASSERT_EQ(Run("down").exit_code, 0);
+  // What a power failure leaves when the pid has gone to some other program since.
+  struct stat owner = {};
+  ASSERT_EQ(stat((dir_ + "/postgres").c_str(), &owner), 0);
+  const std::string lock = dir_ + "/postgres/postmaster.pid";
+  ASSERT_TRUE(WriteFileAtomically(lock, absl::StrCat(getpid(), "\n", dir_, "/postgres\n1\n5432\n\n\n"), 0600).ok());
+  ASSERT_EQ(chown(lock.c_str(), owner.st_uid, owner.st_gid), 0);
+  Up();
+}
+
+TEST_F(SupervisorTest, RefusesADirectoryThatHoldsSomethingElse) {
+  fs::create_directories(dir_);
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/thesis.txt", "precious").ok());
+  const Result result = Run("up");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.output, HasSubstr("is not empty and holds no RiseML installation"));
+  EXPECT_FALSE(fs::exists(dir_ + "/FORMAT"));
+  EXPECT_THAT(Run("down").output, HasSubstr("no RiseML installation in"));
+}
+
+TEST_F(SupervisorTest, KeepsOtherContextsOfTheClient) {
+  cli::ClientConfig other;
+  other.cluster_id = "another";
+  other.api_address = "cluster.example.org:443";
+  other.ca_pem = "-----BEGIN CERTIFICATE-----\n";
+  other.user = "paul";
+  other.api_key = "rml_other";
+  ASSERT_TRUE(cli::SaveConfig(ClientConfig(), other).ok());
+  const Result up = Run("up");
+  ASSERT_EQ(up.exit_code, 0) << up.output;
+  EXPECT_THAT(up.output, HasSubstr("before it was default"));
+  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "default")->api_key, "rml_other");
+  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->context, "local");
+  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_test_key");
+}
+
+}  // namespace
+}  // namespace riseml::supervisor
