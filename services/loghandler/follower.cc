@@ -17,11 +17,18 @@ constexpr std::size_t kMaxName = 512;
 constexpr int kStreamsPerTask = 32;           // then other followers get the thread
 constexpr std::int64_t kTurnBytes = 1 << 20;  // then the next stream of this follower gets its turn
 constexpr absl::Duration kMinListInterval = absl::Milliseconds(200);
+constexpr absl::Duration kFirstListPatience = absl::Seconds(5);
 constexpr int kListPause = 5;                             // times as long as the last answer took
 constexpr absl::Duration kWriteGrace = absl::Seconds(5);  // for the last message of a call that ends
 
 bool IsRefusal(const absl::Status& status) {
   return absl::IsNotFound(status) || absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+}
+
+// Api could not answer, and may the next time.
+bool IsTransient(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsAborted(status);
 }
 
 absl::Status Bad(absl::string_view what) {
@@ -127,9 +134,10 @@ void Follower::OnListed(absl::Time asked, std::uint64_t changes,
   listing_ = false;
   if (ending_.has_value()) return;
   if (!response.ok()) {
-    if (!listed_ || IsRefusal(response.status())) return EndLocked(response.status());
+    const bool first_failed = !listed_ && (!IsTransient(response.status()) || now - start_ > kFirstListPatience);
+    if (first_failed || IsRefusal(response.status())) return EndLocked(response.status());
     list_wanted_ = true;
-    list_not_before_ = now + handler_.options_.poll;
+    list_not_before_ = now + (listed_ ? handler_.options_.poll : kMinListInterval);
     return;
   }
   list_not_before_ = now + std::max(kMinListInterval, kListPause * (now - asked));
@@ -185,9 +193,9 @@ void Follower::Tick(absl::Time now) {
     if (writing_ && context_ != nullptr && now - ending_since_ > kWriteGrace) context_->TryCancel();
     return;
   }
-  if (!listed_) return;
-  const bool polls = !handler_.watching() && now - last_list_ >= handler_.options_.poll;
+  const bool polls = listed_ && !handler_.watching() && now - last_list_ >= handler_.options_.poll;
   if ((list_wanted_ && now >= list_not_before_) || polls) ListLocked();
+  if (!listed_) return;
   if (!checking_ && now - last_check_ >= handler_.options_.recheck) {
     checking_ = true;
     last_check_ = now;

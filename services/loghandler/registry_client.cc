@@ -53,12 +53,36 @@ void RegistryClient::Leave(grpc::ClientContext* context) {
 
 template <class Request, class Response, class Send>
 void RegistryClient::Ask(std::shared_ptr<Question<Request, Response>> question, Send send) {
-  rpc::Prepare(question->context, kTimeout, NewUuid());
-  Enter(&question->context);
-  send(question.get(), [this, question](const grpc::Status& status) {
-    question->done(rpc::FromGrpc(status), question->response);
-    Leave(&question->context);
-  });
+  auto ask = [this, question, send] {
+    rpc::Prepare(question->context, kTimeout, NewUuid());
+    Enter(&question->context);
+    send(question.get(), [this, question](const grpc::Status& status) {
+      question->done(rpc::FromGrpc(status), question->response);
+      {
+        MutexLock lock(mu_);
+        --asked_;
+      }
+      AskNext();
+      Leave(&question->context);  // the last: Stop may return then
+    });
+  };
+  {
+    MutexLock lock(mu_);
+    waiting_.push_back(std::move(ask));
+  }
+  AskNext();
+}
+
+void RegistryClient::AskNext() {
+  std::function<void()> ask;
+  {
+    MutexLock lock(mu_);
+    if (waiting_.empty() || asked_ >= kMaxQuestions || stopped_) return;
+    ++asked_;
+    ask = std::move(waiting_.front());
+    waiting_.pop_front();
+  }
+  ask();
 }
 
 void RegistryClient::ListStreams(absl::string_view credential, absl::string_view name, Listed done) {
@@ -230,7 +254,9 @@ void RegistryClient::Stop() {
   }
   if (watcher_.joinable()) watcher_.join();
   if (reporter_.joinable()) reporter_.join();
+  std::deque<std::function<void()>> never_asked;  // released outside of the lock
   MutexLock lock(mu_);
+  never_asked.swap(waiting_);
   changed_.wait(mu_, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_.empty(); });
 }
 

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,9 +28,12 @@ struct RegistryOptions {
   absl::Duration sweep = absl::Seconds(1);  // between looks for overdue logs; also between tries of a report
 };
 
-// Thread-safe. One thread hears of changes, one reports.
+// Thread-safe. One thread hears of changes, one reports. At most kMaxQuestions questions are put to api at once, the
+// others wait: a thousand readers that come together must not be a thousand calls.
 class RegistryClient final : public StreamRegistry {
  public:
+  static constexpr int kMaxQuestions = 8;
+
   // `channel` leads to api's internal listener; `store` and `clock` outlive this.
   RegistryClient(RegistryOptions options, std::shared_ptr<grpc::Channel> channel, Store& store, const Clock& clock);
   ~RegistryClient() override { Stop(); }
@@ -52,6 +56,7 @@ class RegistryClient final : public StreamRegistry {
   struct Question;
   template <class Request, class Response, class Send>
   void Ask(std::shared_ptr<Question<Request, Response>> question, Send send);
+  void AskNext();
   void Enter(grpc::ClientContext* context);
   void Leave(grpc::ClientContext* context);
 
@@ -74,6 +79,8 @@ class RegistryClient final : public StreamRegistry {
   std::condition_variable_any changed_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_set<grpc::ClientContext*> open_ ABSL_GUARDED_BY(mu_);  // calls under way
+  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);       // questions; at most two a follower
+  int asked_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_set<StreamId> to_report_ ABSL_GUARDED_BY(mu_);
   EndTracker tracker_ ABSL_GUARDED_BY(mu_);
   std::jthread watcher_;
