@@ -58,9 +58,11 @@ std::vector<std::string> InheritedPaths(const Variables& node) {
 Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const Variables& node) {
   Variables out = InheritedVariables(node);
   out.try_emplace("LANG", "C.UTF-8");
-  out["USER"] = out["LOGNAME"] = start.template_().owner().empty() ? "riseml" : start.template_().owner();
+  const std::string& owner = start.template_().owner();
+  out["USER"] = owner.empty() ? std::string("riseml") : owner;
+  out["LOGNAME"] = out["USER"];
   out["TMPDIR"] = paths.temporary;
-  out["PYTHONUNBUFFERED"] = "1";
+  out.insert_or_assign("PYTHONUNBUFFERED", "1");
   out["RISEML_ROLE"] = start.role();
   if (!paths.pip_config.empty()) out["PIP_CONFIG_FILE"] = paths.pip_config;
   if (!paths.output.empty()) out["OUTPUT_DIR"] = paths.output;
@@ -73,9 +75,9 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   const bool bare = start.environment_path().empty();
   out["PATH"] = absl::StrCat(bare ? paths.control : start.environment_path(), "/bin:", kSystemPath);
   if (!bare) out["VIRTUAL_ENV"] = start.environment_path();
-  out["HOME"] = paths.temporary + "/home";
+  out["HOME"] = absl::StrCat(paths.temporary, "/home");
   if (!paths.python_client.empty()) out["PYTHONPATH"] = paths.python_client;
-  out["RISEML_SOCKET"] = paths.control + "/socket";
+  out["RISEML_SOCKET"] = absl::StrCat(paths.control, "/socket");
   out["CUDA_VISIBLE_DEVICES"] = absl::StrJoin(start.gpu_uuids(), ",");
   return out;
 }

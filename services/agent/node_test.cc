@@ -204,7 +204,7 @@ TEST_P(NodeTest, RunsAJobFromItsCodeToItsResults) {
            "python -c 'import riseml; riseml.report_result(accuracy=0.5, name=\"a\", good=True)'"});
   (*start.mutable_template_()->mutable_environment())["EXPERIMENT_ID"] = "some-id";
   start.mutable_template_()->add_commands(
-      "echo id $EXPERIMENT_ID of $USER; echo $COMMAND_1; env | grep -c SECRET_OF_NODE; true");
+      "echo id $EXPERIMENT_ID of $USER; echo $COMMAND_1; env | grep -c ^SECRET_OF_NODE; true");
   const AttemptStatus status = RunToEnd(start);
   EXPECT_EQ(status.end(), Observation::EXITED);
   EXPECT_EQ(status.reason(), "COMPLETED");

@@ -1,0 +1,369 @@
+// The pure parts: what runs, what a job sees, what a machine offers, what an archive may hold.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/agent/code_archive.h"
+#include "services/agent/command_sequence.h"
+#include "services/agent/environment.h"
+#include "services/agent/inventory.h"
+#include "services/agent/result_socket.h"
+#include "services/agent/sandbox.h"
+#include "services/agent/testing.h"
+#include "services/common/base/status.h"
+
+namespace riseml::agent {
+namespace {
+
+using internal::v1::Observation;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using namespace riseml::agent::testing;
+
+internal::v1::RunPlan Plan(const std::vector<std::string>& steps, const std::vector<std::string>& commands) {
+  internal::v1::RunPlan plan;
+  for (const std::string& step : steps) {
+    plan.add_build_steps()->set_title(step);
+    plan.mutable_build_steps(plan.build_steps_size() - 1)->set_command(step);
+  }
+  for (const std::string& command : commands) plan.add_commands(command);
+  return plan;
+}
+
+TEST(CommandSequence, RunsStepsAndThenCommands) {
+  const auto plan = Plan({"pip install x"}, {"a", "b"});
+  CommandSequence sequence(plan);
+  const auto step = sequence.Next();
+  EXPECT_EQ(step->announcement, "==> Step 1/1: pip install x\n");
+  EXPECT_EQ(sequence.Finished({0}), "");
+  EXPECT_EQ(sequence.Next()->command, "a");
+  EXPECT_FALSE(sequence.IsDone());
+  EXPECT_EQ(sequence.Finished({0}), "");
+  const auto last = sequence.Next();
+  EXPECT_EQ(last->command, "b");
+  EXPECT_EQ(last->announcement, "");
+  sequence.Finished({0});
+  EXPECT_TRUE(sequence.IsDone());
+  EXPECT_FALSE(sequence.Next().has_value());
+  EXPECT_EQ(sequence.Outcome().message(), "Command `b` return code: 0");
+  EXPECT_EQ(sequence.Outcome().reason(), "COMPLETED");
+  EXPECT_EQ(sequence.Outcome().exit_class(), Observation::SUCCESS);
+}
+
+TEST(CommandSequence, TellsFailuresApart) {
+  const auto plan = Plan({}, {"a", "b"});
+  CommandSequence user(plan);
+  user.Next();
+  user.Finished({1});
+  EXPECT_FALSE(user.Next().has_value());
+  EXPECT_EQ(user.Outcome().exit_class(), Observation::USER_ERROR);
+  EXPECT_EQ(user.Outcome().reason(), "ERROR");
+
+  CommandSequence memory(plan);
+  memory.Next();
+  memory.Finished({137, true});
+  EXPECT_EQ(memory.Outcome().exit_class(), Observation::OUT_OF_MEMORY);
+  EXPECT_EQ(memory.Outcome().reason(), "OOMKILLED");
+
+  CommandSequence stopped(plan);
+  stopped.Next();
+  stopped.Stop(StopCause::kAsked);
+  stopped.Stop(StopCause::kTimeLimit);
+  stopped.Finished({0});
+  EXPECT_FALSE(stopped.Next().has_value());
+  EXPECT_EQ(stopped.Outcome().event(), Observation::STOPPED);
+  EXPECT_EQ(stopped.Outcome().exit_code(), 0);
+
+  CommandSequence limited(plan);
+  limited.Next();
+  limited.Stop(StopCause::kTimeLimit);
+  limited.Finished({143});
+  EXPECT_EQ(limited.Outcome().event(), Observation::EXITED);
+  EXPECT_EQ(limited.Outcome().reason(), "RUN_TIME_EXCEEDED");
+}
+
+TEST(CommandSequence, HintsAtAptOnlyWhereItMatters) {
+  const auto failed = [](const std::string& step, int code) {
+    const auto plan = Plan({step}, {});
+    CommandSequence sequence(plan);
+    sequence.Next();
+    return sequence.Finished({code});
+  };
+  EXPECT_THAT(failed("apt-get install -y x", 100), HasSubstr("cannot install system packages"));
+  EXPECT_THAT(failed("sudo apt install x", 127), HasSubstr("cannot install system packages"));
+  EXPECT_THAT(failed("pip install apt", 100), Not(HasSubstr("cannot install")));
+  EXPECT_THAT(failed("apt-get install x", 1), Not(HasSubstr("cannot install")));
+}
+
+TEST(CommandSequence, AnEmptyPlanSucceeds) {
+  const internal::v1::RunPlan plan;
+  CommandSequence sequence(plan);
+  EXPECT_FALSE(sequence.Next().has_value());
+  EXPECT_EQ(sequence.Outcome().exit_code(), 0);
+}
+
+TEST(ForMessage, MakesOneValidLine) {
+  EXPECT_EQ(ForMessage("a\nb\x01"
+                       "c"),
+            "a b c");
+  EXPECT_EQ(ForMessage("ä€😀"), "ä€😀");
+  EXPECT_EQ(ForMessage("\xff\xc3(\xed\xa0\x80"),
+            "?"
+            "?"
+            "("
+            "?"
+            "?"
+            "?");
+  EXPECT_EQ(ForMessage(std::string(2000, 'x')).size(), 1000 + std::string("…").size());
+}
+
+internal::v1::StartAttemptRequest Request() {
+  internal::v1::StartAttemptRequest start;
+  start.set_role("train");
+  start.mutable_template_()->set_owner("paul");
+  start.mutable_template_()->add_commands("python a.py");
+  (*start.mutable_template_()->mutable_environment())["LR"] = "1e-6";
+  (*start.mutable_template_()->mutable_environment())["PATH"] = "/evil";
+  return start;
+}
+
+const JobPaths kPaths = {.control = "/run/riseml",
+                         .temporary = "/tmp",
+                         .output = "/output",
+                         .data = "/data",
+                         .python_client = "/client",
+                         .pip_config = "/run/riseml/pip.conf"};
+
+TEST(Environment, IsAnAllowList) {
+  const Variables node = {{"SECRET", "x"},
+                          {"AWS_SECRET_ACCESS_KEY", "x"},
+                          {"LD_PRELOAD", "x"},
+                          {"PATH", "/node"},
+                          {"HOME", "/root"},
+                          {"https_proxy", "http://p:1"},
+                          {"PIP_INDEX_URL", "https://i"},
+                          {"PIP_CONFIG_FILE", "/root/pip.conf"},
+                          {"SSL_CERT_FILE", "/ca.pem"},
+                          {"UV_INDEX_URL", "u"},
+                          {"TZ", "UTC"},
+                          {"PYTHONPATH", "/x"}};
+  const Variables variables = JobVariables(Request(), kPaths, node);
+  EXPECT_EQ(variables,
+            (Variables{{"COMMAND_1", "python a.py"},
+                       {"CUDA_VISIBLE_DEVICES", ""},
+                       {"HOME", "/tmp/home"},
+                       {"LANG", "C.UTF-8"},
+                       {"LOGNAME", "paul"},
+                       {"LR", "1e-6"},
+                       {"OUTPUT_DIR", "/output"},
+                       {"PATH", "/run/riseml/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                       {"PIP_CONFIG_FILE", "/run/riseml/pip.conf"},
+                       {"PIP_INDEX_URL", "https://i"},
+                       {"PYTHONPATH", "/client"},
+                       {"PYTHONUNBUFFERED", "1"},
+                       {"RISEML_DATA_DIR", "/data"},
+                       {"RISEML_ROLE", "train"},
+                       {"RISEML_SOCKET", "/run/riseml/socket"},
+                       {"SSL_CERT_FILE", "/ca.pem"},
+                       {"TMPDIR", "/tmp"},
+                       {"TZ", "UTC"},
+                       {"USER", "paul"},
+                       {"UV_INDEX_URL", "u"},
+                       {"https_proxy", "http://p:1"}}));
+}
+
+TEST(Environment, OfAJobWithAnEnvironmentAndGpus) {
+  auto start = Request();
+  start.set_environment_path("/env/key");
+  start.add_gpu_uuids("GPU-1");
+  start.add_gpu_uuids("GPU-2");
+  const Variables variables = JobVariables(start, kPaths, {});
+  EXPECT_THAT(variables.at("PATH"), ::testing::StartsWith("/env/key/bin:/usr/local/sbin:"));
+  EXPECT_EQ(variables.at("VIRTUAL_ENV"), "/env/key");
+  EXPECT_EQ(variables.at("CUDA_VISIBLE_DEVICES"), "GPU-1,GPU-2");
+}
+
+TEST(Environment, FindsPathsThatSettingsName) {
+  EXPECT_THAT(
+      InheritedPaths({{"SSL_CERT_FILE", "/a/ca.pem"}, {"PIP_FIND_LINKS", "/w https://x/y /z"}, {"OTHER", "/no"}}),
+      ElementsAre("/a/ca.pem", "/w", "/z"));
+}
+
+TEST(Sandbox, ShowsNothingButWhatItNames) {
+  SystemView system;
+  system.links = {{"/bin", "usr/bin"}};
+  system.directories = {"/usr", "/etc"};
+  system.hidden_files = {"/etc/shadow"};
+  system.hidden_directories = {"/etc/ssl/private"};
+  system.gpu_devices = {"/dev/nvidia0"};
+  SandboxRequest request;
+  request.agent = "/opt/riseml-agent";
+  request.control = "/d/control";
+  request.code = "/d/code";
+  request.temporary = "/d/tmp";
+  EXPECT_THAT(
+      SandboxArguments(request, system, {"true", "x"}),
+      ElementsAre("/usr/bin/bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--cap-drop",
+                  "ALL", "--tmpfs", "/", "--symlink", "usr/bin", "/bin", "--ro-bind", "/usr", "/usr", "--ro-bind",
+                  "/etc", "/etc", "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private",
+                  "--remount-ro", "/etc/ssl/private", "--proc", "/proc", "--dev", "/dev", "--bind", "/d/tmp", "/tmp",
+                  "--bind", "/d/code", "/code", "--bind", "/d/control", "/run/riseml", "--ro-bind", "/opt/riseml-agent",
+                  "/run/riseml-agent", "--chdir", "/code", "--", "true", "x"));
+}
+
+TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
+  SystemView system;
+  system.gpu_devices = {"/dev/nvidia0"};
+  SandboxRequest request{.as_root = true};
+  request.output = "/v/out/1";
+  request.data = "/v/data";
+  request.environment = "/env/key";
+  request.python_client = "/client";
+  request.gpus = true;
+  const std::string line = absl::StrJoin(SandboxArguments(request, system, {}), " ");
+  EXPECT_THAT(line, HasSubstr("--unshare-user --uid 1000 --gid 1000"));
+  EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /output"));
+  EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /data"));
+  EXPECT_THAT(line, HasSubstr("--ro-bind /env/key /env/key"));
+  EXPECT_THAT(line, HasSubstr("--ro-bind /client /client"));
+  EXPECT_THAT(line, HasSubstr("--dev-bind /dev/nvidia0 /dev/nvidia0"));
+  request.environment_writable = true;
+  EXPECT_THAT(absl::StrJoin(SandboxArguments(request, system, {}), " "), HasSubstr(" --bind /env/key /env/key"));
+}
+
+TEST(Inventory, ParsesGpus) {
+  const GpuInventory inventory = ParseGpus(
+      "0, GPU-6a1f, NVIDIA H200, 143771, 1650000000000, 560.35.03\n1, GPU-77, Tesla, V100, x\n"
+      "1, GPU-77, NVIDIA A10, 23028, [N/A], 560.35.03\n\nNo devices were found\n");
+  ASSERT_EQ(inventory.gpus.size(), 2u);
+  EXPECT_EQ(inventory.gpus[0].uuid(), "GPU-6a1f");
+  EXPECT_EQ(inventory.gpus[0].model(), "NVIDIA H200");
+  EXPECT_EQ(inventory.gpus[0].memory_bytes(), std::int64_t{143771} << 20);
+  EXPECT_EQ(inventory.gpus[0].serial(), "1650000000000");
+  EXPECT_EQ(inventory.gpus[1].index(), 1);
+  EXPECT_EQ(inventory.gpus[1].serial(), "");
+  EXPECT_EQ(inventory.driver_version, "560.35.03");
+  EXPECT_THAT(ParseGpus("").gpus, IsEmpty());
+}
+
+TEST(Inventory, ParsesTheMachine) {
+  EXPECT_EQ(ParseCpuModel("processor\t: 0\nmodel name\t: Xeon @ 2: x\nmodel name\t: other\n"), "Xeon @ 2: x");
+  EXPECT_EQ(ParseCpuModel(""), "");
+  EXPECT_EQ(ParseMemory("MemTotal:       24117248 kB\nMemFree: 1 kB\n"), std::int64_t{24117248} * 1024);
+  EXPECT_EQ(ParseMemory("nothing"), 0);
+}
+
+TEST(ResultLine, IsCheckedAndMadeCompact) {
+  EXPECT_EQ(*ParseResultLine(R"({"results": {"a": 1.5, "b": "x\ny", "c": false}})"),
+            R"({"a":1.5,"b":"x\ny","c":false})");
+  for (const char* line : {"", "1", "[]", "{}", R"({"results": 1})", R"({"results": {"a": null}})",
+                           R"({"results": {"a": {}}})", R"({"results": {}, "more": 1})", R"({"results": {"a": NaN}})"})
+    EXPECT_EQ(ParseResultLine(line).status().code(), absl::StatusCode::kInvalidArgument) << line;
+  std::string many = R"({"results": {)";
+  for (int i = 0; i < 257; ++i) absl::StrAppend(&many, i > 0 ? "," : "", "\"r", i, "\":1");
+  EXPECT_TRUE(HasReason(ParseResultLine(many + "}}").status(), Reason::kLimitExceeded));
+}
+
+class ArchiveTest : public ::testing::Test {
+ protected:
+  ArchiveTest() {
+    EXPECT_TRUE(MakeDirectories(root_ / "code").ok());
+    WriteAll(root_ / "outside", "untouched");
+  }
+  absl::Status Unpack(const std::vector<TarEntry>& entries, const ArchiveLimits& limits = {}) {
+    return UnpackBytes(MakeTar(entries), limits);
+  }
+  absl::Status UnpackBytes(std::string tar, const ArchiveLimits& limits = {}) {
+    const ChunkReader read = [tar, at = std::size_t{0}]() mutable -> absl::StatusOr<std::string> {
+      const std::string part = tar.substr(std::min(at, tar.size()), 700);
+      at += part.size();
+      return part;
+    };
+    return UnpackArchive(read, root_ / "code", limits);
+  }
+  TemporaryDirectory root_;
+};
+
+TEST_F(ArchiveTest, UnpacksFilesDirectoriesAndLinks) {
+  ASSERT_TRUE(Unpack({{"a/b/file", std::string(3000, 'x')},
+                      {"empty/", "", '5'},
+                      {"./tool", "#!/bin/sh\n", '0', "", 0755},
+                      {"a/link", "", '2', "b/file"},
+                      {"a/up", "", '2', "../tool"}})
+                  .ok());
+  EXPECT_EQ(ReadAll(root_ / "code/a/b/file"), std::string(3000, 'x'));
+  EXPECT_TRUE(std::filesystem::is_directory(root_ / "code/empty"));
+  EXPECT_EQ(ReadAll(root_ / "code/a/link"), std::string(3000, 'x'));
+  EXPECT_EQ(ReadAll(root_ / "code/a/up"), "#!/bin/sh\n");
+  struct stat tool {};
+  ASSERT_EQ(stat((root_ / "code/tool").c_str(), &tool), 0);
+  EXPECT_EQ(tool.st_mode & 07777, 0755u);
+}
+
+TEST_F(ArchiveTest, RefusesWhatLeadsElsewhere) {
+  for (const TarEntry& entry : std::vector<TarEntry>{{"/abs", "x"},
+                                                     {"../outside", "x"},
+                                                     {"a/../../outside", "x"},
+                                                     {"link", "", '2', "/etc/passwd"},
+                                                     {"link", "", '2', "../outside"},
+                                                     {"a/link", "", '2', "../../outside"},
+                                                     {"hard", "", '1', "/etc/passwd"},
+                                                     {"pipe", "", '6'},
+                                                     {"device", "", '3'}}) {
+    const absl::Status status = Unpack({entry});
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << entry.name << " " << entry.target << ": " << status;
+  }
+  EXPECT_EQ(ReadAll(root_ / "outside"), "untouched");
+}
+
+TEST_F(ArchiveTest, NeverFollowsALinkItHasMade) {
+  EXPECT_EQ(Unpack({{"d/x", "1"}, {"l", "", '2', "d"}, {"l/x", "2"}}).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadAll(root_ / "code/d/x"), "1");
+}
+
+TEST_F(ArchiveTest, RefusesNamesThatAreThereTwice) {
+  EXPECT_EQ(Unpack({{"x", "1"}, {"x", "2"}}).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ArchiveTest, HasLimits) {
+  EXPECT_TRUE(HasReason(Unpack({{"a", "1"}, {"b", "1"}}, {.entries = 1}), Reason::kLimitExceeded));
+  EXPECT_TRUE(HasReason(Unpack({{"c", std::string(1000, 'x')}}, {.bytes = 999}), Reason::kLimitExceeded));
+}
+
+TEST_F(ArchiveTest, RefusesDamagedArchivesAndPassesErrorsOn) {
+  const std::string tar = MakeTar({{"a", std::string(3000, 'x')}});
+  EXPECT_EQ(UnpackBytes(tar.substr(0, 2000)).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(UnpackBytes(std::string(5000, 'z')).code(), absl::StatusCode::kInvalidArgument);
+  const ChunkReader broken = [] { return absl::StatusOr<std::string>(absl::UnavailableError("away")); };
+  EXPECT_EQ(UnpackArchive(broken, root_ / "code").code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ArchiveTest, MakesOutputDirectoriesBelowTheirVolumeOnly) {
+  EXPECT_EQ(*MakeDirectoriesBelow(root_.path(), "paul/p/1"), root_ / "paul/p/1");
+  EXPECT_TRUE(std::filesystem::is_directory(root_ / "paul/p/1"));
+  for (const char* bad : {"", "/x", "..", "a/../../b"})
+    EXPECT_EQ(MakeDirectoriesBelow(root_.path(), bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  std::filesystem::create_directory_symlink("/tmp", root_ / "paul/evil");
+  EXPECT_FALSE(MakeDirectoriesBelow(root_.path(), "paul/evil/x").ok());
+}
+
+TEST(Links, StayInside) {
+  EXPECT_TRUE(LinkStaysInside("a/b/c", "../../x"));
+  EXPECT_TRUE(LinkStaysInside("a", "b/../c"));
+  EXPECT_FALSE(LinkStaysInside("a", ".."));
+  EXPECT_FALSE(LinkStaysInside("a/b", "../../x"));
+  EXPECT_FALSE(LinkStaysInside("a", "/x"));
+  EXPECT_FALSE(LinkStaysInside("a", ""));
+}
+
+}  // namespace
+}  // namespace riseml::agent
