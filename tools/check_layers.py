@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+"""Checks who may include whom: services know common/ and themselves; each third-party library has its homes."""
+
+import os
+import re
+import sys
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]')
+
+# Folder -> folders it may include from besides its own. The longest matching folder decides.
+LAYERS = {
+    "services/common/base": [],
+    "services/common/git": ["services/common/base"],
+    "services/common/logtext": ["services/common/base"],
+    "services/common/spec": ["services/common/base"],
+    "services/common/config": ["services/common/base"],
+    "services/common/metrics": ["services/common/base"],
+    "services/common/runtime": ["services/common/base"],
+    "services/common/sql": ["services/common/base"],
+    "services/common": ["services/common"],
+    "services": ["services/common"],
+    # `riseml up` writes the client's configuration, whose one implementation is the client's.
+    "services/supervisor": ["services/common", "cli/client/config.h"],
+    # Pushes of the tests are packed by the client's own code: both sides have to agree.
+    "services/gitsync/testing": ["services/common", "cli/sync"],
+    "cli": ["services/common"],
+    "tests": ["services", "cli"],
+    "protos": [],
+    "bench": ["services", "cli"],
+}
+
+# Prefix of a third-party header -> the only places that include it.
+HOMES = {
+    "pqxx/": ["services/common/sql", "services/common/testing", "services/api"],
+    "libpq": ["services/common/sql"],
+    "git2": ["services/gitsync"],
+    "yaml-cpp/": ["services/common/spec", "services/common/config", "cli/client/config.cc"],
+    "archive": ["services/agent", "services/gitsync"],
+    "CLI/": ["services/common/runtime", "cli", "services/agent", "services/api/main.cc", "services/supervisor/main.cc"],
+    "curl/": [],
+    "librdkafka/": [],
+    "simdjson": [],
+    "boost/": [],
+}
+
+# Services whose pure parts must not know gRPC, generated protos, SQL or threads.
+PURE = {
+    "services/scheduler/engine": ["grpc", "riseml/", "pqxx", "thread", "mutex", "condition_variable"],
+    "services/common/spec": ["grpc", "riseml/", "thread", "mutex"],
+    "services/common/base": ["grpc", "riseml/"],
+}
+
+
+def under(path, folder):
+    return path == folder or path.startswith(folder + "/")
+
+
+def allowed_folders(path):
+    best = max((folder for folder in LAYERS if under(path, folder)), key=len, default=None)
+    return None if best is None else LAYERS[best]
+
+
+def own_folder(path):
+    parts = path.split("/")
+    depth = 3 if parts[:2] == ["services", "common"] else 2 if parts[0] == "services" else 1
+    return "/".join(parts[:depth])
+
+
+def is_for_tests(path):
+    return path.endswith("_test.cc") or "/testing/" in path
+
+
+def complaints(path, include):
+    if include.startswith(("services/", "cli/", "tests/", "protos/", "bench/")):
+        allowed = allowed_folders(path)
+        if is_for_tests(path) and (is_for_tests(include) or include.startswith("services/common/")):
+            return
+        if allowed is not None and not under(include, own_folder(path)) and not any(under(include, f) for f in allowed):
+            yield f"{path} must not include {include}"
+        return
+    for prefix, homes in HOMES.items():
+        if include.startswith(prefix) and not any(under(path, home) for home in homes):
+            yield f"{path} includes {include}, whose home is {', '.join(homes) or 'nowhere yet'}"
+    for folder, banned in PURE.items():
+        if under(path, folder) and not is_for_tests(path) and any(include.startswith(b) for b in banned):
+            # base/mutex.h is the one wrapper around the standard's.
+            if path != "services/common/base/mutex.h":
+                yield f"{path} includes {include}, but {folder} is pure"
+
+
+def main():
+    bad = []
+    for top in ("services", "cli", "tests", "protos", "bench"):
+        for folder, _, files in os.walk(top):
+            for name in sorted(files):
+                if not name.endswith((".h", ".cc")):
+                    continue
+                path = f"{folder}/{name}"
+                with open(path, encoding="utf-8") as file:
+                    for number, line in enumerate(file, 1):
+                        found = INCLUDE.match(line)
+                        if found:
+                            bad += [f"{path}:{number}: {text}" for text in complaints(path, found.group(1))]
+    for line in bad:
+        print(line, file=sys.stderr)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
