@@ -263,8 +263,9 @@ TEST(Inventory, ParsesTheMachine) {
 }
 
 TEST(ResultLine, IsCheckedAndMadeCompact) {
-  EXPECT_EQ(*ParseResultLine(R"({"results": {"a": 1.5, "b": "x\ny", "c": false}})"),
-            R"({"a":1.5,"b":"x\ny","c":false})");
+  EXPECT_EQ(*ParseResultLine(R"({"results": {"a": 1.5}})"), R"({"a":1.5})");
+  EXPECT_EQ(*ParseResultLine(R"({"results": {"b": "x\ny"}})"), R"({"b":"x\ny"})");
+  EXPECT_EQ(*ParseResultLine(R"( {"results":{ "c" :false} } )"), R"({"c":false})");
   for (const char* line : {"", "1", "[]", "{}", R"({"results": 1})", R"({"results": {"a": null}})",
                            R"({"results": {"a": {}}})", R"({"results": {}, "more": 1})", R"({"results": {"a": NaN}})"})
     EXPECT_EQ(ParseResultLine(line).status().code(), absl::StatusCode::kInvalidArgument) << line;

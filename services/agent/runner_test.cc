@@ -136,7 +136,8 @@ TEST_F(RunnerTest, StopSendsTermToTheWholeTree) {
   const auto ended = Wait();
   EXPECT_EQ(ended.event(), Observation::STOPPED);
   EXPECT_EQ(ended.exit_code(), 5);
-  EXPECT_THAT(Log(), EndsWith("child\nshell\n"));
+  EXPECT_THAT(Log(), HasSubstr("child\n"));  // the shells may say "Terminated" of their own children
+  EXPECT_THAT(Log(), EndsWith("shell\n"));
 }
 
 TEST_F(RunnerTest, KillsWhatIgnoresTermAfterTheGracePeriod) {
