@@ -2,6 +2,7 @@
 
 #include <git2/sys/odb_backend.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -74,6 +75,18 @@ absl::StatusOr<std::string> ObjectDatabase::Read(git::ObjectKind kind, const git
   const GitHandle<git_odb_object> object(raw);
   if (KindOf(git_odb_object_type(raw)) != kind) return absent();
   return std::string(static_cast<const char*>(git_odb_object_data(raw)), git_odb_object_size(raw));
+}
+
+absl::StatusOr<std::vector<git::ObjectId>> ObjectDatabase::List() const {
+  std::vector<git::ObjectId> ids;
+  const auto add = [](const git_oid* id, void* out) {
+    static_cast<std::vector<git::ObjectId>*>(out)->push_back(FromGit(*id));
+    return 0;
+  };
+  if (const int code = git_odb_foreach(odb_.get(), add, &ids); code != 0) return GitError(code, "list the objects");
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
 }
 
 }  // namespace riseml::gitsync

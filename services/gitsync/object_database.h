@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,6 +34,9 @@ class ObjectDatabase {
 
   // Whole content. NOT_FOUND when absent or of another kind.
   absl::StatusOr<std::string> Read(git::ObjectKind kind, const git::ObjectId& id) const;
+
+  // Ids of all objects, each once.
+  absl::StatusOr<std::vector<git::ObjectId>> List() const;
 
  private:
   explicit ObjectDatabase(GitHandle<git_odb> odb) : odb_(std::move(odb)) {}

@@ -9,6 +9,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/gitsync/archive.h"
+#include "services/gitsync/pack_merge.h"
 #include "services/gitsync/testing/fake_registry.h"
 #include "services/gitsync/testing/push_builder.h"
 #include "services/gitsync/testing/test_directory.h"
@@ -407,6 +408,49 @@ TEST_F(PushTest, AStartRemovesWhatACrashLeft) {
   const auto two = Push(next, next.Tree({{"a", Mode::kFile, next.Blob("2")}}), one->revision().commit());
   ASSERT_TRUE(two.ok()) << two.status();
   EXPECT_EQ(Git("show main:a"), "2");
+}
+
+TEST_F(PushTest, AStartMergesManyPacks) {
+  const auto packs = [&] {
+    return RunShell(absl::StrCat("ls ", RepositoryPath(), "/objects/pack/*.pack | wc -l")).output;
+  };
+  std::string head;
+  const auto push = [&](int i) {
+    PushBuilder builder;
+    const auto response = Push(builder, builder.Tree({{"a", Mode::kFile, builder.Blob(absl::StrCat(i))}}), head);
+    ASSERT_TRUE(response.ok()) << response.status();
+    head = response->revision().commit();
+  };
+  for (int i = 0; i < kManyPacks; ++i) push(i);
+  OpenStore();
+  EXPECT_EQ(packs(), absl::StrCat(kManyPacks, "\n"));
+  push(kManyPacks);
+  OpenStore();
+  EXPECT_EQ(packs(), "1\n");
+  EXPECT_TRUE(std::filesystem::is_empty(data_.File("repositories/tmp")));
+  EXPECT_EQ(Git("fsck --strict --full"), "");
+  EXPECT_EQ(Git("rev-list --count main"), absl::StrCat(kManyPacks + 1, "\n"));
+  EXPECT_EQ(Git("show main~50:a main:a"), absl::StrCat("0", kManyPacks));
+  push(1000);
+}
+
+TEST_F(PushTest, APackThatIsDamagedStaysAsItIs) {
+  std::string head;
+  for (int i = 0; i <= kManyPacks; ++i) {
+    PushBuilder builder;
+    const auto response =
+        Push(builder, builder.Tree({{"a", Mode::kFile, builder.Blob(absl::StrCat("text ", i))}}), head);
+    ASSERT_TRUE(response.ok()) << response.status();
+    head = response->revision().commit();
+  }
+  const std::string count = absl::StrCat("ls ", RepositoryPath(), "/objects/pack/*.pack | wc -l");
+  const CommandResult damage =
+      RunShell(absl::StrCat("f=$(ls ", RepositoryPath(),
+                            "/objects/pack/*.pack | head -1); chmod +w $f; printf '\\377\\377\\377\\377' | "
+                            "dd of=$f bs=1 seek=20 conv=notrunc status=none"));
+  ASSERT_EQ(damage.exit_code, 0) << damage.output;
+  OpenStore();
+  EXPECT_EQ(RunShell(count).output, absl::StrCat(kManyPacks + 1, "\n"));
 }
 
 TEST_F(PushTest, AStoreBelongsToOneProcess) {

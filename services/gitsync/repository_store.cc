@@ -13,6 +13,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/gitsync/pack_merge.h"
 
 namespace riseml::gitsync {
 namespace {
@@ -54,7 +55,21 @@ absl::StatusOr<std::unique_ptr<RepositoryStore>> RepositoryStore::Open(const std
   RISEML_ASSIGN_OR_RETURN(UniqueFd lock, LockDirectory(data_dir));
   RISEML_RETURN_IF_ERROR(CheckFormat(data_dir, "the repository directory", kFormatVersion));
   RISEML_RETURN_IF_ERROR(RemoveLeftovers(data_dir));
-  return std::unique_ptr<RepositoryStore>(new RepositoryStore(data_dir, std::move(lock)));
+  std::unique_ptr<RepositoryStore> store(new RepositoryStore(data_dir, std::move(lock)));
+  RISEML_RETURN_IF_ERROR(store->MergeAllPacks());
+  return store;
+}
+
+absl::Status RepositoryStore::MergeAllPacks() const {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(data_dir_, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() != ".git") continue;
+    RISEML_ASSIGN_OR_RETURN(const TemporaryDirectory temporary, MakeTemporary());
+    // Many packs are slow, not wrong: one damaged repository does not keep the others from being served.
+    if (const absl::Status status = MergePacks(it->path().string(), temporary.path()); !status.ok())
+      LogError("packs_not_merged", {{"repository", it->path().string()}, {"error", status.message()}});
+  }
+  return error ? ErrnoError(error.value(), absl::StrCat("list ", data_dir_)) : absl::OkStatus();
 }
 
 std::string RepositoryStore::PathOf(const ProjectId& project) const {

@@ -30,7 +30,8 @@ class TemporaryDirectory {
 // Thread-safe. One process at a time uses a directory.
 class RepositoryStore {
  public:
-  // Locks the directory, checks its format and removes what a crash has left. NEWER_FORMAT.
+  // Locks the directory, checks its format, removes what a crash has left and merges packs that have become many.
+  // NEWER_FORMAT.
   static absl::StatusOr<std::unique_ptr<RepositoryStore>> Open(const std::string& data_dir);
 
   // NOT_FOUND when nothing was pushed to the project yet.
@@ -46,6 +47,7 @@ class RepositoryStore {
 
  private:
   RepositoryStore(std::string data_dir, UniqueFd lock) : data_dir_(std::move(data_dir)), lock_(std::move(lock)) {}
+  absl::Status MergeAllPacks() const;
   std::string PathOf(const ProjectId& project) const;
 
   const std::string data_dir_;
