@@ -65,7 +65,7 @@ TEST_F(CliTest, AServerWithAnotherCertificateIsRefused) {
   ASSERT_TRUE(SaveConfig(config_path(), config_).ok());
   const Finished run = Run({"status"});
   EXPECT_EQ(run.exit_code, 1);
-  EXPECT_THAT(run.err, HasSubstr("certificate"));
+  EXPECT_THAT(run.err, AllOf(StartsWith("ERROR: Could not connect to API"), HasSubstr("certificate")));
 }
 
 TEST_F(CliTest, AServerThatWantsAnotherVersionSaysWhich) {
@@ -99,11 +99,11 @@ TEST_F(CliTest, TrainSendsTheProjectAndStartsInBackground) {
   content().Put(MakeExperiment("138", v1::Experiment::CREATED));
   const Finished run = Run({"train", "--label", "owner=paul", "--name", "first"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_THAT(run.out,
-              AllOf(HasSubstr("Project census: 1 experiment with 1 CPU, 512 MB memory, 0 GPUs\n"),
-                    HasSubstr("Syncing project (15 B, 1 file)...done\n"), HasSubstr("project created: census\n"),
-                    HasSubstr("Started experiment 138 in background...\n"),
-                    HasSubstr("Type `riseml logs 138` to connect to log stream.\n")));
+  EXPECT_THAT(run.out, AllOf(HasSubstr("Project census: 1 experiment with 1 CPU, 512 MB memory, 0 GPUs\n"),
+                             HasSubstr("Syncing project (15 B, 1 file)...done\n"),
+                             HasSubstr("project created: census (project-uid)\n"),
+                             HasSubstr("Started experiment 138 in background...\n"),
+                             HasSubstr("Type `riseml logs 138` to connect to log stream.\n")));
   EXPECT_THAT(run.err, HasSubstr(".env"));
   const auto created = content().created();
   ASSERT_EQ(created.size(), 1u);
@@ -172,6 +172,17 @@ TEST_F(CliTest, WaitEndsWhenTheExperimentDoes) {
   const Finished run = wait->Finish();
   EXPECT_EQ(run.out, "7 FINISHED\n");
   EXPECT_EQ(run.exit_code, 0);
+}
+
+TEST_F(CliTest, AnInterruptedWaitSaysSo) {
+  content().Put(MakeExperiment("7", v1::Experiment::RUNNING));
+  content().Put(MakeExperiment("6", v1::Experiment::FINISHED));
+  const auto wait = Start({"wait", "6", "7"});
+  ASSERT_TRUE(wait->ReadUntil("6 FINISHED\n"));
+  wait->Signal(SIGINT);
+  const Finished run = wait->Finish();
+  EXPECT_EQ(run.exit_code, 130);
+  EXPECT_THAT(run.err, HasSubstr("\nAborting...\n"));
 }
 
 TEST_F(CliTest, LogsComeWithoutGapOrRepeatAcrossCuts) {
@@ -258,6 +269,36 @@ TEST_F(CliTest, LogsFollowUntilTheEnd) {
   EXPECT_THAT(run.out, HasSubstr("5.train | last\n5.train | --> FAILED\n5.train | Reason: ERROR\n"
                                  "5.train | Message: Command `python run.py` return code: 3\n5.train | Exit Code: 3\n"
                                  "5       | --> FAILED\n"));
+}
+
+TEST_F(CliTest, OnATerminalPhasesAndOpenLinesAreRedrawnInColour) {
+  WriteProject("riseml.yml", kGoodSpec);
+  content().Put(MakeExperiment("138", v1::Experiment::PENDING));
+  content().Put(MakeJob("138", "train", v1::Job::PENDING));
+  Program train(RISEML_PROGRAM, {"train", "-l"}, variables_, project_dir(), "", /*terminal=*/true);
+  ASSERT_TRUE(train.ReadUntil("\x1b[33m●\x1b[0m queue"));
+  content().Put(MakeJob("138", "train", v1::Job::RUNNING));
+  content().Put(MakeExperiment("138", v1::Experiment::RUNNING));
+  ASSERT_TRUE(train.ReadUntil("\x1b[2A\r\x1b[K\x1b[32m✓\x1b[0m queue"));
+  content().AppendLog("uid-138-train", JobResourceName("138", "train"), "10%\r20%");
+  ASSERT_TRUE(train.ReadUntil("138.train |\x1b[0m 20%"));
+  content().AppendLog("uid-138-train", JobResourceName("138", "train"), "\r30%\n");
+  ASSERT_TRUE(train.ReadUntil("\r\x1b[K\x1b[35m138.train |\x1b[0m 30%\r\n"));
+  content().EndLog("uid-138-train");
+  content().Put(MakeJob("138", "train", v1::Job::FINISHED));
+  content().Put(MakeExperiment("138", v1::Experiment::FINISHED));
+  const Finished run = train.Finish();
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_THAT(run.out, HasSubstr("Experiment 138: \x1b[32m✓\x1b[0m FINISHED"));
+}
+
+TEST_F(CliTest, NoColorIsHonoured) {
+  content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
+  EXPECT_THAT(Program(RISEML_PROGRAM, {"status"}, variables_, project_dir(), "", true).Finish().out,
+              HasSubstr("\x1b[1mID"));
+  variables_["NO_COLOR"] = "1";
+  EXPECT_THAT(Program(RISEML_PROGRAM, {"status"}, variables_, project_dir(), "", true).Finish().out,
+              Not(HasSubstr("\x1b")));
 }
 
 TEST_F(CliTest, LogsOfAnAbsentExperimentSaySo) {
@@ -376,7 +417,7 @@ TEST_F(CliTest, UpBecomesTheSupervisorBesideIt) {
   EXPECT_EQ(up.out, "up --dir /srv/x\n");
   EXPECT_EQ(up.exit_code, 7);
   EXPECT_EQ(Program(program, {"down"}, variables_, project_dir()).Finish().out,
-            "down --dir " + dir_ + "/.riseml/local\n");
+            "down\n");
 }
 
 TEST_F(CliTest, CompletionScriptsAreValidInTheirShell) {

@@ -1,5 +1,8 @@
 #include "cli/client/connection.h"
 
+#include <grpc/support/log.h>
+#include <stdlib.h>
+
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -39,13 +42,25 @@ absl::Status CheckVersion(absl::string_view client_version, const v1::ClusterInf
   return absl::OkStatus();
 }
 
+namespace {
+
+// gRPC reports failed handshakes on standard error by itself; here they come as a status. GRPC_VERBOSITY brings the
+// reports back.
+std::shared_ptr<grpc::Channel> QuietChannel(const ClientConfig& config, const std::string& address) {
+  if (getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
+  return rpc::UserChannel(address, config.ca_pem);
+}
+
+}  // namespace
+
 Connection::Connection(ClientConfig config)
     : config_(std::move(config)),
-      api_(rpc::UserChannel(config_.api_address, config_.ca_pem)),
+      api_(QuietChannel(config_, config_.api_address)),
       experiments_(v1::ExperimentService::NewStub(api_)),
       jobs_(v1::JobService::NewStub(api_)),
       users_(v1::UserService::NewStub(api_)),
       nodes_(v1::NodeService::NewStub(api_)),
+      projects_(v1::ProjectService::NewStub(api_)),
       clusters_(v1::ClusterService::NewStub(api_)) {}
 
 absl::StatusOr<v1::ClusterInfo> Connection::Cluster() {

@@ -14,6 +14,7 @@ struct ExperimentState {
   std::map<std::string, v1::Experiment> children;  // by resource name
   std::map<std::string, v1::Job> jobs;             // of the root and its children, by resource name
   bool synced = false;                             // everything that existed at the start is in here
+  bool complete = false;                           // the watch has ended: nothing more will come
 
   explicit ExperimentState(absl::string_view name) { root.set_name(std::string(name)); }
   void Apply(const v1::WatchExperimentResponse& response);

@@ -34,7 +34,7 @@ class LogSession {
   absl::StatusOr<bool> Run() {
     if (!request_.raw) {
       for (const auto& [name, job] : state_.jobs) Note(name);
-      while (!state_.synced && !watch_over_ && !left_) RISEML_RETURN_IF_ERROR(Step());
+      while (!state_.synced && !state_.complete && !left_) RISEML_RETURN_IF_ERROR(Step());
       if (left_) return false;
       Tell();
     }
@@ -72,8 +72,9 @@ class LogSession {
 
   bool Done() const {
     if (!follow_over_) return false;
-    if (request_.raw || request_.no_follow || watch_over_) return true;
-    if (request_.job.empty()) return state_.IsOver();
+    if (request_.raw || request_.no_follow || state_.complete) return true;
+    // The end of the experiment may be told before the end of its jobs; all are known when the watch is over.
+    if (request_.job.empty()) return false;
     const auto job = state_.jobs.find(request_.job);
     return job != state_.jobs.end() && IsTerminal(job->second.state());
   }
@@ -90,6 +91,7 @@ class LogSession {
     if (request_.job.empty()) {
       shown_.root = state_.root;
       shown_.children = state_.children;
+      shown_.complete = state_.complete;
       for (const auto& [name, child] : state_.children) view_.Expect(name);
     }
     session_.Print(view_.Show(states_.Update(shown_)));
@@ -143,9 +145,11 @@ class LogSession {
   }
 
   absl::Status On(const WatchEnded& ended) {
-    watch_over_ = true;
     if (absl::IsNotFound(ended.status)) return Error(Reason::kNotFound, "Could not find experiment!");
-    return ended.status;
+    RISEML_RETURN_IF_ERROR(ended.status);
+    state_.complete = true;
+    Tell();
+    return absl::OkStatus();
   }
 
   absl::Status On(const FollowEnded& ended) {
@@ -169,7 +173,6 @@ class LogSession {
   StateLines states_;
   LogView view_;
   bool follow_over_ = false;
-  bool watch_over_ = false;
   bool left_ = false;
 };
 

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -19,28 +18,8 @@ namespace {
 
 constexpr char kSupervisor[] = "riseml-supervisor";
 
-std::string Variable(const char* name) {
-  const char* value = getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-absl::StatusOr<std::string> Directory(const std::string& given) {
-  std::string dir = given.empty() ? Variable("RISEML_DIR") : given;
-  if (dir.empty()) {
-    const std::string home = Variable("HOME");
-    if (home.empty())
-      return absl::FailedPreconditionError("HOME is not set; name the directory of the installation with --dir");
-    dir = absl::StrCat(home, "/.riseml/local");
-  }
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(dir, error);
-  if (error) return ErrnoError(error.value(), "find the current directory");
-  return absolute.string();
-}
-
 // Becomes the supervisor; returns only on failure.
-absl::StatusOr<int> Become(const std::string& verb, const std::string& given_dir) {
-  RISEML_ASSIGN_OR_RETURN(const std::string dir, Directory(given_dir));
+absl::StatusOr<int> Become(const std::string& verb, const std::string& dir) {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return ErrnoError(error.value(), "find the directory of this program");
@@ -49,7 +28,7 @@ absl::StatusOr<int> Become(const std::string& verb, const std::string& given_dir
     return absl::NotFoundError(absl::StrCat(kSupervisor, " is not beside this program in ", self.parent_path().string(),
                                             "; install the whole of RiseML to run it on this machine"));
   }
-  const char* const argv[] = {program.c_str(), verb.c_str(), "--dir", dir.c_str(), nullptr};
+  const char* const argv[] = {program.c_str(), verb.c_str(), dir.empty() ? nullptr : "--dir", dir.c_str(), nullptr};
   execv(program.c_str(), const_cast<char* const*>(argv));
   return ErrnoError(errno, absl::StrCat("start ", program));
 }
@@ -57,7 +36,10 @@ absl::StatusOr<int> Become(const std::string& verb, const std::string& given_dir
 void AddVerb(CLI::App& app, Plan& plan, const char* verb, const char* description, const char* examples) {
   CLI::App* command = AddCommand(app, verb, description, examples);
   auto dir = std::make_shared<std::string>();
-  command->add_option("--dir", *dir, "Directory of the installation; default: $RISEML_DIR, else ~/.riseml/local")
+  command
+      ->add_option(
+          "--dir", *dir,
+          "Directory of the installation; default: $RISEML_DIR, else ~/.riseml/local (for root: /var/lib/riseml)")
       ->type_name("DIR");
   command->callback([&plan, dir, verb] { plan.action = [dir, verb](Session&) { return Become(verb, *dir); }; });
 }

@@ -110,6 +110,7 @@ absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& s
       if (const auto* change = std::get_if<v1::WatchExperimentResponse>(&*event)) state.Apply(*change);
       if (const auto* ended = std::get_if<WatchEnded>(&*event)) {
         RISEML_RETURN_IF_ERROR(ended->status);
+        state.complete = true;
         return true;
       }
     }
@@ -179,7 +180,14 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
     if (!options.logs) return kExitOk;
     return FollowToTheEnd(session, *connection, experiment);
   }
-  if (pushed.project_created()) session.Print(absl::StrCat("project created: ", file.spec.project, "\n"));
+  if (pushed.project_created()) {
+    v1::GetProjectRequest project;
+    project.set_name(Print(ProjectName{connection->caller(), file.spec.project}));
+    RISEML_ASSIGN_OR_RETURN(const v1::Project made, connection->Call<v1::Project>([&](auto* context, auto* out) {
+      return connection->projects().GetProject(context, project, out);
+    }));
+    session.Print(absl::StrCat("project created: ", file.spec.project, " (", OneLine(made.uid()), ")\n"));
+  }
   session.Print(absl::StrCat("Started experiment ", id, " in background...\n"));
   if (options.logs) return FollowToTheEnd(session, *connection, experiment);
   session.Print(absl::StrCat("Type `riseml logs ", id, "` to connect to log stream.\nType `riseml status ", id,

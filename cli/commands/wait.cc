@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -35,9 +36,9 @@ absl::StatusOr<absl::Duration> ReadTimeout(const std::string& text) {
   return duration;
 }
 
-// The final state, or STATE_UNSPECIFIED when it is not known at the deadline.
-absl::StatusOr<v1::Experiment::State> WaitForOne(Session& session, Connection& connection, const Subject& subject,
-                                                 absl::Time deadline) {
+// The final state, STATE_UNSPECIFIED when it is not known at the deadline, nothing when the user pressed Ctrl-C.
+absl::StatusOr<std::optional<v1::Experiment::State>> WaitForOne(Session& session, Connection& connection,
+                                                                const Subject& subject, absl::Time deadline) {
   RISEML_ASSIGN_OR_RETURN(const v1::Experiment now, GetExperiment(connection, subject.experiment));
   if (IsTerminal(now.state())) return now.state();
   RISEML_ASSIGN_OR_RETURN(Interrupts* const interrupts, session.Signals());
@@ -50,7 +51,7 @@ absl::StatusOr<v1::Experiment::State> WaitForOne(Session& session, Connection& c
   while (session.Now() < deadline) {
     const auto event = live.Next(std::min(deadline - session.Now(), absl::Seconds(60)));
     if (!event) continue;
-    if (std::holds_alternative<Interrupted>(*event)) return absl::CancelledError("Aborting...");
+    if (std::holds_alternative<Interrupted>(*event)) return std::nullopt;
     if (std::holds_alternative<ConnectionLost>(*event)) session.Tell("connection lost, reconnecting...\n");
     if (const auto* ended = std::get_if<WatchEnded>(&*event)) {
       RISEML_RETURN_IF_ERROR(ended->status);
@@ -72,7 +73,12 @@ absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
     RISEML_ASSIGN_OR_RETURN(const Subject subject, ResolveSubject(*connection, id, "No experiments to wait for!"));
     if (subject.target.kind == Target::Kind::kJob) return absl::InvalidArgumentError("Can only wait for experiments!");
     if (!subject.note.empty()) session.Tell(absl::StrCat(subject.note, "\n"));
-    RISEML_ASSIGN_OR_RETURN(const v1::Experiment::State state, WaitForOne(session, *connection, subject, deadline));
+    RISEML_ASSIGN_OR_RETURN(const auto waited, WaitForOne(session, *connection, subject, deadline));
+    if (!waited) {
+      session.Tell("\nAborting...\n");
+      return kExitInterrupted;
+    }
+    const v1::Experiment::State state = *waited;
     session.Print(absl::StrCat(subject.shown, " ", StateName(state), "\n"));
     failed |= state == v1::Experiment::FAILED;
     killed |= state == v1::Experiment::KILLED;

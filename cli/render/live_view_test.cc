@@ -157,6 +157,28 @@ TEST(StateLines, TheEndOfFollowingReleasesEverything) {
   EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> FAILED"));
 }
 
+TEST(StateLines, AnExperimentIsNotOverBeforeItsJobs) {
+  ExperimentState state(kName);
+  StateLines lines;
+  lines.OnFollowEnd();
+  Put(state, MakeJob("train", v1::Job::RUNNING));
+  Put(state, v1::Experiment::FAILED);
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> RUNNING"));
+  Put(state, MakeJob("train", v1::Job::FAILED));
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> FAILED", "--> FAILED"));
+}
+
+TEST(StateLines, TheEndOfTheWatchReleasesTheExperiment) {
+  ExperimentState state(kName);
+  StateLines lines;
+  lines.OnFollowEnd();
+  Put(state, MakeJob("tensorboard", v1::Job::SERVING));
+  Put(state, v1::Experiment::FINISHED);
+  lines.Update(state);
+  state.complete = true;
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("--> FINISHED"));
+}
+
 TEST(StateLines, AChildEndsBehindItsOwnJobsOnly) {
   ExperimentState state(kName);
   StateLines lines;

@@ -71,11 +71,10 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
   std::set<std::string> busy;  // experiments with a job whose end is not told yet
   bool anything_busy = false;
   const auto experiment_may_be_told = [&](const v1::Experiment& experiment, bool waits) {
-    return experiment.state() != v1::Experiment::STATE_UNSPECIFIED &&
-           !(IsTerminal(experiment.state()) && waits && !follow_over_);
+    return experiment.state() != v1::Experiment::STATE_UNSPECIFIED && !(IsTerminal(experiment.state()) && waits);
   };
   for (const auto& [name, job] : state.jobs) {
-    if (LogIsOver(job)) continue;
+    if (LogIsOver(job) && (IsTerminal(job.state()) || state.complete)) continue;
     busy.insert(ExperimentOf(job));
     anything_busy = true;
   }

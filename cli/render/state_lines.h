@@ -24,7 +24,7 @@ struct StateLine {
 class StateLines {
  public:
   // What is new in the state. A job that has printed is not told to be over before its log has ended; an experiment not
-  // before its jobs.
+  // before its jobs, unless the watch has ended without telling their end.
   std::vector<StateLine> Update(const ExperimentState& state);
 
   // The log of an attempt has ended.

@@ -178,6 +178,7 @@ TEST(SyncView, NamesWhatWasLeftOutAndAdvises) {
     outcome.snapshot.files.push_back(file);
   }
   outcome.snapshot.skipped = {{.path = ".env", .reason = "secret", .secret = true},
+                              {.path = "riseml.yml", .reason = "settings"},
                               {.path = "venv/", .reason = "virtual environment"}};
   outcome.snapshot.skipped_count = 12;
   outcome.still_moving = {"log.txt"};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/render/format.h"
@@ -26,17 +27,25 @@ std::string Advice(const sync::Snapshot& snapshot) {
                       absl::StrJoin(largest, ", "), "\n");
 }
 
+// True for what nobody expects to be sent: .git, and the configuration itself.
+bool GoesWithoutSaying(const std::string& path) {
+  return path == ".git/" || (absl::StartsWith(path, "riseml") && absl::EndsWith(path, ".yml"));
+}
+
 std::string Skipped(const sync::Snapshot& snapshot) {
   std::vector<std::string> secrets, others;
+  std::int64_t unsaid = 0;
   for (const sync::SkippedPath& path : snapshot.skipped) {
-    if (path.secret) {
+    if (GoesWithoutSaying(path.path)) {
+      ++unsaid;
+    } else if (path.secret) {
       secrets.push_back(OneLine(path.path));
     } else if (others.size() < kMostNamed) {
       others.push_back(absl::StrCat(OneLine(path.path), " (", OneLine(path.reason), ")"));
     }
   }
   std::string out;
-  const std::int64_t skipped = snapshot.skipped_count - static_cast<std::int64_t>(secrets.size());
+  const std::int64_t skipped = snapshot.skipped_count - unsaid - static_cast<std::int64_t>(secrets.size());
   if (skipped > 0 && !others.empty()) {
     const std::int64_t more = skipped - static_cast<std::int64_t>(others.size());
     absl::StrAppend(&out, "Left out: ", absl::StrJoin(others, ", "),

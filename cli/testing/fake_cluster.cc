@@ -121,6 +121,18 @@ class FakeNodes final : public v1::NodeService::Service {
   }
 };
 
+class FakeProjects final : public v1::ProjectService::Service {
+ public:
+  grpc::Status GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
+                          v1::Project* out) override {
+    return rpc::Unary(context, "riseml.v1.ProjectService/GetProject", [&](const rpc::Call&) {
+      out->set_name(request->name());
+      out->set_uid("project-uid");
+      return absl::OkStatus();
+    });
+  }
+};
+
 class FakeFiles final : public v1::FileService::Service {
  public:
   grpc::Status GetLimits(grpc::ServerContext* context, const v1::GetLimitsRequest*, v1::Limits* out) override {
@@ -468,6 +480,7 @@ FakeCluster::FakeCluster(const std::string& dir) : authenticator_(std::make_uniq
   services_.push_back(std::make_unique<FakeUsers>());
   services_.push_back(std::make_unique<FakeClusters>(content_));
   services_.push_back(std::make_unique<FakeNodes>());
+  services_.push_back(std::make_unique<FakeProjects>());
   services_.push_back(std::make_unique<FakeFiles>());
   services_.push_back(std::make_unique<FakeExperiments>(content_));
   services_.push_back(std::make_unique<FakeJobs>(content_));

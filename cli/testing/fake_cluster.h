@@ -13,6 +13,7 @@
 #include "riseml/v1/job.grpc.pb.h"
 #include "riseml/v1/log.grpc.pb.h"
 #include "riseml/v1/node.grpc.pb.h"
+#include "riseml/v1/project.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/server.h"

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -14,7 +15,7 @@ namespace riseml::cli {
 
 Program::Program(const std::string& path, const std::vector<std::string>& arguments,
                  const std::map<std::string, std::string>& variables, const std::string& directory,
-                 const std::string& input)
+                 const std::string& input, bool terminal)
     : directory_(directory) {
   std::string err_pattern = "/tmp/riseml-stderr-XXXXXX", in_pattern = "/tmp/riseml-stdin-XXXXXX";
   const int err = mkostemp(err_pattern.data(), O_CLOEXEC);
@@ -24,7 +25,10 @@ Program::Program(const std::string& path, const std::vector<std::string>& argume
   lseek(in, 0, SEEK_SET);
   unlink(in_pattern.c_str());
   int pipe_fds[2];
-  if (pipe2(pipe_fds, O_CLOEXEC) != 0) abort();
+  if ((terminal ? openpty(&pipe_fds[0], &pipe_fds[1], nullptr, nullptr, nullptr) : pipe2(pipe_fds, O_CLOEXEC)) != 0)
+    abort();
+  fcntl(pipe_fds[0], F_SETFD, FD_CLOEXEC);
+  fcntl(pipe_fds[1], F_SETFD, FD_CLOEXEC);
   std::vector<std::string> words = {path}, settings;
   words.insert(words.end(), arguments.begin(), arguments.end());
   for (const auto& [name, value] : variables) settings.push_back(name + "=" + value);

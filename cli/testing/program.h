@@ -17,10 +17,10 @@ struct Finished {
 // A started program; ended and waited for when it goes out of scope.
 class Program {
  public:
-  // `variables` is the whole environment. Standard input is `input`.
+  // `variables` is the whole environment. Standard input is `input`. With `terminal`, standard output is one.
   Program(const std::string& path, const std::vector<std::string>& arguments,
           const std::map<std::string, std::string>& variables, const std::string& directory,
-          const std::string& input = "");
+          const std::string& input = "", bool terminal = false);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
