@@ -16,7 +16,6 @@ using internal::v1::Observation;
 
 constexpr int kMaxObservations = 500;
 constexpr absl::Duration kConfirmation = absl::Seconds(5);
-constexpr absl::Duration kReportRetry = absl::Milliseconds(200);
 constexpr absl::Duration kNodesInterval = absl::Seconds(30);
 
 // `first`, twice as much, … up to `longest`.
@@ -141,12 +140,17 @@ bool Controller::Report() {
     for (std::size_t i = begin; i < end; ++i) *request.add_observations() = observations[i];
     const absl::Status status = ports_.api.ReportObservations(request);
     if (LostLeadership(status)) return false;
-    if (!status.ok()) LogWarning("observations_not_accepted", {{"count", end - begin}, {"error", status.message()}});
+    if (status.ok()) {
+      failed_reports_ = 0;
+    } else if (failed_reports_++ == 0) {
+      LogWarning("observations_not_accepted", {{"count", end - begin}, {"error", status.message()}});
+    }
+    const absl::Time retry_at = Now() + Backoff(failed_reports_, absl::Milliseconds(100), absl::Seconds(2));
     for (std::size_t i = begin; i < end; ++i) {
       if (status.ok()) {
         Accepted(observations[i]);
       } else {
-        state_.Later(observations[i].job_uid(), Now() + kReportRetry);
+        state_.Later(observations[i].job_uid(), retry_at);
       }
     }
   }

@@ -130,6 +130,7 @@ class Controller {
   EnvironmentCache cache_;
   std::int64_t builds_seen_ = 0;
   std::vector<internal::v1::Observation> observations_;
+  int failed_reports_ = 0;                                            // in a row
   std::map<std::string, std::pair<std::string, std::string>> waits_;  // to be committed: reason and message by job
   std::vector<engine::Node> engine_nodes_;
   bool plan_needed_ = false;

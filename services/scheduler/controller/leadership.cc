@@ -50,6 +50,7 @@ void Controller::Reset(std::int64_t epoch) {
   cache_.Clear();
   builds_seen_ = 0;
   observations_.clear();
+  failed_reports_ = 0;
   waits_.clear();
   engine_nodes_.clear();
   plan_needed_ = false;

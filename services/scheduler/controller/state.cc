@@ -53,10 +53,8 @@ void State::Put(const Work& work) {
   job.listed = true;
   if (work.version() < job.work.version()) return;
   job.work = work;
-  if (job.wait_reason.empty()) {
-    job.wait_reason = work.wait_reason();
-    job.wait_message = work.wait_message();
-  }
+  job.wait_reason = work.wait_reason();
+  job.wait_message = work.wait_message();
   if (job.committed && work.has_attempt() && work.attempt().number() >= job.committed->number()) job.committed.reset();
   if (!work.gang().empty()) gangs_[work.gang()].insert(work.job_uid());
   if (job.is_terminal()) Ended(job);
