@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -54,7 +55,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
 
   void TearDown() override {
     node_.reset();
-    // Everything an attempt of this test has started names its directory in its command line.
+    // Everything an attempt of this test has started names its directory in its command line or a variable.
     for (const pid_t pid : ProcessesNaming(directory_.path())) kill(pid, SIGKILL);
     EXPECT_TRUE(Eventually([&] { return ProcessesNaming(directory_.path()).empty(); }));
   }
@@ -64,7 +65,9 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
       int pid = 0;
       if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
-      if (absl::StrContains(ReadAll(entry.path() / "cmdline"), text)) found.push_back(pid);
+      if (pid == getpid()) continue;
+      if (absl::StrContains(ReadAll(entry.path() / "cmdline") + ReadAll(entry.path() / "environ"), text))
+        found.push_back(pid);
     }
     return found;
   }
