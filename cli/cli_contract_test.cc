@@ -29,7 +29,7 @@ TEST_F(CliTest, WhoamiNamesTheCaller) {
   EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
   EXPECT_EQ(run.exit_code, 0);
   EXPECT_THAT(Run({"whoami", "--json"}).out,
-              StartsWith("{\"kind\":\"users\",\"version\":1,\"items\":[{\"name\":\"users/paul\""));
+              StartsWith("{\"version\":1,\"user\":{\"name\":\"users/paul\""));
 }
 
 TEST_F(CliTest, WithoutAConfigurationItSaysHowToGetOne) {

@@ -39,7 +39,8 @@ std::optional<std::string> Read(bool keys) {
   while (line.size() < kMaxLine) {
     const ssize_t n = read(STDIN_FILENO, &c, 1);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return line.empty() ? std::nullopt : std::optional(line);
+    if (n <= 0 && line.empty()) return std::nullopt;
+    if (n <= 0) return line;
     if (keys && (c == kInterrupt || c == kEndOfInput)) return std::nullopt;
     if (c == '\n' || (keys && c == '\r')) return line;
     if (keys && (c == kBackspace || c == kDelete)) {

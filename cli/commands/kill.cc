@@ -63,7 +63,7 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
     }
     killed.push_back(*std::move(experiment));
   }
-  if (options.json) session.Print(Json("experiments", killed));
+  if (options.json) session.Print(JsonObject().Many("experiments", killed).Text());
   return exit_code;
 }
 

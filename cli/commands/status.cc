@@ -75,7 +75,7 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
     listed.push_back(std::move(row));
   }
   if (options.json) {
-    session.Print(Json("experiments", flat));
+    session.Print(JsonObject().Many("experiments", flat).Text());
     return kExitOk;
   }
   session.Print(ExperimentList(session.viewer(), listed, {.user = options.all_users, .long_form = options.long_form}));
@@ -91,8 +91,10 @@ absl::StatusOr<int> PrintExperiment(Session& session, Connection& connection, co
     RISEML_ASSIGN_OR_RETURN(children, Children(connection, experiment));
   }
   if (options.json) {
-    children.insert(children.begin(), experiment);
-    session.Print(Json("experiments", children));
+    JsonObject object;
+    object.One("experiment", experiment);
+    if (set) object.Many("children", children);
+    session.Print(object.Text());
   } else if (options.quiet) {
     session.Print(absl::StrCat(ShownId(experiment.name(), connection.caller()), "\n"));
   } else {
@@ -106,7 +108,7 @@ absl::StatusOr<int> PrintJob(Session& session, Connection& connection, const Sta
                              const Subject& subject) {
   RISEML_ASSIGN_OR_RETURN(const v1::Job job, GetJob(connection, subject.resource));
   if (options.json) {
-    session.Print(Json("jobs", std::vector<v1::Job>{job}));
+    session.Print(JsonObject().One("job", job).Text());
   } else if (options.quiet) {
     session.Print(absl::StrCat(ShownId(job.name(), connection.caller()), "\n"));
   } else {

@@ -39,9 +39,7 @@ absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection->Cluster());
   RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Node> nodes, ListNodes(*connection));
   if (options.json) {
-    std::vector<const google::protobuf::Message*> items = {&cluster};
-    for (const v1::Node& node : nodes) items.push_back(&node);
-    session.Print(Json("cluster_then_nodes", items));
+    session.Print(JsonObject().One("cluster", cluster).Many("nodes", nodes).Text());
     return kExitOk;
   }
   if (options.gpus) {
@@ -74,7 +72,7 @@ void AddSystem(CLI::App& app, Plan& plan) {
   auto options = std::make_shared<InfoOptions>();
   auto* long_form = command->add_flag("-l,--long", options->long_form, "Nodes with versions");
   command->add_flag("-g,--gpus", options->gpus, "GPUs")->excludes(long_form);
-  command->add_flag("--json", options->json, "Print JSON: first the cluster, then the nodes");
+  command->add_flag("--json", options->json, "Print JSON");
   command->callback(
       [&plan, options] { plan.action = [options](Session& session) { return Info(session, *options); }; });
 }

@@ -127,7 +127,7 @@ absl::StatusOr<int> List(Session& session, const UserOptions& options) {
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
   if (options.json) {
-    session.Print(Json("users", users));
+    session.Print(JsonObject().Many("users", users).Text());
     return kExitOk;
   }
   std::vector<std::vector<std::string>> rows;
@@ -153,7 +153,7 @@ absl::StatusOr<int> Display(Session& session, const UserOptions& options) {
       [&](auto* context, auto* out) { return connection->users().GetUser(context, request, out); });
   if (!user.ok()) return NotFoundAs(user.status(), options.username);
   if (options.json) {
-    session.Print(Json("users", std::vector<v1::User>{*user}));
+    session.Print(JsonObject().One("user", *user).Text());
     return kExitOk;
   }
   session.Print(absl::StrCat("username: ", NamePart(*user), "\nemail: ", OneLine(user->email()), "\nrole: ",

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/spec_file.h"
+#include "cli/render/json.h"
 #include "cli/render/spec_view.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/features.h"
@@ -21,7 +22,7 @@ absl::StatusOr<int> Validate(Session& session, const std::string& path, bool jso
     }
   }
   if (json) {
-    session.Print(absl::StrCat("{\"kind\":\"config\",\"version\":1,\"items\":[", NormalJson(file.spec, -1), "]}\n"));
+    session.Print(JsonObject().Raw("config", NormalJson(file.spec, -1)).Text());
   } else {
     session.Print(absl::StrCat(NormalJson(file.spec, 2), "\n"));
   }
@@ -32,7 +33,7 @@ absl::StatusOr<int> Validate(Session& session, const std::string& path, bool jso
 
 void AddValidate(CLI::App& app, Plan& plan) {
   CLI::App* command = AddCommand(app, "validate", "Check a riseml.yml and print it with all defaults, as JSON",
-                                 "  riseml validate\n  riseml validate other.yml --json | jq '.items[0].train.run'");
+                                 "  riseml validate\n  riseml validate other.yml --json | jq .config.train.run");
   auto path = std::make_shared<std::string>("riseml.yml");
   auto json = std::make_shared<bool>(false);
   command->add_option("file", *path, "File to check")->type_name("FILE")->capture_default_str();

@@ -16,7 +16,7 @@ absl::StatusOr<int> Whoami(Session& session, bool json) {
     return connection->users().GetCaller(context, v1::GetCallerRequest(), out);
   }));
   if (json) {
-    session.Print(Json("users", std::vector<v1::User>{user}));
+    session.Print(JsonObject().One("user", user).Text());
     return kExitOk;
   }
   RISEML_ASSIGN_OR_RETURN(const UserName name, ParseUserName(user.name()));

@@ -3,25 +3,39 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace riseml::cli {
+namespace {
 
-std::string Json(absl::string_view kind, const std::vector<const google::protobuf::Message*>& items) {
+std::string ToJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
-  std::string out = absl::StrCat("{\"kind\":\"", kind, "\",\"version\":1,\"items\":[");
-  absl::string_view separator = "";
-  for (const google::protobuf::Message* item : items) {
-    std::string text;
-    // Fails for values that JSON has no form for, such as a time beyond the year 9999; then the item is null, not half
-    // an object.
-    if (!google::protobuf::util::MessageToJsonString(*item, &text, options).ok()) text = "null";
-    absl::StrAppend(&out, separator, text);
-    separator = ",";
-  }
-  absl::StrAppend(&out, "]}\n");
-  return out;
+  std::string text;
+  // Fails for values that JSON has no form for, such as a time beyond the year 9999: then null, not half an object.
+  const bool ok = google::protobuf::util::MessageToJsonString(message, &text, options).ok();
+  return ok ? text : "null";
 }
+
+}  // namespace
+
+JsonObject& JsonObject::Raw(absl::string_view name, absl::string_view json) {
+  absl::StrAppend(&members_, ",\"", name, "\":", json);
+  return *this;
+}
+
+JsonObject& JsonObject::One(absl::string_view name, const google::protobuf::Message& message) {
+  return Raw(name, ToJson(message));
+}
+
+JsonObject& JsonObject::Pointers(absl::string_view name,
+                                 const std::vector<const google::protobuf::Message*>& messages) {
+  std::vector<std::string> items;
+  for (const google::protobuf::Message* message : messages) items.push_back(ToJson(*message));
+  return Raw(name, absl::StrCat("[", absl::StrJoin(items, ","), "]"));
+}
+
+std::string JsonObject::Text() const { return absl::StrCat("{\"version\":1", members_, "}\n"); }
 
 }  // namespace riseml::cli

@@ -10,16 +10,31 @@
 
 namespace riseml::cli {
 
-// {"kind": KIND, "version": 1, "items": [...]} and a newline. Items are messages of riseml.v1 in protobuf's JSON with
-// the field names of the protos; every field without presence is there, also with its default; 64-bit integers are
-// strings, times RFC 3339.
-std::string Json(absl::string_view kind, const std::vector<const google::protobuf::Message*>& items);
+// One object on one line: {"version":1,"experiment":{…},"children":[…]}. What lies under a name is one message of
+// riseml.v1, or a list of them, in protobuf's JSON with the field names of the protos: every field without presence is
+// there, also with its default; 64-bit integers are strings, times RFC 3339. Names and fields are only ever added;
+// `version` grows when that cannot be kept.
+class JsonObject {
+ public:
+  JsonObject& One(absl::string_view name, const google::protobuf::Message& message);
 
-template <class Message>
-std::string Json(absl::string_view kind, const std::vector<Message>& items) {
-  std::vector<const google::protobuf::Message*> pointers;
-  for (const Message& item : items) pointers.push_back(&item);
-  return Json(kind, pointers);
-}
+  template <class Message>
+  JsonObject& Many(absl::string_view name, const std::vector<Message>& messages) {
+    std::vector<const google::protobuf::Message*> pointers;
+    for (const Message& message : messages) pointers.push_back(&message);
+    return Pointers(name, pointers);
+  }
+
+  // JSON that is there already.
+  JsonObject& Raw(absl::string_view name, absl::string_view json);
+
+  // The object and a newline.
+  std::string Text() const;
+
+ private:
+  JsonObject& Pointers(absl::string_view name, const std::vector<const google::protobuf::Message*>& messages);
+
+  std::string members_;
+};
 
 }  // namespace riseml::cli

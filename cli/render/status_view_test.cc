@@ -132,9 +132,11 @@ TEST(StatusView, Job) {
 }
 
 TEST(Json, HasOneShape) {
-  ExpectGolden("status_json",
-               Json("experiments", std::vector<v1::Experiment>{MakeExperiment("3", v1::Experiment::KILLED)}));
-  EXPECT_EQ(Json("users", {}), "{\"kind\":\"users\",\"version\":1,\"items\":[]}\n");
+  ExpectGolden("status_json", JsonObject()
+                                  .One("experiment", MakeExperiment("3", v1::Experiment::KILLED))
+                                  .Many("children", std::vector<v1::Experiment>(2))
+                                  .Text());
+  EXPECT_EQ(JsonObject().Many("users", std::vector<v1::Experiment>()).Text(), "{\"version\":1,\"users\":[]}\n");
 }
 
 TEST(NodeView, ShowsNodesAndGpus) {
