@@ -359,6 +359,45 @@ TEST_F(ControllerTest, ReportsAreMadeAgainUntilAccepted) {
   EXPECT_THAT(w_.node->List(), IsEmpty());
 }
 
+TEST_F(ControllerTest, EndIsForgottenOnlyWhenApiShowsItAndToldAgainWhenItDoesNot) {
+  w_.Add("a");
+  w_.node->Run({"a", 1});
+  w_.Settle();
+  w_.api.deliver = false;
+  w_.node->Exit({"a", 1}, 0);
+  w_.Settle();
+  EXPECT_EQ(w_.node->List().size(), 1u);
+  w_.Advance(absl::Seconds(6));
+  EXPECT_THAT(w_.Events("a"), ElementsAre("STARTED 1", "EXITED 1", "EXITED 1"));
+  w_.api.deliver = true;
+  w_.Settle();
+  EXPECT_THAT(w_.node->List(), IsEmpty());
+}
+
+TEST_F(ControllerTest, CapacityIsFreeAsSoonAsTheEndIsAccepted) {
+  w_.Add("a", [](Work& work) { work.mutable_resources()->set_cpus(4); });
+  w_.Add("b", [](Work& work) { work.mutable_resources()->set_cpus(4); });
+  w_.api.deliver = false;
+  w_.node->Exit({"a", 1}, 0);
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("b"), "STARTING 1");
+}
+
+TEST_F(ControllerTest, RetriedJobGetsANewAttempt) {
+  w_.Add("a");
+  w_.node->Run({"a", 1});
+  w_.Settle();
+  w_.api.Change("a", [](Work& work) {  // taken away; it waits again
+    work.set_state(v1::Job::PENDING);
+    work.clear_attempt();
+  });
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "STARTING 2");
+  EXPECT_EQ(w_.node->starts({"a", 2}), 1);
+  ASSERT_EQ(w_.node->List().size(), 1u) << "the first one is stopped and forgotten";
+  EXPECT_EQ(w_.node->List()[0].attempt(), 2);
+}
+
 TEST_F(ControllerTest, ManyEndsAreReportedInBatches) {
   w_.cluster.AddNode("big", std::make_shared<FakeNode>(), Inventory(0));
   w_.cluster.AddNode("local", w_.node, Inventory(10'000));
