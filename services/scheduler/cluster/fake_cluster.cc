@@ -8,7 +8,7 @@ namespace riseml::scheduler {
 
 void FakeCluster::AddNode(const std::string& name, std::shared_ptr<FakeNode> node, const v1::Node& inventory) {
   members_[name] = {std::move(node), inventory, false};
-  store_.AddNode(name, "127.0.0.1");
+  store_->AddNode(name, "127.0.0.1");
   Connect(name);
 }
 
@@ -16,18 +16,27 @@ void FakeCluster::Connect(const std::string& name) {
   Member& member = members_.at(name);
   member.connected = true;
   member.node->SetListener(
-      [this, name](const internal::v1::AttemptStatus& status) { store_.PutAttempt(name, status, clock_.Now()); });
-  store_.BeginList(name);
-  store_.PutNode(name, member.inventory, clock_.Now());
-  for (const internal::v1::AttemptStatus& status : member.node->List()) store_.PutAttempt(name, status, clock_.Now());
-  store_.FinishList(name, clock_.Now());
+      [this, name](const internal::v1::AttemptStatus& status) { store_->PutAttempt(name, status, clock_.Now()); });
+  store_->BeginList(name);
+  store_->PutNode(name, member.inventory, clock_.Now());
+  for (const internal::v1::AttemptStatus& status : member.node->List()) store_->PutAttempt(name, status, clock_.Now());
+  store_->FinishList(name, clock_.Now());
 }
 
 void FakeCluster::Disconnect(const std::string& name) {
   Member& member = members_.at(name);
   member.connected = false;
   member.node->SetListener(nullptr);
-  store_.Disconnected(name);
+  store_->Disconnected(name);
+}
+
+void FakeCluster::Restart() {
+  for (const auto& [name, member] : members_) member.node->SetListener(nullptr);
+  store_ = std::make_unique<ClusterStore>();
+  for (const auto& [name, member] : members_) {
+    store_->AddNode(name, "127.0.0.1");
+    if (member.connected) Connect(name);
+  }
 }
 
 absl::Status FakeCluster::Call(const std::string& call, const std::string& node,
@@ -54,7 +63,7 @@ absl::Status FakeCluster::Stop(const std::string& node, const AttemptKey& key) {
 absl::Status FakeCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys) {
   return Call("Forget", node, [&](FakeNode& fake) {
     fake.Forget(keys);
-    store_.Remove(node, keys);
+    store_->Remove(node, keys);
     return absl::OkStatus();
   });
 }

@@ -24,14 +24,16 @@ class FakeCluster final : public Cluster {
   void AddNode(const std::string& name, std::shared_ptr<FakeNode> node, const v1::Node& inventory);
   void Connect(const std::string& name);
   void Disconnect(const std::string& name);
-  void Hear(const std::string& name) { store_.Heard(name, clock_.Now()); }
+  void Hear(const std::string& name) { store_->Heard(name, clock_.Now()); }
+  // As in a new process: nothing is known, connections are made anew, nobody is woken.
+  void Restart();
 
   // Asked before a call takes effect and after it did: an error there is a lost request, here a lost reply.
   std::function<absl::Status(const std::string& call)> before = [](const std::string&) { return absl::OkStatus(); };
   std::function<absl::Status(const std::string& call)> after = [](const std::string&) { return absl::OkStatus(); };
 
-  ClusterChanges Read(std::int64_t version) override { return store_.Read(version); }
-  void SetWake(std::function<void()> wake) override { store_.SetWake(std::move(wake)); }
+  ClusterChanges Read(std::int64_t version) override { return store_->Read(version); }
+  void SetWake(std::function<void()> wake) override { store_->SetWake(std::move(wake)); }
   absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
   absl::Status Stop(const std::string& node, const AttemptKey& key) override;
   absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys) override;
@@ -46,7 +48,7 @@ class FakeCluster final : public Cluster {
                     const std::function<absl::Status(FakeNode&)>& body);
 
   const Clock& clock_;
-  ClusterStore store_;
+  std::unique_ptr<ClusterStore> store_ = std::make_unique<ClusterStore>();
   std::map<std::string, Member> members_;
 };
 

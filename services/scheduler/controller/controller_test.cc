@@ -47,6 +47,7 @@ struct World {
   void Start() {
     controller.reset();
     completions.Take();
+    cluster.Restart();
     controller = std::make_unique<Controller>(
         ControllerOptions{.holder = "here"},
         Controller::Ports{api, cluster, environments, executor, completions, clock, metrics});
@@ -607,6 +608,22 @@ TEST_F(ControllerTest, RestartStartsACommittedAttemptTheNodeDoesNotKnow) {
   w_.Settle();
   EXPECT_EQ(w_.node->starts({"a", 1}), 1);
   EXPECT_EQ(w_.node->request({"a", 1}).token(), "token-a-1");
+}
+
+TEST_F(ControllerTest, RestartWhileTheNodeIsAwayLosesNothingAndStartsNothing) {
+  w_.Add("a");
+  w_.node->Run({"a", 1});
+  w_.Settle();
+  w_.cluster.Disconnect("local");
+  w_.Start();
+  w_.Settle();
+  w_.clock.Advance(absl::Seconds(60));
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "RUNNING 1");
+  w_.cluster.Connect("local");
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "RUNNING 1");
+  EXPECT_EQ(w_.node->total_starts(), 1);
 }
 
 TEST_F(ControllerTest, CapacityOfCommittedAttemptsIsNotGivenTwiceAfterARestart) {
