@@ -53,10 +53,10 @@ absl::Status Main(int argc, char** argv) {
   app.add_option("--config", config_file, "Configuration file (YAML, riseml.config.v1.ApiConfig)")->required();
   app.add_flag("--check", check, "Read and check the configuration, then exit");
   app.set_version_flag("--version", absl::StrCat("riseml-api ", RISEML_VERSION));
+  app.fallthrough();  // --config may stand behind the command too; inherited by the commands below
   CLI::App* const migrate = app.add_subcommand("migrate", "Bring the database's schema up to date, then exit");
   CLI::App* const bootstrap =
       app.add_subcommand("bootstrap", "Create user admin when there is no user, print the API key, then exit");
-  app.fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -1,0 +1,124 @@
+"""A local installation of the test's own: real binaries, real PostgreSQL, ports chosen by the system."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+BIN = os.environ["RISEML_BIN"]
+SERVICES = ("api", "gitsync", "builder", "loghandler", "scheduler", "agent")
+
+
+def eventually(predicate, what, limit=60.0):
+    """Returns the first true value of predicate(); fails naming what was waited for."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        value = predicate()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {limit} s: {what}")
+
+
+class Stack:
+    """`riseml up` in a temporary directory, and the `riseml` program against it."""
+
+    def __init__(self):
+        self.root = tempfile.mkdtemp(prefix="riseml-e2e-")
+        os.chmod(self.root, 0o755)
+        self.dir = os.path.join(self.root, "installation")
+        self.env = {
+            **os.environ,
+            "HOME": self.root,
+            "XDG_CACHE_HOME": os.path.join(self.root, "cache"),
+            "RISEML_CONFIG": os.path.join(self.root, "config"),
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def popen(self, *args, config=None, cwd=None, **kwargs):
+        env = dict(self.env)
+        if config:
+            env["RISEML_CONFIG"] = config
+        return subprocess.Popen(
+            [os.path.join(BIN, "riseml"), *args], env=env, cwd=cwd or self.root, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, **kwargs)
+
+    def run(self, *args, code=0, limit=120, **kwargs):
+        """Runs the program; returns its standard output. Any other exit code than `code` fails the test."""
+        process = self.popen(*args, **kwargs)
+        out, err = process.communicate(timeout=limit)
+        if code is not None and process.returncode != code:
+            raise AssertionError(
+                f"riseml {' '.join(args)}: exit code {process.returncode}, expected {code}\n{out.decode(errors='replace')}\n"
+                f"{err.decode(errors='replace')}")
+        return out
+
+    def fails(self, *args, code=1, **kwargs):
+        """Runs the program, which is to fail; returns what it said on standard error."""
+        process = self.popen(*args, **kwargs)
+        _, err = process.communicate(timeout=120)
+        if process.returncode != code:
+            raise AssertionError(f"riseml {' '.join(args)}: exit code {process.returncode}, expected {code}\n{err.decode()}")
+        return err.decode()
+
+    def json(self, *args, **kwargs):
+        return json.loads(self.run(*args, "--json", **kwargs))
+
+    def up(self):
+        self.run("up", "--dir", self.dir, limit=180)
+
+    def down(self):
+        self.run("down", "--dir", self.dir, limit=120)
+
+    def pid(self, name):
+        with open(os.path.join(self.dir, "run", name + ".pid"), encoding="ascii") as file:
+            return int(file.read())
+
+    def kill(self, name, number=signal.SIGKILL):
+        """Kills one process of the installation by its own pid file; returns the pid."""
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+    def close(self):
+        self.run("down", "--dir", self.dir, code=None)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def project(self, name, run, files=None, **train):
+        """Writes a project; `run` is a command or a list. Returns its directory."""
+        path = os.path.join(self.root, "projects", name)
+        os.makedirs(path, exist_ok=True)
+        spec = {"image": "python:3.11", "resources": {"cpus": 0.1, "mem": 64, "gpus": 0}, **train, "run": run}
+        with open(os.path.join(path, "riseml.yml"), "w", encoding="utf-8") as file:
+            json.dump({"project": name, "train": spec}, file)  # JSON is YAML
+        for file_name, text in (files or {}).items():
+            with open(os.path.join(path, file_name), "w", encoding="utf-8") as file:
+                file.write(text)
+        return path
+
+    def train(self, path, *args, **kwargs):
+        """Submits a project; returns the number of the experiment."""
+        return self.run("train", "-q", *args, cwd=path, **kwargs).decode().strip()
+
+    def experiment(self, number, **kwargs):
+        return self.json("status", number, **kwargs)["experiment"]
+
+    def state(self, number, **kwargs):
+        return self.experiment(number, **kwargs)["state"]
+
+    def wait_state(self, number, *states, limit=60):
+        eventually(lambda: self.state(number) in states, f"{number} in {states}", limit)
+
+
+class StackTest(unittest.TestCase):
+    """Tests of one class share an installation."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack()
+        cls.addClassCleanup(cls.stack.close)
+        cls.stack.up()

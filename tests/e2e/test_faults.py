@@ -1,0 +1,101 @@
+"""kill -9 of everything, while a job prints 200,000 numbered lines and a `logs` is open all along."""
+
+import os
+import signal
+import threading
+import unittest
+
+from stack import SERVICES, Stack, eventually
+
+LINES = 200_000
+SCRIPT = f"""
+import os, time
+copy = open(os.environ["OUTPUT_DIR"] + "/copy", "wb", buffering=0)
+log = os.fdopen(1, "wb", buffering=0)
+for start in range(0, {LINES}, 200):
+    block = b"".join(b"line %d of many\\n" % i for i in range(start, start + 200))
+    copy.write(block)
+    log.write(block)
+    time.sleep(0.04)
+"""
+
+
+class Follower:
+    """`riseml logs --raw` in the background, its output kept in a file."""
+
+    def __init__(self, stack, number):
+        self.path = os.path.join(stack.root, f"followed-{number}")
+        self.process = stack.popen("logs", "--raw", number)
+        self.bytes = b""
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+
+    def _read(self):
+        self.bytes = self.process.stdout.read()
+
+    def wait(self):
+        self.thread.join(300)
+        return self.process.wait(10)
+
+
+class Kill9(unittest.TestCase):
+    def setUp(self):
+        self.stack = Stack()
+        self.addCleanup(self.stack.close)
+        self.stack.up()
+        path = self.stack.project("lines", "python print.py", files={"print.py": SCRIPT})
+        self.number = self.stack.train(path)
+        self.stack.wait_state(self.number, "RUNNING")
+        self.follower = Follower(self.stack, self.number)
+        self.output = self.stack.experiment(self.number)["output_path"]
+
+    def grown(self, by=200_000):
+        """Waits until the job has gone on for a while."""
+        path = os.path.join(self.output, "copy")
+        size = os.path.getsize(path)
+        done = LINES * 12
+        eventually(lambda: os.path.getsize(path) >= min(size + by, done), "the job goes on")
+
+    def finish(self):
+        self.stack.run("wait", self.number, limit=300)
+        with open(os.path.join(self.output, "copy"), "rb") as file:
+            copy = file.read()
+        self.assertEqual(copy.count(b"\n"), LINES)
+        self.assertTrue(self.stack.run("logs", "--raw", self.number, limit=120) == copy, "the stored log is not what was printed")
+        self.assertEqual(self.follower.wait(), 0)
+        self.assertTrue(self.follower.bytes == copy, "what was followed is not what was printed")
+        self.assertEqual(self.stack.experiment(self.number)["jobs"][0]["attempt_count"], 1)
+
+    def healthy(self):
+        eventually(lambda: b"admin" in self.stack.run("whoami", code=None), "api answers")
+
+    def test_one_by_one(self):
+        for name in (*SERVICES, "postgres"):
+            killed = self.stack.kill(name)
+            eventually(lambda n=name, k=killed: self.restarted(n, k), f"{name} is started again")
+            self.healthy()
+            self.grown(100_000)
+        self.stack.kill("supervisor")
+        self.grown(100_000)
+        self.stack.up()
+        self.finish()
+
+    def restarted(self, name, killed):
+        try:
+            pid = self.stack.pid(name)
+            os.kill(pid, 0)
+            return pid != killed
+        except (OSError, ValueError):
+            return False
+
+    def test_all_at_once(self):
+        pids = [self.stack.pid(name) for name in ("supervisor", *SERVICES, "postgres")]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.grown(100_000)
+        self.stack.up()
+        self.finish()
+
+
+if __name__ == "__main__":
+    unittest.main()

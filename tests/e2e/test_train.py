@@ -1,0 +1,198 @@
+"""A user's day: train, follow, look, kill; a second user; mistakes."""
+
+import os
+import stat
+import unittest
+
+from stack import Stack, StackTest, eventually
+
+
+class Train(StackTest):
+    def test_runs_and_keeps_log_result_and_output(self):
+        path = self.stack.project(
+            "hello", ["echo one", "python report.py", "echo done > $OUTPUT_DIR/file"],
+            files={"report.py": "import riseml\nprint('x', end='')\nriseml.report_result(accuracy=0.5, name='a')\n"})
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual(self.stack.run("logs", "--raw", number), b"one\nx")
+        experiment = self.stack.experiment(number)
+        self.assertEqual(experiment["state"], "FINISHED")
+        self.assertEqual(experiment["result"], {"accuracy": 0.5, "name": "a"})
+        with open(os.path.join(experiment["output_path"], "file"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "done\n")
+        with open(os.path.join(experiment["output_path"], "riseml-experiment.yml"), encoding="utf-8") as file:
+            self.assertIn("hello", file.read())
+
+    def test_train_follows_to_the_outcome(self):
+        path = self.stack.project("follow", "for i in 1 2 3; do echo line $i; done")
+        text = self.stack.run("train", "-l", cwd=path).decode()
+        for line in ("line 1", "line 2", "line 3", "FINISHED"):
+            self.assertIn(line, text)
+
+    def test_failing_command_stops_the_experiment(self):
+        path = self.stack.project("failing", ["echo before", "exit 7", "echo after"])
+        number = self.stack.train(path)
+        self.stack.run("wait", number, code=1)
+        self.assertEqual(self.stack.run("logs", "--raw", number), b"before\n")
+        job = self.stack.experiment(number)["jobs"][0]
+        self.assertEqual(job["exit_code"], 7)
+        self.assertIn("return code: 7", job["message"])
+
+    def test_any_bytes_are_stored_exactly(self):
+        script = (
+            "import sys\nout = sys.stdout.buffer\nout.write(bytes(range(256)) * 10)\nout.write(b'x' * 10_000_000 + b'\\n')\n"
+            "out.write(b'\\xff\\xfe\\x00 end')\n")
+        path = self.stack.project("bytes", "python write.py", files={"write.py": script})
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual(
+            self.stack.run("logs", "--raw", number), bytes(range(256)) * 10 + b"x" * 10_000_000 + b"\n" + b"\xff\xfe\x00 end")
+        shown = self.stack.run("logs", number)
+        self.assertNotIn(b"\x00", shown)
+        self.assertNotIn(b"\x07", shown)
+
+    def test_kill_stops_the_whole_process_tree(self):
+        path = self.stack.project("killed", "trap '' TERM; (sleep 1000 & echo $! > $OUTPUT_DIR/pid; wait) & echo up; wait; sleep 1000")
+        number = self.stack.train(path)
+        self.stack.wait_state(number, "RUNNING")
+        self.assertIn(f"killed experiment {number}", self.stack.run("kill", number).decode())
+        self.stack.run("wait", number, code=3)
+        self.assertEqual(self.stack.state(number), "KILLED")
+
+    def test_grid_runs_every_combination_with_its_own_output(self):
+        path = self.stack.project(
+            "grid", "echo {{b}} $A > $OUTPUT_DIR/values", parameters={"a": [1, 2], "b": ["x", "y"]}, concurrency=2)
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        values = []
+        for child in range(1, 5):
+            with open(os.path.join(self.stack.experiment(f"{number}.{child}")["output_path"], "values"), encoding="ascii") as file:
+                values.append(file.read().strip())
+        self.assertEqual(values, ["x 1", "y 1", "x 2", "y 2"])
+
+    def test_environment_is_built_once_and_reused(self):
+        install = ["python -c 'import sys; print(sys.prefix)'"]
+        path = self.stack.project("environment", "which python", install=install)
+        first = self.stack.train(path)
+        self.stack.run("wait", first, limit=300)
+        self.assertEqual([job["role"] for job in self.stack.experiment(first)["jobs"]], ["build", "train"])
+        prefix = self.stack.run("logs", "--raw", first).decode().strip()
+        self.assertIn("/environments/", prefix)
+        with open(os.path.join(path, "code.py"), "w", encoding="utf-8") as file:
+            file.write("# an edit\n")
+        second = self.stack.train(path)
+        self.stack.run("wait", second)
+        self.assertEqual([job["role"] for job in self.stack.experiment(second)["jobs"]], ["train"])
+        self.assertEqual(self.stack.run("logs", "--raw", second).decode().strip(), prefix)
+
+    def test_failed_build_names_the_step(self):
+        path = self.stack.project("broken-build", "true", install=["python -c 'print(1)'", "apt-get install -y gcc"])
+        number = self.stack.train(path)
+        self.stack.run("wait", number, code=1, limit=300)
+        experiment = self.stack.experiment(number)
+        self.assertEqual(experiment["reason"], "BUILD_FAILED")
+        log = self.stack.run("logs", "--raw", f"{number}.build").decode()
+        self.assertIn("apt-get install -y gcc", log)
+        self.assertIn("apt-get", experiment["message"])
+
+    def test_mistakes_create_nothing(self):
+        path = self.stack.project("mistake", "true")
+        before = self.stack.run("status", "-a", "-n", "0", "-q")
+        for text, words in (
+            ("project: mistake\ntrain:\n  image: x\n  resources: {cpu: 1}\n  run: a\n", ["riseml.yml:4:", "cpus"]),
+            ("project: mistake\ntrain:\n  image: x\n  resources: {}\n  run: a {{b}}\n", ["riseml.yml:5:", "b"]),
+            ("a: &a [*a]\n", ["riseml.yml:1:"]),
+            ("\tproject: x\n", ["riseml.yml:1:"]),
+        ):
+            with open(os.path.join(path, "riseml.yml"), "w", encoding="utf-8") as file:
+                file.write(text)
+            error = self.stack.fails("train", cwd=path)
+            self.assertTrue(error.startswith("ERROR:"), error)
+            for word in words:
+                self.assertIn(word, error)
+        self.assertEqual(self.stack.run("status", "-a", "-n", "0", "-q"), before)
+
+    def test_links_that_leave_the_project_and_secrets_stay_out(self):
+        path = self.stack.project("links", "ls -a", files={".env": "KEY=1\n", "a.py": ""})
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        names = self.stack.run("logs", "--raw", number).decode().split()
+        self.assertIn("a.py", names)
+        self.assertNotIn(".env", names)
+        self.assertNotIn("riseml.yml", names)
+        os.symlink("/etc/passwd", os.path.join(path, "passwd"))
+        self.assertIn("passwd", self.stack.fails("train", cwd=path))
+
+    def test_a_job_sees_nothing_of_the_installation(self):
+        path = self.stack.project("curious", ["ls -a / > $OUTPUT_DIR/root", "id -u", f"ls {self.stack.dir}/secrets || echo hidden"])
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        lines = self.stack.run("logs", "--raw", number).decode().splitlines()
+        self.assertEqual(lines[-1], "hidden")
+        if self.stack.json("system", "info")["nodes"][0]["isolation"] == "bubblewrap":
+            self.assertNotEqual(lines[0], "0")
+
+    def test_configuration_with_the_key_is_private(self):
+        mode = os.stat(self.stack.env["RISEML_CONFIG"]).st_mode
+        self.assertEqual(stat.S_IMODE(mode), 0o600)
+
+    def test_a_second_user_sees_and_changes_nothing_of_the_first(self):
+        path = self.stack.project("private", "echo secret; sleep 1000")
+        number = self.stack.train(path)
+        self.stack.wait_state(number, "RUNNING")
+        made = self.stack.run("user", "create", "--username", "mary", "--email", "mary@example.org").decode()
+        key = next(word for word in made.split() if word.startswith("rml_"))
+        config = os.path.join(self.stack.root, "mary")
+        with open(self.stack.env["RISEML_CONFIG"], encoding="utf-8") as file:
+            text = file.read()
+        own_key = next(word for word in text.split() if word.startswith("rml_"))
+        with open(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(text.replace(own_key, key).replace("name: admin", "name: mary"))
+        self.assertIn("mary", self.stack.run("whoami", config=config).decode())
+        for command in (["status", f".admin.{number}"], ["logs", f".admin.{number}", "--no-follow"], ["kill", f".admin.{number}"]):
+            self.assertNotIn("secret", self.stack.fails(*command, config=config))
+        self.assertEqual(self.stack.state(number), "RUNNING")
+        self.stack.run("kill", number)
+
+    def test_no_server_no_key_no_configuration(self):
+        missing = os.path.join(self.stack.root, "absent")
+        self.assertIn("riseml up", self.stack.fails("status", config=missing))
+        wrong = os.path.join(self.stack.root, "wrong")
+        with open(self.stack.env["RISEML_CONFIG"], encoding="utf-8") as file:
+            text = file.read()
+        own_key = next(word for word in text.split() if word.startswith("rml_"))
+        with open(os.open(wrong, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(text.replace(own_key, "rml_" + "0" * 59))
+        self.assertIn("not authorized", self.stack.fails("status", config=wrong))
+
+
+class UpAndDown(unittest.TestCase):
+    def test_jobs_survive_down_and_their_end_is_seen_after_up(self):
+        stack = Stack()
+        self.addCleanup(stack.close)
+        stack.up()
+        path = stack.project("survivor", "while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo went")
+        number = stack.train(path)
+        stack.wait_state(number, "RUNNING")
+        output = stack.experiment(number)["output_path"]
+        stack.down()
+        self.assertIn("riseml up", stack.fails("status"))
+        with open(os.path.join(output, "go"), "w", encoding="ascii"):
+            pass
+        stack.up()
+        stack.run("wait", number)
+        self.assertEqual(stack.run("logs", "--raw", number), b"went\n")
+        self.assertEqual(stack.experiment(number)["jobs"][0]["attempt_count"], 1)
+
+    def test_up_twice_is_harmless(self):
+        stack = Stack()
+        self.addCleanup(stack.close)
+        stack.up()
+        pid = stack.pid("api")
+        stack.up()
+        self.assertEqual(stack.pid("api"), pid)
+        eventually(lambda: b"admin" in stack.run("whoami"), "whoami")
+
+
+if __name__ == "__main__":
+    unittest.main()
