@@ -4,6 +4,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <array>
+
 #include "services/common/base/file.h"
 
 namespace riseml::cli {
@@ -34,22 +36,23 @@ class QuietTerminal {
 };
 
 std::optional<std::string> Read(bool keys) {
-  std::string line;
+  std::array<char, kMaxLine> line;
+  std::size_t size = 0;
   char c = 0;
-  while (line.size() < kMaxLine) {
+  while (size < line.size()) {
     const ssize_t n = read(STDIN_FILENO, &c, 1);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0 && line.empty()) return std::nullopt;
-    if (n <= 0) return line;
+    if (n <= 0 && size == 0) return std::nullopt;
+    if (n <= 0) break;
     if (keys && (c == kInterrupt || c == kEndOfInput)) return std::nullopt;
-    if (c == '\n' || (keys && c == '\r')) return line;
+    if (c == '\n' || (keys && c == '\r')) break;
     if (keys && (c == kBackspace || c == kDelete)) {
-      if (!line.empty()) line.pop_back();
+      if (size > 0) --size;
       continue;
     }
-    if (c != '\r') line += c;
+    if (c != '\r') line[size++] = c;
   }
-  return line;
+  return std::string(line.data(), size);
 }
 
 }  // namespace
