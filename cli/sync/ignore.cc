@@ -70,7 +70,7 @@ std::optional<bool> MatchBracket(absl::string_view pattern, std::size_t& at, uns
   }
   bool matched = false;
   bool first = true;
-  std::optional<unsigned char> previous;
+  int previous = -1;  // the character a range may start with; -1: none
   while (true) {
     if (at >= pattern.size()) return std::nullopt;
     char p = pattern[at];
@@ -83,19 +83,19 @@ std::optional<bool> MatchBracket(absl::string_view pattern, std::size_t& at, uns
         const absl::string_view name = pattern.substr(at + 2, end - 1 - (at + 2));
         if (!IsClass(name)) return std::nullopt;
         matched = matched || InClass(name, c);
-        previous.reset();
+        previous = -1;
         at = end + 1;
         continue;
       }
     }
-    if (p == '-' && previous && at + 1 < pattern.size() && pattern[at + 1] != ']') {
+    if (p == '-' && previous >= 0 && at + 1 < pattern.size() && pattern[at + 1] != ']') {
       ++at;
       if (pattern[at] == '\\') {
         if (++at >= pattern.size()) return std::nullopt;
       }
       const auto last = static_cast<unsigned char>(pattern[at]);
-      matched = matched || (*previous <= c && c <= last);
-      previous.reset();
+      matched = matched || (previous <= c && c <= last);
+      previous = -1;
       ++at;
       continue;
     }
@@ -104,7 +104,7 @@ std::optional<bool> MatchBracket(absl::string_view pattern, std::size_t& at, uns
       p = pattern[at];
     }
     previous = static_cast<unsigned char>(p);
-    matched = matched || *previous == c;
+    matched = matched || previous == c;
     ++at;
   }
   ++at;
