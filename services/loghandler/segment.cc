@@ -116,8 +116,8 @@ absl::StatusOr<SegmentIndex> ReadIndex(int fd, const std::string& path) {
 }
 
 absl::StatusOr<v1::LogBlock> ReadBlock(int fd, const std::string& path, const BlockEntry& entry) {
-  RISEML_ASSIGN_OR_RETURN(const std::string record,
-                          ReadAt(fd, path, entry.file_offset, kRecordHeaderSize + entry.length));
+  const std::int64_t length = std::min<std::int64_t>(entry.length, kMaxBlockMessage);
+  RISEML_ASSIGN_OR_RETURN(const std::string record, ReadAt(fd, path, entry.file_offset, kRecordHeaderSize + length));
   const absl::string_view view = record;
   v1::LogBlock block;
   if (record.size() != kRecordHeaderSize + entry.length ||
