@@ -28,8 +28,7 @@ TEST_F(CliTest, WhoamiNamesTheCaller) {
   const Finished run = Run({"whoami"});
   EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
   EXPECT_EQ(run.exit_code, 0);
-  EXPECT_THAT(Run({"whoami", "--json"}).out,
-              StartsWith("{\"version\":1,\"user\":{\"name\":\"users/paul\""));
+  EXPECT_THAT(Run({"whoami", "--json"}).out, StartsWith("{\"version\":1,\"user\":{\"name\":\"users/paul\""));
 }
 
 TEST_F(CliTest, WithoutAConfigurationItSaysHowToGetOne) {
@@ -301,6 +300,20 @@ TEST_F(CliTest, NoColorIsHonoured) {
               Not(HasSubstr("\x1b")));
 }
 
+TEST_F(CliTest, WithoutAnIdTheProjectInThisDirectoryDecides) {
+  content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
+  v1::Experiment other = MakeExperiment("5", v1::Experiment::RUNNING);
+  other.set_project("users/paul/projects/other");
+  content().Put(other);
+  WriteProject("riseml.yml", kGoodSpec);
+  const Finished run = Run({"kill"});
+  EXPECT_EQ(run.out, "killed experiment 4\n");
+  EXPECT_EQ(run.err, "Newest experiment of project census: 4\n");
+  WriteProject("riseml.yml", "project: [\n");
+  EXPECT_THAT(Run({"kill"}).err, HasSubstr("Name the experiment instead."));
+  EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("4")));
+}
+
 TEST_F(CliTest, LogsOfAnAbsentExperimentSaySo) {
   const Finished run = Run({"logs", "77"});
   EXPECT_EQ(run.exit_code, 1);
@@ -416,8 +429,7 @@ TEST_F(CliTest, UpBecomesTheSupervisorBesideIt) {
   const Finished up = Program(program, {"up", "--dir", "/srv/x"}, variables_, project_dir()).Finish();
   EXPECT_EQ(up.out, "up --dir /srv/x\n");
   EXPECT_EQ(up.exit_code, 7);
-  EXPECT_EQ(Program(program, {"down"}, variables_, project_dir()).Finish().out,
-            "down\n");
+  EXPECT_EQ(Program(program, {"down"}, variables_, project_dir()).Finish().out, "down\n");
 }
 
 TEST_F(CliTest, CompletionScriptsAreValidInTheirShell) {

@@ -42,18 +42,23 @@ absl::string_view Cut(absl::string_view text, int columns) {
 
 }  // namespace
 
-void LogView::Expect(const std::string& resource) {
-  name_width_ = std::max(name_width_, Columns(ShownId(resource, options_.caller)));
+void LogView::Expect(const std::string& resource) { NameOf(resource); }
+
+LogView::Name& LogView::NameOf(const std::string& resource) {
+  const auto [it, added] = names_.try_emplace(resource);
+  if (added) {
+    it->second.shown = ShownId(resource, options_.caller);
+    it->second.columns = Columns(it->second.shown);
+    name_width_ = std::max(name_width_, it->second.columns);
+  }
+  return it->second;
 }
 
 std::string LogView::Prefix(const std::string& resource, std::optional<absl::Time> time) {
-  Expect(resource);
-  const int color = colors_.try_emplace(resource, static_cast<int>(colors_.size())).first->second;
-  const std::string name = ShownId(resource, options_.caller);
-  std::string out = absl::StrCat(name, std::string(name_width_ + 1 - Columns(name), ' '), "|");
-  if (options_.terminal.color) {
-    out = absl::StrCat("\x1b[", kPalette[color % std::size(kPalette)], "m", out, "\x1b[0m");
-  }
+  Name& name = NameOf(resource);
+  if (name.color < 0) name.color = next_color_++ % static_cast<int>(std::size(kPalette));
+  std::string out = absl::StrCat(name.shown, std::string(name_width_ + 1 - name.columns, ' '), "|");
+  if (options_.terminal.color) out = absl::StrCat("\x1b[", kPalette[name.color], "m", out, "\x1b[0m");
   if (options_.timestamps && time) absl::StrAppend(&out, " [", Utc(*time), "]");
   return absl::StrCat(out, " ");
 }

@@ -49,6 +49,13 @@ class LogView {
     std::string colors;                                     // sequences a line has left switched on
   };
 
+  struct Name {
+    std::string shown;
+    int columns = 0;
+    int color = -1;  // place in the palette; given with the first line
+  };
+
+  Name& NameOf(const std::string& resource);
   std::string Prefix(const std::string& resource, std::optional<absl::Time> time);
   std::string Note(const std::string& resource, absl::string_view text, Style style);
   std::string Chunk(const v1::LogChunk& chunk);
@@ -61,7 +68,8 @@ class LogView {
 
   LogViewOptions options_;
   int name_width_ = 0;
-  std::map<std::string, int> colors_;  // by resource
+  int next_color_ = 0;
+  std::map<std::string, Name> names_;  // by resource
   std::map<Key, Stream> streams_;
   std::optional<Key> drawn_;      // whose unfinished line stands on the terminal, to be drawn over
   std::optional<Key> continues_;  // whose line goes on where the cursor is

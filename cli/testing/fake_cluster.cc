@@ -288,6 +288,7 @@ class FakeExperiments final : public v1::ExperimentService::Service {
         const bool state = request->states().empty() || std::find(request->states().begin(), request->states().end(),
                                                                   experiment.state()) != request->states().end();
         if (!state) continue;
+        if (!request->project().empty() && !absl::EndsWith(experiment.project(), "/" + request->project())) continue;
         if (children && parts.child != 0 && absl::StartsWith(name, request->parent() + "."))
           found[parts.child] = experiment;
         if (!children && parts.child == 0) found[-parts.number] = experiment;
