@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -45,14 +46,11 @@ Variables InheritedVariables(const Variables& node) {
 }
 
 std::vector<std::string> InheritedPaths(const Variables& node) {
-  std::vector<std::string> paths;
+  std::set<std::string> paths;
   for (const auto& [name, value] : InheritedVariables(node))
     for (const absl::string_view word : absl::StrSplit(value, absl::ByAnyChar(" :"), absl::SkipEmpty()))
-      if (absl::StartsWith(word, "/") && !absl::StartsWith(word, "//")) paths.emplace_back(word);
-  std::ranges::sort(paths);
-  const auto same = std::ranges::unique(paths);
-  paths.erase(same.begin(), same.end());
-  return paths;
+      if (absl::StartsWith(word, "/") && !absl::StartsWith(word, "//")) paths.emplace(word);
+  return {paths.begin(), paths.end()};
 }
 
 Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const Variables& node) {
@@ -63,7 +61,6 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   out["LOGNAME"] = out["USER"];
   out["TMPDIR"] = paths.temporary;
   out.insert_or_assign("PYTHONUNBUFFERED", "1");
-  out["RISEML_ROLE"] = start.role();
   if (!paths.pip_config.empty()) out["PIP_CONFIG_FILE"] = paths.pip_config;
   if (!paths.output.empty()) out["OUTPUT_DIR"] = paths.output;
   if (!paths.data.empty()) out["RISEML_DATA_DIR"] = paths.data;

@@ -171,7 +171,6 @@ TEST(Environment, IsAnAllowList) {
                        {"PYTHONPATH", "/client"},
                        {"PYTHONUNBUFFERED", "1"},
                        {"RISEML_DATA_DIR", "/data"},
-                       {"RISEML_ROLE", "train"},
                        {"RISEML_SOCKET", "/run/riseml/socket"},
                        {"SSL_CERT_FILE", "/ca.pem"},
                        {"TMPDIR", "/tmp"},

@@ -98,20 +98,22 @@ bool MayPass(const absl::Status& status) {
 
 }  // namespace
 
-Keeper::Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, const Clock& clock,
-               std::string boot_id)
+Keeper::Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, AgentMetrics& metrics,
+               const Clock& clock, std::string boot_id)
     : directory_(std::move(directory)),
       launcher_(launcher),
       table_(table),
+      metrics_(metrics),
       clock_(clock),
       boot_id_(std::move(boot_id)),
       queue_(clock) {}
 
 absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, const Launcher& launcher,
-                                                      AttemptTable& table, const Clock& clock, int workers) {
+                                                      AttemptTable& table, AgentMetrics& metrics, const Clock& clock,
+                                                      int workers) {
   RISEML_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   RISEML_ASSIGN_OR_RETURN(std::string boot_id, BootId());
-  std::unique_ptr<Keeper> keeper(new Keeper(std::move(directory), launcher, table, clock, std::move(boot_id)));
+  std::unique_ptr<Keeper> keeper(new Keeper(std::move(directory), launcher, table, metrics, clock, std::move(boot_id)));
   RISEML_ASSIGN_OR_RETURN(
       keeper->watcher_, ProcessWatcher::Start([raw = keeper.get()](const std::string& key) { raw->queue_.Add(key); }));
   RISEML_RETURN_IF_ERROR(keeper->Scan());
@@ -165,6 +167,7 @@ void Keeper::LookAgainAtAll(std::stop_token stop) {
 void Keeper::Work(std::stop_token stop) {
   while (const std::optional<std::string> key = queue_.Get(stop)) {
     if (const absl::Status status = Sync(*key); !status.ok()) {
+      metrics_.sync_failures.Increment();
       LogError("attempt_sync_failed", {{"attempt", *key}, {"error", status.ToString()}});
       queue_.AddAfter(*key, absl::Seconds(1));
     }
@@ -359,6 +362,7 @@ absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
     launch.mutable_process()->set_pid(pid);
   }
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
+  metrics_.started.Increment();
   LogInfo("attempt_started", {{"attempt", Print(id)}, {"pid", pid}, {"isolation", launcher_.isolation()}});
   queue_.Add(Print(id));
   return absl::OkStatus();
@@ -390,6 +394,7 @@ absl::Status Keeper::End(const AttemptId& id, const AttemptDir& dir, AttemptEnde
   queue_.Add(Print(id));
   if (recorded.status().code() == absl::StatusCode::kFailedPrecondition) return absl::OkStatus();  // it lives after all
   RISEML_RETURN_IF_ERROR(recorded.status());
+  if (recorded->event() != Observation::STOPPED) metrics_.lost.Increment();
   LogInfo("attempt_ended_here",
           {{"attempt", Print(id)}, {"reason", recorded->reason()}, {"message", recorded->message()}});
   return Publish(id, dir);
@@ -410,6 +415,7 @@ absl::Status Keeper::EnsureShip(const AttemptId& id, const AttemptDir& dir) {
     memory.next_ship = now + pause;
     memory.watched_ship = 0;
     RISEML_RETURN_IF_ERROR(launcher_.StartShip(dir).status());
+    metrics_.ships_started.Increment();
     queue_.AddAfter(Print(id), pause);
     return absl::OkStatus();
   }

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "riseml/internal/v1/attempt_files.pb.h"
 #include "riseml/internal/v1/node_agent.pb.h"
+#include "services/agent/agent_metrics.h"
 #include "services/agent/attempt_dir.h"
 #include "services/agent/attempt_table.h"
 #include "services/agent/journal.h"
@@ -31,7 +32,8 @@ class Keeper {
  public:
   // Adopts what lies in `directory` (made when absent). References outlive this.
   static absl::StatusOr<std::unique_ptr<Keeper>> Start(std::string directory, const Launcher& launcher,
-                                                       AttemptTable& table, const Clock& clock, int workers = 4);
+                                                       AttemptTable& table, AgentMetrics& metrics, const Clock& clock,
+                                                       int workers = 4);
   // Attempts go on; only the keeping ends.
   ~Keeper();
 
@@ -53,7 +55,8 @@ class Keeper {
     std::stop_source cancel;  // of a preparation
   };
 
-  Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, const Clock& clock, std::string boot_id);
+  Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, AgentMetrics& metrics,
+         const Clock& clock, std::string boot_id);
   absl::Status Scan();
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
@@ -77,6 +80,7 @@ class Keeper {
   const std::string directory_;
   const Launcher& launcher_;
   AttemptTable& table_;
+  AgentMetrics& metrics_;
   const Clock& clock_;
   const std::string boot_id_;
   WorkQueue queue_;

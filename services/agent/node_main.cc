@@ -76,9 +76,11 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
 
   const SystemClock clock;
   AttemptTable table;
+  const std::shared_ptr<prometheus::Registry> registry = metrics::ProcessRegistry();
+  AgentMetrics agent_metrics(*registry);
   const Launcher launcher({config, agent, isolation, environment}, *code);
   RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
-                          Keeper::Start(config.data_dir() + "/attempts", launcher, table, clock));
+                          Keeper::Start(config.data_dir() + "/attempts", launcher, table, agent_metrics, clock));
   NodeService service(node, *keeper, table);
   rpc::ServerOptions options{
       .kind = rpc::ListenerKind::kInternal, .listener = config.internal_listener(), .services = {&service}};
