@@ -338,10 +338,12 @@ TEST_F(CliTest, KillWithoutIdTakesTheNewest) {
   const Finished run = Run({"kill"});
   EXPECT_EQ(run.out, "killed experiment 4\n");
   EXPECT_EQ(run.err, "Newest experiment: 4\n");
-  content().Put(MakeExperiment("4", v1::Experiment::FINISHED));
   const Finished again = Run({"kill"});
   EXPECT_EQ(again.exit_code, 1);
-  EXPECT_THAT(again.err, HasSubstr("ERROR: No experiments to kill!\n"));
+  EXPECT_EQ(again.err, "ERROR: No experiments to kill!\n");
+  content().Put(MakeExperiment("4", v1::Experiment::FINISHED));
+  EXPECT_EQ(Run({"kill", "4"}).err, "ERROR: experiment 4 has ended already\n");
+  EXPECT_EQ(Run({"kill", "4", "-f"}).exit_code, 0);
 }
 
 TEST_F(CliTest, StatusListsWhatIsUnderWay) {

@@ -7,6 +7,7 @@
 #include "cli/client/experiments.h"
 #include "cli/commands/commands.h"
 #include "cli/render/json.h"
+#include "cli/render/state.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -29,7 +30,6 @@ absl::StatusOr<v1::Experiment> KillOne(Connection& connection, const Subject& su
   if (absl::IsNotFound(killed.status())) return Error(Reason::kNotFound, "Could not find experiment!");
   if (HasReason(killed.status(), Reason::kExperimentDone)) {
     if (options.force) return GetExperiment(connection, subject.experiment);
-    if (options.ids.empty()) return Error(Reason::kExperimentDone, "No experiments to kill!");
     return Error(Reason::kExperimentDone, absl::StrCat("experiment ", subject.shown, " has ended already"));
   }
   return killed;
@@ -41,6 +41,13 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
   for (const std::string& id : options.ids.empty() ? std::vector<std::string>{""} : options.ids) {
     RISEML_ASSIGN_OR_RETURN(Subject subject, ResolveSubject(*connection, id, "No experiments to kill!"));
     if (subject.target.kind == Target::Kind::kJob) return absl::InvalidArgumentError("Can only kill experiments!");
+    if (id.empty()) {
+      // To kill again what has been killed changes nothing, but here nobody named it.
+      RISEML_ASSIGN_OR_RETURN(const v1::Experiment newest, GetExperiment(*connection, subject.experiment));
+      if (IsTerminal(newest.state()) && !options.force) {
+        return Error(Reason::kExperimentDone, "No experiments to kill!");
+      }
+    }
     if (!subject.note.empty()) session.Tell(absl::StrCat(subject.note, "\n"));
     subjects.push_back(std::move(subject));
   }

@@ -93,7 +93,7 @@ std::string PhaseBlock::Line(const Phase& phase) const {
     Style style;
   };
   static constexpr Mark kMarks[] = {{"○", "o", "ahead", Style::kPlain},
-                                    {"●", "*", "waiting", Style::kYellow},
+                                    {"●", "*", "in progress", Style::kYellow},
                                     {"✓", "+", "done", Style::kGreen},
                                     {"✗", "x", "failed", Style::kRed}};
   const Mark& mark = kMarks[static_cast<int>(phase.progress)];
