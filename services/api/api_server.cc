@@ -37,7 +37,7 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
                             return tx.exec1("SELECT uid FROM cluster")[0].as<std::string>();
                           }));
   const std::string minor = version.substr(0, version.rfind('.'));
-  info.set_cluster_id(uid);
+  info.set_cluster_id(config.cluster_id().empty() ? uid : config.cluster_id());
   info.set_server_version(version);
   info.set_oldest_client_version(minor);
   info.set_newest_client_version(minor);

@@ -41,8 +41,10 @@ absl::Status Bootstrap(const config::v1::ApiConfig& config) {
   sql::Pool pool(config.database(), 1);
   FeedHub feed(pool);
   Database db(pool, feed);
-  RISEML_ASSIGN_OR_RETURN(const std::string key, UserStore(db).Bootstrap());
-  std::printf("%s\n", key.c_str());
+  const absl::StatusOr<std::string> key = UserStore(db).Bootstrap();
+  if (HasReason(key.status(), Reason::kAlreadyExists)) return absl::OkStatus();  // repeated at every start
+  RISEML_RETURN_IF_ERROR(key.status());
+  std::printf("%s\n", key->c_str());
   return absl::OkStatus();
 }
 
@@ -55,8 +57,8 @@ absl::Status Main(int argc, char** argv) {
   app.set_version_flag("--version", absl::StrCat("riseml-api ", RISEML_VERSION));
   app.fallthrough();  // --config may stand behind the command too; inherited by the commands below
   CLI::App* const migrate = app.add_subcommand("migrate", "Bring the database's schema up to date, then exit");
-  CLI::App* const bootstrap =
-      app.add_subcommand("bootstrap", "Create user admin when there is no user, print the API key, then exit");
+  CLI::App* const bootstrap = app.add_subcommand(
+      "bootstrap", "Create user admin and print the API key when there is no user at all, then exit");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -57,6 +57,7 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
   config.set_token_key_file(input.layout.TokenKey());
   config.set_gitsync_address(AddressOf(input.state, "gitsync.user"));
   config.set_loghandler_address(AddressOf(input.state, "loghandler.user"));
+  config.set_cluster_id(input.state.cluster_id());
   config.set_mode("local");
   // Told to users, hence by the path they know.
   config.set_local_dir(input.layout.dir);

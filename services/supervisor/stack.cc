@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
@@ -222,7 +223,7 @@ void Stack::TaskEnded(Task& task, int wait_status) {
   if (task.output_file.empty()) return;
   // Only an administrator who was made just now leaves a key.
   const absl::StatusOr<std::string> output = ReadFile(task.output_file, 64 << 10);
-  if (output.ok() && !output->empty()) {
+  if (output.ok() && !absl::StripAsciiWhitespace(*output).empty()) {
     rename(task.output_file.c_str(), plan_.layout.PendingKey().c_str());
   } else {
     unlink(task.output_file.c_str());
