@@ -1,0 +1,122 @@
+// Everything that is killed: node, run, ship, the machine. Once without a sandbox and once with one.
+
+#include <fcntl.h>
+
+#include "services/agent/node_fixture.h"
+
+namespace riseml::agent {
+namespace {
+
+using namespace riseml::agent::testing;
+
+using NodeRecoveryTest = NodeTest;
+
+TEST_P(NodeRecoveryTest, JobsOutliveAKilledNode) {
+  const StartAttemptRequest running = Job({"echo x >> $OUTPUT_DIR/count", kWaitForGo, "echo done; exit 4"});
+  const StartAttemptRequest ending = Job({kWaitForGo, "echo ended alone"});
+  for (const StartAttemptRequest& start : {running, ending}) {
+    ASSERT_TRUE(Start(start).ok());
+    ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  }
+  KillNode();
+  WriteAll(OutputOf(ending) + "/go", "");
+  ASSERT_TRUE(Eventually([&] { return LogOf(ending).final_offset >= 0; })) << "ship needs no node";
+  StartNode();
+  EXPECT_EQ(WaitForEnd(ending).exit_code(), 0);
+  EXPECT_TRUE(IsIn(running, AttemptStatus::RUNNING));
+  WriteAll(OutputOf(running) + "/go", "");
+  const AttemptStatus status = WaitForEnd(running);
+  EXPECT_EQ(status.end(), Observation::EXITED);
+  EXPECT_EQ(status.exit_code(), 4);
+  EXPECT_EQ(ReadAll(OutputOf(running) + "/count"), "x\n");
+}
+
+TEST_P(NodeRecoveryTest, AnAcceptedStartOutlivesAKilledNode) {
+  suite_.code.Refuse(grpc::Status(grpc::StatusCode::UNAVAILABLE, "away"));
+  const StartAttemptRequest start = Job({"echo x >> $OUTPUT_DIR/count"});
+  ASSERT_TRUE(Start(start).ok());
+  KillNode();
+  suite_.code.Refuse(grpc::Status::OK);
+  StartNode();
+  EXPECT_EQ(WaitForEnd(start).exit_code(), 0);
+  EXPECT_EQ(ReadAll(OutputOf(start) + "/count"), "x\n");
+}
+
+TEST_P(NodeRecoveryTest, NeverStartsTwiceWhenKilledBetweenStartAndRecord) {
+  const StartAttemptRequest start = Job({"echo x >> $OUTPUT_DIR/count", kWaitForGo});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  KillNode();
+  // As if it had been killed before it could write down which process it had started.
+  auto launch = *ReadMessage<internal::v1::LaunchRecord>(DirOf(start).launch());
+  launch.clear_process();
+  ASSERT_TRUE(WriteMessage(DirOf(start).launch(), launch).ok());
+  StartNode();
+  EXPECT_TRUE(IsIn(start, AttemptStatus::RUNNING));
+  WriteAll(OutputOf(start) + "/go", "");
+  EXPECT_EQ(WaitForEnd(start).exit_code(), 0);
+  EXPECT_EQ(ReadAll(OutputOf(start) + "/count"), "x\n");
+}
+
+TEST_P(NodeRecoveryTest, AKilledRunIsLostWithAllItsProcesses) {
+  const StartAttemptRequest start =
+      Job({"(while :; do echo x >> $OUTPUT_DIR/beat; sleep 0.02; done) & echo printed", kWaitForGo});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  const UniqueFd journal = *OpenFile(DirOf(start).journal(), O_RDWR);
+  const pid_t run = *LockHolder(journal.get());
+  ASSERT_GT(run, 0);
+  ASSERT_EQ(kill(run, SIGKILL), 0);
+  const AttemptStatus status = WaitForEnd(start);
+  EXPECT_EQ(status.end(), Observation::LOST);
+  EXPECT_EQ(status.message(), "agent run was killed");
+  EXPECT_EQ(status.exit_class(), Observation::INFRASTRUCTURE);
+  EXPECT_EQ(LogOf(start).bytes, "printed\n");
+  // Nothing writes any more: the directory can be replaced by a file that nobody touches.
+  std::filesystem::remove(OutputOf(start) + "/beat");
+  EXPECT_EQ(ProcessesWithVariable("RISEML_SOCKET=" + DirOf(start).socket()).size(), 0u);
+  EXPECT_FALSE(FileExists(OutputOf(start) + "/beat"));
+}
+
+TEST_P(NodeRecoveryTest, AfterAnotherBootTheAttemptIsLost) {
+  const StartAttemptRequest start = Job({kWaitForGo});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  KillNode();
+  const UniqueFd journal = *OpenFile(DirOf(start).journal(), O_RDWR);
+  ASSERT_EQ(kill(*LockHolder(journal.get()), SIGKILL), 0);
+  ASSERT_TRUE(Eventually([&] { return *LockHolder(journal.get()) == 0; }));
+  auto launch = *ReadMessage<internal::v1::LaunchRecord>(DirOf(start).launch());
+  launch.set_boot_id("another");
+  launch.mutable_process()->set_boot_id("another");
+  ASSERT_TRUE(WriteMessage(DirOf(start).launch(), launch).ok());
+  StartNode();
+  const AttemptStatus status = WaitForEnd(start);
+  EXPECT_EQ(status.end(), Observation::LOST);
+  EXPECT_EQ(status.reason(), "NODE_LOST");
+}
+
+TEST_P(NodeRecoveryTest, AKilledShipIsStartedAgainAndLosesNothing) {
+  const StartAttemptRequest start =
+      Job({"i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done", kWaitForGo, "echo last"});
+  std::string expected;
+  for (int i = 0; i < 20000; ++i) absl::StrAppend(&expected, "line ", i, "\n");
+  ASSERT_TRUE(Start(start).ok());
+  for (int kills = 0; kills < 3; ++kills) {
+    ASSERT_TRUE(Eventually([&] { return FileExists(DirOf(start).ship_lock()); }));
+    const UniqueFd lock = *OpenFile(DirOf(start).ship_lock(), O_RDWR);
+    pid_t ship = 0;
+    ASSERT_TRUE(Eventually([&] { return (ship = *LockHolder(lock.get())) > 0; })) << ReadAll(DirOf(start).ship_log());
+    kill(ship, SIGKILL);
+    ASSERT_TRUE(Eventually([&] { return *LockHolder(lock.get()) != ship; }));
+  }
+  WriteAll(OutputOf(start) + "/go", "");
+  EXPECT_EQ(WaitForEnd(start).exit_code(), 0);
+  EXPECT_EQ(LogOf(start).bytes, expected + "last\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Isolation, NodeRecoveryTest, ::testing::Values(kIsolationNone, kIsolationBubblewrap),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace riseml::agent
