@@ -14,33 +14,40 @@ namespace {
 constexpr char kIntro[] =
     "# States\n\n"
     "Printed from the tables in `services/api/states.h` by `states_doc_test`; do not edit by hand.\n\n"
-    "A job's state is that of its newest attempt; before its first attempt it is CREATED (its turn has not come) or PENDING (it waits for\n"
-    "resources). FINISHED, FAILED and KILLED are final: nothing leads out of them, which a trigger of the database enforces too. Every\n"
+    "A job's state is that of its newest attempt; before its first attempt it is CREATED (its turn has not come) or "
+    "PENDING (it waits for\n"
+    "resources). FINISHED, FAILED and KILLED are final: nothing leads out of them, which a trigger of the database "
+    "enforces too. Every\n"
     "transition is a row of the history (`riseml.v1.ExperimentService.ListTransitions`).\n";
 
 constexpr char kDerived[] =
     "\n## Experiments and sets\n\n"
-    "Not moved by events but derived. A single experiment: BUILDING until its build has FINISHED, then as its main job; FAILED (reason\n"
-    "BUILD_FAILED) when the build failed. A set: BUILDING until its build has FINISHED; RUNNING, STARTING or PENDING as the furthest of its\n"
-    "unfinished children; when all children have ended: FINISHED if all of them finished, KILLED if the set was killed, FAILED if any child\n"
-    "failed, else FINISHED (children killed one by one do not fail a set). At most `concurrency` children are active; the end of one releases\n"
+    "Not moved by events but derived. A single experiment: BUILDING until its build has FINISHED, then as its main "
+    "job; FAILED (reason\n"
+    "BUILD_FAILED) when the build failed. A set: BUILDING until its build has FINISHED; RUNNING, STARTING or PENDING "
+    "as the furthest of its\n"
+    "unfinished children; when all children have ended: FINISHED if all of them finished, KILLED if the set was "
+    "killed, FAILED if any child\n"
+    "failed, else FINISHED (children killed one by one do not fail a set). At most `concurrency` children are active; "
+    "the end of one releases\n"
     "the next in the same transaction.\n";
 
 template <class State, std::size_t N, class Edges>
 std::string Table(absl::string_view title, const std::array<absl::string_view, N>& states, const Edges& edges) {
   std::string out = absl::StrCat("\n## ", title, "\n\n| from | event | to |\n|---|---|---|\n");
-  for (const auto& edge : edges) absl::StrAppend(&out, "| ", Name(edge.from), " | ", Name(edge.on), " | ", Name(edge.to), " |\n");
+  for (const auto& edge : edges)
+    absl::StrAppend(&out, "| ", Name(edge.from), " | ", Name(edge.on), " | ", Name(edge.to), " |\n");
   absl::StrAppend(&out, "\n```mermaid\nstateDiagram-v2\n");
-  for (const auto& edge : edges) absl::StrAppend(&out, "  ", Name(edge.from), " --> ", Name(edge.to), ": ", Name(edge.on), "\n");
+  for (const auto& edge : edges)
+    absl::StrAppend(&out, "  ", Name(edge.from), " --> ", Name(edge.to), ": ", Name(edge.on), "\n");
   for (std::size_t s = 0; s < N; ++s)
     if (IsTerminal(static_cast<State>(s))) absl::StrAppend(&out, "  ", states[s], " --> [*]\n");
   return absl::StrCat(out, "```\n");
 }
 
 TEST(StatesDoc, IsTrue) {
-  const std::string expected =
-      absl::StrCat(kIntro, Table<AttemptState>("Attempts", kAttemptStateNames, kAttemptEdges),
-                   Table<JobState>("Jobs", kJobStateNames, kJobEdges), kDerived);
+  const std::string expected = absl::StrCat(kIntro, Table<AttemptState>("Attempts", kAttemptStateNames, kAttemptEdges),
+                                            Table<JobState>("Jobs", kJobStateNames, kJobEdges), kDerived);
   const std::string path = RISEML_SOURCE_DIR "/docs/states.md";
   if (std::getenv("RISEML_UPDATE_GOLDEN") != nullptr) {
     ASSERT_TRUE(WriteFileAtomically(path, expected).ok());

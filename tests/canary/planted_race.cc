@@ -1,5 +1,5 @@
-// A gRPC handler with a data race on purpose: two calls at a time count in a plain variable. ThreadSanitizer has to report it although
-// gRPC itself is not instrumented and its own frames are suppressed.
+// A gRPC handler with a data race on purpose: two calls at a time count in a plain variable. ThreadSanitizer has to
+// report it although gRPC itself is not instrumented and its own frames are suppressed.
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>

@@ -131,7 +131,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   builder.AddListeningPort(options.listener.address(), credentials, &server->port_);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   if (options.services.empty()) {
-    // gRPC refuses to start without a method of ours to poll for. This one answers UNIMPLEMENTED; health checks do not need it.
+    // gRPC refuses to start without a method of ours to poll for. This one answers UNIMPLEMENTED; health checks do not
+    // need it.
     server->health_only_ = std::make_unique<grpc::CallbackGenericService>();
     builder.RegisterCallbackGenericService(server->health_only_.get());
   }
