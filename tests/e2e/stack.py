@@ -85,6 +85,10 @@ class Stack:
         return pid
 
     def close(self):
+        """Stops everything, running jobs too: they would outlive the installation."""
+        for number in self.run("status", "-q", code=None).split():
+            self.run("kill", number.decode(), code=None)
+            self.run("wait", number.decode(), code=None)
         self.run("down", "--dir", self.dir, code=None)
         shutil.rmtree(self.root, ignore_errors=True)
 
