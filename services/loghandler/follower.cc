@@ -129,8 +129,8 @@ void Follower::ListLocked() {
 
 void Follower::OnListed(absl::Time asked, std::uint64_t changes,
                         absl::StatusOr<internal::v1::ListStreamsResponse> response) {
-  const absl::Time now = handler_.clock_.Now();
   MutexLock lock(mu_);
+  const absl::Time now = handler_.clock_.Now();
   listing_ = false;
   if (ending_.has_value()) return;
   if (!response.ok()) {

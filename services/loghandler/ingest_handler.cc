@@ -70,11 +70,8 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
 
  private:
   void OnReadDone(bool ok) {
-    if (ok) {
-      handler_.executor_.Post([self = shared_from_this()] { self->Process(); });
-      return;
-    }
     MutexLock lock(mu_);
+    if (ok) return handler_.executor_.Post([self = shared_from_this()] { self->Process(); });
     half_closed_ = true;
     AnswerLocked();
   }
@@ -89,10 +86,12 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
   }
 
   void OnDone() {
+    {
+      MutexLock lock(mu_);
+      reactor_ = nullptr;
+    }
     handler_.Unregister(id_, this);
     handler_.metrics_.shippers.Decrement();
-    MutexLock lock(mu_);
-    reactor_ = nullptr;
   }
 
   // Runs on the executor; request_ is not touched by anybody else until the next read is started.
