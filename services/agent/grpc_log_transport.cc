@@ -29,6 +29,7 @@ class GrpcLogCall final : public LogCall, private grpc::ClientBidiReactor<v1::In
  public:
   GrpcLogCall(v1::LogService::Stub& stub, const std::string& token, std::function<void()> on_change)
       : on_change_(std::move(on_change)) {
+    MutexLock lock(mu_);  // callbacks begin before this constructor ends
     rpc::Prepare(context_, absl::InfiniteDuration(), NewUuid(), token);
     request_.mutable_hello();
     stub.async()->Ingest(&context_, this);

@@ -103,8 +103,7 @@ void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const
       "UPDATE jobs SET state = $2, reason = $3, message = $4, exit_code = COALESCE($5::text::int, exit_code), version "
       "= version + 1, "
       "attempt_count = $6, "
-      "wait_reason = CASE WHEN $2 IN ('CREATED', 'PENDING') THEN wait_reason ELSE '' END, "
-      "wait_message = CASE WHEN $2 IN ('CREATED', 'PENDING') THEN wait_message ELSE '' END, "
+      "wait_reason = '', wait_message = '', "
       "start_time = CASE WHEN start_time IS NULL AND $2 = 'RUNNING' THEN now() ELSE start_time END, "
       "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE uid = $1",
       job.uid, std::string(Name(to)), cause.reason, cause.message,
@@ -212,7 +211,8 @@ void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, in
       "child LIMIT $2), "
       "moved AS (UPDATE experiments e SET state = 'PENDING', version = version + 1 FROM next WHERE e.uid = next.uid), "
       "jobs_moved AS ("
-      "  UPDATE jobs j SET state = 'PENDING', version = version + 1 FROM next WHERE j.experiment_uid = next.uid AND "
+      "  UPDATE jobs j SET state = 'PENDING', wait_reason = '', wait_message = '', version = version + 1 FROM next "
+      "WHERE j.experiment_uid = next.uid AND "
       "j.state = 'CREATED' "
       "  RETURNING j.uid, j.experiment_uid, j.name), "
       "history AS ("

@@ -18,6 +18,10 @@ constexpr int kStreamsPerTask = 32;           // then other followers get the th
 constexpr std::int64_t kTurnBytes = 1 << 20;  // then the next stream of this follower gets its turn
 constexpr absl::Duration kMinListInterval = absl::Milliseconds(200);
 constexpr absl::Duration kFirstListPatience = absl::Seconds(5);
+constexpr absl::Duration kMaxListInterval = absl::Seconds(2);
+constexpr absl::Duration kListLimit = absl::Seconds(30);  // a question without an answer for so long is asked again
+// Also while api tells about changes: a follower must not wait for ever when one is missed.
+constexpr absl::Duration kPollWatching = absl::Seconds(5);
 constexpr int kListPause = 5;                             // times as long as the last answer took
 constexpr absl::Duration kWriteGrace = absl::Seconds(5);  // for the last message of a call that ends
 
@@ -140,7 +144,7 @@ void Follower::OnListed(absl::Time asked, std::uint64_t changes,
     list_not_before_ = now + (listed_ ? handler_.options_.poll : kMinListInterval);
     return;
   }
-  list_not_before_ = now + std::max(kMinListInterval, kListPause * (now - asked));
+  list_not_before_ = now + std::clamp(kListPause * (now - asked), kMinListInterval, kMaxListInterval);
   if (!listed_) {
     handler_.SetRoot(shared_from_this(), response->root_uid());
     // A change between the question and now concerned nobody yet.
@@ -193,7 +197,8 @@ void Follower::Tick(absl::Time now) {
     if (writing_ && context_ != nullptr && now - ending_since_ > kWriteGrace) context_->TryCancel();
     return;
   }
-  const bool polls = listed_ && !handler_.watching() && now - last_list_ >= handler_.options_.poll;
+  if (listing_ && now - last_list_ >= kListLimit) listing_ = false;
+  const bool polls = listed_ && now - last_list_ >= (handler_.watching() ? kPollWatching : handler_.options_.poll);
   if ((list_wanted_ && now >= list_not_before_) || polls) ListLocked();
   if (!listed_) return;
   if (!checking_ && now - last_check_ >= handler_.options_.recheck) {
