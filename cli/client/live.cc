@@ -102,6 +102,8 @@ void Live::RunWatch(std::stop_token stop, v1::WatchExperimentRequest request) {
   while (!stop.stop_requested()) {
     grpc::ClientContext context;
     const std::string request_id = connection_.PrepareStream(context);
+    // A call that waits drives the connection attempt; failing at once it would leave the attempt to nobody.
+    context.set_wait_for_ready(broken);
     std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
     const auto reader = connection_.experiments().WatchExperiment(&context, request);
     v1::WatchExperimentResponse response;
@@ -137,6 +139,8 @@ void Live::RunFollow(std::stop_token stop, v1::LogService::Stub& logs, const std
   while (!stop.stop_requested()) {
     grpc::ClientContext context;
     const std::string request_id = connection_.PrepareStream(context);
+    // A call that waits drives the connection attempt; failing at once it would leave the attempt to nobody.
+    context.set_wait_for_ready(broken);
     std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
     const auto reader = logs.Follow(&context, position.Request());
     bool hole = false;
