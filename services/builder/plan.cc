@@ -46,12 +46,13 @@ Step FrameworkStep(const Inputs& inputs) {
   const std::string package =
       latest ? inputs.framework : absl::StrCat(inputs.framework, "==", inputs.framework_version);
   const std::string hint =
-      latest ? absl::StrCat(inputs.framework, " could not be installed for Python ", inputs.python_version,
-                            ". Check the output above: the package index must be reachable from the node and offer it.")
-             : absl::StrCat(inputs.framework, " ", inputs.framework_version, " could not be installed for Python ",
-                            inputs.python_version,
-                            ". If the output above lists versions, write one of them as `version`, or remove `version` "
-                            "for the newest.");
+      latest
+          ? absl::StrCat(inputs.framework, " could not be installed for this Python (", inputs.python_version,
+                         "). Check the output above: the package index must be reachable from the node and offer it.")
+          : absl::StrCat(inputs.framework, " ", inputs.framework_version, " could not be installed for this Python (",
+                         inputs.python_version,
+                         "). If the output above lists versions, write one of them as `version`, or remove `version` "
+                         "for the newest.");
   const std::string install = absl::StrCat("pip install ", Quote(package));
   return {install, absl::StrCat(install, " || { printf '%s\\n' ", Quote(hint), " >&2; exit 1; }")};
 }

@@ -1,0 +1,113 @@
+// Builds and jobs that need an environment.
+#include "services/scheduler/controller/test_world.h"
+
+namespace riseml::scheduler {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST_F(ControllerTest, BuildGetsItsStepsAndTheJobThenThePath) {
+  w_.Add("build", World::Build("x"));
+  const auto build = w_.node->request({"build", 1});
+  EXPECT_EQ(build.build_steps_size(), 1);
+  EXPECT_EQ(build.environment_path(), "/environments/key-x");
+  w_.environments.ready.insert("key-x");
+  w_.node->Exit({"build", 1}, 0);
+  w_.Settle();
+  w_.Add("train", World::Install("x"));
+  const auto train = w_.node->request({"train", 1});
+  EXPECT_EQ(train.build_steps_size(), 0);
+  EXPECT_EQ(train.environment_path(), "/environments/key-x");
+}
+
+TEST_F(ControllerTest, BuildOfAnExistingEnvironmentEndsAtOnce) {
+  w_.environments.ready.insert("key-x");
+  w_.Add("build", World::Build("x"));
+  EXPECT_EQ(w_.api.Outcome("build"), "FINISHED 0");
+  EXPECT_THAT(w_.Events("build"), ElementsAre("ENVIRONMENT_READY 0"));
+}
+
+TEST_F(ControllerTest, OneBuildForManyAndTheOthersNameIt) {
+  w_.Add("first", World::Build("x"));
+  w_.Add("second", World::Build("x"));
+  w_.Add("other", World::Build("y"));
+  EXPECT_EQ(w_.api.Outcome("first"), "STARTING 1");
+  EXPECT_EQ(w_.api.Outcome("second"), "PENDING 0");
+  EXPECT_EQ(w_.api.Outcome("other"), "STARTING 1");
+  EXPECT_EQ(w_.api.work("second").wait_reason(), "ENVIRONMENT");
+  EXPECT_THAT(w_.api.work("second").wait_message(), HasSubstr("1.build"));
+  w_.environments.ready.insert("key-x");
+  w_.node->Exit({"first", 1}, 0);
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("second"), "FINISHED 0") << "without any time going by";
+  EXPECT_EQ(w_.api.observations().back().message(), "the environment was built by 1.build");
+}
+
+TEST_F(ControllerTest, ManyBuildsOfOneEnvironmentAtOnceAreOneBuild) {
+  for (int i = 0; i < 10; ++i) w_.api.Add(absl::StrCat("b", i), World::Build("x"));
+  w_.Settle();
+  EXPECT_EQ(w_.node->total_starts(), 1);
+}
+
+TEST_F(ControllerTest, FailedBuildLetsTheNextOneTry) {
+  w_.Add("first", World::Build("x"));
+  w_.Add("second", World::Build("x"));
+  w_.node->Exit({"first", 1}, 1);
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("first"), "FAILED 1");
+  w_.Advance(absl::Seconds(1));
+  EXPECT_EQ(w_.api.Outcome("second"), "STARTING 1");
+}
+
+TEST_F(ControllerTest, RefusalBecauseOfAnotherBuildIsAWait) {
+  w_.Add("first", World::Build("x"));
+  w_.Start();  // a process that does not know who builds what
+  w_.api.Add("second", World::Build("x"));
+  w_.Settle();
+  EXPECT_EQ(w_.api.work("second").wait_reason(), "ENVIRONMENT");
+  EXPECT_EQ(w_.node->total_starts(), 1);
+}
+
+TEST_F(ControllerTest, VanishedEnvironmentIsMadeByTheJobThatNeedsIt) {
+  w_.Add("a", World::Install("x"));
+  EXPECT_EQ(w_.node->request({"a", 1}).build_steps_size(), 1);
+  w_.Add("b", World::Install("x"));
+  EXPECT_EQ(w_.api.Outcome("b"), "PENDING 0") << "one at a time";
+  EXPECT_EQ(w_.api.work("b").wait_reason(), "ENVIRONMENT");
+  w_.environments.ready.insert("key-x");
+  w_.Advance(absl::Seconds(2));
+  EXPECT_EQ(w_.api.Outcome("b"), "STARTING 1");
+  EXPECT_EQ(w_.node->request({"b", 1}).build_steps_size(), 0);
+}
+
+TEST_F(ControllerTest, BuilderAwayIsAWaitAndNotAskedAgainForEachJob) {
+  w_.environments.status = absl::UnavailableError("away");
+  for (int i = 0; i < 3; ++i) w_.api.Add(absl::StrCat("j", i), World::Install(absl::StrCat(i)));
+  w_.Settle();
+  EXPECT_EQ(w_.environments.calls, 1);
+  EXPECT_EQ(w_.api.work("j0").wait_reason(), "BUILDER_UNAVAILABLE");
+  w_.Add("bare");
+  EXPECT_EQ(w_.api.Outcome("bare"), "STARTING 1") << "needs no environment";
+  w_.environments.status = absl::OkStatus();
+  for (int i = 0; i < 3; ++i) w_.Advance(absl::Seconds(1));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(w_.api.Outcome(absl::StrCat("j", i)), "STARTING 1");
+}
+
+TEST_F(ControllerTest, EnvironmentThatCannotExistEndsTheJob) {
+  w_.environments.status = absl::NotFoundError("no such commit");
+  w_.Add("a", World::Install("x"));
+  EXPECT_EQ(w_.api.Outcome("a"), "FAILED 0");
+  EXPECT_THAT(w_.Events("a"), ElementsAre("IMPOSSIBLE 0"));
+}
+
+TEST_F(ControllerTest, ManyEqualJobsAskTheBuilderOnce) {
+  w_.environments.ready.insert("key-x");
+  for (int i = 0; i < 4; ++i) w_.api.Add(absl::StrCat("j", i), World::Install("x"));
+  w_.Settle();
+  EXPECT_EQ(w_.environments.calls, 1);
+}
+
+}  // namespace
+}  // namespace riseml::scheduler
