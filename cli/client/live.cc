@@ -7,6 +7,7 @@
 
 #include "cli/client/follow_position.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::cli {
 namespace {

@@ -98,7 +98,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   return outcome;
 }
 
-// Watches until it runs or is over. False when the user left.
+// Watches until it runs or is over, on a terminal. False when the user left.
 absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& state) {
   PhaseBlock block(session.out());
   while (!state.synced || !PhasesAreOver(state)) {
@@ -132,7 +132,11 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
   v1::WatchExperimentRequest watch;
   watch.set_name(experiment.name());
   live.Watch(watch);
-  RISEML_ASSIGN_OR_RETURN(bool stayed, ShowPhases(session, live, state));
+  bool stayed = true;
+  // Elsewhere the log begins at once: its lines about states say the same, and a build is seen while it runs.
+  if (session.out().tty) {
+    RISEML_ASSIGN_OR_RETURN(stayed, ShowPhases(session, live, state));
+  }
   if (stayed) {
     RISEML_ASSIGN_OR_RETURN(stayed, ShowLog(session, connection, live, {.experiment = experiment.name()}, state));
   }

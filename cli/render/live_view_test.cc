@@ -78,7 +78,6 @@ std::string DrawPhases(const Terminal& terminal) {
 TEST(Phases, AreOneBlockOnATerminal) {
   ExpectGolden("phases_tty", DrawPhases({.tty = true, .color = true, .width = 60}));
 }
-TEST(Phases, AreLinesElsewhere) { ExpectGolden("phases_plain", DrawPhases({})); }
 TEST(Phases, AreAsciiWhereNothingElseCanBeShown) {
   ExpectGolden("phases_ascii", DrawPhases({.tty = true, .utf8 = false}));
 }
@@ -109,6 +108,20 @@ TEST(StateLines, TellEachStateOnce) {
   Put(state, v1::Experiment::RUNNING);
   Put(state, MakeJob("train", v1::Job::RUNNING));
   EXPECT_THAT(First(lines.Update(state)), ElementsAre("--> RUNNING", "/jobs/train--> RUNNING"));
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+}
+
+TEST(StateLines, ANewReasonToWaitIsTold) {
+  ExperimentState state(kName);
+  StateLines lines;
+  v1::Job job = MakeJob("train", v1::Job::PENDING);
+  Put(state, job);
+  EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> PENDING"));
+  job.set_wait_message("no node has 2 free GPUs");
+  Put(state, job);
+  const auto told = lines.Update(state);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_THAT(told[0].lines, ElementsAre("--> PENDING", "Message: no node has 2 free GPUs"));
   EXPECT_THAT(lines.Update(state), IsEmpty());
 }
 

@@ -89,17 +89,12 @@ bool PhasesAreOver(const ExperimentState& state) {
 
 std::string PhaseBlock::Line(const Phase& phase) const {
   struct Mark {
-    absl::string_view utf8, ascii, word;
+    absl::string_view utf8, ascii;
     Style style;
   };
-  static constexpr Mark kMarks[] = {{"○", "o", "ahead", Style::kPlain},
-                                    {"●", "*", "in progress", Style::kYellow},
-                                    {"✓", "+", "done", Style::kGreen},
-                                    {"✗", "x", "failed", Style::kRed}};
+  static constexpr Mark kMarks[] = {
+      {"○", "o", Style::kPlain}, {"●", "*", Style::kYellow}, {"✓", "+", Style::kGreen}, {"✗", "x", Style::kRed}};
   const Mark& mark = kMarks[static_cast<int>(phase.progress)];
-  if (!terminal_.tty) {
-    return absl::StrCat(phase.name, ": ", mark.word, phase.detail.empty() ? "" : ", ", phase.detail);
-  }
   std::string text = absl::StrCat(" ", phase.name);
   if (!phase.detail.empty()) absl::StrAppend(&text, "  ", phase.detail);
   if (!phase.elapsed.empty() && phase.elapsed != "-") absl::StrAppend(&text, "  (", phase.elapsed, ")");
@@ -114,19 +109,9 @@ std::string PhaseBlock::Line(const Phase& phase) const {
 std::string PhaseBlock::Draw(const std::vector<Phase>& phases) {
   if (phases == shown_) return "";
   std::string out;
-  if (terminal_.tty) {
-    if (!shown_.empty()) absl::StrAppend(&out, "\x1b[", shown_.size(), "A");
-    for (const Phase& phase : phases) absl::StrAppend(&out, "\r\x1b[K", Line(phase), "\n");
-    for (std::size_t i = phases.size(); i < shown_.size(); ++i) absl::StrAppend(&out, "\r\x1b[K\n");
-  } else {
-    for (const Phase& phase : phases) {
-      if (phase.progress == Progress::kAhead) continue;
-      const auto same =
-          std::find_if(shown_.begin(), shown_.end(), [&](const Phase& old) { return old.name == phase.name; });
-      if (same != shown_.end() && same->progress == phase.progress && same->detail == phase.detail) continue;
-      absl::StrAppend(&out, Line(phase), "\n");
-    }
-  }
+  if (!shown_.empty()) absl::StrAppend(&out, "\x1b[", shown_.size(), "A");
+  for (const Phase& phase : phases) absl::StrAppend(&out, "\r\x1b[K", Line(phase), "\n");
+  for (std::size_t i = phases.size(); i < shown_.size(); ++i) absl::StrAppend(&out, "\r\x1b[K\n");
   shown_ = phases;
   return out;
 }

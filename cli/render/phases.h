@@ -26,7 +26,7 @@ std::vector<Phase> PhasesOf(const ExperimentState& state, absl::Time now);
 // True when there is nothing left to wait for: it runs or it is over.
 bool PhasesAreOver(const ExperimentState& state);
 
-// Shows phases: on a terminal one block that is drawn over itself, elsewhere a line for each change.
+// Shows phases on a terminal: one block that is drawn over itself.
 class PhaseBlock {
  public:
   explicit PhaseBlock(Terminal terminal) : terminal_(terminal) {}

@@ -62,10 +62,11 @@ bool StateLines::LogIsOver(const v1::Job& job) const {
 
 std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
   std::vector<StateLine> out;
-  const auto tell = [&](StateLine line) {
+  const auto tell = [&](StateLine line, absl::string_view wait = {}) {
     std::string& told = told_[line.name];
-    if (told == line.lines[0]) return;
-    told = line.lines[0];
+    std::string now = absl::StrCat(line.lines[0], "\n", wait);
+    if (told == now) return;
+    told = std::move(now);
     out.push_back(std::move(line));
   };
   std::set<std::string> busy;  // experiments with a job whose end is not told yet
@@ -84,7 +85,7 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
     if (!IsTerminal(child.state()) && experiment_may_be_told(child, false)) tell(LineOf(child));
   }
   for (const auto& [name, job] : state.jobs) {
-    if (!IsTerminal(job.state()) || LogIsOver(job)) tell(LineOf(job));
+    if (!IsTerminal(job.state()) || LogIsOver(job)) tell(LineOf(job), job.wait_message());
   }
   for (const auto& [name, child] : state.children) {
     if (IsTerminal(child.state()) && experiment_may_be_told(child, busy.contains(name))) tell(LineOf(child));

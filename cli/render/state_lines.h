@@ -1,4 +1,5 @@
-// Changes of state between the lines of a log: each told once, the end of a job only behind its last line. Pure.
+// Changes of state, and of what a job waits for, between the lines of a log: each told once, the end of a job only
+// behind its last line. Pure.
 #pragma once
 
 #include <map>
@@ -36,7 +37,7 @@ class StateLines {
  private:
   bool LogIsOver(const v1::Job& job) const;
 
-  std::map<std::string, std::string> told_;  // last line told, by resource name
+  std::map<std::string, std::string> told_;  // state and reason to wait last told, by resource name
   std::set<std::pair<std::string, int>> ended_logs_;
   bool follow_over_ = false;
 };

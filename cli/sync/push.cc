@@ -13,6 +13,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::sync {
 namespace {

@@ -15,6 +15,7 @@
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::cli {
 namespace {

@@ -9,6 +9,7 @@
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::agent {
 namespace {

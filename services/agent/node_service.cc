@@ -6,6 +6,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/call.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::agent {
 namespace {

@@ -26,6 +26,7 @@
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::agent::testing {
 

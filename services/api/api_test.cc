@@ -128,7 +128,7 @@ TEST_F(ApiTest, BuildComesFirstAndItsFailureFailsTheExperiment) {
   const v1::Experiment second = Create(kInstall);
   const auto refused = api_->Place(second.jobs(0).uid(), key);
   EXPECT_EQ(refused->attempt(), 0);
-  EXPECT_EQ(refused->building_job(), absl::StrCat(".", user_, ".1.build"));
+  EXPECT_EQ(refused->building_job(), absl::StrCat("users/", user_, "/experiments/1/jobs/build"));
 
   EXPECT_TRUE(api_->Report(e.jobs(0).uid(), 1, Observation::EXITED, 1).ok());
   const v1::Experiment failed = Get(e.name());
@@ -249,6 +249,15 @@ TEST_F(ApiTest, ResultsComeByTokenOfTheAttempt) {
   EXPECT_TRUE(report(placed->token(), 0.1, 1).ok()) << "a late repetition";
   EXPECT_EQ(Get(e.name()).result().fields().at("accuracy").number_value(), 0.9);
   EXPECT_EQ(report(key_, 1, 3).code(), absl::StatusCode::kUnauthenticated) << "a user is no job";
+  v1::ReportResultsRequest zero;
+  (*zero.mutable_results()->mutable_fields())["note"].set_string_value(std::string("a\0b", 3));
+  zero.set_sequence(3);
+  EXPECT_EQ(rpc::Invoke<v1::ReportResultsResponse>([&](auto* c, auto* r) { return stub->ReportResults(c, zero, r); },
+                                                   {.credential = placed->token()})
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument)
+      << "jsonb cannot hold U+0000";
   std::string forged = placed->token();
   forged.back() = forged.back() == '0' ? '1' : '0';
   EXPECT_EQ(report(forged, 1, 3).code(), absl::StatusCode::kUnauthenticated);

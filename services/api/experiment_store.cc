@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "services/api/experiment_spec.h"
@@ -334,10 +336,12 @@ absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::Rep
       request.results().fields_size() > kMaxResults)
     return Error(Reason::kInvalidArgument, "results must be at most 256 values and 64 KiB of JSON");
   for (const auto& [name, value] : request.results().fields())
-    if (value.has_list_value() || value.has_struct_value() || name.empty() || name.size() > 255)
-      return Error(
-          Reason::kInvalidArgument,
-          absl::StrCat("result '", name, "' must be a number, a text or a boolean with a name of 1 to 255 characters"));
+    if (value.has_list_value() || value.has_struct_value() || name.empty() || name.size() > 255 ||
+        absl::StrContains(name, '\0') || absl::StrContains(value.string_value(), '\0'))
+      return Error(Reason::kInvalidArgument,
+                   absl::StrCat("result '", absl::CHexEscape(name),
+                                "' must be a number, a text or a boolean with a name of 1 to 255 characters; U+0000 is "
+                                "not allowed"));
   return db_.Write("report results", [&](pqxx::work& tx) -> absl::Status {
     const auto job = ReadJob(tx, call.caller.job_uid());
     if (!job) return Error(Reason::kNotFound, "the job of this token does not exist any more");

@@ -85,7 +85,7 @@ absl::Status LogStore::ReportEnd(const internal::v1::ReportLogEndRequest& reques
     if (!job) return Error(Reason::kNotFound, absl::StrCat("job ", request.job_uid(), " not found"));
     const auto changed = tx.exec_params(
         "UPDATE attempts SET log_state = $3, log_bytes = $4 WHERE job_uid = $1 AND number = $2 "
-        "AND (log_state = 'OPEN' OR (log_state = 'TRUNCATED' AND $3 = 'COMPLETE'))",
+        "AND (log_state = 'OPEN' OR ($3 = 'COMPLETE' AND (log_state = 'TRUNCATED' OR log_bytes < $4)))",
         job->uid, request.attempt(), complete ? "COMPLETE" : "TRUNCATED", request.log_bytes());
     if (changed.affected_rows() == 0) return absl::OkStatus();
     tx.exec_params("UPDATE jobs SET version = version + 1 WHERE uid = $1", job->uid);

@@ -26,9 +26,9 @@ absl::Status CheckEpoch(pqxx::transaction_base& tx, std::int64_t epoch) {
   return Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: another scheduler leads"));
 }
 
-// One live build for each key. Empty when this job may build it; otherwise the job that does.
-absl::StatusOr<std::string> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
-                                             const std::string& job_uid) {
+// One live build for each key. Absent when this job may build it; otherwise the job that does.
+std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
+                                        const std::string& job_uid) {
   const auto claimed = tx.exec_params(
       "INSERT INTO environments (key, state, build_job) VALUES ($1, 'BUILDING', $2) ON CONFLICT (key) DO UPDATE "
       "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> "
@@ -37,13 +37,13 @@ absl::StatusOr<std::string> ClaimEnvironment(pqxx::transaction_base& tx, const s
       "OR EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state IN ('FINISHED', 'FAILED', 'KILLED')) "
       "RETURNING key",
       key, job_uid);
-  if (!claimed.empty()) return std::string();
-  return tx
-      .exec_params1(
-          "SELECT u.name || '.' || e.number || '.' || j.name FROM environments v JOIN jobs j ON j.uid = v.build_job "
-          "JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid WHERE v.key = $1",
-          key)[0]
-      .as<std::string>();
+  if (!claimed.empty()) return std::nullopt;
+  const pqxx::row row = tx.exec_params1(
+      "SELECT u.name, e.number, e.child, j.name FROM environments v JOIN jobs j ON j.uid = v.build_job "
+      "JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid WHERE v.key = $1",
+      key);
+  return JobName{{row[0].as<std::string>(), row[1].as<std::int64_t>(), row[2].as<std::int64_t>()},
+                 row[3].as<std::string>()};
 }
 
 void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& placement, std::int64_t epoch,
@@ -56,10 +56,9 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
   if (job->state != JobState::kPending || job->kill_wanted)
     return result->set_refusal(absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
   if (!placement.environment_key().empty()) {
-    const std::string builder = *ClaimEnvironment(tx, placement.environment_key(), job->uid);
-    if (!builder.empty()) {
-      result->set_building_job(absl::StrCat(".", builder));
-      return result->set_refusal(absl::StrCat("its environment is being built by .", builder));
+    if (const auto building = ClaimEnvironment(tx, placement.environment_key(), job->uid)) {
+      result->set_building_job(Print(*building));
+      return result->set_refusal(absl::StrCat("its environment is being built by ", Print(*building)));
     }
   }
   if (!MoveJob(tx, *job, JobEvent::kPlaced,
@@ -123,6 +122,13 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
       "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE job_uid = $1 AND "
       "number = $2",
       job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code);
+  // What ended without ever having run has written nothing, and nobody will report the end of its log. A lost attempt
+  // may have run unseen.
+  if (IsTerminal(*to) && *event != AttemptEvent::kLost)
+    tx.exec_params(
+        "UPDATE attempts SET log_state = 'COMPLETE' WHERE job_uid = $1 AND number = $2 AND start_time IS NULL AND "
+        "log_state = 'OPEN'",
+        job.uid, observation.attempt());
   RecordTransition(tx, {.root_uid = job.root_uid,
                         .object = job.object,
                         .attempt = observation.attempt(),

@@ -17,6 +17,7 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::api {
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/status.h"
 #include "services/gitsync/testing/push_builder.h"
 #include "services/gitsync/testing/test_server.h"
 

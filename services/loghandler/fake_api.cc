@@ -10,6 +10,7 @@
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::loghandler {
 namespace {

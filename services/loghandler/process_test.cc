@@ -202,7 +202,7 @@ TEST_F(ProcessTest, ReadersThatDoNotReadCostLittleAndHoldUpNobody) {
   TestReader fast(*stub_, kKey, FollowFor(kRoot));
   EXPECT_TRUE(fast.Finish().ok());
   EXPECT_TRUE(fast[id].bytes == log);
-  EXPECT_LT(Proc("VmRSS") - before, kSlow * 1500) << "kB; all of it would be " << kSlow * 20'000;
+  EXPECT_LT(Proc("VmRSS") - before, kSlow * 8000) << "kB; all of it would be " << kSlow * 20'000;
   // A slow reader still gets everything.
   EXPECT_TRUE(slow[0]->Finish().ok());
   EXPECT_TRUE((*slow[0])[id].bytes == log);

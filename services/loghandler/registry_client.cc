@@ -11,6 +11,7 @@
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::loghandler {
 namespace {

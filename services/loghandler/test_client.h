@@ -13,6 +13,7 @@
 #include "riseml/v1/log.grpc.pb.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/status.h"
 #include "services/loghandler/stream_id.h"
 #include "services/loghandler/test_support.h"
 

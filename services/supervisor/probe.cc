@@ -12,6 +12,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::supervisor {
 namespace {

@@ -1,12 +1,22 @@
 #include "services/common/metrics/metrics.h"
 
+#include <netinet/in.h>
 #include <prometheus/counter.h>
 #include <prometheus/exposer.h>
 #include <prometheus/histogram.h>
+#include <sys/socket.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <exception>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/file.h"
 #include "services/common/base/status.h"
 
 namespace riseml::metrics {
@@ -25,6 +35,26 @@ struct CallMetrics {
   prometheus::Family<prometheus::Counter>& requests;
   prometheus::Family<prometheus::Histogram>& seconds;
 };
+
+// Connects to the ports on loopback again and again. The web server looks every two seconds whether it is to stop, and
+// whenever somebody connects; a connection before it was told to stop changes nothing, hence the repetition.
+void KnockUntilStopped(std::stop_token stop, const std::vector<int>& ports) {
+  std::mutex mu;
+  std::condition_variable_any never;
+  std::unique_lock lock(mu);
+  do {
+    for (const int port : ports) {
+      const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      sockaddr_in address = {};
+      address.sin_family = AF_INET;
+      address.sin_port = htons(static_cast<std::uint16_t>(port));
+      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      // Refused once the server has gone: then there is nothing left to wake.
+      [[maybe_unused]] const int refused =
+          connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    }
+  } while (!never.wait_for(lock, stop, std::chrono::milliseconds(5), [&stop] { return stop.stop_requested(); }));
+}
 
 }  // namespace
 
@@ -47,7 +77,13 @@ struct Exposer::Impl {
 };
 
 Exposer::Exposer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Exposer::~Exposer() = default;
+
+Exposer::~Exposer() {
+  if (impl_ == nullptr) return;
+  const std::vector<int> ports = impl_->exposer.GetListeningPorts();
+  const std::jthread knocking([&ports](std::stop_token stop) { KnockUntilStopped(stop, ports); });
+  impl_.reset();
+}
 
 absl::StatusOr<std::unique_ptr<Exposer>> Exposer::Start(const std::string& address) {
   if (address.empty()) return std::unique_ptr<Exposer>(new Exposer(nullptr));

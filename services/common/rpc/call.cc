@@ -5,19 +5,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
-#include "services/common/base/status.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/identities.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::rpc {
 namespace {
-
-constexpr char kErrorDomain[] = "riseml";
 
 std::string MetadataValue(const grpc::ServerContextBase& context, const char* key) {
   const auto& metadata = context.client_metadata();
@@ -75,34 +71,6 @@ grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& stat
        {"caller", call.caller.user().empty() ? call.caller.service() : call.caller.user()},
        {"error", std::string(status.message())}});
   return ToGrpc(status);
-}
-
-grpc::Status ToGrpc(const absl::Status& status) {
-  if (status.ok()) return grpc::Status::OK;
-  const std::string message(status.message());
-  google::rpc::Status rich;
-  rich.set_code(static_cast<int>(status.code()));
-  rich.set_message(message);
-  if (const std::string reason = ReasonName(status); !reason.empty()) {
-    google::rpc::ErrorInfo info;
-    info.set_domain(kErrorDomain);
-    info.set_reason(reason);
-    rich.add_details()->PackFrom(info);
-  }
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, rich.SerializeAsString());
-}
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  absl::Status out(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-  google::rpc::Status rich;
-  if (!status.error_details().empty() && rich.ParseFromString(status.error_details())) {
-    for (const google::protobuf::Any& detail : rich.details()) {
-      google::rpc::ErrorInfo info;
-      if (detail.UnpackTo(&info) && info.domain() == kErrorDomain) SetReasonName(out, info.reason());
-    }
-  }
-  return out;
 }
 
 }  // namespace riseml::rpc

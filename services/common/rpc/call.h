@@ -40,8 +40,4 @@ grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view met
   return Finish(call, start, std::forward<Body>(body)(call));
 }
 
-// absl::Status ⇄ grpc::Status; code, message and reason (as google.rpc.ErrorInfo) survive the round trip.
-grpc::Status ToGrpc(const absl::Status& status);
-absl::Status FromGrpc(const grpc::Status& status);
-
 }  // namespace riseml::rpc

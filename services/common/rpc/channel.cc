@@ -9,14 +9,21 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
+#include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/call.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::rpc {
 namespace {
 
+// Our servers take 4 MiB, but may answer with more: the log streams of a set of 10,000 children are 5 MB.
+constexpr int kMaxReceivedBytes = 16 << 20;
+
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grpc::SslCredentialsOptions& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
@@ -34,6 +41,12 @@ absl::Duration Backoff(int failed_tries) {
   thread_local std::minstd_rand random(std::random_device{}());
   const absl::Duration base = std::min(absl::Milliseconds(50) * (1 << std::min(failed_tries, 10)), absl::Seconds(1));
   return base * std::uniform_real_distribution<double>(0.5, 1.5)(random);
+}
+
+// Nobody answered, or a server had no thread left for the call; the latter looks like a quota of ours, but has no
+// reason.
+bool MayHelpToTryAgain(const absl::Status& status) {
+  return absl::IsUnavailable(status) || (absl::IsResourceExhausted(status) && ReasonName(status).empty());
 }
 
 }  // namespace
@@ -69,11 +82,9 @@ absl::Status InvokeWithRetry(const CallOptions& options,
   for (int tries = 1;; ++tries) {
     grpc::ClientContext context;
     Prepare(context, deadline - clock.Now(), request_id, options.credential);
-    const grpc::Status status = call(&context);
+    const absl::Status status = FromGrpc(call(&context));
     const absl::Duration wait = Backoff(tries - 1);
-    if (status.error_code() != grpc::StatusCode::UNAVAILABLE || tries >= options.tries ||
-        clock.Now() + wait >= deadline)
-      return FromGrpc(status);
+    if (!MayHelpToTryAgain(status) || tries >= options.tries || clock.Now() + wait >= deadline) return status;
     std::this_thread::sleep_for(absl::ToChronoMicroseconds(wait));
   }
 }

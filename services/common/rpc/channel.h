@@ -12,7 +12,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "riseml/config/v1/common.pb.h"
-#include "services/common/rpc/call.h"
 
 namespace riseml::rpc {
 
@@ -30,12 +29,12 @@ void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_
 
 struct CallOptions {
   absl::Duration timeout = absl::Seconds(10);  // over all tries
-  int tries = 4;                               // UNAVAILABLE is tried again, 50 ms apart and growing, with jitter
+  int tries = 5;                               // waits between them: 50, 100, 200, 400 ms, with jitter
   std::string request_id;                      // empty: a new one
   std::string credential;                      // API key or token; empty for services
 };
 
-// Calls a unary, idempotent method, e.g.
+// Calls a unary, idempotent method; tries again when no server answered or it was too busy to take the call, e.g.
 //   rpc::Invoke<v1::Job>([&](auto* context, auto* response) { return stub->GetJob(context, request, response); })
 absl::Status InvokeWithRetry(const CallOptions& options, const std::function<grpc::Status(grpc::ClientContext*)>& call);
 

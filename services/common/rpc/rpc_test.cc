@@ -12,9 +12,11 @@
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/authorization.h"
+#include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/server.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::rpc {
 namespace {

@@ -18,6 +18,7 @@
 #include "services/common/rpc/authorization.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/identities.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::rpc {
 namespace {

@@ -11,6 +11,7 @@
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/certificates.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::gitsync {
 namespace {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/server.h"
