@@ -68,8 +68,10 @@ TEST_F(CliTest, AServerWithAnotherCertificateIsRefused) {
 }
 
 TEST_F(CliTest, AServerThatWantsAnotherVersionSaysWhich) {
-  content().cluster.set_oldest_client_version("3.0");
-  content().cluster.set_newest_client_version("3.1");
+  v1::ClusterInfo cluster = content().cluster();
+  cluster.set_oldest_client_version("3.0");
+  cluster.set_newest_client_version("3.1");
+  content().SetCluster(cluster);
   const Finished run = Run({"system", "info"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, HasSubstr("works with 3.0 or newer"));

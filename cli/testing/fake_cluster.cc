@@ -98,7 +98,7 @@ class FakeClusters final : public v1::ClusterService::Service {
   grpc::Status GetClusterInfo(grpc::ServerContext* context, const v1::GetClusterInfoRequest*,
                               v1::ClusterInfo* out) override {
     return rpc::Unary(context, "riseml.v1.ClusterService/GetClusterInfo", [&](const rpc::Call&) {
-      *out = content_.cluster;
+      *out = content_.cluster();
       return absl::OkStatus();
     });
   }
@@ -233,6 +233,16 @@ void FakeContent::CutFollow(std::vector<std::size_t> after_bytes) {
 void FakeContent::CutWatch(int count) {
   MutexLock lock(mu_);
   watch_cuts_ = count;
+}
+
+v1::ClusterInfo FakeContent::cluster() const {
+  MutexLock lock(mu_);
+  return cluster_;
+}
+
+void FakeContent::SetCluster(const v1::ClusterInfo& cluster) {
+  MutexLock lock(mu_);
+  cluster_ = cluster;
 }
 
 int FakeContent::follow_calls() const {
@@ -496,13 +506,15 @@ FakeCluster::FakeCluster(const std::string& dir) : authenticator_(std::make_uniq
   auto server = rpc::Server::Start(std::move(options));
   if (!server.ok()) Die(server.status());
   server_ = *std::move(server);
-  content_.cluster.set_cluster_id("c0ffee");
-  content_.cluster.set_server_version("2.0.0");
-  content_.cluster.set_oldest_client_version("2.0");
-  content_.cluster.set_newest_client_version("2.0");
-  content_.cluster.set_mode("local");
-  content_.cluster.set_gitsync_address(address());
-  content_.cluster.set_loghandler_address(address());
+  v1::ClusterInfo cluster;
+  cluster.set_cluster_id("c0ffee");
+  cluster.set_server_version("2.0.0");
+  cluster.set_oldest_client_version("2.0");
+  cluster.set_newest_client_version("2.0");
+  cluster.set_mode("local");
+  cluster.set_gitsync_address(address());
+  cluster.set_loghandler_address(address());
+  content_.SetCluster(cluster);
 }
 
 FakeCluster::~FakeCluster() {

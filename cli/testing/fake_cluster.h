@@ -43,7 +43,8 @@ class FakeContent {
   void CutWatch(int count);
   int follow_calls() const;
 
-  v1::ClusterInfo cluster;  // set before the first call
+  v1::ClusterInfo cluster() const;
+  void SetCluster(const v1::ClusterInfo& cluster);
   std::vector<v1::CreateExperimentRequest> created() const;
   std::vector<std::string> killed() const;
 
@@ -57,6 +58,7 @@ class FakeContent {
 
   mutable Mutex mu_;
   std::condition_variable_any changed_;
+  v1::ClusterInfo cluster_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, v1::Experiment> experiments_ ABSL_GUARDED_BY(mu_);  // by resource name
   std::map<std::string, v1::Job> jobs_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Log> logs_ ABSL_GUARDED_BY(mu_);  // by job uid

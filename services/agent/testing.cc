@@ -314,12 +314,12 @@ std::unique_ptr<rpc::Server> FakeSuite::Serve(rpc::ListenerKind kind, int port, 
 void FakeSuite::StopUserListener() { user_.reset(); }
 void FakeSuite::StartUserListener() {
   user_ = Serve(rpc::ListenerKind::kUser, user_port_, {&logs, &jobs});
-  user_port_ = user_->port();
+  if (user_port_ == 0) user_port_ = user_->port();
 }
 void FakeSuite::StopInternalListener() { internal_.reset(); }
 void FakeSuite::StartInternalListener() {
   internal_ = Serve(rpc::ListenerKind::kInternal, internal_port_, {&code});
-  internal_port_ = internal_->port();
+  if (internal_port_ == 0) internal_port_ = internal_->port();
 }
 
 }  // namespace riseml::agent::testing
