@@ -1,80 +1,18 @@
 // The public services of a cluster in this process, over TLS, with content and faults a test decides.
 #pragma once
 
-#include <condition_variable>
-#include <map>
+#include <grpcpp/grpcpp.h>
+
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "riseml/v1/cluster.grpc.pb.h"
-#include "riseml/v1/experiment.grpc.pb.h"
-#include "riseml/v1/file.grpc.pb.h"
-#include "riseml/v1/job.grpc.pb.h"
-#include "riseml/v1/log.grpc.pb.h"
-#include "riseml/v1/node.grpc.pb.h"
-#include "riseml/v1/project.grpc.pb.h"
-#include "riseml/v1/user.grpc.pb.h"
-#include "services/common/base/mutex.h"
+#include "cli/testing/fake_content.h"
 #include "services/common/rpc/server.h"
 
 namespace riseml::cli {
 
 inline constexpr char kFakeKey[] = "rml_fake_key";
-
-// What the cluster holds. Thread-safe; a change wakes every open stream.
-class FakeContent {
- public:
-  struct Log {
-    std::string job;  // resource name
-    std::string bytes;
-    bool ended = false;
-    bool complete = true;
-  };
-
-  void Put(const v1::Experiment& experiment);
-  void Put(const v1::Job& job);  // becomes part of its experiment
-  void AppendLog(const std::string& job_uid, const std::string& job, const std::string& bytes);
-  void EndLog(const std::string& job_uid, bool complete = true);
-
-  // The next Follow call is cut with UNAVAILABLE after this many bytes; several values: the calls after it.
-  void CutFollow(std::vector<std::size_t> after_bytes);
-  // The next `count` watch calls are cut with UNAVAILABLE right after `synced`.
-  void CutWatch(int count);
-  int follow_calls() const;
-
-  v1::ClusterInfo cluster() const;
-  void SetCluster(const v1::ClusterInfo& cluster);
-  std::vector<v1::CreateExperimentRequest> created() const;
-  std::vector<std::string> killed() const;
-
- private:
-  friend class FakeCluster;
-  friend class FakeExperiments;
-  friend class FakeJobs;
-  friend class FakeLogs;
-
-  void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
-  mutable Mutex mu_;
-  std::condition_variable_any changed_;
-  v1::ClusterInfo cluster_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, v1::Experiment> experiments_ ABSL_GUARDED_BY(mu_);  // by resource name
-  std::map<std::string, v1::Job> jobs_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, Log> logs_ ABSL_GUARDED_BY(mu_);  // by job uid
-  std::vector<v1::CreateExperimentRequest> created_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::string> killed_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::size_t> cuts_ ABSL_GUARDED_BY(mu_);
-  int watch_cuts_ ABSL_GUARDED_BY(mu_) = 0;
-  int follow_calls_ ABSL_GUARDED_BY(mu_) = 0;
-  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-};
-
-// Names as the tests use them.
-std::string ExperimentResourceName(const std::string& id);                   // users/paul/experiments/ID
-std::string JobResourceName(const std::string& id, const std::string& job);  // …/jobs/JOB
-v1::Experiment MakeExperiment(const std::string& id, v1::Experiment::State state);
-v1::Job MakeJob(const std::string& id, const std::string& job, v1::Job::State state);
 
 class FakeCluster {
  public:
