@@ -116,7 +116,7 @@ std::string Fish(const std::vector<Entry>& entries) {
       for (const std::string& name : option->get_snames()) absl::StrAppend(&out, " -s ", name);
       for (const std::string& name : option->get_lnames()) absl::StrAppend(&out, " -l ", name);
       const bool file = option->get_type_name() == "FILE" || option->get_type_name() == "DIR";
-      if (option->get_type_size() > 0) absl::StrAppend(&out, file ? " -r -F" : " -x");
+      if (option->get_expected_max() > 0) absl::StrAppend(&out, file ? " -r -F" : " -x");
       absl::StrAppend(&out, " -d ", Quoted(option->get_description()), "\n");
     }
     if (entry.takes_id) absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a '(__riseml_ids)'\n");

@@ -68,6 +68,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
                                .request_id = NewUuid()};
   if (redraw) {
     options.progress = [&session, &title](std::int64_t done, std::int64_t total) {
+      if (total == 0) return;
       session.Print(absl::StrCat("\r", title, " ", Size(done), " of ", Size(total), " sent\x1b[K"));
     };
   }

@@ -49,9 +49,11 @@ std::string TopDirectory(const std::string& path) {
 }
 
 absl::Status TooMuch(const std::string& what, const std::vector<std::string>& lines) {
-  return Error(Reason::kLimitExceeded,
-               absl::StrCat(what, ". If it is not code, add to .risemlignore:\n", absl::StrJoin(lines, "\n"),
-                            "\nand keep data where jobs can read it without uploading it."));
+  constexpr absl::string_view kKeep = "keep data where jobs can read it without uploading it.";
+  const std::string advice = lines.empty() ? absl::StrCat("Name what is not code in .risemlignore, and ", kKeep)
+                                           : absl::StrCat("If it is not code, add to .risemlignore:\n",
+                                                          absl::StrJoin(lines, "\n"), "\nand ", kKeep);
+  return Error(Reason::kLimitExceeded, absl::StrCat(what, ". ", advice));
 }
 
 // Largest first, at most kOffenders.

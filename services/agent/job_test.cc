@@ -14,15 +14,16 @@
 #include "services/agent/command_sequence.h"
 #include "services/agent/environment.h"
 #include "services/agent/inventory.h"
-#include "services/agent/result_socket.h"
 #include "services/agent/sandbox.h"
 #include "services/agent/testing.h"
+#include "services/common/base/file.h"
 #include "services/common/base/status.h"
 
 namespace riseml::agent {
 namespace {
 
 using internal::v1::Observation;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -213,10 +214,15 @@ TEST(Sandbox, ShowsNothingButWhatItNames) {
       SandboxArguments(request, system, {"true", "x"}),
       ElementsAre("/usr/bin/bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--cap-drop",
                   "ALL", "--tmpfs", "/", "--symlink", "usr/bin", "/bin", "--ro-bind", "/usr", "/usr", "--ro-bind",
-                  "/etc", "/etc", "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private",
-                  "--remount-ro", "/etc/ssl/private", "--proc", "/proc", "--dev", "/dev", "--bind", "/d/tmp", "/tmp",
-                  "--bind", "/d/code", "/code", "--bind", "/d/control", "/run/riseml", "--ro-bind", "/opt/riseml-agent",
-                  "/run/riseml-agent", "--chdir", "/code", "--", "true", "x"));
+                  "/etc", "/etc", "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private", "--proc",
+                  "/proc", "--dev", "/dev", "--bind", "/d/tmp", "/tmp", "--bind", "/d/code", "/code", "--bind",
+                  "/d/control", "/run/riseml", "--ro-bind", "/opt/riseml-agent", "/run/riseml-agent", "--remount-ro",
+                  "/etc/ssl/private", "--chdir", "/code", "--", "true", "x"));
+}
+
+TEST(Sandbox, HidesAnInstallationBelowWhatItShows) {
+  EXPECT_THAT(LookAtSystem({}, "/usr/share/riseml").hidden_directories, Contains("/usr/share/riseml"));
+  EXPECT_THAT(LookAtSystem({}, "/var/lib/riseml").hidden_directories, Not(Contains("/var/lib/riseml")));
 }
 
 TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
@@ -259,18 +265,6 @@ TEST(Inventory, ParsesTheMachine) {
   EXPECT_EQ(ParseCpuModel(""), "");
   EXPECT_EQ(ParseMemory("MemTotal:       24117248 kB\nMemFree: 1 kB\n"), std::int64_t{24117248} * 1024);
   EXPECT_EQ(ParseMemory("nothing"), 0);
-}
-
-TEST(ResultLine, IsCheckedAndMadeCompact) {
-  EXPECT_EQ(*ParseResultLine(R"({"results": {"a": 1.5}})"), R"({"a":1.5})");
-  EXPECT_EQ(*ParseResultLine(R"({"results": {"b": "x\ny"}})"), R"({"b":"x\ny"})");
-  EXPECT_EQ(*ParseResultLine(R"( {"results":{ "c" :false} } )"), R"({"c":false})");
-  for (const char* line : {"", "1", "[]", "{}", R"({"results": 1})", R"({"results": {"a": null}})",
-                           R"({"results": {"a": {}}})", R"({"results": {}, "more": 1})", R"({"results": {"a": NaN}})"})
-    EXPECT_EQ(ParseResultLine(line).status().code(), absl::StatusCode::kInvalidArgument) << line;
-  std::string many = R"({"results": {)";
-  for (int i = 0; i < 257; ++i) absl::StrAppend(&many, i > 0 ? "," : "", "\"r", i, "\":1");
-  EXPECT_TRUE(HasReason(ParseResultLine(many + "}}").status(), Reason::kLimitExceeded));
 }
 
 class ArchiveTest : public ::testing::Test {

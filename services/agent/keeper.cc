@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
@@ -22,6 +23,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::agent {
 namespace {
@@ -39,6 +41,7 @@ constexpr absl::Duration kStopMargin = absl::Seconds(20);    // beyond the grace
 constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for failures that may pass
 constexpr absl::Duration kLongestPause = absl::Seconds(30);
 constexpr int kDefaultGraceSeconds = 30;
+constexpr int kPreparationsAtOnce = 4;
 constexpr std::uint64_t kLeastFreeBytes = 64 << 20;
 constexpr std::size_t kTailBytes = 600;
 
@@ -93,7 +96,7 @@ absl::Duration PauseAfter(int failures) {
 }
 
 bool MayPass(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kDeadlineExceeded;
+  return rpc::IsTransient(status) || status.code() == absl::StatusCode::kDeadlineExceeded;
 }
 
 }  // namespace
@@ -106,7 +109,8 @@ Keeper::Keeper(std::string directory, const Launcher& launcher, AttemptTable& ta
       metrics_(metrics),
       clock_(clock),
       boot_id_(std::move(boot_id)),
-      queue_(clock) {}
+      queue_(clock),
+      preparations_(kPreparationsAtOnce) {}
 
 absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, const Launcher& launcher,
                                                       AttemptTable& table, AgentMetrics& metrics, const Clock& clock,
@@ -129,6 +133,7 @@ Keeper::~Keeper() {
     MutexLock lock(mu_);
     for (const auto& [id, memory] : memories_) memory->cancel.request_stop();
   }
+  preparations_.Stop();
   threads_.clear();
   watcher_.reset();
 }
@@ -238,7 +243,9 @@ absl::Status Keeper::Sync(const std::string& key) {
   const std::optional<AttemptId> id = ParseAttemptId(key);
   if (!id || !FileExists(DirOf(*id).path())) return absl::OkStatus();
   const AttemptDir dir = DirOf(*id);
-  RISEML_RETURN_IF_ERROR(watcher_->WatchFile(key, dir.journal()));
+  // Without a watch (their number is limited by the system) changes are seen by looking again.
+  if (const absl::Status watched = watcher_->WatchFile(key, dir.journal()); !watched.ok())
+    LogWarning("journal_not_watched", {{"attempt", key}, {"error", std::string(watched.message())}});
   // The lock first: once it is free, the journal says all it ever will by itself.
   RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.journal()));
   RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(dir.journal()));
@@ -307,6 +314,9 @@ absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t
 }
 
 absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started) {
+  const std::future<absl::Status>& preparation = MemoryOf(id).preparation;
+  if (preparation.valid() && preparation.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    return absl::OkStatus();
   const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
   if (!launch.ok() && !HasReason(launch.status(), Reason::kNotFound))
     return End(id, dir, Ended(Observation::LOST, "DAMAGED", launch.status().message()));
@@ -344,7 +354,13 @@ absl::Status Keeper::Launch(const AttemptId& id, const AttemptDir& dir) {
 absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
   Memory& memory = MemoryOf(id);
   memory.preparing_since = std::min(memory.preparing_since, clock_.Now());
-  if (!FileExists(dir.launch())) RISEML_RETURN_IF_ERROR(launcher_.Prepare(dir, start, memory.cancel.get_token()));
+  if (!FileExists(dir.launch())) {
+    if (!memory.preparation.valid()) {
+      BeginPreparation(id, dir, start);
+      return absl::OkStatus();
+    }
+    RISEML_RETURN_IF_ERROR(memory.preparation.get());
+  }
   if (FileExists(dir.stop())) {
     queue_.Add(Print(id));
     return absl::OkStatus();
@@ -366,6 +382,17 @@ absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
   LogInfo("attempt_started", {{"attempt", Print(id)}, {"pid", pid}, {"isolation", launcher_.isolation()}});
   queue_.Add(Print(id));
   return absl::OkStatus();
+}
+
+// A download may take minutes, and others must not wait for it. The attempt is looked at again when it is over.
+void Keeper::BeginPreparation(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
+  Memory& memory = MemoryOf(id);
+  auto done = std::make_shared<std::promise<absl::Status>>();
+  memory.preparation = done->get_future();
+  preparations_.Run([this, id, dir, start, done, cancelled = memory.cancel.get_token()] {
+    done->set_value(launcher_.Prepare(dir, start, cancelled));
+    queue_.Add(Print(id));
+  });
 }
 
 absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why) {

@@ -3,6 +3,7 @@
 // it was. It never starts an attempt twice and never ends one but when asked to.
 #pragma once
 
+#include <future>
 #include <map>
 #include <memory>
 #include <set>
@@ -23,6 +24,7 @@
 #include "services/agent/process_watcher.h"
 #include "services/agent/work_queue.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/executor.h"
 #include "services/common/base/mutex.h"
 
 namespace riseml::agent {
@@ -52,7 +54,8 @@ class Keeper {
     int ship_failures = 0;
     absl::Time next_ship = absl::InfinitePast();
     pid_t watched_run = 0, watched_ship = 0;
-    std::stop_source cancel;  // of a preparation
+    std::stop_source cancel;                // of a preparation
+    std::future<absl::Status> preparation;  // valid from its begin until its outcome has been taken
   };
 
   Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, AgentMetrics& metrics,
@@ -68,6 +71,7 @@ class Keeper {
   absl::Status Launch(const AttemptId& id, const AttemptDir& dir);
   absl::Status PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
                                const internal::v1::StartAttemptRequest& start);
+  void BeginPreparation(const AttemptId& id, const AttemptDir& dir, const internal::v1::StartAttemptRequest& start);
   absl::Status OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why);
   absl::Status EnsureShip(const AttemptId& id, const AttemptDir& dir);
   absl::Status End(const AttemptId& id, const AttemptDir& dir, internal::v1::AttemptEnded ended);
@@ -88,6 +92,7 @@ class Keeper {
   std::map<AttemptId, std::unique_ptr<Memory>> memories_
       ABSL_GUARDED_BY(mu_);  // each used by the worker of its attempt
   std::unique_ptr<ProcessWatcher> watcher_;
+  ThreadExecutor preparations_;
   std::vector<std::jthread> threads_;
 };
 

@@ -117,7 +117,7 @@ absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const
     return Error(Reason::kInvalidArgument,
                  absl::StrCat("isolation must be auto, bubblewrap or none, not ", configured));
   const absl::Status works =
-      ProbeSandbox(LookAtSystem(ExtraPaths(environment, python.empty() ? kDefaultPython : python)), geteuid() == 0);
+      ProbeSandbox(LookAtSystem(ExtraPaths(environment, python.empty() ? kDefaultPython : python), ""), geteuid() == 0);
   if (works.ok()) return std::string(kIsolationBubblewrap);
   if (configured == kIsolationBubblewrap)
     return absl::FailedPreconditionError(
@@ -130,7 +130,8 @@ absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const
 Launcher::Launcher(LauncherOptions options, CodeSource& code)
     : options_(std::move(options)),
       code_(code),
-      system_(LookAtSystem(ExtraPaths(options_.environment, PythonOf(options_.config)))) {}
+      system_(LookAtSystem(ExtraPaths(options_.environment, PythonOf(options_.config)),
+                           options_.config.installation_dir())) {}
 
 absl::StatusOr<bool> Launcher::CreateAttempt(const std::string& parent, const AttemptId& id,
                                              const StartAttemptRequest& start) {

@@ -50,6 +50,8 @@ bool IsRefusal(const absl::Status& status) {
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kFailedPrecondition:
       return true;
+    case absl::StatusCode::kResourceExhausted:
+      return HasReason(status, Reason::kLimitExceeded);
     default:
       return false;
   }
@@ -74,6 +76,7 @@ absl::StatusOr<bool> ResultDelivery::NextBatch(google::protobuf::Struct& merged,
   RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFrom(spool_path_, offset_, kBatchBytes + kMaxResultLine));
   absl::string_view rest = text;
   for (std::size_t end = rest.find('\n'); end != absl::string_view::npos; end = rest.find('\n')) {
+    if (lines > 0 && delivered_ < singly_until_) break;
     if (lines > 0 && bytes + static_cast<std::int64_t>(end) > static_cast<std::int64_t>(kBatchBytes)) break;
     google::protobuf::Struct values;
     if (google::protobuf::util::JsonStringToMessage(std::string(rest.substr(0, end)), &values).ok()) {
@@ -99,6 +102,10 @@ absl::Status ResultDelivery::Deliver() {
     if (!*any) return absl::OkStatus();
     const absl::Status status = report_(merged, delivered_ + lines);
     if (!status.ok() && !IsRefusal(status)) return While("report results", status);
+    if (!status.ok() && lines > 1) {  // one of them is refused; the others are not to go with it
+      singly_until_ = delivered_ + lines;
+      continue;
+    }
     if (!status.ok()) LogWarning("results_refused", {{"lines", lines}, {"error", std::string(status.message())}});
     delivered_ += lines;
     offset_ += bytes;

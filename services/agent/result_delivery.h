@@ -25,8 +25,8 @@ class ResultDelivery {
   // `delivered` lines of the spool were delivered before.
   ResultDelivery(std::string spool_path, std::int64_t delivered, ReportResults report);
 
-  // Delivers all complete lines that are in the spool, merged into as few calls as their size allows. A refusal counts
-  // as delivered and is logged. An error means: try again later.
+  // Delivers all complete lines that are in the spool, merged into as few calls as their size allows. A refusal of
+  // a line counts as delivered and is logged. An error means: try again later.
   absl::Status Deliver();
 
   std::int64_t delivered() const { return delivered_; }
@@ -36,8 +36,9 @@ class ResultDelivery {
 
   const std::string spool_path_;
   const ReportResults report_;
-  std::int64_t delivered_;    // lines
-  std::int64_t offset_ = -1;  // byte after those lines; -1: not known yet
+  std::int64_t delivered_;         // lines
+  std::int64_t offset_ = -1;       // byte after those lines; -1: not known yet
+  std::int64_t singly_until_ = 0;  // up to here lines are not merged
 };
 
 }  // namespace riseml::agent

@@ -14,6 +14,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -23,6 +25,7 @@ namespace {
 
 constexpr std::size_t kMaxConnections = 16;
 constexpr int kEventsAtOnce = 16;
+constexpr std::size_t kMaxResultName = 255;
 constexpr absl::string_view kAccepted = "{\"ok\":true}\n";
 
 std::string Refusal(const absl::Status& status) {
@@ -61,12 +64,19 @@ absl::StatusOr<std::string> ParseResultLine(absl::string_view line) {
   const google::protobuf::Struct& values = results->second.struct_value();
   if (values.fields().size() > kMaxResults)
     return Error(Reason::kLimitExceeded, absl::StrCat("more than ", kMaxResults, " results in one report"));
+  // What api would refuse is refused here, where the job can still be told.
   for (const auto& [name, value] : values.fields())
-    if (!IsPlain(value))
-      return Error(Reason::kInvalidArgument, absl::StrCat("result ", name, " must be a number, a text or a boolean"));
+    if (!IsPlain(value) || name.empty() || name.size() > kMaxResultName || absl::StrContains(name, '\0') ||
+        absl::StrContains(value.string_value(), '\0'))
+      return Error(Reason::kInvalidArgument,
+                   absl::StrCat("result '", absl::CHexEscape(name),
+                                "' must be a number, a text or a boolean with a name of 1 to 255 characters; U+0000 is "
+                                "not allowed"));
   std::string text;
   const auto printed = google::protobuf::util::MessageToJsonString(values, &text);
   if (!printed.ok()) return Error(Reason::kInvalidArgument, std::string(printed.message()));
+  if (text.size() > kMaxResultLine)  // some characters take six bytes there
+    return Error(Reason::kLimitExceeded, absl::StrCat("a report has at most ", kMaxResultLine, " bytes as JSON"));
   return text;
 }
 

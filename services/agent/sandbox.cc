@@ -60,7 +60,7 @@ void ShowPath(SystemView& view, const std::string& path) {
 
 }  // namespace
 
-SystemView LookAtSystem(const std::vector<std::string>& extra) {
+SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string& installation) {
   SystemView view;
   ShowTopLevel(view);
   for (const char* path : kDirectories)
@@ -72,6 +72,9 @@ SystemView LookAtSystem(const std::vector<std::string>& extra) {
     if (Exists(path)) view.hidden_files.emplace_back(path);
   for (const char* path : kSecretDirectories)
     if (Exists(path)) view.hidden_directories.emplace_back(path);
+  const auto shows = [&installation](const std::string& directory) { return IsBelow(installation, directory); };
+  if (!installation.empty() && std::ranges::any_of(view.directories, shows))
+    view.hidden_directories.push_back(installation);
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator("/dev", error))
     if (absl::StartsWith(entry.path().filename().string(), "nvidia")) view.gpu_devices.push_back(entry.path().string());
@@ -89,7 +92,7 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   for (const SystemView::Link& link : system.links) add({"--symlink", link.target, link.path});
   for (const std::string& path : system.directories) add({"--ro-bind", path, path});
   for (const std::string& path : system.hidden_files) add({"--ro-bind", "/dev/null", path});
-  for (const std::string& path : system.hidden_directories) add({"--tmpfs", path, "--remount-ro", path});
+  for (const std::string& path : system.hidden_directories) add({"--tmpfs", path});
   add({"--proc", "/proc", "--dev", "/dev"});
   if (request.gpus)
     for (const std::string& device : system.gpu_devices) add({"--dev-bind", device, device});
@@ -103,6 +106,8 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   add({"--bind", request.code, kSandboxCode});
   add({"--bind", request.control, kSandboxControl});
   add({"--ro-bind", request.agent, kSandboxAgent});
+  // Last: what is shown may lie below what is hidden.
+  for (const std::string& path : system.hidden_directories) add({"--remount-ro", path});
   add({"--chdir", kSandboxCode, "--"});
   argv.insert(argv.end(), command.begin(), command.end());
   return argv;

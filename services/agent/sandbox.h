@@ -33,8 +33,8 @@ struct SystemView {
 };
 
 // Looks at this machine. `extra` are further paths to show if they exist and are not shown anyway: CA files, the place
-// of an interpreter.
-SystemView LookAtSystem(const std::vector<std::string>& extra);
+// of an interpreter. `installation` is hidden where it lies below what is shown; empty: none.
+SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string& installation);
 
 struct SandboxRequest {
   std::string bubblewrap = "/usr/bin/bwrap";

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "riseml/internal/v1/attempt_files.pb.h"
+#include "riseml/internal/v1/node_agent.pb.h"
 #include "riseml/v1/job.grpc.pb.h"
 #include "services/agent/attempt_dir.h"
 #include "services/agent/grpc_log_transport.h"
@@ -23,8 +24,6 @@
 namespace riseml::agent {
 namespace {
 
-constexpr std::int64_t kMaxTokenBytes = 4096;
-
 struct Delivery {
   internal::v1::ShipPlan plan;
   std::string token;
@@ -33,7 +32,10 @@ struct Delivery {
 absl::StatusOr<Delivery> ReadDelivery(const AttemptDir& dir) {
   Delivery delivery;
   RISEML_ASSIGN_OR_RETURN(delivery.plan, ReadMessage<internal::v1::ShipPlan>(dir.ship_plan()));
-  RISEML_ASSIGN_OR_RETURN(delivery.token, ReadFile(dir.token(), kMaxTokenBytes));
+  // Not from `control`, where the job may put anything.
+  RISEML_ASSIGN_OR_RETURN(const internal::v1::StartAttemptRequest start,
+                          ReadMessage<internal::v1::StartAttemptRequest>(dir.start()));
+  delivery.token = start.token();
   return delivery;
 }
 

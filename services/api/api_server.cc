@@ -92,7 +92,7 @@ struct ApiServer::Parts {
   SchedulingStore scheduling;
   LogStore logs;
   Authenticator authenticator;
-  Executor executor;
+  ThreadExecutor executor;
   std::unique_ptr<internal::v1::BuilderService::Stub> builder;
 
   std::vector<std::unique_ptr<grpc::Service>> handlers;

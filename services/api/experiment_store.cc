@@ -202,6 +202,7 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
     const bool of_set = request.parent().find("/experiments/") != std::string::npos;
     std::string order = "e.number DESC";
     std::string key_column = "e.number";
+    std::string after_uid = "00000000-0000-0000-0000-000000000000";
     if (of_set) {
       RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.parent()));
       parent_uid = key.uid;
@@ -210,11 +211,10 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
       key_column = "e.child";
     } else if (request.parent() == "users/-") {
       if (!IsAdmin(call)) return Error(Reason::kPermissionDenied, "only admins may list the experiments of all users");
-      where =
-          "$1::uuid IS NOT NULL AND e.child = 0 AND ($2 = 0 OR (extract(epoch FROM e.create_time) * 1000000)::bigint < "
-          "$2)";
+      key_column = Micros("e.create_time");
+      where = absl::StrCat("$1::uuid IS NOT NULL AND e.child = 0 AND ($2 = 0 OR ", key_column, " < $2 OR (", key_column,
+                           " = $2 AND e.uid > $6::uuid))");
       order = "e.create_time DESC, e.uid";
-      key_column = "(extract(epoch FROM e.create_time) * 1000000)::bigint";
     } else {
       RISEML_ASSIGN_OR_RETURN(const UserName user, ParseUserName(request.parent()));
       const auto rows = tx.exec_params("SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user.user,
@@ -223,22 +223,26 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
       parent_uid = rows[0][0].as<std::string>();
       where = "e.user_uid = $1::uuid AND e.child = 0 AND ($2 = 0 OR e.number < $2)";
     }
-    RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
+    RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 2));
     std::int64_t after = 0;
-    if (!last.empty() && !absl::SimpleAtoi(last[0], &after))
+    if (!last.empty() && (!absl::SimpleAtoi(last[0], &after) || !IsUuid(last[1])))
       return Error(Reason::kInvalidPageToken, "page_token is broken");
-    const auto rows = tx.exec_params(
-        absl::StrCat(
-            "SELECT e.uid, ", key_column, " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
-            " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) ORDER BY ", order, " LIMIT $5"),
-        parent_uid, after, ArrayLiteral(states), request.project(), size + 1);
+    if (!last.empty()) after_uid = last[1];
+    const auto rows =
+        tx.exec_params(absl::StrCat("SELECT e.uid, ", key_column,
+                                    " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
+                                    " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) AND "
+                                    "$6::uuid IS NOT NULL ORDER BY ",
+                                    order, " LIMIT $5"),
+                       parent_uid, after, ArrayLiteral(states), request.project(), size + 1, after_uid);
     std::vector<std::string> uids;
     for (const auto& row : rows)
       if (uids.size() < static_cast<std::size_t>(size)) uids.push_back(row[0].as<std::string>());
     v1::ListExperimentsResponse response;
     for (v1::Experiment& e : LoadExperiments(tx, uids, false, options_)) *response.add_experiments() = std::move(e);
     if (rows.size() > uids.size())
-      response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
+      response.set_next_page_token(
+          MakePageToken({rows[size - 1][1].as<std::string>(), rows[size - 1][0].as<std::string>()}, arguments));
     return response;
   });
 }
@@ -331,6 +335,7 @@ absl::StatusOr<v1::ListJobsResponse> ExperimentStore::ListJobs(const rpc::Call& 
 absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::ReportResultsRequest& request) {
   constexpr int kMaxResults = 256;
   constexpr std::size_t kMaxBytes = 64 << 10;
+  constexpr int kMaxStoredBytes = 256 << 10;  // of all reports of an experiment together
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(request.results(), &json).ok() || json.size() > kMaxBytes ||
       request.results().fields_size() > kMaxResults)
@@ -350,8 +355,12 @@ absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::Rep
         "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3",
         job->uid, call.caller.attempt(), request.sequence());
     if (newer.affected_rows() == 0) return absl::OkStatus();
-    tx.exec_params("UPDATE experiments SET result = result || $2::jsonb, version = version + 1 WHERE uid = $1",
-                   job->experiment_uid, json);
+    const auto stored = tx.exec_params(
+        "UPDATE experiments SET result = result || $2::jsonb, version = version + 1 WHERE uid = $1 AND "
+        "octet_length((result || $2::jsonb)::text) <= $3",
+        job->experiment_uid, json, kMaxStoredBytes);
+    if (stored.affected_rows() == 0)
+      return Error(Reason::kLimitExceeded, "all results of an experiment together may have at most 256 KiB of JSON");
     RecordFeed(tx, job->root_uid, FeedKind::kExperiment, job->experiment_uid);
     RecordAudit(tx, call, job->object);
     return absl::OkStatus();

@@ -13,7 +13,6 @@ namespace riseml::api {
 namespace {
 
 constexpr std::size_t kKept = 50'000;
-constexpr int kBatch = 10'000;
 // Changes made by other processes are seen this late at most.
 constexpr std::chrono::milliseconds kPoll(250);
 // Watchers are woken this often even when nothing happens, to check access anew and to show life.

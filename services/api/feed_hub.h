@@ -33,7 +33,8 @@ class FeedHub {
   // Position of the newest change known here.
   sql::FeedPosition Newest();
 
-  // Changes behind `after`, oldest first, at most 10,000. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept
+  static constexpr int kBatch = 10'000;
+  // Changes behind `after`, oldest first, at most kBatch. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept
   // any more.
   absl::StatusOr<std::vector<sql::FeedRow>> Since(const sql::FeedPosition& after);
 

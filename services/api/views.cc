@@ -4,6 +4,7 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -30,10 +31,27 @@ void FillMap(const pqxx::field& field, Map* map) {
   for (const auto& [key, value] : json.items()) (*map)[key] = value.template get<std::string>();
 }
 
-v1::TrainSpec ParseSpecField(const pqxx::field& field) {
+// What a set and all its children share. It may be large, hence it is read once, whatever is read of the set.
+struct RootConfig {
   v1::TrainSpec spec;
-  spec.ParseFromString(pqxx::binarystring(field).str());
-  return spec;
+  std::string text;
+};
+
+// Of the roots named in a column of `rows`, by UUID.
+std::map<std::string, RootConfig> LoadRootConfigs(pqxx::transaction_base& tx, const pqxx::result& rows, int column,
+                                                  bool with_text) {
+  std::set<std::string> roots;
+  for (const auto& row : rows) roots.insert(row[column].as<std::string>());
+  std::map<std::string, RootConfig> out;
+  if (roots.empty()) return out;
+  for (const auto& row : tx.exec_params(
+           "SELECT uid, spec, CASE WHEN $2 THEN config_text ELSE '' END FROM experiments WHERE uid = ANY($1::uuid[])",
+           ArrayLiteral({roots.begin(), roots.end()}), with_text)) {
+    RootConfig& config = out[row[0].as<std::string>()];
+    config.spec.ParseFromString(pqxx::binarystring(row[1]).str());
+    config.text = row[2].as<std::string>();
+  }
+  return out;
 }
 
 // State names of the database are those of the protos.
@@ -52,16 +70,15 @@ const std::string& ExperimentSelect() {
   static const auto* sql = new std::string(absl::StrCat(
       "SELECT e.uid, u.name, e.number, e.child, e.kind, p.name, e.commit_id, e.tree_id, e.state, e.kill_wanted, "
       "e.reason, e.message, "
-      "r.spec, e.parameters::text, e.result::text, e.child_count, e.labels::text, e.display_name, e.description, "
-      "r.config_text, "
+      "e.root_uid, e.parameters::text, e.result::text, e.child_count, e.labels::text, e.display_name, e.description, "
       "e.client_version, e.version, ",
       Micros("e.create_time"), ", ", Micros("e.start_time"), ", ", Micros("e.run_time"), ", ", Micros("e.end_time"),
-      " FROM experiments e JOIN users u ON u.uid = e.user_uid JOIN projects p ON p.uid = e.project_uid "
-      "JOIN experiments r ON r.uid = e.root_uid "));
+      " FROM experiments e JOIN users u ON u.uid = e.user_uid JOIN projects p ON p.uid = e.project_uid "));
   return *sql;
 }
+constexpr int kExperimentRootColumn = 12;
 
-v1::Experiment ToExperiment(const pqxx::row& row, bool with_text, const ViewOptions& options) {
+v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool whole, const ViewOptions& options) {
   v1::Experiment e;
   const ExperimentName name{
       .user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
@@ -75,7 +92,7 @@ v1::Experiment ToExperiment(const pqxx::row& row, bool with_text, const ViewOpti
   e.set_desired_state(row[9].as<bool>() ? v1::Experiment::DESIRED_KILLED : v1::Experiment::DESIRED_FINISHED);
   e.set_reason(row[10].as<std::string>());
   e.set_message(row[11].as<std::string>());
-  *e.mutable_spec() = ParseSpecField(row[12]);
+  if (whole || name.child == 0) *e.mutable_spec() = config.spec;
   FillMap(row[13], e.mutable_parameters());
   // jsonb that was made from a Struct is always one again.
   [[maybe_unused]] const auto parsed =
@@ -84,13 +101,13 @@ v1::Experiment ToExperiment(const pqxx::row& row, bool with_text, const ViewOpti
   FillMap(row[16], e.mutable_labels());
   e.set_display_name(row[17].as<std::string>());
   e.set_description(row[18].as<std::string>());
-  if (with_text) e.set_config_text(row[19].as<std::string>());
-  e.set_client_version(row[20].as<std::string>());
-  e.set_version(row[21].as<std::int64_t>());
-  SetTime(row[22], &v1::Experiment::mutable_create_time, &e);
-  SetTime(row[23], &v1::Experiment::mutable_start_time, &e);
-  SetTime(row[24], &v1::Experiment::mutable_run_time, &e);
-  SetTime(row[25], &v1::Experiment::mutable_end_time, &e);
+  e.set_config_text(config.text);
+  e.set_client_version(row[19].as<std::string>());
+  e.set_version(row[20].as<std::int64_t>());
+  SetTime(row[21], &v1::Experiment::mutable_create_time, &e);
+  SetTime(row[22], &v1::Experiment::mutable_start_time, &e);
+  SetTime(row[23], &v1::Experiment::mutable_run_time, &e);
+  SetTime(row[24], &v1::Experiment::mutable_end_time, &e);
   if (!options.output_dir.empty())
     e.set_output_path(absl::StrCat(options.output_dir, "/", OutputSubpath(name, row[5].as<std::string>())));
   return e;
@@ -116,14 +133,14 @@ const std::string& JobSelect() {
   static const auto* sql = new std::string(absl::StrCat(
       "SELECT j.uid, u.name, e.number, e.child, j.name, j.role, j.state, j.reason, j.message, j.exit_code, j.cpus, "
       "j.memory_mb, j.gpus, "
-      "j.attempt_count, j.wait_reason, j.wait_message, j.version, e.parameters::text, r.spec, ",
+      "j.attempt_count, j.wait_reason, j.wait_message, j.version, e.parameters::text, j.root_uid, ",
       Micros("j.create_time"), ", ", Micros("j.start_time"), ", ", Micros("j.end_time"),
-      " FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN experiments r ON r.uid = j.root_uid "
-      "JOIN users u ON u.uid = e.user_uid "));
+      " FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid "));
   return *sql;
 }
+constexpr int kJobRootColumn = 18;
 
-v1::Job ToJob(const pqxx::row& row) {
+v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
   v1::Job job;
   const JobName name{
       {.user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()},
@@ -144,7 +161,6 @@ v1::Job ToJob(const pqxx::row& row) {
     job.set_wait_message(row[15].as<std::string>());
   }
   job.set_version(row[16].as<std::int64_t>());
-  const v1::TrainSpec spec = ParseSpecField(row[18]);
   const Parameters parameters = ParametersFromJson(row[17].as<std::string>());
   for (std::string& command : CommandsOf(spec, job.role(), parameters)) job.add_commands(std::move(command));
   if (job.role() != kBuildRole) {
@@ -203,7 +219,8 @@ void AddAttempts(pqxx::transaction_base& tx, std::vector<v1::Job>& jobs, bool al
 std::vector<v1::Job> ToJobs(pqxx::transaction_base& tx, const pqxx::result& rows, bool all_attempts) {
   std::vector<v1::Job> jobs;
   jobs.reserve(rows.size());
-  for (const auto& row : rows) jobs.push_back(ToJob(row));
+  const auto configs = LoadRootConfigs(tx, rows, kJobRootColumn, false);
+  for (const auto& row : rows) jobs.push_back(ToJob(row, configs.at(row[kJobRootColumn].as<std::string>()).spec));
   AddAttempts(tx, jobs, all_attempts);
   return jobs;
 }
@@ -263,14 +280,16 @@ absl::StatusOr<JobKey> FindJob(pqxx::transaction_base& tx, const rpc::Call& call
 }
 
 std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
-                                            bool with_text, const ViewOptions& options) {
+                                            bool whole, const ViewOptions& options) {
   std::vector<v1::Experiment> experiments;
   if (uids.empty()) return experiments;
   experiments.reserve(uids.size());
-  for (const auto& row : tx.exec_params(
-           absl::StrCat(ExperimentSelect(), "WHERE e.uid = ANY($1::uuid[]) ORDER BY array_position($1::uuid[], e.uid)"),
-           ArrayLiteral(uids)))
-    experiments.push_back(ToExperiment(row, with_text, options));
+  const pqxx::result rows = tx.exec_params(
+      absl::StrCat(ExperimentSelect(), "WHERE e.uid = ANY($1::uuid[]) ORDER BY array_position($1::uuid[], e.uid)"),
+      ArrayLiteral(uids));
+  const auto configs = LoadRootConfigs(tx, rows, kExperimentRootColumn, whole);
+  for (const auto& row : rows)
+    experiments.push_back(ToExperiment(row, configs.at(row[kExperimentRootColumn].as<std::string>()), whole, options));
   AddChildStates(tx, experiments);
   return experiments;
 }
@@ -304,17 +323,19 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
   const std::string select =
       "SELECT j.uid, u.name, e.number, e.child, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, "
       "j.sequence, j.cpus, "
-      "j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, r.spec, r.config_text, e.parameters::text, "
+      "j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, e.parameters::text, "
       "e.user_uid, "
       "e.project_uid, p.name, e.commit_id, e.tree_id, a.number, a.node, a.state, a.gpu_uuids "
-      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN experiments r ON r.uid = j.root_uid "
-      "JOIN users u ON u.uid = e.user_uid JOIN projects p ON p.uid = e.project_uid "
+      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid JOIN projects p "
+      "ON p.uid = e.project_uid "
       "LEFT JOIN attempts a ON a.job_uid = j.uid AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') ";
   const pqxx::result rows =
       uids.empty()
           ? tx.exec(select + "WHERE j.state IN ('PENDING', 'STARTING', 'RUNNING', 'SERVING') ORDER BY j.sequence")
           : tx.exec_params(select + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
                            ArrayLiteral(uids));
+  constexpr int kRootColumn = 6;
+  const auto configs = LoadRootConfigs(tx, rows, kRootColumn, true);
   std::vector<internal::v1::Work> out;
   out.reserve(rows.size());
   for (const auto& row : rows) {
@@ -335,25 +356,26 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
     work.set_wait_reason(row[14].as<std::string>());
     work.set_wait_message(row[15].as<std::string>());
     work.set_version(row[16].as<std::int64_t>());
-    const v1::TrainSpec spec = ParseSpecField(row[17]);
-    work.set_priority(spec.priority());
-    work.set_queue(spec.queue());
-    *work.mutable_node_selectors() = spec.node_selectors();
-    FillTemplate(spec, work.role(), experiment, row[22].as<std::string>(),
-                 ParametersFromJson(row[19].as<std::string>()), work.experiment_uid(), row[18].as<std::string>(),
+    if (IsTerminal(ParseJobState(row[8].c_str()))) continue;  // nobody will start it
+    const RootConfig& config = configs.at(row[kRootColumn].as<std::string>());
+    work.set_priority(config.spec.priority());
+    work.set_queue(config.spec.queue());
+    *work.mutable_node_selectors() = config.spec.node_selectors();
+    FillTemplate(config.spec, work.role(), experiment, row[20].as<std::string>(),
+                 ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), config.text,
                  work.mutable_template_());
-    work.mutable_template_()->set_owner_uid(row[20].as<std::string>());
-    work.mutable_template_()->set_project_uid(row[21].as<std::string>());
-    work.mutable_template_()->set_commit(row[23].as<std::string>());
-    work.mutable_template_()->set_tree(row[24].as<std::string>());
-    if (row[25].is_null()) continue;
+    work.mutable_template_()->set_owner_uid(row[18].as<std::string>());
+    work.mutable_template_()->set_project_uid(row[19].as<std::string>());
+    work.mutable_template_()->set_commit(row[21].as<std::string>());
+    work.mutable_template_()->set_tree(row[22].as<std::string>());
+    if (row[23].is_null()) continue;
     internal::v1::LiveAttempt* attempt = work.mutable_attempt();
-    attempt->set_number(row[25].as<int>());
-    attempt->set_node(row[26].as<std::string>());
+    attempt->set_number(row[23].as<int>());
+    attempt->set_node(row[24].as<std::string>());
     v1::Attempt::State state = v1::Attempt::STATE_UNSPECIFIED;
-    v1::Attempt::State_Parse(row[27].as<std::string>(), &state);
+    v1::Attempt::State_Parse(row[25].as<std::string>(), &state);
     attempt->set_state(state);
-    for (absl::string_view gpu : absl::StrSplit(row[28].c_str(), ',', absl::SkipEmpty()))
+    for (absl::string_view gpu : absl::StrSplit(row[26].c_str(), ',', absl::SkipEmpty()))
       attempt->add_gpu_uuids(std::string(gpu));
     attempt->set_token(tokens.Make({work.job_uid(), attempt->number()}));
   }

@@ -37,9 +37,10 @@ struct JobKey {
 };
 absl::StatusOr<JobKey> FindJob(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view name);
 
-// Experiments in the order of `uids`; absent ones are left out. `with_text` adds config_text.
+// Experiments in the order of `uids`; absent ones are left out. `whole` adds config_text, and to children the spec of
+// their set.
 std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
-                                            bool with_text, const ViewOptions& options);
+                                            bool whole, const ViewOptions& options);
 // Jobs with these UUIDs, with their newest attempt, by sequence. `all_attempts` gives all of them.
 std::vector<v1::Job> LoadJobs(pqxx::transaction_base& tx, const std::vector<std::string>& uids, bool all_attempts);
 // Jobs of one experiment (of a set: its own), by sequence.

@@ -4,43 +4,27 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "services/api/feed_hub.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/executor.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::api {
 
-// A few threads that do the blocking work of watchers. Thread-safe.
-class Executor {
- public:
-  explicit Executor(int threads);
-  ~Executor();
-  void Run(std::function<void()> task);
-
- private:
-  void Loop(std::stop_token stop);
-  Mutex mu_;
-  std::condition_variable_any ready_;
-  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::jthread> threads_;
-};
-
 // What a watcher has to write next.
 template <class Response>
 struct WatchBatch {
   std::vector<Response> responses;
-  bool end = false;  // the stream ends with OK behind these
+  bool end = false;   // the stream ends with OK behind these
+  bool more = false;  // there is more already: `fill` is called again without being woken
 };
 
 // One open stream. `fill` is called on the executor, never twice at once, and gives what is new since its last call.
@@ -124,6 +108,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
       } else {
         for (Response& response : batch->responses) pending_.push_back(std::move(response));
         end_ = batch->end;
+        news_ = news_ || batch->more;
       }
     }
     Advance();

@@ -11,8 +11,8 @@
 namespace riseml::api {
 namespace {
 
-// Responses that carry many items hold at most this many, to stay far below the message limit.
-constexpr std::size_t kItemsPerResponse = 200;
+// Responses that carry many items stay far below the message limit; a larger item travels alone.
+constexpr std::size_t kBytesPerResponse = 1 << 20;
 
 // Where a watcher stands, and what has changed since.
 class Cursor {
@@ -20,6 +20,7 @@ class Cursor {
   // `everything`: the first look, or the state of a watcher without a token.
   struct Changes {
     bool everything = false;
+    bool more = false;  // the rows are not all there are
     std::vector<sql::FeedRow> rows;
   };
 
@@ -40,6 +41,7 @@ class Cursor {
     }
     RISEML_ASSIGN_OR_RETURN(changes.rows, feed_.Since(position_));
     if (!changes.rows.empty()) position_ = changes.rows.back().position;
+    changes.more = changes.rows.size() == FeedHub::kBatch;
     return changes;
   }
 
@@ -84,7 +86,8 @@ class ExperimentSource {
         cursor_(db.feed(), request_.resume_token()) {}
 
   absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> operator()() {
-    RISEML_RETURN_IF_ERROR(authenticator_.Authenticate(call_.credential).status());
+    // Anew each time: the key may have been revoked, its user's role may have changed.
+    RISEML_ASSIGN_OR_RETURN(call_.caller, authenticator_.Authenticate(call_.credential));
     RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor_.Next());
     return db_.Read("watch experiment", [&](pqxx::work& tx) { return Load(tx, changes); });
   }
@@ -100,7 +103,7 @@ class ExperimentSource {
           is_root && !request_.without_children() ? ExperimentUidsOf(tx, key.uid) : std::vector<std::string>{key.uid};
       changed.jobs = JobUidsOf(tx, key.root_uid, false);
     }
-    WatchBatch<v1::WatchExperimentResponse> batch;
+    WatchBatch<v1::WatchExperimentResponse> batch = {.more = changes.more};
     const std::string root_name = Print(key.name);
     // The followed experiment goes last, so that its end is the last thing a reader sees.
     std::optional<v1::Experiment> followed;
@@ -131,7 +134,7 @@ class ExperimentSource {
   Database& db_;
   rpc::Authenticator& authenticator_;
   const ViewOptions options_;
-  const rpc::Call call_;
+  rpc::Call call_;
   const v1::WatchExperimentRequest request_;
   Cursor cursor_;
 };
@@ -139,14 +142,15 @@ class ExperimentSource {
 // Distributes items over responses of bounded size.
 template <class Response, class Item, class Add>
 void Pack(std::vector<Item>& items, std::vector<Response>& responses, Add add) {
-  std::size_t in_response = kItemsPerResponse;
+  std::size_t in_response = 0;
   for (Item& item : items) {
-    if (in_response == kItemsPerResponse) {
+    const std::size_t bytes = item.ByteSizeLong();
+    if (responses.empty() || in_response + bytes > kBytesPerResponse) {
       responses.emplace_back();
       in_response = 0;
     }
     add(responses.back(), std::move(item));
-    ++in_response;
+    in_response += bytes;
   }
 }
 
@@ -176,7 +180,7 @@ Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const Att
   return [cursor, &db, &tokens]() -> absl::StatusOr<WatchBatch<internal::v1::WatchWorkResponse>> {
     RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor->Next());
     return db.Read("watch work", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<internal::v1::WatchWorkResponse>> {
-      WatchBatch<internal::v1::WatchWorkResponse> batch;
+      WatchBatch<internal::v1::WatchWorkResponse> batch = {.more = changes.more};
       const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
       std::vector<internal::v1::Work> work;
       if (changes.everything || !uids.empty()) work = LoadWork(tx, uids, tokens);
@@ -197,7 +201,7 @@ Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
     RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor->Next());
     return db.Read(
         "watch streams", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<internal::v1::WatchStreamsResponse>> {
-          WatchBatch<internal::v1::WatchStreamsResponse> batch;
+          WatchBatch<internal::v1::WatchStreamsResponse> batch = {.more = changes.more};
           const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
           std::vector<internal::v1::StreamInfo> streams;
           if (changes.everything || !uids.empty()) streams = LogStore::Load(tx, uids);

@@ -222,7 +222,7 @@ void Follower::OnChecked(const absl::Status& status) {
 void Follower::SchedulePumpLocked() {
   if (pumping_ || writing_ || ending_.has_value()) return;
   pumping_ = true;
-  handler_.executor_.Post([self = shared_from_this()] { self->Pump(); });
+  handler_.executor_.Run([self = shared_from_this()] { self->Pump(); });
 }
 
 void Follower::Pump() {

@@ -71,7 +71,7 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
  private:
   void OnReadDone(bool ok) {
     MutexLock lock(mu_);
-    if (ok) return handler_.executor_.Post([self = shared_from_this()] { self->Process(); });
+    if (ok) return handler_.executor_.Run([self = shared_from_this()] { self->Process(); });
     half_closed_ = true;
     AnswerLocked();
   }

@@ -7,8 +7,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "riseml/v1/log.pb.h"
+#include "services/common/base/executor.h"
 #include "services/common/base/mutex.h"
-#include "services/loghandler/executor.h"
 #include "services/loghandler/log_metrics.h"
 #include "services/loghandler/store.h"
 #include "services/loghandler/stream_id.h"

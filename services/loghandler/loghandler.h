@@ -9,9 +9,9 @@
 #include "absl/time/time.h"
 #include "riseml/config/v1/common.pb.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/executor.h"
 #include "services/common/rpc/remote_authenticator.h"
 #include "services/common/rpc/server.h"
-#include "services/loghandler/executor.h"
 #include "services/loghandler/follow_handler.h"
 #include "services/loghandler/ingest_handler.h"
 #include "services/loghandler/log_metrics.h"
@@ -46,8 +46,8 @@ class LogHandler {
   explicit LogHandler(prometheus::Registry& metrics);
 
   LogMetrics metrics_;
-  Executor writers_;  // of blocks
-  Executor readers_;  // for followers
+  ThreadExecutor writers_;  // of blocks
+  ThreadExecutor readers_;  // for followers
   std::unique_ptr<Store> store_;
   std::unique_ptr<rpc::RemoteAuthenticator> authenticator_;
   std::unique_ptr<RegistryClient> registry_;

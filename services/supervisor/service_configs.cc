@@ -113,6 +113,7 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   config.set_ca_file(Cert(input.layout, "ca.crt"));
   config.set_metrics_address(AddressOf(input.state, "agent.metrics"));
   config.set_isolation("auto");
+  config.set_installation_dir(input.layout.dir);
   return config;
 }
 

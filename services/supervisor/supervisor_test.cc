@@ -203,6 +203,8 @@ TEST_F(SupervisorTest, WorksBelowAPathTooLongForASocket) {
   EXPECT_EQ(Run("down").exit_code, 0);
   fs::remove_all(socket_dir);
   Up();
+  EXPECT_EQ(Run("down").exit_code, 0);
+  fs::remove_all(socket_dir);
 }
 
 TEST_F(SupervisorTest, AdoptsWhatItsPredecessorLeftRunning) {

@@ -9,7 +9,6 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
-#include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
@@ -41,12 +40,6 @@ absl::Duration Backoff(int failed_tries) {
   thread_local std::minstd_rand random(std::random_device{}());
   const absl::Duration base = std::min(absl::Milliseconds(50) * (1 << std::min(failed_tries, 10)), absl::Seconds(1));
   return base * std::uniform_real_distribution<double>(0.5, 1.5)(random);
-}
-
-// Nobody answered, or a server had no thread left for the call; the latter looks like a quota of ours, but has no
-// reason.
-bool MayHelpToTryAgain(const absl::Status& status) {
-  return absl::IsUnavailable(status) || (absl::IsResourceExhausted(status) && ReasonName(status).empty());
 }
 
 }  // namespace
@@ -84,7 +77,7 @@ absl::Status InvokeWithRetry(const CallOptions& options,
     Prepare(context, deadline - clock.Now(), request_id, options.credential);
     const absl::Status status = FromGrpc(call(&context));
     const absl::Duration wait = Backoff(tries - 1);
-    if (!MayHelpToTryAgain(status) || tries >= options.tries || clock.Now() + wait >= deadline) return status;
+    if (!IsTransient(status) || tries >= options.tries || clock.Now() + wait >= deadline) return status;
     std::this_thread::sleep_for(absl::ToChronoMicroseconds(wait));
   }
 }

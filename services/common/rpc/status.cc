@@ -41,4 +41,8 @@ absl::Status FromGrpc(const grpc::Status& status) {
   return out;
 }
 
+bool IsTransient(const absl::Status& status) {
+  return absl::IsUnavailable(status) || (absl::IsResourceExhausted(status) && ReasonName(status).empty());
+}
+
 }  // namespace riseml::rpc

@@ -12,6 +12,7 @@ namespace {
 
 // Bounds what Combinations() may hold altogether.
 constexpr std::int64_t kLargestGrid = 64 << 20;
+constexpr std::size_t kLargestCommands = 1 << 20;
 
 bool IsAlphanumeric(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 
@@ -47,8 +48,10 @@ absl::Status CheckGrid(const View& parameters, const Train& train) {
   return parameters.FailSentence("the combinations of all parameters are larger than 64 MB: shorten the values");
 }
 
-// Every placeholder is declared and the longest values still make commands that can run.
+// Every placeholder is declared, and the longest values still make commands that can run and that jobs can be sent
+// with.
 absl::Status CheckCommands(const View& run, const Train& train) {
+  std::size_t bytes = 0;
   Combination longest;
   for (const Parameter& parameter : train.parameters) {
     const auto value = std::max_element(parameter.values.begin(), parameter.values.end(),
@@ -58,11 +61,14 @@ absl::Status CheckCommands(const View& run, const Train& train) {
   const Undeclared undeclared = run.origin().lenient ? Undeclared::kKeep : Undeclared::kRefuse;
   for (std::size_t i = 0; i < train.run.size(); ++i) {
     const auto command = Substitute(train.run[i], longest, undeclared);
-    if (command.ok()) continue;
-    const View where = run.node().kind == Kind::kSequence ? run.Item(i) : run;
-    return where.FailSentence(command.status().message());
+    if (!command.ok()) {
+      const View where = run.node().kind == Kind::kSequence ? run.Item(i) : run;
+      return where.FailSentence(command.status().message());
+    }
+    bytes += command->size();
   }
-  return absl::OkStatus();
+  if (bytes <= kLargestCommands) return absl::OkStatus();
+  return run.FailSentence("the commands with their longest values are larger than 1 MiB: put them into a script");
 }
 
 absl::StatusOr<std::vector<std::string>> CheckRun(const View& view) {

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <pqxx/pqxx>
 #include <string>
 #include <type_traits>
@@ -46,14 +47,17 @@ class Pool {
       bool committing = false;
       absl::Status failure;
       try {
-        pqxx::work tx(**connection);
-        Result result = body(tx);
-        if (StatusOf(result).ok()) {
-          committing = true;
-          tx.commit();
-        }
+        std::optional<Result> result;
+        {
+          pqxx::work tx(**connection);
+          result.emplace(body(tx));
+          if (StatusOf(*result).ok()) {
+            committing = true;
+            tx.commit();
+          }
+        }  // rolled back here, before anybody else gets the connection
         Release(*std::move(connection));
-        return result;
+        return *std::move(result);
       } catch (const std::exception&) {
         failure = StatusOfException(doing);
       }

@@ -53,6 +53,23 @@ TEST_F(SqlTest, CommitsOnOkAndRollsBackOnError) {
   EXPECT_EQ(*Count(pool, "t"), 0);
 }
 
+TEST_F(SqlTest, ARollbackIsOverBeforeTheNextTransactionBegins) {
+  Pool pool(database_, 1);
+  constexpr int kThreads = 4, kTransactions = 200;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < kThreads; ++i)
+    threads.emplace_back([&pool, i] {
+      for (int k = 0; k < kTransactions; ++k) {
+        const bool fails = (i + k) % 2 == 0;
+        const absl::Status status = pool.Transact("select", [&](pqxx::work& tx) -> absl::Status {
+          tx.exec1("SELECT 1");
+          return fails ? Error(Reason::kNotFound, "nothing there") : absl::OkStatus();
+        });
+        ASSERT_EQ(status.code(), fails ? absl::StatusCode::kNotFound : absl::StatusCode::kOk) << status;
+      }
+    });
+}
+
 TEST_F(SqlTest, UniqueViolationIsAlreadyExists) {
   Pool pool(database_, 1);
   const auto insert = [&] {

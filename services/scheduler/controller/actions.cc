@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/status.h"
 #include "services/scheduler/controller/controller.h"
 #include "services/scheduler/controller/snapshot_of.h"
 
@@ -27,9 +28,10 @@ absl::string_view Name(Call call) { return call == Call::kStart ? "start" : call
 
 // True when trying again cannot help.
 bool IsFinal(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kInvalidArgument ||
-         status.code() == absl::StatusCode::kFailedPrecondition ||
-         status.code() == absl::StatusCode::kResourceExhausted || status.code() == absl::StatusCode::kNotFound;
+  return !rpc::IsTransient(status) &&
+         (status.code() == absl::StatusCode::kInvalidArgument ||
+          status.code() == absl::StatusCode::kFailedPrecondition ||
+          status.code() == absl::StatusCode::kResourceExhausted || status.code() == absl::StatusCode::kNotFound);
 }
 
 absl::Time TimeOf(const google::protobuf::Timestamp& time) {

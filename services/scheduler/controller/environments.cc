@@ -1,5 +1,7 @@
 #include "services/scheduler/controller/environments.h"
 
+#include "services/common/rpc/status.h"
+
 namespace riseml::scheduler {
 namespace {
 
@@ -7,7 +9,7 @@ constexpr absl::Duration kRemember = absl::Seconds(1);
 constexpr std::size_t kMaxAnswers = 10'000;
 
 bool IsAway(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kDeadlineExceeded;
+  return rpc::IsTransient(status) || status.code() == absl::StatusCode::kDeadlineExceeded;
 }
 
 }  // namespace

@@ -283,15 +283,5 @@ TEST_F(GrpcApiTest, LoopPlacesAJobThatArrivesAndStops) {
   api_->SetWake({});
 }
 
-TEST(ThreadExecutor, RunsWorkAndStopsWithWorkQueued) {
-  Channel<int> done;
-  ThreadExecutor executor(2);
-  for (int i = 0; i < 10; ++i) executor.Run([&] { done.Put(1); });
-  for (int i = 0; i < 10; ++i) ASSERT_TRUE(done.Take());
-  executor.Stop();
-  executor.Run([&] { done.Put(1); });
-  executor.Stop();
-}
-
 }  // namespace
 }  // namespace riseml::scheduler
