@@ -68,6 +68,10 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* description, c
   return command;
 }
 
+std::string CheckId(const std::string& id) {
+  return id.empty() ? "the id is empty; leave it out to mean the newest experiment" : "";
+}
+
 int Main(int argc, char** argv) {
   // A reader that went away (`riseml logs | head`) ends the program quietly, whatever the parent has set.
   signal(SIGPIPE, SIG_DFL);
@@ -85,8 +89,9 @@ int Main(int argc, char** argv) {
       session.Print(out.str());
       return session.output_status().ok() ? kExitOk : kExitError;
     }
-    const auto typed = app.get_subcommands();
-    const std::string command = typed.empty() ? "riseml" : absl::StrCat("riseml ", typed.front()->get_name());
+    std::string command = "riseml";
+    for (auto typed = app.get_subcommands(); !typed.empty(); typed = typed.front()->get_subcommands())
+      absl::StrAppend(&command, " ", typed.front()->get_name());
     Session({}).Tell(absl::StrCat("ERROR: ", error.what(), "\n       See: ", command, " --help\n"));
     return command == "riseml wait" ? kExitOtherError : kExitError;
   }

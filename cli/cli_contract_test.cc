@@ -161,7 +161,8 @@ INSTANTIATE_TEST_SUITE_P(States, OutcomeTest,
 TEST_F(CliTest, WaitTellsTimeoutsAndErrorsApart) {
   content().Put(MakeExperiment("7", v1::Experiment::RUNNING));
   EXPECT_EQ(Run({"wait", "7", "--timeout", "0"}).exit_code, 4);
-  EXPECT_EQ(Run({"wait", "8"}).exit_code, 2);
+  const Finished absent = Run({"wait", "8"});
+  EXPECT_EQ(absent.exit_code, 2) << absent.err;
   EXPECT_EQ(Run({"wait", "--bogus"}).exit_code, 2);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "cli/session.h"
@@ -32,6 +33,10 @@ void AddWait(CLI::App& app, Plan& plan);
 void AddValidate(CLI::App& app, Plan& plan);
 void AddStack(CLI::App& app, Plan& plan);       // up, down
 void AddCompletion(CLI::App& app, Plan& plan);  // last: it completes all the others
+
+// Refuses an id that is given and empty, as in `riseml kill "$id"` with nothing in the variable; for
+// CLI::Option::check.
+std::string CheckId(const std::string& id);
 
 // A command whose help ends with `examples`, and that needs one of its subcommands when it is a group.
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* description, const char* examples);

@@ -61,17 +61,17 @@ std::string Quoted(const std::string& text) {
 std::string BashBody(const std::vector<Entry>& entries) {
   std::string out =
       "_riseml() {\n"
-      "  local current=\"${COMP_WORDS[COMP_CWORD]}\" path='' words='' ids='' i word\n"
+      "  local current=\"${COMP_WORDS[COMP_CWORD]}\" typed='' words='' ids='' i word\n"
       "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
       "    word=\"${COMP_WORDS[i]}\"\n"
-      "    case \"${path:+$path }$word\" in\n"
+      "    case \"${typed:+$typed }$word\" in\n"
       "      ";
   std::vector<std::string> paths;
   for (const Entry& entry : entries) {
     if (!entry.path.empty()) paths.push_back(Quoted(entry.path));
   }
-  absl::StrAppend(&out, absl::StrJoin(paths, " | "), ") path=\"${path:+$path }$word\" ;;\n    esac\n  done\n",
-                  "  case \"$path\" in\n");
+  absl::StrAppend(&out, absl::StrJoin(paths, " | "), ") typed=\"${typed:+$typed }$word\" ;;\n    esac\n  done\n",
+                  "  case \"$typed\" in\n");
   for (const Entry& entry : entries) {
     absl::StrAppend(&out, "    ", Quoted(entry.path), ") words=", Quoted(Words(entry)), entry.takes_id ? "; ids=1" : "",
                     " ;;\n");

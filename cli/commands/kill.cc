@@ -65,8 +65,11 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
     if (options.quiet) {
       session.Print(absl::StrCat(subject.shown, "\n"));
     } else if (!options.json) {
-      const bool set = experiment->type() == v1::Experiment::SET;
-      session.Print(absl::StrCat("killed ", set ? "series " : "experiment ", subject.shown, "\n"));
+      const char* const what = experiment->type() == v1::Experiment::SET ? "series " : "experiment ";
+      const bool ended =
+          experiment->state() == v1::Experiment::FINISHED || experiment->state() == v1::Experiment::FAILED;
+      session.Print(ended ? absl::StrCat(what, subject.shown, " has ended already\n")
+                          : absl::StrCat("killed ", what, subject.shown, "\n"));
     }
     killed.push_back(*std::move(experiment));
   }
@@ -81,7 +84,7 @@ void AddKill(CLI::App& app, Plan& plan) {
                                  "  riseml kill            the newest experiment of this project\n"
                                  "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
   auto options = std::make_shared<KillOptions>();
-  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID");
+  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID")->check(CheckId);
   command->add_flag("-f,--force", options->force, "Succeed for experiments that have ended already");
   command->add_flag("--json", options->json, "Print JSON");
   command->add_flag("-q,--quiet", options->quiet, "Print ids only");

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cli/client/experiments.h"
 #include "cli/commands/commands.h"
@@ -61,6 +62,11 @@ absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
   return kExitInterrupted;
 }
 
+std::string CheckCount(const std::string& text) {
+  std::int64_t count = 0;
+  return absl::SimpleAtoi(text, &count) && count >= 0 ? "" : absl::StrCat("'", text, "' is no whole number from 0");
+}
+
 }  // namespace
 
 void AddLogs(CLI::App& app, Plan& plan) {
@@ -70,14 +76,16 @@ void AddLogs(CLI::App& app, Plan& plan) {
                                  "  riseml logs 14 --raw     exactly the bytes that job 14.train printed\n"
                                  "  riseml logs 14.3.train --no-follow");
   auto options = std::make_shared<LogsOptions>();
-  command->add_option("id", options->id, "Experiment, set or job; default: the newest experiment")->type_name("ID");
+  command->add_option("id", options->id, "Experiment, set or job; default: the newest experiment")
+      ->type_name("ID")
+      ->check(CheckId);
   auto* follow = command->add_flag("-f,--follow", options->follow, "Wait for more until the end; this is the default");
   command->add_flag("--no-follow", options->no_follow, "Stop at the present end")->excludes(follow);
   auto* tail = command->add_option("-n,--tail", options->tail, "Begin with the last N lines; 0: only what is new")
-                   ->check(CLI::NonNegativeNumber)
+                   ->check(CheckCount)
                    ->type_name("N");
   command->add_option("--since-offset", options->since_offset, "Begin at this byte")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CheckCount)
       ->type_name("BYTES")
       ->excludes(tail);
   command->add_flag("--raw", options->raw, "Exactly the bytes the job printed; of an experiment: its train job");

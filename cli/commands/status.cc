@@ -142,7 +142,7 @@ void AddStatus(CLI::App& app, Plan& plan) {
                                  "  riseml status 14.train  details of a job\n"
                                  "  riseml status .paul     experiments of paul");
   auto options = std::make_shared<StatusOptions>();
-  command->add_option("id", options->id, "Experiment, set, job, or a user as .NAME")->type_name("ID");
+  command->add_option("id", options->id, "Experiment, set, job, or a user as .NAME")->type_name("ID")->check(CheckId);
   command->add_flag("-a,--all", options->all, "In all states, not only what is under way");
   command->add_option("-n,--num-last", options->last, "At most this many, 0: all; default with -a: 10")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))

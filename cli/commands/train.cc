@@ -23,11 +23,14 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/git/tree.h"
 #include "services/common/spec/features.h"
 #include "services/common/spec/parse.h"
 
 namespace riseml::cli {
 namespace {
+
+constexpr absl::Duration kRedraw = absl::Milliseconds(100);
 
 struct TrainOptions {
   std::string file = "riseml.yml";
@@ -67,8 +70,9 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
                                .credential = connection.config().api_key,
                                .request_id = NewUuid()};
   if (redraw) {
-    options.progress = [&session, &title](std::int64_t done, std::int64_t total) {
-      if (total == 0) return;
+    options.progress = [&session, &title, drawn = absl::InfinitePast()](std::int64_t done, std::int64_t total) mutable {
+      if (total == 0 || session.Now() - drawn < kRedraw) return;
+      drawn = session.Now();
       session.Print(absl::StrCat("\r", title, " ", Size(done), " of ", Size(total), " sent\x1b[K"));
     };
   }
@@ -153,7 +157,19 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
   return ExitCodeOf(last.state());
 }
 
+absl::Status CheckTexts(const TrainOptions& options) {
+  std::vector<std::string> texts = {options.name, options.description};
+  texts.insert(texts.end(), options.labels.begin(), options.labels.end());
+  for (const std::string& text : texts) {
+    if (!git::IsValidUtf8(text))
+      return absl::InvalidArgumentError(
+          absl::StrCat("--name, --description and --label must be UTF-8, unlike '", git::Printable(text), "'"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
+  RISEML_RETURN_IF_ERROR(CheckTexts(options));
   RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadRunnable(options.file));
   v1::CreateExperimentRequest request;
   RISEML_RETURN_IF_ERROR(AddLabels(options.labels, &request));

@@ -96,7 +96,7 @@ void AddWait(CLI::App& app, Plan& plan) {
                  "Exit codes:\n"
                  "  0 all finished, 1 one failed, 3 one was killed, 4 one had not ended in time, 2 other errors");
   auto options = std::make_shared<WaitOptions>();
-  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID");
+  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID")->check(CheckId);
   command->add_option("--timeout", options->timeout, "How long to wait, e.g. 90s or 1h30m; default: for ever")
       ->type_name("TIME");
   command->callback([&plan, options] {

@@ -36,7 +36,12 @@ FileStamp ToStamp(const struct stat& info) {
 
 // The advice every refusal of a path ends with.
 std::string IgnoreAdvice(absl::string_view path) {
-  return absl::StrCat("; remove it or add the line /", git::Printable(path), " to .risemlignore");
+  std::string pattern(path);
+  // What cannot be typed is matched by a wildcard.
+  const bool plain = git::IsValidUtf8(path);
+  for (char& c : pattern)
+    if (absl::ascii_iscntrl(c) || (!plain && !absl::ascii_isascii(c))) c = '?';
+  return absl::StrCat("; remove it or add the line /", pattern, " to .risemlignore");
 }
 
 class Walker {

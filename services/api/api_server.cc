@@ -109,6 +109,7 @@ struct ApiServer::Parts {
 ApiServer::ApiServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 ApiServer::~ApiServer() {
+  parts_->feed.Close();  // open watches would hold up the servers for as long as they may
   if (parts_->user_server != nullptr) parts_->user_server->Shutdown(kDrain);
   if (parts_->internal_server != nullptr) parts_->internal_server->Shutdown(kDrain);
 }

@@ -64,6 +64,11 @@ TEST_F(ApiTest, SingleExperimentRunsToItsEnd) {
   EXPECT_EQ(e.output_path(), absl::StrCat("/out/", user_, "/digits/1"));
 }
 
+TEST_F(ApiTest, AnExperimentIsFoundByItsUuidToo) {
+  const v1::Experiment e = Create(kSingle);
+  EXPECT_EQ(Get(absl::StrCat("users/", user_, "/experiments/", e.uid())).name(), e.name());
+}
+
 TEST_F(ApiTest, LateAndRepeatedObservationsChangeNothing) {
   const v1::Experiment e = Create(kSingle);
   api_->RunToEnd(e.jobs(0).uid(), 3);

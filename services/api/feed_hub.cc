@@ -46,6 +46,14 @@ void FeedHub::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void FeedHub::Close() {
+  {
+    MutexLock lock(mu_);
+    closed_ = true;
+  }
+  WakeSubscribers();
+}
+
 void FeedHub::Wake() {
   {
     MutexLock lock(mu_);
@@ -107,6 +115,7 @@ sql::FeedPosition FeedHub::Newest() {
 
 absl::StatusOr<std::vector<sql::FeedRow>> FeedHub::Since(const sql::FeedPosition& after) {
   MutexLock lock(mu_);
+  if (closed_) return Error(Reason::kShuttingDown, "api is stopping; watch again");
   if (after < before_first_)
     return Error(Reason::kResumeTokenExpired, "the resume token is too old; watch again without one");
   auto it = std::upper_bound(rows_.begin(), rows_.end(), after,

@@ -27,6 +27,9 @@ class FeedHub {
   absl::Status Start();
   void Stop();
 
+  // Ends all watches: from now on Since fails with UNAVAILABLE (SHUTTING_DOWN), and subscribers are woken to see it.
+  void Close();
+
   // Looks at the feed at once instead of at the next poll; to be called after each commit of this process.
   void Wake();
 
@@ -52,6 +55,7 @@ class FeedHub {
   Mutex mu_;
   std::condition_variable_any wake_;
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::deque<sql::FeedRow> rows_ ABSL_GUARDED_BY(mu_);
   sql::FeedPosition newest_ ABSL_GUARDED_BY(mu_);
   sql::FeedPosition before_first_ ABSL_GUARDED_BY(mu_);  // a watcher at or behind this position misses nothing in rows_

@@ -67,7 +67,8 @@ void UpdateExperiment(pqxx::transaction_base& tx, const ExperimentRow& experimen
       "UPDATE experiments SET state = $2, reason = $3, message = $4, version = version + 1, "
       "start_time = CASE WHEN start_time IS NULL AND $2 IN ('STARTING', 'RUNNING') THEN now() ELSE start_time END, "
       "run_time = CASE WHEN run_time IS NULL AND $2 = 'RUNNING' THEN now() ELSE run_time END, "
-      "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE uid = $1",
+      "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN COALESCE((SELECT max(j.end_time) FROM jobs j "
+      "WHERE j.experiment_uid = $1 OR j.root_uid = $1), now()) ELSE end_time END WHERE uid = $1",
       experiment.uid, std::string(Name(to)), reason, message);
   RecordTransition(tx, {.root_uid = experiment.root_uid,
                         .object = experiment.object,
@@ -105,9 +106,11 @@ void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const
       "attempt_count = $6, "
       "wait_reason = '', wait_message = '', "
       "start_time = CASE WHEN start_time IS NULL AND $2 = 'RUNNING' THEN now() ELSE start_time END, "
-      "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE uid = $1",
+      "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN LEAST(now(), GREATEST(start_time, "
+      "COALESCE(to_timestamp($7::text::float8 / 1e6), now()))) ELSE end_time END WHERE uid = $1",
       job.uid, std::string(Name(to)), cause.reason, cause.message,
-      cause.exit_code ? std::make_unique<std::string>(std::to_string(*cause.exit_code)) : nullptr, job.attempt_count);
+      cause.exit_code ? std::make_unique<std::string>(std::to_string(*cause.exit_code)) : nullptr, job.attempt_count,
+      cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr);
   RecordTransition(tx, {.root_uid = job.root_uid,
                         .object = job.object,
                         .from = std::string(Name(job.state)),

@@ -19,7 +19,8 @@ struct Cause {
   std::string reason;   // UPPER_SNAKE
   std::string message;  // for people
   std::optional<int> exit_code;
-  std::string actor;  // a user's name, "scheduler" or "api"
+  std::optional<std::int64_t> time;  // when it happened, microseconds since 1970; absent: now
+  std::string actor;                 // a user's name, "scheduler" or "api"
 };
 
 struct JobRow {

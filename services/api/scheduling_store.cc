@@ -103,6 +103,7 @@ std::optional<AttemptEvent> EventOf(const Observation& observation) {
 Cause CauseOf(const Observation& observation) {
   Cause cause{.reason = observation.reason(), .message = observation.message(), .actor = kScheduler};
   if (observation.has_exit_code()) cause.exit_code = observation.exit_code();
+  if (observation.has_time()) cause.time = observation.time().seconds() * 1'000'000 + observation.time().nanos() / 1000;
   return cause;
 }
 
@@ -119,9 +120,10 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
   tx.exec_params(
       "UPDATE attempts SET state = $3, reason = $4, message = $5, exit_code = COALESCE($6::text::int, exit_code), "
       "start_time = CASE WHEN start_time IS NULL AND $3 = 'RUNNING' THEN now() ELSE start_time END, "
-      "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN now() ELSE end_time END WHERE job_uid = $1 AND "
-      "number = $2",
-      job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code);
+      "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN LEAST(now(), GREATEST(start_time, "
+      "COALESCE(to_timestamp($7::text::float8 / 1e6), now()))) ELSE end_time END WHERE job_uid = $1 AND number = $2",
+      job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code,
+      cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr);
   // What ended without ever having run has written nothing, and nobody will report the end of its log. A lost attempt
   // may have run unseen.
   if (IsTerminal(*to) && *event != AttemptEvent::kLost)

@@ -252,7 +252,8 @@ std::string Micros(absl::string_view column) {
 absl::StatusOr<ExperimentKey> FindExperiment(pqxx::transaction_base& tx, const rpc::Call& call,
                                              absl::string_view name) {
   RISEML_ASSIGN_OR_RETURN(const ExperimentName parsed, ParseExperimentName(name));
-  const std::string where = parsed.uid.empty() ? "e.number = $4 AND e.child = $5" : "e.uid = $6::uuid AND $4 + $5 >= 0";
+  const std::string where =
+      parsed.uid.empty() ? "e.number = $4 AND e.child = $5" : "e.uid = $6::uuid AND $4::bigint + $5::bigint >= 0";
   const std::string uid = parsed.uid.empty() ? "00000000-0000-0000-0000-000000000000" : parsed.uid;
   const auto rows =
       tx.exec_params(absl::StrCat("SELECT e.uid, e.root_uid, e.user_uid, e.number, e.child, e.kind FROM experiments e "

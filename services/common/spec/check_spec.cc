@@ -13,6 +13,7 @@ namespace {
 // Bounds what Combinations() may hold altogether.
 constexpr std::int64_t kLargestGrid = 64 << 20;
 constexpr std::size_t kLargestCommands = 1 << 20;
+constexpr std::size_t kLongestProjectName = 100;
 
 bool IsAlphanumeric(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 
@@ -118,16 +119,23 @@ bool IsProjectName(absl::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) { return IsAlphanumeric(c) || c == '-' || c == '_'; });
 }
 
+// More than any cluster has; beyond, sums in other units would not fit into 64 bits.
+absl::StatusOr<double> Amount(const View& view, double most, absl::string_view instead) {
+  RISEML_ASSIGN_OR_RETURN(const double amount, view.Number(0.01, instead));
+  if (amount <= most) return amount;
+  return view.FailSentence(absl::StrCat("must be at most ", static_cast<std::int64_t>(most), ": ", instead));
+}
+
 absl::StatusOr<Resources> CheckResources(const View& view) {
   RISEML_RETURN_IF_ERROR(view.IsObject(kResourcesObject));
   Resources resources;
   if (const auto cpus = view.Find("cpus")) {
     RISEML_ASSIGN_OR_RETURN(resources.cpus,
-                            cpus->Number(0.01, "write cores as a number, cpus: 0.5, or leave the key out"));
+                            Amount(*cpus, 1e6, "write cores as a number, cpus: 0.5, or leave the key out"));
   }
   if (const auto mem = view.Find("mem")) {
     RISEML_ASSIGN_OR_RETURN(resources.mem_mb,
-                            mem->Number(0.01, "write megabytes as a number, mem: 512, or leave the key out"));
+                            Amount(*mem, 1e9, "write megabytes as a number, mem: 512, or leave the key out"));
   }
   if (const auto gpus = view.Find("gpus")) {
     RISEML_ASSIGN_OR_RETURN(resources.gpus, gpus->Integer(0, "write whole GPUs, gpus: 1, or leave the key out"));
@@ -190,6 +198,9 @@ absl::StatusOr<Spec> CheckSpec(const View& root) {
                      "underscores inbetween: write two or more of A-Z, a-z, 0-9, '-' and '_' instead of ",
                      PythonText(project.node())));
   }
+  if (spec.project.size() > kLongestProjectName)
+    return project.FailSentence(
+        absl::StrCat("Project name must have at most ", kLongestProjectName, " characters: write a shorter one"));
   if (const auto deploy = root.Find("deploy"); deploy && !deploy->is_null())
     spec.warnings.push_back(deploy->Note("'deploy' is ignored: only 'train' can be run"));
   if (const auto train = root.Find("train")) {
