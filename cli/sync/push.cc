@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kIdsPerCall = 50'000;
 // Above this many objects the root tree is asked for alone first: an unchanged project is then one small question.
 constexpr std::size_t kAskAllAtOnce = 500;
-constexpr int kPushRetries = 3;
+constexpr int kPushRetries = 6;
 constexpr int kSnapshotRetries = 2;
 constexpr absl::Duration kCallTimeout = absl::Seconds(60);
 
@@ -219,6 +219,7 @@ absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const Pus
     Upload upload(options, snapshot, std::move(state));
     absl::StatusOr<PushOutcome> outcome = upload.Run(stub);
     if (outcome.ok() || !IsWorthARetry(outcome.status()) || retry == kPushRetries) return outcome;
+    if (absl::IsUnavailable(outcome.status())) SystemSleep(rpc::Backoff(retry));
   }
 }
 

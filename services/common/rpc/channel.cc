@@ -35,14 +35,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grp
   return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
 }
 
-// 50 ms, 100 ms, 200 ms … capped at 1 s, each by a factor of 0.5 to 1.5.
+}  // namespace
+
 absl::Duration Backoff(int failed_tries) {
   thread_local std::minstd_rand random(std::random_device{}());
   const absl::Duration base = std::min(absl::Milliseconds(50) * (1 << std::min(failed_tries, 10)), absl::Seconds(1));
   return base * std::uniform_real_distribution<double>(0.5, 1.5)(random);
 }
-
-}  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,
                                                               const config::v1::ClientTls& tls) {
