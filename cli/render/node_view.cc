@@ -69,10 +69,14 @@ std::string NodeNotes(const std::vector<v1::Node>& nodes) {
     if (!node.ready()) {
       absl::StrAppend(&out, "Node ", NodePart(node), " takes no jobs",
                       node.message().empty() ? "" : absl::StrCat(": ", OneLine(node.message())), "\n");
-    } else if (!node.limits_enforced()) {
+      continue;
+    }
+    if (node.isolation() == "none")
+      absl::StrAppend(&out, "Node ", NodePart(node),
+                      " does not keep jobs apart: they may read what others and the installation have there\n");
+    if (!node.limits_enforced())
       absl::StrAppend(&out, "Node ", NodePart(node),
                       " does not enforce CPU and memory limits, it only accounts for them\n");
-    }
   }
   return out;
 }
