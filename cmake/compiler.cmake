@@ -14,6 +14,12 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-fcf-protection=full)
 endif()
 
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Less garbage collection inside of the compiler: a fifth less time for 200 MB more memory.
+  set(RISEML_COMPILER_MEMORY --param=ggc-min-heapsize=1048576 --param=ggc-min-expand=200)
+  add_compile_options(${RISEML_COMPILER_MEMORY})
+endif()
+
 find_program(MOLD mold)
 if(MOLD)
   add_link_options(-fuse-ld=mold)

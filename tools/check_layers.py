@@ -36,7 +36,7 @@ HOMES = {
     "git2": ["services/gitsync"],
     "yaml-cpp/": ["services/common/spec", "services/common/config", "cli/client/config.cc"],
     "archive": ["services/agent", "services/gitsync"],
-    "CLI/": ["services/common/runtime", "cli", "services/agent", "services/api/main.cc", "services/supervisor/main.cc"],
+    "CLI/": ["services/common/cmdline"],
     "curl/": [],
     "librdkafka/": [],
     "simdjson": [],

@@ -6,10 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "cli/session.h"
-
-namespace CLI {
-class App;
-}
+#include "services/common/cmdline/command_line.h"
 
 namespace riseml::cli {
 
@@ -21,24 +18,24 @@ struct Plan {
 };
 
 // `plan` outlives the parsing.
-void AddWhoami(CLI::App& app, Plan& plan);
-void AddUser(CLI::App& app, Plan& plan);
-void AddSystem(CLI::App& app, Plan& plan);
-void AddInit(CLI::App& app, Plan& plan);
-void AddTrain(CLI::App& app, Plan& plan);
-void AddLogs(CLI::App& app, Plan& plan);
-void AddKill(CLI::App& app, Plan& plan);
-void AddStatus(CLI::App& app, Plan& plan);
-void AddWait(CLI::App& app, Plan& plan);
-void AddValidate(CLI::App& app, Plan& plan);
-void AddStack(CLI::App& app, Plan& plan);       // up, down
-void AddCompletion(CLI::App& app, Plan& plan);  // last: it completes all the others
+void AddWhoami(cmdline::Command app, Plan& plan);
+void AddUser(cmdline::Command app, Plan& plan);
+void AddSystem(cmdline::Command app, Plan& plan);
+void AddInit(cmdline::Command app, Plan& plan);
+void AddTrain(cmdline::Command app, Plan& plan);
+void AddLogs(cmdline::Command app, Plan& plan);
+void AddKill(cmdline::Command app, Plan& plan);
+void AddStatus(cmdline::Command app, Plan& plan);
+void AddWait(cmdline::Command app, Plan& plan);
+void AddValidate(cmdline::Command app, Plan& plan);
+void AddStack(cmdline::Command app, Plan& plan);       // up, down
+void AddCompletion(cmdline::Command app, Plan& plan);  // last: it completes all the others
 
 // Refuses an id that is given and empty, as in `riseml kill "$id"` with nothing in the variable; for
-// CLI::Option::check.
+// cmdline::Option::Check.
 std::string CheckId(const std::string& id);
 
 // A command whose help ends with `examples`, and that needs one of its subcommands when it is a group.
-CLI::App* AddCommand(CLI::App& app, const char* name, const char* description, const char* examples);
+cmdline::Command AddCommand(cmdline::Command app, const char* name, const char* description, const char* examples);
 
 }  // namespace riseml::cli

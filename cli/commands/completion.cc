@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,39 +15,36 @@ namespace {
 // One command as completion sees it; made from the parser, so that it cannot lag behind.
 struct Entry {
   std::string path;  // "", "user", "user login"
-  std::vector<const CLI::App*> subcommands;
-  std::vector<const CLI::Option*> options;
+  std::vector<cmdline::Command> subcommands;
+  std::vector<cmdline::OptionInfo> options;  // without positional arguments
   bool takes_id = false;
 };
 
-void Collect(const CLI::App& app, const std::string& path, std::vector<Entry>* out) {
-  Entry entry = {.path = path};
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (!sub->get_name().empty()) entry.subcommands.push_back(sub);
+void Collect(const cmdline::Command app, const std::string& path, std::vector<Entry>* out) {
+  Entry entry = {.path = path, .subcommands = app.commands()};
+  for (cmdline::OptionInfo& option : app.options()) {
+    const bool positional = option.short_names.empty() && option.long_names.empty();
+    entry.takes_id |= positional && option.type == "ID";
+    if (!positional) entry.options.push_back(std::move(option));
   }
-  for (const CLI::Option* option : app.get_options()) {
-    entry.takes_id |= option->get_positional() && option->get_type_name() == "ID";
-    if (option->nonpositional()) entry.options.push_back(option);
-  }
-  const std::vector<const CLI::App*> subcommands = entry.subcommands;
   out->push_back(std::move(entry));
-  for (const CLI::App* sub : subcommands) {
-    Collect(*sub, path.empty() ? sub->get_name() : absl::StrCat(path, " ", sub->get_name()), out);
+  for (const cmdline::Command& sub : app.commands()) {
+    Collect(sub, path.empty() ? sub.name() : absl::StrCat(path, " ", sub.name()), out);
   }
 }
 
-std::vector<std::string> OptionWords(const CLI::Option& option) {
+std::vector<std::string> OptionWords(const cmdline::OptionInfo& option) {
   std::vector<std::string> words;
-  for (const std::string& name : option.get_snames()) words.push_back(absl::StrCat("-", name));
-  for (const std::string& name : option.get_lnames()) words.push_back(absl::StrCat("--", name));
+  for (const std::string& name : option.short_names) words.push_back(absl::StrCat("-", name));
+  for (const std::string& name : option.long_names) words.push_back(absl::StrCat("--", name));
   return words;
 }
 
 std::string Words(const Entry& entry) {
   std::vector<std::string> words;
-  for (const CLI::App* sub : entry.subcommands) words.push_back(sub->get_name());
-  for (const CLI::Option* option : entry.options) {
-    for (std::string& word : OptionWords(*option)) words.push_back(std::move(word));
+  for (const cmdline::Command& sub : entry.subcommands) words.push_back(sub.name());
+  for (const cmdline::OptionInfo& option : entry.options) {
+    for (std::string& word : OptionWords(option)) words.push_back(std::move(word));
   }
   return absl::StrJoin(words, " ");
 }
@@ -107,17 +103,17 @@ std::string Fish(const std::vector<Entry>& entries) {
       "complete -c riseml -f\n";
   for (const Entry& entry : entries) {
     const std::string when = entry.path.empty() ? "__fish_use_subcommand" : absl::StrCat("__riseml_at ", entry.path);
-    for (const CLI::App* sub : entry.subcommands) {
-      absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a ", sub->get_name(), " -d ",
-                      Quoted(sub->get_description()), "\n");
+    for (const cmdline::Command& sub : entry.subcommands) {
+      absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a ", sub.name(), " -d ",
+                      Quoted(sub.description()), "\n");
     }
-    for (const CLI::Option* option : entry.options) {
+    for (const cmdline::OptionInfo& option : entry.options) {
       absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when));
-      for (const std::string& name : option->get_snames()) absl::StrAppend(&out, " -s ", name);
-      for (const std::string& name : option->get_lnames()) absl::StrAppend(&out, " -l ", name);
-      const bool file = option->get_type_name() == "FILE" || option->get_type_name() == "DIR";
-      if (option->get_expected_max() > 0) absl::StrAppend(&out, file ? " -r -F" : " -x");
-      absl::StrAppend(&out, " -d ", Quoted(option->get_description()), "\n");
+      for (const std::string& name : option.short_names) absl::StrAppend(&out, " -s ", name);
+      for (const std::string& name : option.long_names) absl::StrAppend(&out, " -l ", name);
+      const bool file = option.type == "FILE" || option.type == "DIR";
+      if (option.takes_value) absl::StrAppend(&out, file ? " -r -F" : " -x");
+      absl::StrAppend(&out, " -d ", Quoted(option.description), "\n");
     }
     if (entry.takes_id) absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a '(__riseml_ids)'\n");
   }
@@ -126,18 +122,18 @@ std::string Fish(const std::vector<Entry>& entries) {
 
 }  // namespace
 
-void AddCompletion(CLI::App& app, Plan& plan) {
-  CLI::App* command =
+void AddCompletion(cmdline::Command app, Plan& plan) {
+  cmdline::Command command =
       AddCommand(app, "completion", "Print a script that completes commands, options and ids in a shell",
                  "  source <(riseml completion bash)\n"
                  "  riseml completion fish > ~/.config/fish/completions/riseml.fish");
   auto shell = std::make_shared<std::string>();
-  command->add_option("shell", *shell, "bash, zsh or fish")
-      ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""))
-      ->type_name("SHELL");
-  command->callback([&app, &plan, shell] {
-    plan.action = [&app, shell](Session& session) -> absl::StatusOr<int> {
+  command.AddOption("shell", *shell, "bash, zsh or fish")
+      .Required()
+      .OneOf({"bash", "zsh", "fish"})
+      .Type("SHELL");
+  command.OnTyped([app, &plan, shell] {
+    plan.action = [app, shell](Session& session) -> absl::StatusOr<int> {
       std::vector<Entry> entries;
       Collect(app, "", &entries);
       session.Print(*shell == "bash" ? Bash(entries) : *shell == "zsh" ? Zsh(entries) : Fish(entries));

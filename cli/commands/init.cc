@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -42,14 +41,14 @@ absl::StatusOr<int> Init(Session& session, const InitOptions& options) {
 
 }  // namespace
 
-void AddInit(CLI::App& app, Plan& plan) {
-  CLI::App* command = AddCommand(app, "init", "Create a riseml.yml",
+void AddInit(cmdline::Command app, Plan& plan) {
+  cmdline::Command command = AddCommand(app, "init", "Create a riseml.yml",
                                  "  riseml init              a project called like this directory\n"
                                  "  riseml init -n census");
   auto options = std::make_shared<InitOptions>();
-  command->add_option("-f,--config-file", options->file, "File to create")->type_name("FILE")->capture_default_str();
-  command->add_option("-n,--name", options->name, "Project name; default: the directory's name")->type_name("NAME");
-  command->callback(
+  command.AddOption("-f,--config-file", options->file, "File to create").Type("FILE").ShowDefault();
+  command.AddOption("-n,--name", options->name, "Project name; default: the directory's name").Type("NAME");
+  command.OnTyped(
       [&plan, options] { plan.action = [options](Session& session) { return Init(session, *options); }; });
 }
 

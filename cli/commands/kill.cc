@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,16 +78,16 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
 
 }  // namespace
 
-void AddKill(CLI::App& app, Plan& plan) {
-  CLI::App* command = AddCommand(app, "kill", "Stop experiments or sets",
+void AddKill(cmdline::Command app, Plan& plan) {
+  cmdline::Command command = AddCommand(app, "kill", "Stop experiments or sets",
                                  "  riseml kill            the newest experiment of this project\n"
                                  "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
   auto options = std::make_shared<KillOptions>();
-  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID")->check(CheckId);
-  command->add_flag("-f,--force", options->force, "Succeed for experiments that have ended already");
-  command->add_flag("--json", options->json, "Print JSON");
-  command->add_flag("-q,--quiet", options->quiet, "Print ids only");
-  command->callback(
+  command.AddOption("ids", options->ids, "Experiments or sets; default: the newest").Type("ID").Check(CheckId);
+  command.AddFlag("-f,--force", options->force, "Succeed for experiments that have ended already");
+  command.AddFlag("--json", options->json, "Print JSON");
+  command.AddFlag("-q,--quiet", options->quiet, "Print ids only");
+  command.OnTyped(
       [&plan, options] { plan.action = [options](Session& session) { return Kill(session, *options); }; });
 }
 

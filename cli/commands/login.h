@@ -5,6 +5,6 @@
 
 namespace riseml::cli {
 
-void AddLogin(CLI::App& group, Plan& plan);
+void AddLogin(cmdline::Command group, Plan& plan);
 
 }  // namespace riseml::cli

@@ -1,9 +1,7 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cli/client/experiments.h"
 #include "cli/commands/commands.h"
@@ -62,36 +60,28 @@ absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
   return kExitInterrupted;
 }
 
-std::string CheckCount(const std::string& text) {
-  std::int64_t count = 0;
-  return absl::SimpleAtoi(text, &count) && count >= 0 ? "" : absl::StrCat("'", text, "' is no whole number from 0");
-}
-
 }  // namespace
 
-void AddLogs(CLI::App& app, Plan& plan) {
-  CLI::App* command = AddCommand(app, "logs", "Show the log of an experiment, set or job, and follow it until it ends",
+void AddLogs(cmdline::Command app, Plan& plan) {
+  cmdline::Command command = AddCommand(app, "logs", "Show the log of an experiment, set or job, and follow it until it ends",
                                  "  riseml logs              newest experiment of this project\n"
                                  "  riseml logs 14 -n 100    from the last 100 lines of each job on\n"
                                  "  riseml logs 14 --raw     exactly the bytes that job 14.train printed\n"
                                  "  riseml logs 14.3.train --no-follow");
   auto options = std::make_shared<LogsOptions>();
-  command->add_option("id", options->id, "Experiment, set or job; default: the newest experiment")
-      ->type_name("ID")
-      ->check(CheckId);
-  auto* follow = command->add_flag("-f,--follow", options->follow, "Wait for more until the end; this is the default");
-  command->add_flag("--no-follow", options->no_follow, "Stop at the present end")->excludes(follow);
-  auto* tail = command->add_option("-n,--tail", options->tail, "Begin with the last N lines; 0: only what is new")
-                   ->check(CheckCount)
-                   ->type_name("N");
-  command->add_option("--since-offset", options->since_offset, "Begin at this byte")
-      ->check(CheckCount)
-      ->type_name("BYTES")
-      ->excludes(tail);
-  command->add_flag("--raw", options->raw, "Exactly the bytes the job printed; of an experiment: its train job");
-  command->add_flag("--no-color", options->no_color, "Without colours");
-  command->add_flag("--timestamps", options->timestamps, "With the time of each line");
-  command->callback(
+  command.AddOption("id", options->id, "Experiment, set or job; default: the newest experiment")
+      .Type("ID")
+      .Check(CheckId);
+  const cmdline::Option follow = command.AddFlag("-f,--follow", options->follow, "Wait for more until the end; this is the default");
+  command.AddFlag("--no-follow", options->no_follow, "Stop at the present end").Excludes(follow);
+  const cmdline::Option tail = command.AddCount("-n,--tail", options->tail, "Begin with the last N lines; 0: only what is new");
+  command.AddCount("--since-offset", options->since_offset, "Begin at this byte")
+      .Type("BYTES")
+      .Excludes(tail);
+  command.AddFlag("--raw", options->raw, "Exactly the bytes the job printed; of an experiment: its train job");
+  command.AddFlag("--no-color", options->no_color, "Without colours");
+  command.AddFlag("--timestamps", options->timestamps, "With the time of each line");
+  command.OnTyped(
       [&plan, options] { plan.action = [options](Session& session) { return Logs(session, *options); }; });
 }
 

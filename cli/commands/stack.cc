@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -33,20 +32,19 @@ absl::StatusOr<int> Become(const std::string& verb, const std::string& dir) {
   return ErrnoError(errno, absl::StrCat("start ", program));
 }
 
-void AddVerb(CLI::App& app, Plan& plan, const char* verb, const char* description, const char* examples) {
-  CLI::App* command = AddCommand(app, verb, description, examples);
+void AddVerb(cmdline::Command app, Plan& plan, const char* verb, const char* description, const char* examples) {
+  cmdline::Command command = AddCommand(app, verb, description, examples);
   auto dir = std::make_shared<std::string>();
-  command
-      ->add_option(
+  command.AddOption(
           "--dir", *dir,
           "Directory of the installation; default: $RISEML_DIR, else ~/.riseml/local (for root: /var/lib/riseml)")
-      ->type_name("DIR");
-  command->callback([&plan, dir, verb] { plan.action = [dir, verb](Session&) { return Become(verb, *dir); }; });
+      .Type("DIR");
+  command.OnTyped([&plan, dir, verb] { plan.action = [dir, verb](Session&) { return Become(verb, *dir); }; });
 }
 
 }  // namespace
 
-void AddStack(CLI::App& app, Plan& plan) {
+void AddStack(cmdline::Command app, Plan& plan) {
   AddVerb(app, plan, "up", "Start RiseML on this machine and log in to it",
           "  riseml up\n  riseml up --dir /srv/riseml");
   AddVerb(app, plan, "down", "Stop RiseML on this machine; running jobs go on", "  riseml down");

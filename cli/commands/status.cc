@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -133,8 +132,8 @@ absl::StatusOr<int> Status(Session& session, const StatusOptions& options) {
 
 }  // namespace
 
-void AddStatus(CLI::App& app, Plan& plan) {
-  CLI::App* command = AddCommand(app, "status", "Show experiments, sets and jobs",
+void AddStatus(cmdline::Command app, Plan& plan) {
+  cmdline::Command command = AddCommand(app, "status", "Show experiments, sets and jobs",
                                  "  riseml status           what is under way\n"
                                  "  riseml status -a -n 20  the last 20 experiments in any state\n"
                                  "  riseml status -al       with parameters, results and the children of sets\n"
@@ -142,16 +141,14 @@ void AddStatus(CLI::App& app, Plan& plan) {
                                  "  riseml status 14.train  details of a job\n"
                                  "  riseml status .paul     experiments of paul");
   auto options = std::make_shared<StatusOptions>();
-  command->add_option("id", options->id, "Experiment, set, job, or a user as .NAME")->type_name("ID")->check(CheckId);
-  command->add_flag("-a,--all", options->all, "In all states, not only what is under way");
-  command->add_option("-n,--num-last", options->last, "At most this many, 0: all; default with -a: 10")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
-      ->type_name("N");
-  command->add_flag("-u,--all-users", options->all_users, "Of all users (admins)");
-  command->add_flag("-l,--long", options->long_form, "With children, parameters and results");
-  command->add_flag("--json", options->json, "Print JSON");
-  command->add_flag("-q,--quiet", options->quiet, "Print ids only");
-  command->callback(
+  command.AddOption("id", options->id, "Experiment, set, job, or a user as .NAME").Type("ID").Check(CheckId);
+  command.AddFlag("-a,--all", options->all, "In all states, not only what is under way");
+  command.AddCount("-n,--num-last", options->last, "At most this many, 0: all; default with -a: 10");
+  command.AddFlag("-u,--all-users", options->all_users, "Of all users (admins)");
+  command.AddFlag("-l,--long", options->long_form, "With children, parameters and results");
+  command.AddFlag("--json", options->json, "Print JSON");
+  command.AddFlag("-q,--quiet", options->quiet, "Print ids only");
+  command.OnTyped(
       [&plan, options] { plan.action = [options](Session& session) { return Status(session, *options); }; });
 }
 

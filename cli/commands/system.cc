@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -62,18 +61,18 @@ absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
 
 }  // namespace
 
-void AddSystem(CLI::App& app, Plan& plan) {
-  CLI::App* group = AddCommand(app, "system", "Show the installation", "  riseml system info");
-  group->require_subcommand(0, 1);
-  CLI::App* command = AddCommand(*group, "info", "Show versions, nodes and GPUs",
+void AddSystem(cmdline::Command app, Plan& plan) {
+  cmdline::Command group = AddCommand(app, "system", "Show the installation", "  riseml system info");
+  group.RequireCommand(/*optional=*/true);
+  cmdline::Command command = AddCommand(group, "info", "Show versions, nodes and GPUs",
                                  "  riseml system info\n"
                                  "  riseml system info -l    with versions of the nodes\n"
                                  "  riseml system info -g    GPUs");
   auto options = std::make_shared<InfoOptions>();
-  auto* long_form = command->add_flag("-l,--long", options->long_form, "Nodes with versions");
-  command->add_flag("-g,--gpus", options->gpus, "GPUs")->excludes(long_form);
-  command->add_flag("--json", options->json, "Print JSON");
-  command->callback(
+  const cmdline::Option long_form = command.AddFlag("-l,--long", options->long_form, "Nodes with versions");
+  command.AddFlag("-g,--gpus", options->gpus, "GPUs").Excludes(long_form);
+  command.AddFlag("--json", options->json, "Print JSON");
+  command.OnTyped(
       [&plan, options] { plan.action = [options](Session& session) { return Info(session, *options); }; });
 }
 

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -218,25 +217,23 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
 
 }  // namespace
 
-void AddTrain(CLI::App& app, Plan& plan) {
-  CLI::App* command = AddCommand(
+void AddTrain(cmdline::Command app, Plan& plan) {
+  cmdline::Command command = AddCommand(
       app, "train", "Send the project and start an experiment, or a set with one for each combination of parameters",
       "  riseml train\n"
       "  riseml train -l                          and follow it until it ends\n"
       "  riseml train -f sweep.yml --label owner=paul\n"
       "  id=$(riseml train -q) && riseml wait $id");
   auto options = std::make_shared<TrainOptions>();
-  command->add_option("-f,--config-file", options->file, "Configuration; its directory is the project")
-      ->type_name("FILE")
-      ->capture_default_str();
-  command->add_flag("-l,--logs", options->logs, "Follow the log; exit code 0 finished, 1 failed, 3 killed");
-  command->add_option("--name", options->name, "Name for people")->type_name("TEXT");
-  command->add_option("--description", options->description, "Description")->type_name("TEXT");
-  command->add_option("--label", options->labels, "Label; may be given several times")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  command->add_flag("-q,--quiet", options->quiet, "Print the id only");
-  command->callback(
+  command.AddOption("-f,--config-file", options->file, "Configuration; its directory is the project")
+      .Type("FILE")
+      .ShowDefault();
+  command.AddFlag("-l,--logs", options->logs, "Follow the log; exit code 0 finished, 1 failed, 3 killed");
+  command.AddOption("--name", options->name, "Name for people").Type("TEXT");
+  command.AddOption("--description", options->description, "Description").Type("TEXT");
+  command.AddOption("--label", options->labels, "Label; may be given several times").Type("KEY=VALUE");
+  command.AddFlag("-q,--quiet", options->quiet, "Print the id only");
+  command.OnTyped(
       [&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
 }
 

@@ -1,6 +1,4 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,13 +19,10 @@
 namespace riseml::cli {
 namespace {
 
-const std::map<std::string, v1::User::Role> kRoles = {
-    {"viewer", v1::User::VIEWER}, {"user", v1::User::USER}, {"admin", v1::User::ADMIN}};
-
 struct UserOptions {
   std::string username;
   std::string email;
-  v1::User::Role role = v1::User::ROLE_UNSPECIFIED;
+  std::string role;  // "viewer", "user" or "admin"; empty: not given
   bool json = false;
   bool quiet = false;
   bool yes = false;
@@ -36,6 +31,12 @@ struct UserOptions {
 std::string NamePart(const v1::User& user) {
   const auto name = ParseUserName(user.name());
   return name.ok() ? name->user : OneLine(user.name());
+}
+
+v1::User::Role RoleOf(const std::string& name) {
+  v1::User::Role role = v1::User::ROLE_UNSPECIFIED;
+  if (!name.empty()) v1::User::Role_Parse(absl::AsciiStrToUpper(name), &role);
+  return role;
 }
 
 std::string RoleName(v1::User::Role role) { return absl::AsciiStrToLower(v1::User::Role_Name(role)); }
@@ -62,7 +63,7 @@ absl::StatusOr<int> Create(Session& session, const UserOptions& options) {
   v1::CreateUserRequest request;
   request.set_user_id(options.username);
   request.set_email(options.email);
-  request.set_role(options.role);
+  request.set_role(RoleOf(options.role));
   request.set_request_id(NewUuid());
   RISEML_ASSIGN_OR_RETURN(const v1::CreateUserResponse created,
                           connection->Call<v1::CreateUserResponse>([&](auto* context, auto* out) {
@@ -86,12 +87,12 @@ absl::StatusOr<int> Update(Session& session, const UserOptions& options) {
   v1::UpdateUserRequest request;
   request.set_name(Print(UserName{options.username}));
   request.set_email(options.email);
-  request.set_role(options.role);
+  request.set_role(RoleOf(options.role));
   const auto updated = connection->Call<v1::User>(
       [&](auto* context, auto* out) { return connection->users().UpdateUser(context, request, out); });
   if (!updated.ok()) return NotFoundAs(updated.status(), options.username);
   session.Print(absl::StrCat("Updated user ", options.username, "\n email: ", OneLine(updated->email()), "\n"));
-  if (options.role != v1::User::ROLE_UNSPECIFIED)
+  if (!options.role.empty())
     session.Print(absl::StrCat(" role: ", RoleName(updated->role()), "\n"));
   return kExitOk;
 }
@@ -192,10 +193,10 @@ absl::StatusOr<int> RotateKey(Session& session, const UserOptions& options) {
 
 using Action = absl::StatusOr<int> (*)(Session&, const UserOptions&);
 
-CLI::App* AddTo(CLI::App& group, Plan& plan, const std::shared_ptr<UserOptions>& options, const char* name,
+cmdline::Command AddTo(cmdline::Command group, Plan& plan, const std::shared_ptr<UserOptions>& options, const char* name,
                 const char* description, const char* examples, Action action) {
-  CLI::App* command = AddCommand(group, name, description, examples);
-  command->callback([&plan, options, action] {
+  cmdline::Command command = AddCommand(group, name, description, examples);
+  command.OnTyped([&plan, options, action] {
     plan.action = [options, action](Session& session) { return action(session, *options); };
   });
   return command;
@@ -203,43 +204,43 @@ CLI::App* AddTo(CLI::App& group, Plan& plan, const std::shared_ptr<UserOptions>&
 
 }  // namespace
 
-void AddUser(CLI::App& app, Plan& plan) {
-  CLI::App* group =
+void AddUser(cmdline::Command app, Plan& plan) {
+  cmdline::Command group =
       AddCommand(app, "user", "Manage users, log in", "  riseml user login --api-host train.example.org:7070");
-  group->require_subcommand(0, 1);
+  group.RequireCommand(/*optional=*/true);
   auto options = std::make_shared<UserOptions>();
-  const auto role = [&](CLI::App* command) {
-    command->add_option("--role", options->role, "viewer, user or admin")
-        ->transform(CLI::CheckedTransformer(kRoles, CLI::ignore_case).description(""))
-        ->type_name("ROLE");
+  const auto role = [&](cmdline::Command command) {
+    command.AddOption("--role", options->role, "viewer, user or admin")
+        .OneOf({"viewer", "user", "admin"})
+        .Type("ROLE");
   };
-  CLI::App* create = AddTo(*group, plan, options, "create", "Create a user (admins)",
+  cmdline::Command create = AddTo(group, plan, options, "create", "Create a user (admins)",
                            "  riseml user create --username paul --email paul@example.org", Create);
-  create->add_option("--username", options->username, "Name")->required()->type_name("NAME");
-  create->add_option("--email", options->email, "Email address")->required()->type_name("EMAIL");
+  create.AddOption("--username", options->username, "Name").Required().Type("NAME");
+  create.AddOption("--email", options->email, "Email address").Required().Type("EMAIL");
   role(create);
-  CLI::App* update = AddTo(*group, plan, options, "update", "Change a user, enable a disabled one (admins)",
+  cmdline::Command update = AddTo(group, plan, options, "update", "Change a user, enable a disabled one (admins)",
                            "  riseml user update --username paul --email p@example.org", Update);
-  update->add_option("--username", options->username, "Name")->required()->type_name("NAME");
-  update->add_option("--email", options->email, "New email address")->type_name("EMAIL");
+  update.AddOption("--username", options->username, "Name").Required().Type("NAME");
+  update.AddOption("--email", options->email, "New email address").Type("EMAIL");
   role(update);
-  CLI::App* disable = AddTo(*group, plan, options, "disable", "Refuse a user from now on (admins)",
+  cmdline::Command disable = AddTo(group, plan, options, "disable", "Refuse a user from now on (admins)",
                             "  riseml user disable paul", Disable);
-  disable->add_option("username", options->username, "Name")->required()->type_name("NAME");
-  disable->add_flag("-y,--yes", options->yes, "Do not ask");
-  CLI::App* list = AddTo(*group, plan, options, "list", "List users (admins)", "  riseml user list", List);
-  list->add_flag("--json", options->json, "Print JSON");
-  list->add_flag("-q,--quiet", options->quiet, "Print names only");
-  CLI::App* display =
-      AddTo(*group, plan, options, "display", "Show a user and the API keys", "  riseml user display paul", Display);
-  display->add_option("username", options->username, "Name")->required()->type_name("NAME");
-  display->add_flag("--json", options->json, "Print JSON");
-  AddLogin(*group, plan);
-  CLI::App* rotate = AddTo(*group, plan, options, "rotate-key", "Make a new API key and revoke all others",
+  disable.AddOption("username", options->username, "Name").Required().Type("NAME");
+  disable.AddFlag("-y,--yes", options->yes, "Do not ask");
+  cmdline::Command list = AddTo(group, plan, options, "list", "List users (admins)", "  riseml user list", List);
+  list.AddFlag("--json", options->json, "Print JSON");
+  list.AddFlag("-q,--quiet", options->quiet, "Print names only");
+  cmdline::Command display =
+      AddTo(group, plan, options, "display", "Show a user and the API keys", "  riseml user display paul", Display);
+  display.AddOption("username", options->username, "Name").Required().Type("NAME");
+  display.AddFlag("--json", options->json, "Print JSON");
+  AddLogin(group, plan);
+  cmdline::Command rotate = AddTo(group, plan, options, "rotate-key", "Make a new API key and revoke all others",
                            "  riseml user rotate-key         your own; it is stored in the configuration\n"
                            "  riseml user rotate-key paul    somebody else's (admins)",
                            RotateKey);
-  rotate->add_option("username", options->username, "Name; default: yourself")->type_name("NAME");
+  rotate.AddOption("username", options->username, "Name; default: yourself").Type("NAME");
 }
 
 }  // namespace riseml::cli

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
@@ -31,14 +30,14 @@ absl::StatusOr<int> Validate(Session& session, const std::string& path, bool jso
 
 }  // namespace
 
-void AddValidate(CLI::App& app, Plan& plan) {
-  CLI::App* command = AddCommand(app, "validate", "Check a riseml.yml and print it with all defaults, as JSON",
+void AddValidate(cmdline::Command app, Plan& plan) {
+  cmdline::Command command = AddCommand(app, "validate", "Check a riseml.yml and print it with all defaults, as JSON",
                                  "  riseml validate\n  riseml validate other.yml --json | jq .config.train.run");
   auto path = std::make_shared<std::string>("riseml.yml");
   auto json = std::make_shared<bool>(false);
-  command->add_option("file", *path, "File to check")->type_name("FILE")->capture_default_str();
-  command->add_flag("--json", *json, "On one line, in the envelope of the other commands");
-  command->callback([&plan, path, json] {
+  command.AddOption("file", *path, "File to check").Type("FILE").ShowDefault();
+  command.AddFlag("--json", *json, "On one line, in the envelope of the other commands");
+  command.OnTyped([&plan, path, json] {
     plan.action = [path, json](Session& session) { return Validate(session, *path, *json); };
   });
 }

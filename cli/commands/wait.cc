@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,17 +88,17 @@ absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
 
 }  // namespace
 
-void AddWait(CLI::App& app, Plan& plan) {
-  CLI::App* command =
+void AddWait(cmdline::Command app, Plan& plan) {
+  cmdline::Command command =
       AddCommand(app, "wait", "Wait until experiments have ended",
                  "  riseml wait 14 15 --timeout 2h && ./evaluate.sh\n\n"
                  "Exit codes:\n"
                  "  0 all finished, 1 one failed, 3 one was killed, 4 one had not ended in time, 2 other errors");
   auto options = std::make_shared<WaitOptions>();
-  command->add_option("ids", options->ids, "Experiments or sets; default: the newest")->type_name("ID")->check(CheckId);
-  command->add_option("--timeout", options->timeout, "How long to wait, e.g. 90s or 1h30m; default: for ever")
-      ->type_name("TIME");
-  command->callback([&plan, options] {
+  command.AddOption("ids", options->ids, "Experiments or sets; default: the newest").Type("ID").Check(CheckId);
+  command.AddOption("--timeout", options->timeout, "How long to wait, e.g. 90s or 1h30m; default: for ever")
+      .Type("TIME");
+  command.OnTyped([&plan, options] {
     plan.error_exit = kExitOtherError;
     plan.action = [options](Session& session) { return Wait(session, *options); };
   });

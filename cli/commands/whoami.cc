@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -26,11 +25,11 @@ absl::StatusOr<int> Whoami(Session& session, bool json) {
 
 }  // namespace
 
-void AddWhoami(CLI::App& app, Plan& plan) {
-  CLI::App* command = AddCommand(app, "whoami", "Show the current user", "  riseml whoami");
+void AddWhoami(cmdline::Command app, Plan& plan) {
+  cmdline::Command command = AddCommand(app, "whoami", "Show the current user", "  riseml whoami");
   auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "Print JSON");
-  command->callback([&plan, json] { plan.action = [json](Session& session) { return Whoami(session, *json); }; });
+  command.AddFlag("--json", *json, "Print JSON");
+  command.OnTyped([&plan, json] { plan.action = [json](Session& session) { return Whoami(session, *json); }; });
 }
 
 }  // namespace riseml::cli

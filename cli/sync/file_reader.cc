@@ -29,13 +29,11 @@ absl::Status Changed(const std::string& path) {
                             "line in .risemlignore"));
 }
 
-std::int64_t Nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
-
 absl::StatusOr<FileStamp> StampOfOpen(int fd, const std::string& path) {
   struct stat info {};
   if (fstat(fd, &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path));
   if (!S_ISREG(info.st_mode)) return Changed(path);
-  return FileStamp{Nanoseconds(info.st_mtim), Nanoseconds(info.st_ctim), info.st_size, info.st_ino, info.st_mode};
+  return ToStamp(info);
 }
 
 }  // namespace

@@ -30,10 +30,6 @@ constexpr std::size_t kMaxLinkBytes = 4000;
 
 std::int64_t Nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
-FileStamp ToStamp(const struct stat& info) {
-  return {Nanoseconds(info.st_mtim), Nanoseconds(info.st_ctim), info.st_size, info.st_ino, info.st_mode};
-}
-
 // The advice every refusal of a path ends with.
 std::string IgnoreAdvice(absl::string_view path) {
   std::string pattern(path);
@@ -191,6 +187,10 @@ class Walker {
 };
 
 }  // namespace
+
+FileStamp ToStamp(const struct stat& info) {
+  return {Nanoseconds(info.st_mtim), Nanoseconds(info.st_ctim), info.st_size, info.st_ino, info.st_mode};
+}
 
 absl::StatusOr<Scan> ScanProject(const std::string& root) {
   RISEML_ASSIGN_OR_RETURN(Excluder excluder, Excluder::Open(root));

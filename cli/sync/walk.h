@@ -1,6 +1,8 @@
 // Looks at a project's directory: which files belong to a revision, which do not, and why.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -21,6 +23,8 @@ struct FileStamp {
 
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
+
+FileStamp ToStamp(const struct stat& info);
 
 struct ScannedFile {
   std::string path;  // relative to the project, '/' between parts

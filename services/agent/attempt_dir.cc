@@ -16,7 +16,7 @@
 
 namespace riseml::agent {
 namespace {
-constexpr std::int64_t kMaxMessageBytes = 16 << 20;
+constexpr std::int64_t kMaxFileBytes = 16 << 20;
 }  // namespace
 
 std::string Print(const AttemptId& id) { return absl::StrCat(id.job_uid, ".", id.attempt); }
@@ -45,8 +45,8 @@ absl::StatusOr<std::string> ReadPlainFile(const std::string& path) {
     if (n < 0) return ErrnoError(errno, absl::StrCat("read ", path));
     if (n == 0) return bytes;
     bytes.append(buffer, n);
-    if (static_cast<std::int64_t>(bytes.size()) > kMaxMessageBytes)
-      return Error(Reason::kLimitExceeded, absl::StrCat("read ", path, ": larger than ", kMaxMessageBytes, " bytes"));
+    if (static_cast<std::int64_t>(bytes.size()) > kMaxFileBytes)
+      return Error(Reason::kLimitExceeded, absl::StrCat("read ", path, ": larger than ", kMaxFileBytes, " bytes"));
   }
 }
 

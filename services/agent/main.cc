@@ -3,7 +3,6 @@
 //   run --dir DIR        makes the processes of one attempt (started by node)
 //   ship --dir DIR       brings the log of one attempt away (started by node)
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <string>
 
@@ -11,29 +10,31 @@
 #include "services/agent/runner.h"
 #include "services/agent/ship_main.h"
 #include "services/common/base/clock.h"
+#include "services/common/cmdline/command_line.h"
 #include "services/common/runtime/runtime.h"
 
 int main(int argc, char** argv) {
-  CLI::App app("Runs jobs of RiseML on this machine", "riseml-agent");
-  app.set_version_flag("--version", std::string("riseml-agent ") + riseml::agent::AgentVersion());
-  app.require_subcommand(1);
+  riseml::cmdline::CommandLine command_line("riseml-agent", "Runs jobs of RiseML on this machine");
+  riseml::cmdline::Command& root = command_line.root();
+  root.AddVersion("--version", std::string("riseml-agent ") + riseml::agent::AgentVersion());
+  root.RequireCommand();
 
   std::string config_file, dir;
   bool check_only = false, inherited = false;
-  CLI::App* node = app.add_subcommand("node", "Runs attempts on this machine");
-  node->add_option("--config", config_file, "Configuration file (YAML, riseml.config.v1.NodeConfig)")->required();
-  node->add_flag("--check", check_only, "Read and check the configuration, then exit");
-  CLI::App* run = app.add_subcommand("run", "Makes the processes of one attempt");
-  CLI::App* ship = app.add_subcommand("ship", "Brings the log of one attempt away");
-  for (CLI::App* command : {run, ship}) {
-    command->add_option("--dir", dir, "Directory of the attempt's files")->required();
-    command->add_flag("--inherited", inherited, "Files were opened by the parent: descriptors 3 and up");
+  riseml::cmdline::Command node = root.AddCommand("node", "Runs attempts on this machine");
+  node.AddOption("--config", config_file, "Configuration file (YAML, riseml.config.v1.NodeConfig)").Required();
+  node.AddFlag("--check", check_only, "Read and check the configuration, then exit");
+  riseml::cmdline::Command run = root.AddCommand("run", "Makes the processes of one attempt");
+  riseml::cmdline::Command ship = root.AddCommand("ship", "Brings the log of one attempt away");
+  for (riseml::cmdline::Command command : {run, ship}) {
+    command.AddOption("--dir", dir, "Directory of the attempt's files").Required();
+    command.AddFlag("--inherited", inherited, "Files were opened by the parent: descriptors 3 and up");
   }
-  CLI11_PARSE(app, argc, argv);
+  command_line.ParseOrExit(argc, argv);
 
-  if (node->parsed())
+  if (node.typed())
     return riseml::runtime::RunMain("agent", [&] { return riseml::agent::RunNode(config_file, check_only); });
-  if (run->parsed()) {
+  if (run.typed()) {
     const int code = riseml::runtime::RunMain("run", [&] {
       const riseml::SystemClock clock;
       return inherited ? riseml::agent::RunAttempt(dir, riseml::agent::kInheritedFiles, clock)

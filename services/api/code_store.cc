@@ -18,7 +18,6 @@ namespace {
 using internal::v1::CheckRequest;
 using internal::v1::CheckResponse;
 
-absl::Status NotFound(absl::string_view name) { return Error(Reason::kNotFound, absl::StrCat(name, " not found")); }
 
 const std::string& ProjectSelect() {
   static const auto* sql =

@@ -1,5 +1,4 @@
 // riseml-api: the state of record. Commands: serve (default), migrate, bootstrap.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -11,6 +10,7 @@
 #include "services/api/user_store.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/cmdline/command_line.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/runtime/runtime.h"
 
@@ -49,25 +49,25 @@ absl::Status Bootstrap(const config::v1::ApiConfig& config) {
 }
 
 absl::Status Main(int argc, char** argv) {
-  CLI::App app("State of record of RiseML: users, projects, experiments, jobs", "riseml-api");
+  cmdline::CommandLine command_line("riseml-api",
+                                    "State of record of RiseML: users, projects, experiments, jobs");
+  cmdline::Command& root = command_line.root();
   std::string config_file;
   bool check = false;
-  app.add_option("--config", config_file, "Configuration file (YAML, riseml.config.v1.ApiConfig)")->required();
-  app.add_flag("--check", check, "Read and check the configuration, then exit");
-  app.set_version_flag("--version", absl::StrCat("riseml-api ", RISEML_VERSION));
-  app.fallthrough();  // --config may stand behind the command too; inherited by the commands below
-  CLI::App* const migrate = app.add_subcommand("migrate", "Bring the database's schema up to date, then exit");
-  CLI::App* const bootstrap = app.add_subcommand(
+  root.AddOption("--config", config_file, "Configuration file (YAML, riseml.config.v1.ApiConfig)").Required();
+  root.AddFlag("--check", check, "Read and check the configuration, then exit");
+  root.AddVersion("--version", absl::StrCat("riseml-api ", RISEML_VERSION));
+  root.RequireCommand(/*optional=*/true);
+  root.InheritOptions();
+  const cmdline::Command migrate =
+      root.AddCommand("migrate", "Bring the database's schema up to date, then exit");
+  const cmdline::Command bootstrap = root.AddCommand(
       "bootstrap", "Create user admin and print the API key when there is no user at all, then exit");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    std::exit(app.exit(e));
-  }
+  command_line.ParseOrExit(argc, argv);
   RISEML_ASSIGN_OR_RETURN(const config::v1::ApiConfig config, LoadApiConfig(config_file));
   if (check) return absl::OkStatus();
-  if (*migrate) return sql::Migrate(config.database(), Migrations());
-  if (*bootstrap) return Bootstrap(config);
+  if (migrate.typed()) return sql::Migrate(config.database(), Migrations());
+  if (bootstrap.typed()) return Bootstrap(config);
   return Serve(config);
 }
 

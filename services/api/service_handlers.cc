@@ -5,12 +5,6 @@
 namespace riseml::api {
 namespace {
 
-template <class T>
-absl::Status Answer(absl::StatusOr<T> result, T* response) {
-  if (result.ok()) *response = *std::move(result);
-  return result.status();
-}
-
 // The call as if the owner of the credential had made it.
 absl::StatusOr<rpc::Call> OnBehalfOf(rpc::Call call, rpc::Authenticator& authenticator, const std::string& credential) {
   RISEML_ASSIGN_OR_RETURN(call.caller, authenticator.Authenticate(credential));
@@ -23,7 +17,7 @@ absl::StatusOr<rpc::Call> OnBehalfOf(rpc::Call call, rpc::Authenticator& authent
 grpc::Status AccessHandler::Authenticate(grpc::ServerContext* context, const internal::v1::AuthenticateRequest* request,
                                          internal::v1::Caller* response) {
   return rpc::Unary(context, "riseml.internal.v1.AccessService/Authenticate", [&](const rpc::Call&) {
-    return Answer(authenticator_.Authenticate(request->credential()), response);
+    return rpc::Answer(authenticator_.Authenticate(request->credential()), response);
   });
 }
 
@@ -31,7 +25,7 @@ grpc::Status AccessHandler::Check(grpc::ServerContext* context, const internal::
                                   internal::v1::CheckResponse* response) {
   return rpc::Unary(context, "riseml.internal.v1.AccessService/Check", [&](const rpc::Call& call) -> absl::Status {
     RISEML_ASSIGN_OR_RETURN(const rpc::Call as_user, OnBehalfOf(call, authenticator_, request->credential()));
-    return Answer(code_.Check(as_user, *request), response);
+    return rpc::Answer(code_.Check(as_user, *request), response);
   });
 }
 
@@ -39,14 +33,14 @@ grpc::Status RevisionRegistryHandler::ResolveProject(grpc::ServerContext* contex
                                                      const internal::v1::ResolveProjectRequest* request,
                                                      internal::v1::ResolveProjectResponse* response) {
   return rpc::Unary(context, "riseml.internal.v1.RevisionRegistryService/ResolveProject",
-                    [&](const rpc::Call& call) { return Answer(code_.ResolveProject(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(code_.ResolveProject(call, *request), response); });
 }
 
 grpc::Status RevisionRegistryHandler::RegisterRevision(grpc::ServerContext* context,
                                                        const internal::v1::RegisterRevisionRequest* request,
                                                        v1::Revision* response) {
   return rpc::Unary(context, "riseml.internal.v1.RevisionRegistryService/RegisterRevision",
-                    [&](const rpc::Call& call) { return Answer(code_.RegisterRevision(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(code_.RegisterRevision(call, *request), response); });
 }
 
 grpc::Status SchedulingHandler::AcquireLeadership(grpc::ServerContext* context,
@@ -63,7 +57,7 @@ grpc::Status SchedulingHandler::AcquireLeadership(grpc::ServerContext* context,
 grpc::Status SchedulingHandler::CommitPlan(grpc::ServerContext* context, const internal::v1::CommitPlanRequest* request,
                                            internal::v1::CommitPlanResponse* response) {
   return rpc::Unary(context, "riseml.internal.v1.SchedulingService/CommitPlan",
-                    [&](const rpc::Call&) { return Answer(scheduling_.CommitPlan(*request), response); });
+                    [&](const rpc::Call&) { return rpc::Answer(scheduling_.CommitPlan(*request), response); });
 }
 
 grpc::Status SchedulingHandler::ReportObservations(grpc::ServerContext* context,
@@ -91,7 +85,7 @@ grpc::Status LogRegistryHandler::ListStreams(grpc::ServerContext* context,
   return rpc::Unary(
       context, "riseml.internal.v1.LogRegistryService/ListStreams", [&](const rpc::Call& call) -> absl::Status {
         RISEML_ASSIGN_OR_RETURN(const rpc::Call as_user, OnBehalfOf(call, authenticator_, request->credential()));
-        return Answer(logs_.ListStreams(as_user, request->name()), response);
+        return rpc::Answer(logs_.ListStreams(as_user, request->name()), response);
       });
 }
 

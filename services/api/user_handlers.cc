@@ -15,13 +15,6 @@ namespace {
 // Long enough for a builder that is there; a submit must not wait for one that is not.
 constexpr absl::Duration kBuilderTimeout = absl::Milliseconds(100);
 
-// Moves a result into a response.
-template <class T>
-absl::Status Answer(absl::StatusOr<T> result, T* response) {
-  if (result.ok()) *response = *std::move(result);
-  return result.status();
-}
-
 bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
 absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
@@ -48,65 +41,65 @@ absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
 
 grpc::Status UserHandler::GetCaller(grpc::ServerContext* context, const v1::GetCallerRequest*, v1::User* response) {
   return rpc::Unary(context, "riseml.v1.UserService/GetCaller", [&](const rpc::Call& call) {
-    return Answer(users_.Get(call, Print(UserName{call.caller.user()})), response);
+    return rpc::Answer(users_.Get(call, Print(UserName{call.caller.user()})), response);
   });
 }
 grpc::Status UserHandler::CreateUser(grpc::ServerContext* context, const v1::CreateUserRequest* request,
                                      v1::CreateUserResponse* response) {
   return rpc::Unary(context, "riseml.v1.UserService/CreateUser",
-                    [&](const rpc::Call& call) { return Answer(users_.Create(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(users_.Create(call, *request), response); });
 }
 grpc::Status UserHandler::GetUser(grpc::ServerContext* context, const v1::GetUserRequest* request, v1::User* response) {
   return rpc::Unary(context, "riseml.v1.UserService/GetUser",
-                    [&](const rpc::Call& call) { return Answer(users_.Get(call, request->name()), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(users_.Get(call, request->name()), response); });
 }
 grpc::Status UserHandler::ListUsers(grpc::ServerContext* context, const v1::ListUsersRequest* request,
                                     v1::ListUsersResponse* response) {
   return rpc::Unary(context, "riseml.v1.UserService/ListUsers",
-                    [&](const rpc::Call&) { return Answer(users_.List(*request), response); });
+                    [&](const rpc::Call&) { return rpc::Answer(users_.List(*request), response); });
 }
 grpc::Status UserHandler::UpdateUser(grpc::ServerContext* context, const v1::UpdateUserRequest* request,
                                      v1::User* response) {
   return rpc::Unary(context, "riseml.v1.UserService/UpdateUser",
-                    [&](const rpc::Call& call) { return Answer(users_.Update(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(users_.Update(call, *request), response); });
 }
 grpc::Status UserHandler::DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request,
                                       v1::User* response) {
   return rpc::Unary(context, "riseml.v1.UserService/DisableUser",
-                    [&](const rpc::Call& call) { return Answer(users_.Disable(call, request->name()), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(users_.Disable(call, request->name()), response); });
 }
 grpc::Status UserHandler::RotateApiKey(grpc::ServerContext* context, const v1::RotateApiKeyRequest* request,
                                        v1::RotateApiKeyResponse* response) {
   return rpc::Unary(context, "riseml.v1.UserService/RotateApiKey",
-                    [&](const rpc::Call& call) { return Answer(users_.RotateKey(call, request->name()), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(users_.RotateKey(call, request->name()), response); });
 }
 
 grpc::Status ProjectHandler::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
                                         v1::Project* response) {
   return rpc::Unary(context, "riseml.v1.ProjectService/GetProject",
-                    [&](const rpc::Call& call) { return Answer(code_.GetProject(call, request->name()), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(code_.GetProject(call, request->name()), response); });
 }
 grpc::Status ProjectHandler::ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
                                           v1::ListProjectsResponse* response) {
   return rpc::Unary(context, "riseml.v1.ProjectService/ListProjects",
-                    [&](const rpc::Call& call) { return Answer(code_.ListProjects(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(code_.ListProjects(call, *request), response); });
 }
 
 grpc::Status RevisionHandler::GetRevision(grpc::ServerContext* context, const v1::GetRevisionRequest* request,
                                           v1::Revision* response) {
   return rpc::Unary(context, "riseml.v1.RevisionService/GetRevision",
-                    [&](const rpc::Call& call) { return Answer(code_.GetRevision(call, request->name()), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(code_.GetRevision(call, request->name()), response); });
 }
 grpc::Status RevisionHandler::ListRevisions(grpc::ServerContext* context, const v1::ListRevisionsRequest* request,
                                             v1::ListRevisionsResponse* response) {
   return rpc::Unary(context, "riseml.v1.RevisionService/ListRevisions",
-                    [&](const rpc::Call& call) { return Answer(code_.ListRevisions(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(code_.ListRevisions(call, *request), response); });
 }
 
 grpc::Status ExperimentHandler::CreateExperiment(grpc::ServerContext* context,
                                                  const v1::CreateExperimentRequest* request, v1::Experiment* response) {
   return rpc::Unary(context, "riseml.v1.ExperimentService/CreateExperiment",
-                    [&](const rpc::Call& call) { return Answer(Create(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(Create(call, *request), response); });
 }
 
 absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
@@ -151,22 +144,22 @@ bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& tra
 grpc::Status ExperimentHandler::GetExperiment(grpc::ServerContext* context, const v1::GetExperimentRequest* request,
                                               v1::Experiment* response) {
   return rpc::Unary(context, "riseml.v1.ExperimentService/GetExperiment",
-                    [&](const rpc::Call& call) { return Answer(experiments_.Get(call, request->name()), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(experiments_.Get(call, request->name()), response); });
 }
 grpc::Status ExperimentHandler::ListExperiments(grpc::ServerContext* context, const v1::ListExperimentsRequest* request,
                                                 v1::ListExperimentsResponse* response) {
   return rpc::Unary(context, "riseml.v1.ExperimentService/ListExperiments",
-                    [&](const rpc::Call& call) { return Answer(experiments_.List(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(experiments_.List(call, *request), response); });
 }
 grpc::Status ExperimentHandler::KillExperiment(grpc::ServerContext* context, const v1::KillExperimentRequest* request,
                                                v1::Experiment* response) {
   return rpc::Unary(context, "riseml.v1.ExperimentService/KillExperiment",
-                    [&](const rpc::Call& call) { return Answer(experiments_.Kill(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(experiments_.Kill(call, *request), response); });
 }
 grpc::Status ExperimentHandler::ListTransitions(grpc::ServerContext* context, const v1::ListTransitionsRequest* request,
                                                 v1::ListTransitionsResponse* response) {
   return rpc::Unary(context, "riseml.v1.ExperimentService/ListTransitions", [&](const rpc::Call& call) {
-    return Answer(experiments_.ListTransitions(call, *request), response);
+    return rpc::Answer(experiments_.ListTransitions(call, *request), response);
   });
 }
 grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentHandler::WatchExperiment(
@@ -178,13 +171,13 @@ grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentHandler::WatchE
 
 grpc::Status JobHandler::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request, v1::Job* response) {
   return rpc::Unary(context, "riseml.v1.JobService/GetJob", [&](const rpc::Call& call) {
-    return Answer(experiments_.GetJob(call, request->name()), response);
+    return rpc::Answer(experiments_.GetJob(call, request->name()), response);
   });
 }
 grpc::Status JobHandler::ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
                                   v1::ListJobsResponse* response) {
   return rpc::Unary(context, "riseml.v1.JobService/ListJobs",
-                    [&](const rpc::Call& call) { return Answer(experiments_.ListJobs(call, *request), response); });
+                    [&](const rpc::Call& call) { return rpc::Answer(experiments_.ListJobs(call, *request), response); });
 }
 grpc::Status JobHandler::ReportResults(grpc::ServerContext* context, const v1::ReportResultsRequest* request,
                                        v1::ReportResultsResponse*) {
@@ -195,7 +188,7 @@ grpc::Status JobHandler::ReportResults(grpc::ServerContext* context, const v1::R
 grpc::Status NodeHandler::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,
                                     v1::ListNodesResponse* response) {
   return rpc::Unary(context, "riseml.v1.NodeService/ListNodes",
-                    [&](const rpc::Call&) { return Answer(scheduling_.ListNodes(*request), response); });
+                    [&](const rpc::Call&) { return rpc::Answer(scheduling_.ListNodes(*request), response); });
 }
 
 grpc::Status ClusterHandler::GetClusterInfo(grpc::ServerContext* context, const v1::GetClusterInfoRequest*,

@@ -12,7 +12,6 @@
 namespace riseml::api {
 namespace {
 
-absl::Status NotFound(absl::string_view name) { return Error(Reason::kNotFound, absl::StrCat(name, " not found")); }
 
 absl::Status CheckEmail(absl::string_view email) {
   if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos)

@@ -18,7 +18,6 @@
 namespace riseml::api {
 namespace {
 
-absl::Status NotFound(absl::string_view name) { return Error(Reason::kNotFound, absl::StrCat(name, " not found")); }
 
 template <class Message>
 void SetTime(const pqxx::field& field, google::protobuf::Timestamp* (Message::*mutable_field)(), Message* message) {

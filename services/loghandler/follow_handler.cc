@@ -12,7 +12,7 @@
 namespace riseml::loghandler {
 namespace {
 
-constexpr char kMethod[] = "riseml.v1.LogService/Follow";
+constexpr char kFollowMethod[] = "riseml.v1.LogService/Follow";
 
 absl::Status Stopping() {
   return Error(Reason::kShuttingDown, "the log handler is stopping; call again with the cursors reached");
@@ -28,7 +28,7 @@ FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry
 
 grpc::ServerWriteReactor<v1::FollowResponse>* FollowHandler::Follow(grpc::CallbackServerContext* context,
                                                                     const v1::FollowRequest* request) {
-  const auto follower = std::make_shared<Follower>(*this, context, rpc::CallOf(*context, kMethod), *request);
+  const auto follower = std::make_shared<Follower>(*this, context, rpc::CallOf(*context, kFollowMethod), *request);
   auto* reactor = follower->Begin();
   metrics_.followers.Increment();
   absl::Status status = CheckFollowRequest(*request);

@@ -13,7 +13,7 @@
 namespace riseml::loghandler {
 namespace {
 
-constexpr char kMethod[] = "riseml.v1.LogService/Ingest";
+constexpr char kIngestMethod[] = "riseml.v1.LogService/Ingest";
 // A call that is this far ahead of the disk is not read from until the disk has caught up.
 constexpr std::int64_t kMaxAhead = 4 << 20;
 
@@ -207,7 +207,7 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
 
 grpc::ServerBidiReactor<v1::IngestRequest, v1::IngestResponse>* IngestHandler::Ingest(
     grpc::CallbackServerContext* context) {
-  const auto call = std::make_shared<IngestCall>(*this, rpc::CallOf(*context, kMethod));
+  const auto call = std::make_shared<IngestCall>(*this, rpc::CallOf(*context, kIngestMethod));
   auto* reactor = call->Begin();
   metrics_.shippers.Increment();
   Register(call->id(), call);

@@ -31,7 +31,7 @@ constexpr absl::Duration kServicesLimit = absl::Minutes(2);
 constexpr absl::Duration kStopLimit = absl::Seconds(10);
 constexpr absl::Duration kDatabaseStopLimit = absl::Minutes(1);
 constexpr absl::Duration kPortLimit = absl::Seconds(5);
-constexpr absl::Duration kProbeTimeout = absl::Seconds(3);
+constexpr absl::Duration kWatchProbeTimeout = absl::Seconds(3);
 constexpr absl::Duration kRotationPeriod = absl::Seconds(5);
 constexpr int kTailLines = 20;
 
@@ -276,7 +276,7 @@ void Stack::StartProbe(Supervised& unit, absl::Time now) {
       }
       answers->Put({name, generation, std::move(result)});
     };
-    prober_->Ask(AddressOf(plan_.state, endpoint->listener), endpoint->role, kProbeTimeout, answered);
+    prober_->Ask(AddressOf(plan_.state, endpoint->listener), endpoint->role, kWatchProbeTimeout, answered);
   }
 }
 

@@ -16,7 +16,7 @@
 namespace riseml::supervisor {
 namespace {
 
-constexpr absl::Duration kProbeTimeout = absl::Seconds(2);
+constexpr absl::Duration kStartProbeTimeout = absl::Seconds(2);
 
 std::string SignatureOf(const std::vector<std::string>& argv, absl::string_view config) {
   return absl::StrFormat("%08x", ExtendCrc32c(Crc32c(absl::StrJoin(argv, "\n")), config));
@@ -91,7 +91,7 @@ std::vector<absl::Status> ProbeAll(const StackPlan& plan, const ProbeKeys& keys)
       if (endpoint.role == ListenerRole::kMetrics) continue;
       auto answer = std::make_shared<std::promise<absl::Status>>();
       pending.push_back({i, answer->get_future()});
-      prober.Ask(AddressOf(plan.state, endpoint.listener), endpoint.role, kProbeTimeout,
+      prober.Ask(AddressOf(plan.state, endpoint.listener), endpoint.role, kStartProbeTimeout,
                  [answer](absl::Status status) { answer->set_value(std::move(status)); });
     }
   }

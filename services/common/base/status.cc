@@ -21,6 +21,8 @@ absl::Status Error(Reason reason, absl::string_view message) {
   return absl::InternalError("reason has no row");
 }
 
+absl::Status NotFound(absl::string_view name) { return Error(Reason::kNotFound, absl::StrCat(name, " not found")); }
+
 std::string ReasonName(const absl::Status& status) {
   auto payload = status.GetPayload(kReasonPayload);
   return payload ? std::string(*payload) : std::string();

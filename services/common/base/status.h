@@ -71,6 +71,9 @@ inline constexpr ReasonRow kReasons[] = {
 // Makes the status of `reason`: its code, `message` for people, and the reason as a payload.
 absl::Status Error(Reason reason, absl::string_view message);
 
+// NOT_FOUND, "<name> not found".
+absl::Status NotFound(absl::string_view name);
+
 // Name of the reason a status carries, e.g. "STALE"; empty when it carries none.
 std::string ReasonName(const absl::Status& status);
 bool HasReason(const absl::Status& status, Reason reason);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "riseml/internal/v1/access.pb.h"
@@ -32,6 +33,13 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method);
 // Runs the body of a unary method: the one place where an absl::Status becomes a grpc::Status, is logged and counted.
 grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& status);
 absl::Time StartOfCall();
+
+// Moves a result into a response; returns its status.
+template <class T>
+absl::Status Answer(absl::StatusOr<T> result, T* response) {
+  if (result.ok()) *response = *std::move(result);
+  return result.status();
+}
 
 template <class Body>  // absl::Status(const Call&)
 grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {

@@ -2,7 +2,7 @@
 
 namespace riseml::rpc {
 namespace {
-constexpr std::size_t kCapacity = 10'000;
+constexpr std::size_t kMaxIdentities = 10'000;
 }
 
 Identities& Identities::OfProcess() {
@@ -19,7 +19,7 @@ void Identities::Put(const std::string& credential, const internal::v1::Caller& 
   }
   newest_first_.push_front({credential, caller});
   index_[credential] = newest_first_.begin();
-  if (newest_first_.size() <= kCapacity) return;
+  if (newest_first_.size() <= kMaxIdentities) return;
   index_.erase(newest_first_.back().credential);
   newest_first_.pop_back();
 }

@@ -9,7 +9,7 @@ namespace riseml::rpc {
 namespace {
 
 constexpr absl::Duration kRemember = absl::Seconds(5);
-constexpr std::size_t kCapacity = 10'000;
+constexpr std::size_t kMaxEntries = 10'000;
 
 std::string Hash(absl::string_view text) {
   std::string out(SHA256_DIGEST_LENGTH, '\0');
@@ -36,7 +36,7 @@ absl::StatusOr<internal::v1::Caller> RemoteAuthenticator::Authenticate(absl::str
                             return stub_->Authenticate(context, request, response);
                           }));
   MutexLock lock(mu_);
-  if (entries_.size() >= kCapacity) entries_.clear();
+  if (entries_.size() >= kMaxEntries) entries_.clear();
   entries_[hash] = {caller, clock_.Now() + kRemember};
   return caller;
 }

@@ -1,11 +1,11 @@
 #include "services/common/runtime/runtime.h"
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
 #include "services/common/base/log.h"
+#include "services/common/cmdline/command_line.h"
 
 namespace riseml::runtime {
 namespace {
@@ -43,15 +43,12 @@ void WaitForSignal() {
 
 Arguments ParseArguments(int argc, char** argv, const char* name, const char* description) {
   Arguments arguments;
-  CLI::App app(description, name);
-  app.add_option("--config", arguments.config_file, "Configuration file (YAML, riseml.config.v1)")->required();
-  app.add_flag("--check", arguments.check_only, "Read and check the configuration, then exit");
-  app.set_version_flag("--version", std::string(name) + " " + RISEML_VERSION);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    std::exit(app.exit(e));
-  }
+  cmdline::CommandLine command_line(name, description);
+  cmdline::Command& root = command_line.root();
+  root.AddOption("--config", arguments.config_file, "Configuration file (YAML, riseml.config.v1)").Required();
+  root.AddFlag("--check", arguments.check_only, "Read and check the configuration, then exit");
+  root.AddVersion("--version", std::string(name) + " " + RISEML_VERSION);
+  command_line.ParseOrExit(argc, argv);
   return arguments;
 }
 
