@@ -35,9 +35,15 @@ if(RISEML_SANITIZE)
   if(RISEML_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
-  if(RISEML_SANITIZE MATCHES "thread")
-    # With this macro protobuf's headers give map fields two more members than Debian's library has. libstdc++, which needs
-    # to know too, is told by its own name.
-    add_compile_options(-U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
-  endif()
+endif()
+if(RISEML_SANITIZE MATCHES "thread")
+  # Protobuf's headers give map fields two more members than Debian's library has if they see ThreadSanitizer. The question
+  # `__has_feature(thread_sanitizer)` is therefore answered with no, and the others that headers ask with yes. libstdc++,
+  # which needs to know too, is told by its own name.
+  set(RISEML_THREAD_OPTIONS -fsanitize=thread -D_GLIBCXX_TSAN=1 "-D__has_feature(x)=RISEML_HAS_##x"
+    -Wno-builtin-macro-redefined)
+  foreach(feature cxx_attributes cxx_exceptions cxx_inheriting_constructors cxx_rtti cxx_thread_local)
+    list(APPEND RISEML_THREAD_OPTIONS -DRISEML_HAS_${feature}=1)
+  endforeach()
+  add_compile_options(${RISEML_THREAD_OPTIONS})
 endif()

@@ -28,7 +28,7 @@ function(riseml_test name)
   riseml_show_grpc_to_tsan(${name})
   riseml_compile_fast(${name} riseml_test_pch "${ARG_DEPENDS}")
   add_test(NAME ${name} COMMAND ${name} --gtest_shuffle)
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()
 
 # Most of the time of a compilation goes into headers. Two things make it short:

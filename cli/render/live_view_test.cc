@@ -14,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const absl::Time kNow = absl::FromUnixSeconds(1'700'000'100);
+const absl::Time kDrawn = absl::FromUnixSeconds(1'700'000'100);
 constexpr char kName[] = "users/paul/experiments/5";
 
 v1::Job MakeJob(const std::string& role, v1::Job::State state) {
@@ -49,7 +49,7 @@ std::string DrawPhases(const Terminal& terminal) {
   ExperimentState state(kName);
   PhaseBlock block(terminal);
   std::string out;
-  const auto draw = [&] { absl::StrAppend(&out, "[", block.Draw(PhasesOf(state, kNow)), "]\n"); };
+  const auto draw = [&] { absl::StrAppend(&out, "[", block.Draw(PhasesOf(state, kDrawn)), "]\n"); };
   Put(state, v1::Experiment::CREATED);
   Put(state, MakeJob("build", v1::Job::STARTING));
   Put(state, MakeJob("train", v1::Job::CREATED));
@@ -88,7 +88,7 @@ TEST(Phases, AFailedBuildIsSaid) {
   build.set_message("pip install -r requirements.txt: exit code 1");
   Put(state, build);
   Put(state, v1::Experiment::FAILED);
-  const auto phases = PhasesOf(state, kNow);
+  const auto phases = PhasesOf(state, kDrawn);
   ASSERT_EQ(phases.size(), 3u);
   EXPECT_EQ(phases[0].progress, Phase::Progress::kFailed);
   EXPECT_EQ(phases[0].detail, "pip install -r requirements.txt: exit code 1");
@@ -247,7 +247,7 @@ std::string DrawLog(LogViewOptions options) {
   log.view.Expect(kName);
   log.Announce("build");
   log.Announce("train");
-  absl::StrAppend(&log.out, log.view.Show({StateLine{.name = kName, .lines = {"--> RUNNING"}, .time = kNow}}));
+  absl::StrAppend(&log.out, log.view.Show({StateLine{.name = kName, .lines = {"--> RUNNING"}, .time = kDrawn}}));
   log.Write("build", "Collecting numpy\nInstall");
   log.Write("train", "epoch 1\n\x1b[32mgreen and\nstill green\x1b[0m\n");
   log.Write("build", "ed numpy\n");

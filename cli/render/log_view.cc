@@ -188,9 +188,10 @@ std::string LogView::Show(const v1::FollowResponse& response) {
 
 std::string LogView::Finish() {
   std::string out = drawn_ ? Clear() : "";
-  for (auto& [key, stream] : streams_) {
+  for (auto& entry : streams_) {
+    auto& stream = entry.second;
     if (!stream.folder) continue;
-    stream.folder->Flush([&](const logtext::Line& line) { absl::StrAppend(&out, LineText(stream, key, line)); });
+    stream.folder->Flush([&](const logtext::Line& line) { absl::StrAppend(&out, LineText(stream, entry.first, line)); });
   }
   return absl::StrCat(out, Clear());
 }

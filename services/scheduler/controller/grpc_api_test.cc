@@ -164,7 +164,7 @@ class GrpcApiTest : public testing::Test {
     }
   }
 
-  const SystemClock clock_;
+  const SystemClock clock_{};
   std::string dir_;
   Scheduling service_;
   std::unique_ptr<rpc::Server> server_;

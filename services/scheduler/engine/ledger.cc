@@ -38,8 +38,8 @@ Ledger Ledger::Of(const Snapshot& snapshot, bool idle) {
     it->second->free.memory_bytes -= running.amount.memory_bytes;
     taken[it->second].insert(running.gpu_uuids.begin(), running.gpu_uuids.end());
   }
-  for (auto& [entry, gpus] : taken)
-    std::erase_if(entry->free_gpus, [&](const auto& gpu) { return gpus.contains(gpu); });
+  for (const auto& entry : taken)
+    std::erase_if(entry.first->free_gpus, [&](const auto& gpu) { return entry.second.contains(gpu); });
   for (Entry& entry : ledger.entries_) entry.free.gpus = static_cast<int>(entry.free_gpus.size());
   return ledger;
 }
