@@ -1,5 +1,5 @@
-// Comes before each generated source of a unity build. Every one defines `schemas` and `file_default_instances`; here they
-// get names of their own, made of RISEML_FILE, which CMake defines anew for each source.
+// Comes before each generated source of a unity build. Every one defines `schemas` and `file_default_instances`; here
+// they get names of their own, made of RISEML_FILE, which CMake defines anew for each source.
 #pragma once
 
 // These use the two names too, so they are read before the names change.

@@ -128,10 +128,7 @@ void AddCompletion(cmdline::Command app, Plan& plan) {
                  "  source <(riseml completion bash)\n"
                  "  riseml completion fish > ~/.config/fish/completions/riseml.fish");
   auto shell = std::make_shared<std::string>();
-  command.AddOption("shell", *shell, "bash, zsh or fish")
-      .Required()
-      .OneOf({"bash", "zsh", "fish"})
-      .Type("SHELL");
+  command.AddOption("shell", *shell, "bash, zsh or fish").Required().OneOf({"bash", "zsh", "fish"}).Type("SHELL");
   command.OnTyped([app, &plan, shell] {
     plan.action = [app, shell](Session& session) -> absl::StatusOr<int> {
       std::vector<Entry> entries;

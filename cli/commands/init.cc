@@ -43,13 +43,12 @@ absl::StatusOr<int> Init(Session& session, const InitOptions& options) {
 
 void AddInit(cmdline::Command app, Plan& plan) {
   cmdline::Command command = AddCommand(app, "init", "Create a riseml.yml",
-                                 "  riseml init              a project called like this directory\n"
-                                 "  riseml init -n census");
+                                        "  riseml init              a project called like this directory\n"
+                                        "  riseml init -n census");
   auto options = std::make_shared<InitOptions>();
   command.AddOption("-f,--config-file", options->file, "File to create").Type("FILE").ShowDefault();
   command.AddOption("-n,--name", options->name, "Project name; default: the directory's name").Type("NAME");
-  command.OnTyped(
-      [&plan, options] { plan.action = [options](Session& session) { return Init(session, *options); }; });
+  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Init(session, *options); }; });
 }
 
 }  // namespace riseml::cli

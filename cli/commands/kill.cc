@@ -80,15 +80,14 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
 
 void AddKill(cmdline::Command app, Plan& plan) {
   cmdline::Command command = AddCommand(app, "kill", "Stop experiments or sets",
-                                 "  riseml kill            the newest experiment of this project\n"
-                                 "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
+                                        "  riseml kill            the newest experiment of this project\n"
+                                        "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
   auto options = std::make_shared<KillOptions>();
   command.AddOption("ids", options->ids, "Experiments or sets; default: the newest").Type("ID").Check(CheckId);
   command.AddFlag("-f,--force", options->force, "Succeed for experiments that have ended already");
   command.AddFlag("--json", options->json, "Print JSON");
   command.AddFlag("-q,--quiet", options->quiet, "Print ids only");
-  command.OnTyped(
-      [&plan, options] { plan.action = [options](Session& session) { return Kill(session, *options); }; });
+  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Kill(session, *options); }; });
 }
 
 }  // namespace riseml::cli

@@ -104,22 +104,21 @@ absl::StatusOr<int> Login(Session& session, const LoginOptions& options) {
 
 void AddLogin(cmdline::Command group, Plan& plan) {
   cmdline::Command command = AddCommand(group, "login", "Log in to an installation and store it in the configuration",
-                                 "  riseml user login --api-host train.example.org:7070 --ca-file ca.crt\n"
-                                 "  riseml user login --api-key-file key.txt    with the host used before\n"
-                                 "  pass show riseml | riseml user login");
+                                        "  riseml user login --api-host train.example.org:7070 --ca-file ca.crt\n"
+                                        "  riseml user login --api-key-file key.txt    with the host used before\n"
+                                        "  pass show riseml | riseml user login");
   auto options = std::make_shared<LoginOptions>();
   command.AddOption("--api-host,--host", options->api_host, "Address of the API; default: the one used before")
       .Type("HOST:PORT");
-  command.AddOption("--ca-file", options->ca_file,
-                   "Certificate authority of the installation; default: the one used before")
+  command
+      .AddOption("--ca-file", options->ca_file,
+                 "Certificate authority of the installation; default: the one used before")
       .Type("FILE");
-  const cmdline::Option key = command.AddOption("--api-key", options->api_key, "API key; better: --api-key-file, or standard input")
-                  .Type("KEY");
-  command.AddOption("--api-key-file", options->api_key_file, "File with the API key")
-      .Type("FILE")
-      .Excludes(key);
-  command.OnTyped(
-      [&plan, options] { plan.action = [options](Session& session) { return Login(session, *options); }; });
+  const cmdline::Option key =
+      command.AddOption("--api-key", options->api_key, "API key; better: --api-key-file, or standard input")
+          .Type("KEY");
+  command.AddOption("--api-key-file", options->api_key_file, "File with the API key").Type("FILE").Excludes(key);
+  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Login(session, *options); }; });
 }
 
 }  // namespace riseml::cli

@@ -63,26 +63,26 @@ absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
 }  // namespace
 
 void AddLogs(cmdline::Command app, Plan& plan) {
-  cmdline::Command command = AddCommand(app, "logs", "Show the log of an experiment, set or job, and follow it until it ends",
-                                 "  riseml logs              newest experiment of this project\n"
-                                 "  riseml logs 14 -n 100    from the last 100 lines of each job on\n"
-                                 "  riseml logs 14 --raw     exactly the bytes that job 14.train printed\n"
-                                 "  riseml logs 14.3.train --no-follow");
+  cmdline::Command command =
+      AddCommand(app, "logs", "Show the log of an experiment, set or job, and follow it until it ends",
+                 "  riseml logs              newest experiment of this project\n"
+                 "  riseml logs 14 -n 100    from the last 100 lines of each job on\n"
+                 "  riseml logs 14 --raw     exactly the bytes that job 14.train printed\n"
+                 "  riseml logs 14.3.train --no-follow");
   auto options = std::make_shared<LogsOptions>();
   command.AddOption("id", options->id, "Experiment, set or job; default: the newest experiment")
       .Type("ID")
       .Check(CheckId);
-  const cmdline::Option follow = command.AddFlag("-f,--follow", options->follow, "Wait for more until the end; this is the default");
+  const cmdline::Option follow =
+      command.AddFlag("-f,--follow", options->follow, "Wait for more until the end; this is the default");
   command.AddFlag("--no-follow", options->no_follow, "Stop at the present end").Excludes(follow);
-  const cmdline::Option tail = command.AddCount("-n,--tail", options->tail, "Begin with the last N lines; 0: only what is new");
-  command.AddCount("--since-offset", options->since_offset, "Begin at this byte")
-      .Type("BYTES")
-      .Excludes(tail);
+  const cmdline::Option tail =
+      command.AddCount("-n,--tail", options->tail, "Begin with the last N lines; 0: only what is new");
+  command.AddCount("--since-offset", options->since_offset, "Begin at this byte").Type("BYTES").Excludes(tail);
   command.AddFlag("--raw", options->raw, "Exactly the bytes the job printed; of an experiment: its train job");
   command.AddFlag("--no-color", options->no_color, "Without colours");
   command.AddFlag("--timestamps", options->timestamps, "With the time of each line");
-  command.OnTyped(
-      [&plan, options] { plan.action = [options](Session& session) { return Logs(session, *options); }; });
+  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Logs(session, *options); }; });
 }
 
 }  // namespace riseml::cli

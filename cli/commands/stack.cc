@@ -35,7 +35,8 @@ absl::StatusOr<int> Become(const std::string& verb, const std::string& dir) {
 void AddVerb(cmdline::Command app, Plan& plan, const char* verb, const char* description, const char* examples) {
   cmdline::Command command = AddCommand(app, verb, description, examples);
   auto dir = std::make_shared<std::string>();
-  command.AddOption(
+  command
+      .AddOption(
           "--dir", *dir,
           "Directory of the installation; default: $RISEML_DIR, else ~/.riseml/local (for root: /var/lib/riseml)")
       .Type("DIR");

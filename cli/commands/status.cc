@@ -134,12 +134,12 @@ absl::StatusOr<int> Status(Session& session, const StatusOptions& options) {
 
 void AddStatus(cmdline::Command app, Plan& plan) {
   cmdline::Command command = AddCommand(app, "status", "Show experiments, sets and jobs",
-                                 "  riseml status           what is under way\n"
-                                 "  riseml status -a -n 20  the last 20 experiments in any state\n"
-                                 "  riseml status -al       with parameters, results and the children of sets\n"
-                                 "  riseml status 14.3      details of child 3 of set 14\n"
-                                 "  riseml status 14.train  details of a job\n"
-                                 "  riseml status .paul     experiments of paul");
+                                        "  riseml status           what is under way\n"
+                                        "  riseml status -a -n 20  the last 20 experiments in any state\n"
+                                        "  riseml status -al       with parameters, results and the children of sets\n"
+                                        "  riseml status 14.3      details of child 3 of set 14\n"
+                                        "  riseml status 14.train  details of a job\n"
+                                        "  riseml status .paul     experiments of paul");
   auto options = std::make_shared<StatusOptions>();
   command.AddOption("id", options->id, "Experiment, set, job, or a user as .NAME").Type("ID").Check(CheckId);
   command.AddFlag("-a,--all", options->all, "In all states, not only what is under way");

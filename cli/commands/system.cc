@@ -65,15 +65,14 @@ void AddSystem(cmdline::Command app, Plan& plan) {
   cmdline::Command group = AddCommand(app, "system", "Show the installation", "  riseml system info");
   group.RequireCommand(/*optional=*/true);
   cmdline::Command command = AddCommand(group, "info", "Show versions, nodes and GPUs",
-                                 "  riseml system info\n"
-                                 "  riseml system info -l    with versions of the nodes\n"
-                                 "  riseml system info -g    GPUs");
+                                        "  riseml system info\n"
+                                        "  riseml system info -l    with versions of the nodes\n"
+                                        "  riseml system info -g    GPUs");
   auto options = std::make_shared<InfoOptions>();
   const cmdline::Option long_form = command.AddFlag("-l,--long", options->long_form, "Nodes with versions");
   command.AddFlag("-g,--gpus", options->gpus, "GPUs").Excludes(long_form);
   command.AddFlag("--json", options->json, "Print JSON");
-  command.OnTyped(
-      [&plan, options] { plan.action = [options](Session& session) { return Info(session, *options); }; });
+  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Info(session, *options); }; });
 }
 
 }  // namespace riseml::cli

@@ -233,8 +233,7 @@ void AddTrain(cmdline::Command app, Plan& plan) {
   command.AddOption("--description", options->description, "Description").Type("TEXT");
   command.AddOption("--label", options->labels, "Label; may be given several times").Type("KEY=VALUE");
   command.AddFlag("-q,--quiet", options->quiet, "Print the id only");
-  command.OnTyped(
-      [&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
+  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
 }
 
 }  // namespace riseml::cli

@@ -92,8 +92,7 @@ absl::StatusOr<int> Update(Session& session, const UserOptions& options) {
       [&](auto* context, auto* out) { return connection->users().UpdateUser(context, request, out); });
   if (!updated.ok()) return NotFoundAs(updated.status(), options.username);
   session.Print(absl::StrCat("Updated user ", options.username, "\n email: ", OneLine(updated->email()), "\n"));
-  if (!options.role.empty())
-    session.Print(absl::StrCat(" role: ", RoleName(updated->role()), "\n"));
+  if (!options.role.empty()) session.Print(absl::StrCat(" role: ", RoleName(updated->role()), "\n"));
   return kExitOk;
 }
 
@@ -193,8 +192,8 @@ absl::StatusOr<int> RotateKey(Session& session, const UserOptions& options) {
 
 using Action = absl::StatusOr<int> (*)(Session&, const UserOptions&);
 
-cmdline::Command AddTo(cmdline::Command group, Plan& plan, const std::shared_ptr<UserOptions>& options, const char* name,
-                const char* description, const char* examples, Action action) {
+cmdline::Command AddTo(cmdline::Command group, Plan& plan, const std::shared_ptr<UserOptions>& options,
+                       const char* name, const char* description, const char* examples, Action action) {
   cmdline::Command command = AddCommand(group, name, description, examples);
   command.OnTyped([&plan, options, action] {
     plan.action = [options, action](Session& session) { return action(session, *options); };
@@ -210,22 +209,20 @@ void AddUser(cmdline::Command app, Plan& plan) {
   group.RequireCommand(/*optional=*/true);
   auto options = std::make_shared<UserOptions>();
   const auto role = [&](cmdline::Command command) {
-    command.AddOption("--role", options->role, "viewer, user or admin")
-        .OneOf({"viewer", "user", "admin"})
-        .Type("ROLE");
+    command.AddOption("--role", options->role, "viewer, user or admin").OneOf({"viewer", "user", "admin"}).Type("ROLE");
   };
   cmdline::Command create = AddTo(group, plan, options, "create", "Create a user (admins)",
-                           "  riseml user create --username paul --email paul@example.org", Create);
+                                  "  riseml user create --username paul --email paul@example.org", Create);
   create.AddOption("--username", options->username, "Name").Required().Type("NAME");
   create.AddOption("--email", options->email, "Email address").Required().Type("EMAIL");
   role(create);
   cmdline::Command update = AddTo(group, plan, options, "update", "Change a user, enable a disabled one (admins)",
-                           "  riseml user update --username paul --email p@example.org", Update);
+                                  "  riseml user update --username paul --email p@example.org", Update);
   update.AddOption("--username", options->username, "Name").Required().Type("NAME");
   update.AddOption("--email", options->email, "New email address").Type("EMAIL");
   role(update);
   cmdline::Command disable = AddTo(group, plan, options, "disable", "Refuse a user from now on (admins)",
-                            "  riseml user disable paul", Disable);
+                                   "  riseml user disable paul", Disable);
   disable.AddOption("username", options->username, "Name").Required().Type("NAME");
   disable.AddFlag("-y,--yes", options->yes, "Do not ask");
   cmdline::Command list = AddTo(group, plan, options, "list", "List users (admins)", "  riseml user list", List);
@@ -237,9 +234,9 @@ void AddUser(cmdline::Command app, Plan& plan) {
   display.AddFlag("--json", options->json, "Print JSON");
   AddLogin(group, plan);
   cmdline::Command rotate = AddTo(group, plan, options, "rotate-key", "Make a new API key and revoke all others",
-                           "  riseml user rotate-key         your own; it is stored in the configuration\n"
-                           "  riseml user rotate-key paul    somebody else's (admins)",
-                           RotateKey);
+                                  "  riseml user rotate-key         your own; it is stored in the configuration\n"
+                                  "  riseml user rotate-key paul    somebody else's (admins)",
+                                  RotateKey);
   rotate.AddOption("username", options->username, "Name; default: yourself").Type("NAME");
 }
 

@@ -191,7 +191,8 @@ std::string LogView::Finish() {
   for (auto& entry : streams_) {
     auto& stream = entry.second;
     if (!stream.folder) continue;
-    stream.folder->Flush([&](const logtext::Line& line) { absl::StrAppend(&out, LineText(stream, entry.first, line)); });
+    stream.folder->Flush(
+        [&](const logtext::Line& line) { absl::StrAppend(&out, LineText(stream, entry.first, line)); });
   }
   return absl::StrCat(out, Clear());
 }

@@ -18,7 +18,6 @@ namespace {
 using internal::v1::CheckRequest;
 using internal::v1::CheckResponse;
 
-
 const std::string& ProjectSelect() {
   static const auto* sql =
       new std::string(absl::StrCat("SELECT p.uid, u.name, p.name, p.slug, ", Micros("p.create_time"),

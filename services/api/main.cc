@@ -49,8 +49,7 @@ absl::Status Bootstrap(const config::v1::ApiConfig& config) {
 }
 
 absl::Status Main(int argc, char** argv) {
-  cmdline::CommandLine command_line("riseml-api",
-                                    "State of record of RiseML: users, projects, experiments, jobs");
+  cmdline::CommandLine command_line("riseml-api", "State of record of RiseML: users, projects, experiments, jobs");
   cmdline::Command& root = command_line.root();
   std::string config_file;
   bool check = false;
@@ -59,10 +58,9 @@ absl::Status Main(int argc, char** argv) {
   root.AddVersion("--version", absl::StrCat("riseml-api ", RISEML_VERSION));
   root.RequireCommand(/*optional=*/true);
   root.InheritOptions();
-  const cmdline::Command migrate =
-      root.AddCommand("migrate", "Bring the database's schema up to date, then exit");
-  const cmdline::Command bootstrap = root.AddCommand(
-      "bootstrap", "Create user admin and print the API key when there is no user at all, then exit");
+  const cmdline::Command migrate = root.AddCommand("migrate", "Bring the database's schema up to date, then exit");
+  const cmdline::Command bootstrap =
+      root.AddCommand("bootstrap", "Create user admin and print the API key when there is no user at all, then exit");
   command_line.ParseOrExit(argc, argv);
   RISEML_ASSIGN_OR_RETURN(const config::v1::ApiConfig config, LoadApiConfig(config_file));
   if (check) return absl::OkStatus();

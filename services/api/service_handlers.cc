@@ -39,8 +39,9 @@ grpc::Status RevisionRegistryHandler::ResolveProject(grpc::ServerContext* contex
 grpc::Status RevisionRegistryHandler::RegisterRevision(grpc::ServerContext* context,
                                                        const internal::v1::RegisterRevisionRequest* request,
                                                        v1::Revision* response) {
-  return rpc::Unary(context, "riseml.internal.v1.RevisionRegistryService/RegisterRevision",
-                    [&](const rpc::Call& call) { return rpc::Answer(code_.RegisterRevision(call, *request), response); });
+  return rpc::Unary(context, "riseml.internal.v1.RevisionRegistryService/RegisterRevision", [&](const rpc::Call& call) {
+    return rpc::Answer(code_.RegisterRevision(call, *request), response);
+  });
 }
 
 grpc::Status SchedulingHandler::AcquireLeadership(grpc::ServerContext* context,

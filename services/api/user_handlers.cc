@@ -65,19 +65,22 @@ grpc::Status UserHandler::UpdateUser(grpc::ServerContext* context, const v1::Upd
 }
 grpc::Status UserHandler::DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request,
                                       v1::User* response) {
-  return rpc::Unary(context, "riseml.v1.UserService/DisableUser",
-                    [&](const rpc::Call& call) { return rpc::Answer(users_.Disable(call, request->name()), response); });
+  return rpc::Unary(context, "riseml.v1.UserService/DisableUser", [&](const rpc::Call& call) {
+    return rpc::Answer(users_.Disable(call, request->name()), response);
+  });
 }
 grpc::Status UserHandler::RotateApiKey(grpc::ServerContext* context, const v1::RotateApiKeyRequest* request,
                                        v1::RotateApiKeyResponse* response) {
-  return rpc::Unary(context, "riseml.v1.UserService/RotateApiKey",
-                    [&](const rpc::Call& call) { return rpc::Answer(users_.RotateKey(call, request->name()), response); });
+  return rpc::Unary(context, "riseml.v1.UserService/RotateApiKey", [&](const rpc::Call& call) {
+    return rpc::Answer(users_.RotateKey(call, request->name()), response);
+  });
 }
 
 grpc::Status ProjectHandler::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
                                         v1::Project* response) {
-  return rpc::Unary(context, "riseml.v1.ProjectService/GetProject",
-                    [&](const rpc::Call& call) { return rpc::Answer(code_.GetProject(call, request->name()), response); });
+  return rpc::Unary(context, "riseml.v1.ProjectService/GetProject", [&](const rpc::Call& call) {
+    return rpc::Answer(code_.GetProject(call, request->name()), response);
+  });
 }
 grpc::Status ProjectHandler::ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
                                           v1::ListProjectsResponse* response) {
@@ -87,8 +90,9 @@ grpc::Status ProjectHandler::ListProjects(grpc::ServerContext* context, const v1
 
 grpc::Status RevisionHandler::GetRevision(grpc::ServerContext* context, const v1::GetRevisionRequest* request,
                                           v1::Revision* response) {
-  return rpc::Unary(context, "riseml.v1.RevisionService/GetRevision",
-                    [&](const rpc::Call& call) { return rpc::Answer(code_.GetRevision(call, request->name()), response); });
+  return rpc::Unary(context, "riseml.v1.RevisionService/GetRevision", [&](const rpc::Call& call) {
+    return rpc::Answer(code_.GetRevision(call, request->name()), response);
+  });
 }
 grpc::Status RevisionHandler::ListRevisions(grpc::ServerContext* context, const v1::ListRevisionsRequest* request,
                                             v1::ListRevisionsResponse* response) {
@@ -143,8 +147,9 @@ bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& tra
 
 grpc::Status ExperimentHandler::GetExperiment(grpc::ServerContext* context, const v1::GetExperimentRequest* request,
                                               v1::Experiment* response) {
-  return rpc::Unary(context, "riseml.v1.ExperimentService/GetExperiment",
-                    [&](const rpc::Call& call) { return rpc::Answer(experiments_.Get(call, request->name()), response); });
+  return rpc::Unary(context, "riseml.v1.ExperimentService/GetExperiment", [&](const rpc::Call& call) {
+    return rpc::Answer(experiments_.Get(call, request->name()), response);
+  });
 }
 grpc::Status ExperimentHandler::ListExperiments(grpc::ServerContext* context, const v1::ListExperimentsRequest* request,
                                                 v1::ListExperimentsResponse* response) {
@@ -176,8 +181,9 @@ grpc::Status JobHandler::GetJob(grpc::ServerContext* context, const v1::GetJobRe
 }
 grpc::Status JobHandler::ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
                                   v1::ListJobsResponse* response) {
-  return rpc::Unary(context, "riseml.v1.JobService/ListJobs",
-                    [&](const rpc::Call& call) { return rpc::Answer(experiments_.ListJobs(call, *request), response); });
+  return rpc::Unary(context, "riseml.v1.JobService/ListJobs", [&](const rpc::Call& call) {
+    return rpc::Answer(experiments_.ListJobs(call, *request), response);
+  });
 }
 grpc::Status JobHandler::ReportResults(grpc::ServerContext* context, const v1::ReportResultsRequest* request,
                                        v1::ReportResultsResponse*) {

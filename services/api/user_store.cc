@@ -12,7 +12,6 @@
 namespace riseml::api {
 namespace {
 
-
 absl::Status CheckEmail(absl::string_view email) {
   if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos)
     return absl::OkStatus();

@@ -18,7 +18,6 @@
 namespace riseml::api {
 namespace {
 
-
 template <class Message>
 void SetTime(const pqxx::field& field, google::protobuf::Timestamp* (Message::*mutable_field)(), Message* message) {
   if (!field.is_null()) *(message->*mutable_field)() = ToTimestamp(field.as<std::int64_t>());

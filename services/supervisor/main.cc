@@ -30,8 +30,7 @@ int main(int argc, char** argv) {
                    "Directory of the installation; default: $RISEML_DIR, else /var/lib/riseml for root and "
                    "~/.riseml/local for others");
   }
-  up.AddOption("--bin-dir", options.bin_dir,
-               "Directory of the services' programs (default: where this program lies)");
+  up.AddOption("--bin-dir", options.bin_dir, "Directory of the services' programs (default: where this program lies)");
   command_line.ParseOrExit(argc, argv);
 
   if (up.typed()) return Finish(riseml::supervisor::Up(options));

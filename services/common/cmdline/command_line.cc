@@ -116,7 +116,8 @@ std::string Command::description() const { return app_->get_description(); }
 
 std::vector<Command> Command::commands() const {
   std::vector<Command> out;
-  for (CLI::App* const sub : app_->get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); }))
+  for (CLI::App* const sub :
+       app_->get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); }))
     out.emplace_back(sub);
   return out;
 }
