@@ -20,4 +20,8 @@ absl::StatusOr<TensorFlow> CheckTensorFlow(const View& tensorflow, const Resourc
 absl::StatusOr<Resources> CheckResources(const View& resources);
 absl::StatusOr<std::vector<Parameter>> CheckParameters(const View& parameters, std::vector<std::string>& warnings);
 
+// The commands of `run` with the parameters of `train`: every placeholder is declared, and the longest values still
+// make commands that can run. Warns about parameters that nothing uses and about values that the shell would change.
+absl::Status CheckCommands(const View& run, const Train& train, std::vector<std::string>& warnings);
+
 }  // namespace riseml::spec

@@ -13,8 +13,7 @@
 namespace riseml::spec {
 namespace {
 
-constexpr absl::string_view kForms =
-    "write a number, text or boolean, a list of numbers or of text, or {range: {min: 1, max: 3, step: 1}}";
+constexpr absl::string_view kForms = "write a value, a list of values, or {range: {min: 1, max: 3, step: 1}}";
 
 // Variables every job gets from the product itself.
 constexpr absl::string_view kJobVariables[] = {"OUTPUT_DIR", "EXPERIMENT_ID", "TF_CONFIG"};
@@ -88,44 +87,38 @@ absl::StatusOr<std::vector<std::string>> ExpandRange(const View& range) {
   return values;
 }
 
+// What a value is in a command: scalars as written, but booleans and null as Python prints them; lists and maps as
+// JSON.
+std::string ValueText(const Node& value) {
+  if (value.kind == Kind::kSequence || value.kind == Kind::kMapping) return JsonText(value);
+  const bool word = value.kind == Kind::kBoolean || value.kind == Kind::kNull;
+  return word ? PythonText(value) : value.text;
+}
+
 absl::StatusOr<std::vector<std::string>> ListValues(const View& view) {
   const Node& list = view.node();
   if (list.children.empty()) {
-    return view.Fail(absl::StrCat("[] is valid under each of the list of numbers and the list of text: ",
-                                  "write at least one value, or remove the parameter"));
+    return view.Fail(absl::StrCat("[] is an empty list: ", "write at least one value, or remove the parameter"));
   }
-  const bool numbers = IsNumber(list.children[0]);
   std::vector<std::string> values;
   for (const Node& value : list.children) {
-    if (!IsNumber(value) && value.kind != Kind::kText)
-      return view.FailAt(value, absl::StrCat(PythonText(list), " is not valid under any of the given schemas: ",
-                                             PythonText(value), " is neither number nor text, ", kForms));
-    if (IsNumber(value) != numbers)
-      return view.FailAt(value, absl::StrCat(PythonText(list), " is not valid under any of the given schemas: ",
-                                             "it mixes numbers and text, put the numbers in quotes"));
-    values.push_back(value.text);
+    const bool range = value.kind == Kind::kMapping && value.keys.size() == 1 && value.keys[0].text == "range";
+    if (range) return view.FailAt(value, absl::StrCat("a range cannot be one of several values: ", kForms));
+    values.push_back(ValueText(value));
   }
   return values;
 }
 
 absl::StatusOr<std::vector<std::string>> Values(const View& view) {
   switch (view.node().kind) {
-    case Kind::kInteger:
-    case Kind::kNumber:
-    case Kind::kText:
-      return std::vector<std::string>{view.node().text};
-    case Kind::kBoolean:
-      return std::vector<std::string>{PythonText(view.node())};
     case Kind::kSequence:
       return ListValues(view);
     case Kind::kMapping:
       if (const auto range = view.Find("range")) return ExpandRange(*range);
-      break;
+      return view.FailForms(kForms);
     default:
-      break;
+      return std::vector<std::string>{ValueText(view.node())};
   }
-  if (view.node().kind == Kind::kDate) return view.FailForms("it is a date, put it in quotes");
-  return view.FailForms(kForms);
 }
 
 }  // namespace

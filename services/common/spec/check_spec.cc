@@ -12,7 +12,6 @@ namespace {
 
 // Bounds what Combinations() may hold altogether.
 constexpr std::int64_t kLargestGrid = 64 << 20;
-constexpr std::size_t kLargestCommands = 1 << 20;
 constexpr std::size_t kLongestProjectName = 100;
 
 bool IsAlphanumeric(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
@@ -47,29 +46,6 @@ absl::Status CheckGrid(const View& parameters, const Train& train) {
   }
   if (GridFits(train)) return absl::OkStatus();
   return parameters.FailSentence("the combinations of all parameters are larger than 64 MB: shorten the values");
-}
-
-// Every placeholder is declared, and the longest values still make commands that can run and that jobs can be sent
-// with.
-absl::Status CheckCommands(const View& run, const Train& train) {
-  std::size_t bytes = 0;
-  Combination longest;
-  for (const Parameter& parameter : train.parameters) {
-    const auto value = std::max_element(parameter.values.begin(), parameter.values.end(),
-                                        [](const auto& a, const auto& b) { return a.size() < b.size(); });
-    longest.emplace_back(parameter.name, *value);
-  }
-  const Undeclared undeclared = run.origin().lenient ? Undeclared::kKeep : Undeclared::kRefuse;
-  for (std::size_t i = 0; i < train.run.size(); ++i) {
-    const auto command = Substitute(train.run[i], longest, undeclared);
-    if (!command.ok()) {
-      const View where = run.node().kind == Kind::kSequence ? run.Item(i) : run;
-      return where.FailSentence(command.status().message());
-    }
-    bytes += command->size();
-  }
-  if (bytes <= kLargestCommands) return absl::OkStatus();
-  return run.FailSentence("the commands with their longest values are larger than 1 MiB: put them into a script");
 }
 
 absl::StatusOr<std::vector<std::string>> CheckRun(const View& view) {
@@ -178,7 +154,7 @@ absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& 
     train.has_parameters = !train.parameters.empty();
     RISEML_RETURN_IF_ERROR(CheckGrid(*parameters, train));
   }
-  RISEML_RETURN_IF_ERROR(CheckCommands(run, train));
+  RISEML_RETURN_IF_ERROR(CheckCommands(run, train, warnings));
   return train;
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "services/common/base/status.h"
+#include "services/common/spec/placeholder.h"
 
 namespace riseml::spec {
 namespace {
@@ -17,21 +18,18 @@ constexpr std::size_t kLongestCommand = 128 * 1024 - 1;
 constexpr absl::string_view kReservedNames[] = {"PATH", "HOME", "SHELL"};
 constexpr absl::string_view kReservedPrefixes[] = {"LD_", "PYTHON", "RISEML_"};
 
-bool IsNameCharacter(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-'; }
-
-// Length of the placeholder at the front of `text`, braces included; 0 when there is none.
-std::size_t PlaceholderLength(absl::string_view text) {
-  if (!absl::StartsWith(text, "{{")) return 0;
-  std::size_t end = 2;
-  while (end < text.size() && IsNameCharacter(text[end])) ++end;
-  if (end == 2 || !absl::StartsWith(text.substr(end), "}}")) return 0;
-  return end + 2;
-}
-
 const std::string* ValueOf(const Combination& parameters, absl::string_view name) {
   for (const auto& [key, value] : parameters)
     if (key == name) return &value;
   return nullptr;
+}
+
+std::string UnknownPlaceholder(const Piece& piece, const std::vector<std::string>& names) {
+  const std::string nearest = NearestName(piece.name, names);
+  return absl::StrCat("the placeholder ", piece.text, " names no parameter: ",
+                      nearest.empty() ? absl::StrCat("declare '", piece.name, "' under 'parameters:'")
+                                      : absl::StrCat("write {{", nearest, "}}"),
+                      ", or write {{", piece.text, "}} where the braces are meant as text");
 }
 
 }  // namespace
@@ -63,29 +61,19 @@ std::vector<Combination> Combinations(const Train& train) {
 
 absl::StatusOr<std::string> Substitute(absl::string_view command, const Combination& parameters,
                                        Undeclared undeclared) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : parameters) names.push_back(name);
   std::string out;
-  while (!command.empty()) {
-    std::size_t take = 1;
-    const std::size_t length = PlaceholderLength(command);
-    const absl::string_view name = length > 0 ? command.substr(2, length - 4) : absl::string_view();
-    const std::string* value = length > 0 ? ValueOf(parameters, name) : nullptr;
-    if (value != nullptr) {
-      out += *value;
-      take = length;
-    } else if (length > 0 && undeclared == Undeclared::kRefuse) {
-      return Error(Reason::kInvalidSpec, absl::StrCat("the placeholder {{", name, "}} names no parameter: declare '",
-                                                      name, "' under 'parameters:', or remove the placeholder"));
-    } else {
-      take = std::min(std::max<std::size_t>(command.find("{{", 1), 1), command.size());
-      absl::StrAppend(&out, command.substr(0, take));
-    }
-    if (out.size() > kLongestCommand) {
-      return Error(Reason::kInvalidSpec, absl::StrCat("a command is longer than ", kLongestCommand,
-                                                      " bytes with its parameters filled in: move it into a script"));
-    }
-    command.remove_prefix(take);
+  if (names.empty()) out = std::string(command);
+  for (const Piece& piece : names.empty() ? std::vector<Piece>() : SplitCommand(command, names)) {
+    if (piece.kind == Piece::Kind::kUnknown && undeclared == Undeclared::kRefuse)
+      return Error(Reason::kInvalidSpec, UnknownPlaceholder(piece, names));
+    out += piece.kind == Piece::Kind::kPlaceholder ? *ValueOf(parameters, piece.name) : piece.text;
+    if (out.size() > kLongestCommand) break;
   }
-  return out;
+  if (out.size() <= kLongestCommand) return out;
+  return Error(Reason::kInvalidSpec, absl::StrCat("a command is longer than ", kLongestCommand,
+                                                  " bytes with its parameters filled in: move it into a script"));
 }
 
 std::string EnvironmentName(absl::string_view parameter) {

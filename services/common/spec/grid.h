@@ -28,9 +28,9 @@ std::vector<Combination> Combinations(const Train& train);
 // What becomes of a placeholder that names no parameter.
 enum class Undeclared { kRefuse, kKeep };
 
-// The command with every {{name}} replaced by the value as it is, in one pass. {{}} and braces with anything but
-// letters, digits, '_' and '-' inside are literal text. Fails (Reason::kInvalidSpec) on an undeclared name, and when
-// the result is longer than the 128 KB a command may have.
+// Returns the command with every {{ name }} replaced by the value as it is, in one pass, and "{{{{x}}}}" by "{{x}}".
+// Without parameters the command stays as it is. Fails (Reason::kInvalidSpec) on what looks like a placeholder and is
+// none (see placeholder.h), and if the result is longer than the 128 KB a command may have.
 absl::StatusOr<std::string> Substitute(absl::string_view command, const Combination& parameters,
                                        Undeclared undeclared = Undeclared::kRefuse);
 

@@ -42,6 +42,21 @@ TEST(Values, BooleansAreSpeltAsInPython) {
   EXPECT_THAT(ValuesOf("FALSE"), ElementsAre("False"));
 }
 
+TEST(Values, Case14ScalarsOfAllKindsCanBeSwept) {
+  EXPECT_THAT(ValuesOf("[true, false]"), ElementsAre("True", "False"));
+  EXPECT_THAT(ValuesOf("[3, ~]"), ElementsAre("3", "None"));
+  EXPECT_THAT(ValuesOf("~"), ElementsAre("None"));
+  EXPECT_THAT(ValuesOf("[1, adam, 0.5, true, null]"), ElementsAre("1", "adam", "0.5", "True", "None"));
+  EXPECT_THAT(ValuesOf("[2018-01-01, x]"), ElementsAre("2018-01-01", "x"));
+}
+
+TEST(Values, Case14NestedListsAreJson) {
+  EXPECT_THAT(ValuesOf("[[64, 64], [128]]"), ElementsAre("[64,64]", "[128]"));
+  EXPECT_THAT(ValuesOf("[[a, 'b\"c', true, ~, 1.50, 0x10]]"), ElementsAre("[\"a\",\"b\\\"c\",true,null,1.50,16]"));
+  EXPECT_THAT(ValuesOf("[{layers: [1, 2], name: x}]"), ElementsAre("{\"layers\":[1,2],\"name\":\"x\"}"));
+  EXPECT_THAT(ValuesOf("[[], [.inf, .5]]"), ElementsAre("[]", "[\".inf\",0.5]"));
+}
+
 TEST(Ranges, IncludeTheirEnd) {
   EXPECT_THAT(ValuesOf("{range: {min: 3, max: 5, step: 1}}"), ElementsAre("3", "4", "5"));
   EXPECT_THAT(ValuesOf("{range: {min: 0, max: 0.3, step: 0.1}}"), ElementsAre("0", "0.1", "0.2", "0.3"));
@@ -115,21 +130,47 @@ TEST(Substitute, ReplacesEveryPlaceholderAsItIs) {
   EXPECT_EQ(*Substitute("no braces", {}), "no braces");
 }
 
-TEST(Substitute, LeavesOtherBracesAlone) {
-  const Combination values = {{"a", "1"}};
-  for (const char* text :
-       {"{{}}", "{{ a }}", "{a}", "{{a}", "{{a b}}", "}}{{", "{{", "{", "awk '{{print $1}}'", "{{\u00e9}}"})
-    EXPECT_EQ(*Substitute(text, values), text);
-  EXPECT_EQ(*Substitute("{{{a}}}", values), "{1}");
-  EXPECT_EQ(*Substitute("{{{{a}}}}", values), "{{1}}");
-  EXPECT_EQ(*Substitute("{{x{{a}}", values), "{{x1");
+TEST(Substitute, Case05BlanksInsideOfTheBracesAreAllowed) {
+  const Combination values = {{"lr", "0.1"}};
+  for (const char* text : {"{{lr}}", "{{ lr }}", "{{lr }}", "{{\tlr}}", "{{   lr   }}"})
+    EXPECT_EQ(*Substitute(text, values), "0.1") << text;
 }
 
-TEST(Substitute, RefusesOrKeepsUndeclaredNames) {
-  const auto refused = Substitute("a {{b}}", {{"a", "1"}});
-  EXPECT_TRUE(HasReason(refused.status(), Reason::kInvalidSpec));
-  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("declare 'b' under 'parameters:'"));
-  EXPECT_EQ(*Substitute("{{a}} {{b}}", {{"a", "1"}}, Undeclared::kKeep), "1 {{b}}");
+TEST(Substitute, LeavesOtherBracesAlone) {
+  const Combination values = {{"a", "1"}};
+  for (const char* text : {"{{}}", "{a}", "{{a}", "}}{{", "{{", "{", "awk '{{print $1}}'", "{{\u00e9}}", "{{\na\n}}",
+                           "{\"x\": {\"y\": {\"z\": {\"w\": 1}}}}"})
+    EXPECT_EQ(*Substitute(text, values), text);
+  EXPECT_EQ(*Substitute("{{{a}}}", values), "{1}");
+  EXPECT_EQ(*Substitute("{\"x\": {\"y\": {{a}}}}", values), "{\"x\": {\"y\": 1}}");
+  EXPECT_EQ(*Substitute("{{$ {{a}}", values), "{{$ 1");
+}
+
+TEST(Substitute, Case28FourBracesWriteTwo) {
+  const Combination values = {{"a", "1"}};
+  EXPECT_EQ(*Substitute("f\"{{{{x}}}} {{a}}\"", values), "f\"{{x}} 1\"");
+  EXPECT_EQ(*Substitute("docker ps --format '{{{{json .}}}}'", values), "docker ps --format '{{json .}}'");
+  EXPECT_EQ(*Substitute("{{{{a}}}}", values), "{{a}}");
+}
+
+TEST(Substitute, Case28WithoutParametersBracesAreText) {
+  for (const char* text : {"f\"{{x}}\"", "docker ps --format '{{json}}'", "{{ lr }}", "{{{{x}}}}"})
+    EXPECT_EQ(*Substitute(text, {}), text);
+}
+
+TEST(Substitute, Case05RefusesWhatLooksLikeAPlaceholderAndNamesTheNearest) {
+  const Combination values = {{"learning-rate", "1"}, {"lr", "1"}};
+  const auto says = [&](absl::string_view command) {
+    return std::string(Substitute(command, values).status().message());
+  };
+  EXPECT_THAT(says("a {{b}}"), HasSubstr("declare 'b' under 'parameters:', or write {{{{b}}}} where"));
+  EXPECT_THAT(says("a {{ LR }}"), HasSubstr("{{ LR }} names no parameter: write {{lr}}"));
+  EXPECT_THAT(says("{{learning_rate}}"), HasSubstr("write {{learning-rate}}"));
+  EXPECT_THAT(says("{{learning_rte}}"), HasSubstr("write {{learning-rate}}"));
+  EXPECT_THAT(says("{{params.lr}}"), HasSubstr("write {{lr}}"));
+  EXPECT_THAT(says("{{ lr | float }}"), HasSubstr("write {{lr}}"));
+  EXPECT_THAT(says("{{ parameters['lr'] }}"), HasSubstr("write {{lr}}"));
+  EXPECT_EQ(*Substitute("{{lr}} {{b}}", values, Undeclared::kKeep), "1 {{b}}");
 }
 
 TEST(Substitute, RefusesCommandsNobodyCanRun) {

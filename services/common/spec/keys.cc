@@ -39,24 +39,28 @@ constexpr Legacy kLegacy[] = {
 
 constexpr std::size_t kLongestCompared = 40;
 
-// Edit distance without regard to case and to '-' and '_'.
-std::size_t Distance(absl::string_view key, absl::string_view known) {
-  const std::string text = absl::StrReplaceAll(absl::AsciiStrToLower(key), {{"-", ""}, {"_", ""}});
-  std::vector<std::size_t> row(known.size() + 1);
+// Without '-' and '_', in lower case, cut to what is compared.
+std::string PlainName(absl::string_view name) {
+  return absl::StrReplaceAll(absl::AsciiStrToLower(name.substr(0, kLongestCompared)), {{"-", ""}, {"_", ""}});
+}
+
+}  // namespace
+
+std::size_t NameDistance(absl::string_view a, absl::string_view b) {
+  const std::string from = PlainName(a), to = PlainName(b);
+  std::vector<std::size_t> row(to.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = 0; i < from.size(); ++i) {
     std::size_t diagonal = row[0];
     row[0] = i + 1;
-    for (std::size_t j = 0; j < known.size(); ++j) {
-      const std::size_t replace = diagonal + (text[i] == known[j] ? 0 : 1);
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const std::size_t replace = diagonal + (from[i] == to[j] ? 0 : 1);
       diagonal = row[j + 1];
       row[j + 1] = std::min({replace, row[j] + 1, row[j + 1] + 1});
     }
   }
   return row.back();
 }
-
-}  // namespace
 
 const KnownObject kTopObject = {"", kTopKeys};
 const KnownObject kTrainObject = {"train:", kTrainKeys};
@@ -82,8 +86,8 @@ std::string UnknownKeyAdvice(const KnownObject& object, absl::string_view key) {
   if (key.size() > kLongestCompared) return all;
   const absl::string_view nearest = *std::min_element(
       object.keys.begin(), object.keys.end(),
-      [key](absl::string_view a, absl::string_view b) { return Distance(key, a) < Distance(key, b); });
-  if (Distance(key, nearest) > std::clamp<std::size_t>(nearest.size() / 2, 1, 3)) return all;
+      [key](absl::string_view a, absl::string_view b) { return NameDistance(key, a) < NameDistance(key, b); });
+  if (NameDistance(key, nearest) > std::clamp<std::size_t>(nearest.size() / 2, 1, 3)) return all;
   return absl::StrCat("did you mean '", nearest, "'?");
 }
 

@@ -36,4 +36,7 @@ double NumberOf(const Node& node);
 // The value in Python notation, on one line, cut after about 80 characters: None, True, 'text', [1, 2].
 std::string PythonText(const Node& node);
 
+// The value as JSON without blanks: null, true, "text", [1,2]. Numbers that JSON cannot write (.inf) become text.
+std::string JsonText(const Node& node);
+
 }  // namespace riseml::spec

@@ -1,0 +1,36 @@
+// Finds {{name}} in commands. Pure.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::spec {
+
+// True for the characters of a parameter's name.
+bool IsNameCharacter(char c);
+
+// One piece of a command.
+struct Piece {
+  enum class Kind {
+    kText,         // literal text
+    kPlaceholder,  // {{ name }} of a declared parameter
+    kUnknown,      // looks like a placeholder, but `name` is not declared
+  };
+  Kind kind = Kind::kText;
+  std::string text;        // as written; of kText with "{{{{x}}}}" already turned into "{{x}}"
+  std::string name;        // of the parameter; empty for kText
+  std::size_t offset = 0;  // of the piece in the command
+};
+
+// Splits a command. Blanks inside of the braces do not count. "{{{{x}}}}" stands for the text "{{x}}". Something looks
+// like a placeholder if there is a name between the braces, or anything with the name of a declared parameter in it,
+// such as {{ params.lr }} or {{ lr | float }}. Other braces are text.
+std::vector<Piece> SplitCommand(absl::string_view command, const std::vector<std::string>& declared);
+
+// The name of `known` that was most likely meant by `name`; empty if none is close.
+std::string NearestName(absl::string_view name, const std::vector<std::string>& known);
+
+}  // namespace riseml::spec
