@@ -52,6 +52,7 @@ endif()
 # precompiled header alone is real.
 option(RISEML_CHECK_ONLY "Check that every file compiles, make nothing (Clang only)" OFF)
 if(RISEML_CHECK_ONLY)
+  unset(CMAKE_CXX_COMPILER_LAUNCHER)  # there is nothing that a cache could keep
   set(CMAKE_CXX_COMPILE_OBJECT
     "<CMAKE_CXX_COMPILER> <DEFINES> <INCLUDES> -Xclang -fsyntax-only <FLAGS> -o <OBJECT> -c <SOURCE>" "touch <OBJECT>")
   set(CMAKE_CXX_CREATE_STATIC_LIBRARY "touch <TARGET>")
