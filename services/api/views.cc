@@ -360,6 +360,7 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
     work.set_priority(config.spec.priority());
     work.set_queue(config.spec.queue());
     *work.mutable_node_selectors() = config.spec.node_selectors();
+    if (work.role() == kBuildRole) *work.mutable_next_resources() = config.spec.resources();
     FillTemplate(config.spec, work.role(), experiment, row[20].as<std::string>(),
                  ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), config.text,
                  work.mutable_template_());

@@ -27,6 +27,12 @@ absl::Duration DurationOf(const google::protobuf::Duration& duration, absl::Dura
   return given == absl::ZeroDuration() ? otherwise : given;
 }
 
+// Unlike other durations, 0 means what it says.
+absl::Duration ImpossibleAfter(const config::v1::SchedulerConfig& config) {
+  return config.has_impossible_after() ? DurationOf(config.impossible_after(), absl::ZeroDuration())
+                                       : ControllerOptions().impossible_after;
+}
+
 absl::Status Check(const config::v1::SchedulerConfig& config) {
   std::string problems;
   const auto require = [&](bool holds, absl::string_view what) {
@@ -72,7 +78,8 @@ absl::Status Run(const runtime::Arguments& arguments) {
   ThreadExecutor executor(kNodeThreads);
   Controller controller({.holder = config.holder(),
                          .lease = DurationOf(config.lease(), absl::Seconds(15)),
-                         .node_silence_limit = DurationOf(config.node_silence_limit(), absl::Seconds(15))},
+                         .node_silence_limit = DurationOf(config.node_silence_limit(), absl::Seconds(15)),
+                         .impossible_after = ImpossibleAfter(config)},
                         {api, cluster, environments, executor, completions, clock, metrics});
   Loop loop(controller, clock);
   const auto wake = [&loop] { loop.Wake(); };

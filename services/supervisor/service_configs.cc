@@ -127,6 +127,7 @@ config::v1::SchedulerConfig MakeSchedulerConfig(const ConfigInput& input) {
   node->set_name(kNodeName);
   node->set_address(AddressOf(input.state, "agent.internal"));
   config.set_holder("scheduler-local");
+  config.mutable_impossible_after();  // 0s: no node will ever join
   config.set_metrics_address(AddressOf(input.state, "scheduler.metrics"));
   return config;
 }

@@ -30,6 +30,8 @@ struct ControllerOptions {
   std::string holder;
   absl::Duration lease = absl::Seconds(15);
   absl::Duration node_silence_limit = absl::Seconds(15);
+  // How long a job that no node can ever hold waits for another node before it fails.
+  absl::Duration impossible_after = absl::Minutes(10);
 };
 
 // Results of calls to nodes, handed from the executor's threads to the controller's. Thread-safe.
@@ -104,6 +106,7 @@ class Controller {
                std::map<std::string, std::string>& claimed, internal::v1::CommitPlanRequest* request);
   bool Commit(const internal::v1::CommitPlanRequest& request);
   void NoteWaits(const engine::Snapshot& snapshot, const engine::Plan& plan);
+  bool GiveUp(Job& job, const engine::Verdict& verdict);
   bool CommitWaits();
   // Name of a job with a live attempt that makes or uses the environment, other than `uid`; empty when there is none.
   std::string UserOf(const std::string& key, const std::string& uid);

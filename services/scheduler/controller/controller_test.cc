@@ -57,6 +57,51 @@ TEST_F(ControllerTest, JobWithoutRoomWaitsWithAReasonAndStartsWhenThereIsRoom) {
   EXPECT_EQ(w_.api.Outcome("b"), "STARTING 1");
 }
 
+TEST_F(ControllerTest, Case24RequestThatNoNodeCanHoldFailsAtOnce) {
+  w_.impossible_after = absl::ZeroDuration();
+  w_.Start();
+  w_.Settle();
+  w_.Add("a", [](Work& work) { work.mutable_resources()->set_gpus(3); });
+  EXPECT_EQ(w_.api.Outcome("a"), "FAILED 0");
+  EXPECT_THAT(w_.Events("a"), ElementsAre("IMPOSSIBLE 0"));
+  EXPECT_EQ(w_.api.observations().back().reason(), "TOO_LARGE");
+  EXPECT_EQ(w_.api.observations().back().message(),
+            "needs 3 GPUs, 2 is all that node local has; ask for less under 'resources:'");
+}
+
+TEST_F(ControllerTest, Case24BuildForAJobThatNoNodeCanHoldFailsAtOnce) {
+  w_.impossible_after = absl::ZeroDuration();
+  w_.Start();
+  w_.Settle();
+  w_.api.Add("b", [](Work& work) {
+    World::Build("pip install x")(work);
+    work.mutable_next_resources()->set_cpus(5);
+  });
+  w_.Settle();
+  EXPECT_THAT(w_.Events("b"), ElementsAre("IMPOSSIBLE 0"));
+}
+
+TEST_F(ControllerTest, Case24OnAClusterARequestThatNoNodeCanHoldWaitsForAnotherNode) {
+  w_.Add("a", [](Work& work) { work.mutable_resources()->set_gpus(3); });
+  EXPECT_EQ(w_.api.Outcome("a"), "PENDING 0");
+  EXPECT_EQ(w_.api.work("a").wait_reason(), "TOO_LARGE");
+  w_.Advance(absl::Minutes(9));
+  EXPECT_EQ(w_.api.Outcome("a"), "PENDING 0");
+  w_.Advance(absl::Minutes(1));
+  EXPECT_EQ(w_.api.Outcome("a"), "FAILED 0");
+}
+
+TEST_F(ControllerTest, Case24NothingIsImpossibleBeforeEveryNodeHasReported) {
+  w_.impossible_after = absl::ZeroDuration();
+  w_.cluster.AddNode("other", std::make_shared<FakeNode>(), Inventory(1));
+  w_.cluster.Disconnect("other");
+  w_.Start();
+  w_.Settle();
+  w_.Advance(absl::Seconds(3));
+  w_.Add("a", [](Work& work) { work.mutable_resources()->set_gpus(3); });
+  EXPECT_EQ(w_.api.Outcome("a"), "PENDING 0");
+}
+
 TEST_F(ControllerTest, ReasonIsRecordedOnceAndItsMessageRarely) {
   w_.Add("a", [](Work& work) { work.mutable_resources()->set_cpus(3); });
   w_.Add("b", [](Work& work) { work.mutable_resources()->set_cpus(4); });

@@ -202,12 +202,39 @@ void Controller::WaitForBuilder(const std::string& uid, Job& job, const absl::St
   Wait(uid, "BUILDER_UNAVAILABLE", absl::StrCat("the environment cannot be found: ", status.message()));
 }
 
+// Reports a job as impossible once no node could hold it for long enough. Nothing is final before every node has said
+// what it has.
+bool Controller::GiveUp(Job& job, const engine::Verdict& verdict) {
+  const bool all_heard = std::ranges::all_of(
+      state_.nodes(), [](const auto& node) { return node.second.last_heard != absl::InfinitePast(); });
+  if (!engine::IsHopeless(verdict.reason) || !all_heard || job.work.state() != v1::Job::PENDING) {
+    job.hopeless_since = absl::InfiniteFuture();
+    return false;
+  }
+  job.hopeless_since = std::min(job.hopeless_since, Now());
+  const absl::Time end = job.hopeless_since + options_.impossible_after;
+  if (Now() < end) {
+    state_.Later(job.work.job_uid(), end);
+    return false;
+  }
+  job.candidate = false;
+  internal::v1::Observation observation;
+  observation.set_job_uid(job.work.job_uid());
+  observation.set_event(internal::v1::Observation::IMPOSSIBLE);
+  observation.set_reason(std::string(engine::Name(verdict.reason)));
+  observation.set_message(absl::StrCat(verdict.message, "; ask for less under 'resources:'"));
+  Observe(job, std::move(observation));
+  return true;
+}
+
 void Controller::NoteWaits(const engine::Snapshot& snapshot, const engine::Plan& plan) {
   std::vector<int> counts(5);
   for (const engine::Wait& wait : plan.waits) {
     const engine::Verdict& verdict = plan.verdicts[wait.verdict];
     ++counts[static_cast<std::size_t>(verdict.reason)];
-    Wait(snapshot.pending[wait.job].id, std::string(engine::Name(verdict.reason)), verdict.message);
+    const std::string& uid = snapshot.pending[wait.job].id;
+    if (GiveUp(*state_.Find(uid), verdict)) continue;
+    Wait(uid, std::string(engine::Name(verdict.reason)), verdict.message);
   }
   for (std::size_t i = 0; i < counts.size(); ++i)
     ports_.metrics.queue_depth.Add({{"reason", std::string(engine::Name(static_cast<engine::WaitReason>(i)))}})

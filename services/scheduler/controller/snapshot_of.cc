@@ -84,13 +84,19 @@ engine::Snapshot SnapshotOf(const State& state, std::vector<engine::Node> nodes)
         {live->node(), AmountOf(job.work.resources()), {live->gpu_uuids().begin(), live->gpu_uuids().end()}});
   }
   std::map<engine::Shape, int> shapes;
-  for (const auto& [uid, job] : state.jobs()) {
-    if (!job.candidate || !IsWholeGangCandidate(state, job.work.gang())) continue;
-    engine::Shape shape{AmountOf(job.work.resources()),
-                        {job.work.node_selectors().begin(), job.work.node_selectors().end()}};
+  const auto index_of = [&](engine::Shape shape) {
     const auto [it, is_new] = shapes.emplace(std::move(shape), static_cast<int>(shapes.size()));
     if (is_new) snapshot.shapes.push_back(it->first);
-    snapshot.pending.push_back({uid, job.work.gang(), job.work.priority(), job.work.sequence(), it->second});
+    return it->second;
+  };
+  for (const auto& [uid, job] : state.jobs()) {
+    if (!job.candidate || !IsWholeGangCandidate(state, job.work.gang())) continue;
+    const std::map<std::string, std::string> selectors(job.work.node_selectors().begin(),
+                                                       job.work.node_selectors().end());
+    engine::PendingJob pending{uid, job.work.gang(), job.work.priority(), job.work.sequence(),
+                               index_of({AmountOf(job.work.resources()), selectors})};
+    if (job.work.has_next_resources()) pending.next_shape = index_of({AmountOf(job.work.next_resources()), selectors});
+    snapshot.pending.push_back(std::move(pending));
   }
   return snapshot;
 }

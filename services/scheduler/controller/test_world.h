@@ -49,7 +49,7 @@ struct World {
     completions.Take();
     cluster.Restart();
     controller = std::make_unique<Controller>(
-        ControllerOptions{.holder = "here"},
+        ControllerOptions{.holder = "here", .impossible_after = impossible_after},
         Controller::Ports{api, cluster, environments, executor, completions, clock, metrics});
   }
   // Passes until nothing happens any more without time going on.
@@ -89,6 +89,7 @@ struct World {
     return events;
   }
 
+  absl::Duration impossible_after = absl::Minutes(10);
   FakeClock clock;
   FakeApi api;
   FakeEnvironments environments;

@@ -75,4 +75,12 @@ void Ledger::GiveBack(std::size_t entry, const Amount& amount, const std::vector
   to.free_gpus.insert(to.free_gpus.begin(), gpus.begin(), gpus.end());
 }
 
+void Ledger::Reserve(std::size_t entry, const Amount& amount) {
+  Entry& at = entries_[entry];
+  at.free.cpu_millis = std::max<std::int64_t>(at.free.cpu_millis - amount.cpu_millis, 0);
+  at.free.memory_bytes = std::max<std::int64_t>(at.free.memory_bytes - amount.memory_bytes, 0);
+  at.free.gpus = std::max(at.free.gpus - amount.gpus, 0);
+  at.free_gpus.resize(static_cast<std::size_t>(at.free.gpus));
+}
+
 }  // namespace riseml::scheduler::engine

@@ -31,6 +31,9 @@ class Ledger {
   // Undoes Take.
   void GiveBack(std::size_t entry, const Amount& amount, const std::vector<std::string>& gpus);
 
+  // Keeps the amount on a node free of everything that is placed from now on, as far as it is free already.
+  void Reserve(std::size_t entry, const Amount& amount);
+
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:

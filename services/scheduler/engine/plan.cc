@@ -77,8 +77,9 @@ class Planner {
 
   void Single(std::size_t job) {
     const auto shape = static_cast<std::size_t>(snapshot_.pending[job].shape);
+    if (const auto verdict = NextIsHopeless(snapshot_.pending[job].next_shape)) return AddWait(job, *verdict);
     if (verdicts_[shape]) return AddWait(job, *verdicts_[shape]);  // judged before; nothing has become free since
-    if (!blocked_) {
+    if (!closed_) {
       if (const auto node = now_.Find(snapshot_.shapes[shape], hints_[shape])) {
         hints_[shape] = node;
         plan_.bindings.push_back(
@@ -93,8 +94,10 @@ class Planner {
     }
     verdicts_[shape] = AddVerdict(could ? NoCapacity(snapshot_.shapes[shape]) : Hopeless(snapshot_.shapes[shape]));
     AddWait(job, *verdicts_[shape]);
-    // The first job that lacks capacity holds back those behind it, also those of its own shape.
-    if (could) Block(shape);
+    if (could) {
+      Block(shape);
+      now_.Reserve(*Closest(snapshot_.shapes[shape]), snapshot_.shapes[shape].amount);
+    }
   }
 
   void Gang(std::vector<std::size_t> jobs) {
@@ -104,7 +107,7 @@ class Planner {
       return std::tuple(y.gpus, y.cpu_millis, y.memory_bytes) < std::tuple(x.gpus, x.cpu_millis, x.memory_bytes);
     });
     std::size_t failed = 0;
-    if (!blocked_) {
+    if (!closed_) {
       std::vector<Binding> bindings;
       if (Place(jobs, now_, true, &bindings, &failed)) {
         for (Binding& binding : bindings) plan_.bindings.push_back(std::move(binding));
@@ -119,7 +122,10 @@ class Planner {
     } else {
       const Shape& shape = ShapeOf(jobs[could ? failed : failed_idle]);
       verdict = AddVerdict(GangVerdict(shape, jobs.size(), could));
-      if (could) Block(std::nullopt);
+      if (could) {
+        Block(std::nullopt);
+        closed_ = true;
+      }
     }
     for (const std::size_t job : jobs) AddWait(job, verdict);
   }
@@ -163,7 +169,17 @@ class Planner {
     return all;
   }
 
-  // From now on, jobs that could run on an idle cluster wait; verdicts about capacity say so.
+  // Verdict about a job that no node can ever hold; absent if one can, or might once it is ready.
+  std::optional<std::size_t> NextIsHopeless(int shape) {
+    if (shape < 0) return std::nullopt;
+    const Shape& next = snapshot_.shapes[static_cast<std::size_t>(shape)];
+    if (idle_.Find(next, std::nullopt)) return std::nullopt;
+    Verdict verdict = Hopeless(next);
+    if (!IsHopeless(verdict.reason)) return std::nullopt;
+    return AddVerdict(std::move(verdict));
+  }
+
+  // From now on, verdicts about capacity say that an older job comes first.
   void Block(std::optional<std::size_t> shape) {
     blocked_ = true;
     if (shape) verdicts_[*shape] = BehindOlder();
@@ -174,19 +190,26 @@ class Planner {
     return *behind_older_;
   }
 
-  // The missing resource on the ready node that comes closest.
-  Verdict NoCapacity(const Shape& shape) const {
-    const Ledger::Entry* closest = nullptr;
+  // The ready node that could hold the shape when idle and lacks the least now.
+  std::optional<std::size_t> Closest(const Shape& shape) const {
     const auto missing = [&](const Ledger::Entry& e) {
       return std::tuple((shape.amount.gpus > e.free.gpus) + (shape.amount.cpu_millis > e.free.cpu_millis) +
                             (shape.amount.memory_bytes > e.free.memory_bytes),
                         -e.free.gpus, -e.free.cpu_millis);
     };
-    for (const Ledger::Entry& entry : now_.entries()) {
+    std::optional<std::size_t> closest;
+    for (std::size_t i = 0; i < now_.entries().size(); ++i) {
+      const Ledger::Entry& entry = now_.entries()[i];
       if (!entry.node->ready || !Matches(*entry.node, shape.selectors)) continue;
       if (!Fits(shape.amount, CapacityOf(*entry.node))) continue;
-      if (closest == nullptr || missing(entry) < missing(*closest)) closest = &entry;
+      if (!closest || missing(entry) < missing(now_.entries()[*closest])) closest = i;
     }
+    return closest;
+  }
+
+  // The missing resource on the ready node that comes closest.
+  Verdict NoCapacity(const Shape& shape) const {
+    const Ledger::Entry* const closest = &now_.entries()[*Closest(shape)];
     return Describe(WaitReason::kNoCapacity, shape, closest->free, "free on node ", closest->node->name);
   }
 
@@ -246,11 +269,14 @@ class Planner {
   std::vector<std::optional<std::size_t>> hints_;     // by shape: node of the last binding
   std::vector<std::optional<std::size_t>> verdicts_;  // by shape: why it waits
   std::optional<std::size_t> behind_older_;
-  bool blocked_ = false;
+  bool blocked_ = false;  // an older job waits for capacity
+  bool closed_ = false;   // nothing more is placed
   Plan plan_;
 };
 
 }  // namespace
+
+bool IsHopeless(WaitReason reason) { return reason == WaitReason::kTooLarge || reason == WaitReason::kNoMatchingNode; }
 
 absl::string_view Name(WaitReason reason) { return kReasonNames[static_cast<int>(reason)]; }
 

@@ -1,8 +1,10 @@
 // Decides which waiting jobs run where. Pure and deterministic: the same snapshot gives the same plan.
 //
 // Order: higher priority first, then the older job (lower sequence); a gang stands where its first member stands. An
-// older job that cannot be placed now, but could on an idle cluster, holds back all younger ones: it would starve
-// otherwise. Jobs that fit no ready node even when idle hold back nobody.
+// older job that cannot be placed now, but could on an idle cluster, gets a reservation on the node that lacks the
+// least for it. A younger job is placed only where it leaves the reservation alone (backfill); nothing is placed behind
+// a gang that waits. Jobs that fit no ready node even when idle hold back nobody, and what is built for such a job is
+// not built.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +24,9 @@ enum class WaitReason {
   kNoMatchingNode,  // no node has the labels it asks for
   kNoNode,          // every node that could take it is not ready
 };
+
+// True if only another node could help.
+bool IsHopeless(WaitReason reason);
 
 // "NO_CAPACITY" ….
 absl::string_view Name(WaitReason reason);

@@ -47,6 +47,8 @@ struct PendingJob {
   int priority = 0;           // higher goes first
   std::int64_t sequence = 0;  // then lower goes first
   int shape = 0;              // index into Snapshot::shapes
+  // Shape of the job that waits for this one, a build; -1: none. What no node can hold need not be built for.
+  int next_shape = -1;
 };
 
 struct Snapshot {
