@@ -311,7 +311,7 @@ TEST_F(CliTest, WithoutAnIdTheProjectInThisDirectoryDecides) {
   WriteProject("riseml.yml", kGoodSpec);
   const Finished run = Run({"kill"});
   EXPECT_EQ(run.out, "killed experiment 4\n");
-  EXPECT_EQ(run.err, "Newest experiment of project census: 4\n");
+  EXPECT_EQ(run.err, "Newest experiment of project census that is under way: 4\n");
   WriteProject("riseml.yml", "project: [\n");
   EXPECT_THAT(Run({"kill"}).err, HasSubstr("Name the experiment instead."));
   EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("4")));
@@ -334,16 +334,28 @@ TEST_F(CliTest, KillNamesWhatItKilled) {
   EXPECT_EQ(Run({"kill", "8.train"}).err, "ERROR: Can only kill experiments!\n");
 }
 
-TEST_F(CliTest, KillWithoutIdTakesTheNewest) {
-  EXPECT_EQ(Run({"kill"}).err, "ERROR: No experiments to kill!\n");
+TEST_F(CliTest, RepoR1KillWithoutIdNeverLeavesTheProject) {
+  content().Put(MakeExperiment("3", v1::Experiment::RUNNING));
+  const Finished nowhere = Run({"kill"});
+  EXPECT_EQ(nowhere.exit_code, 1);
+  EXPECT_THAT(nowhere.err, HasSubstr("name the experiment, or the configuration: --config-file FILE"));
+  v1::Experiment other = MakeExperiment("5", v1::Experiment::RUNNING);
+  other.set_project("users/paul/projects/other");
+  content().Put(other);
+  WriteProject("riseml-big.yml", kGoodSpec);
+  EXPECT_EQ(Run({"kill", "--config-file", "riseml-big.yml"}).out, "killed experiment 3\n");
+  EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("3")));
+}
+
+TEST_F(CliTest, KillWithoutIdTakesTheNewestUnderWay) {
+  WriteProject("riseml.yml", kGoodSpec);
+  EXPECT_EQ(Run({"kill"}).err, "ERROR: No experiment of this project is under way!\n");
   content().Put(MakeExperiment("3", v1::Experiment::RUNNING));
   content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
-  const Finished run = Run({"kill"});
-  EXPECT_EQ(run.out, "killed experiment 4\n");
-  EXPECT_EQ(run.err, "Newest experiment: 4\n");
-  const Finished again = Run({"kill"});
-  EXPECT_EQ(again.exit_code, 1);
-  EXPECT_EQ(again.err, "ERROR: No experiments to kill!\n");
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  EXPECT_EQ(Run({"kill"}).out, "killed experiment 4\n");
+  EXPECT_EQ(Run({"kill"}).out, "killed experiment 3\n");
+  EXPECT_EQ(Run({"kill"}).exit_code, 1);
   content().Put(MakeExperiment("4", v1::Experiment::FINISHED));
   EXPECT_EQ(Run({"kill", "4"}).err, "ERROR: experiment 4 has ended already\n");
   EXPECT_EQ(Run({"kill", "4", "-f"}).exit_code, 0);

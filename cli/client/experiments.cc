@@ -17,18 +17,21 @@ constexpr char kConfigFile[] = "riseml.yml";
 constexpr std::int64_t kMaxSpecBytes = 64 << 10;
 constexpr std::int64_t kMaxPage = 500;
 
-// Name of the project in the current directory; empty when there is none.
-absl::StatusOr<std::string> CurrentProject() {
-  if (!FileExists(kConfigFile)) return std::string();
+absl::StatusOr<std::string> ProjectOf(const std::string& config_file) {
   const auto spec = [&]() -> absl::StatusOr<spec::Spec> {
-    RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile(kConfigFile, kMaxSpecBytes));
-    return spec::ParseSpec(text, kConfigFile);
+    RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile(config_file, kMaxSpecBytes));
+    return spec::ParseSpec(text, config_file);
   }();
   if (!spec.ok()) {
     return WithHint(While("find the newest experiment of the project in this directory", spec.status()),
                     "Name the experiment instead.");
   }
   return spec->project;
+}
+
+// Name of the project in the current directory; empty when there is none.
+absl::StatusOr<std::string> CurrentProject() {
+  return FileExists(kConfigFile) ? ProjectOf(kConfigFile) : absl::StatusOr<std::string>("");
 }
 
 // NOT_FOUND in the words of the product.
@@ -92,6 +95,33 @@ absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(Connection& connecti
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty() && (limit == 0 || static_cast<std::int64_t>(out.size()) < limit));
   return out;
+}
+
+void OnlyUnderWay(v1::ListExperimentsRequest* request) {
+  for (const auto state : {v1::Experiment::CREATED, v1::Experiment::PENDING, v1::Experiment::STARTING,
+                           v1::Experiment::BUILDING, v1::Experiment::RUNNING})
+    request->add_states(state);
+}
+
+absl::StatusOr<Subject> NewestUnderWay(Connection& connection, const std::string& config_file, absl::string_view none) {
+  RISEML_ASSIGN_OR_RETURN(const std::string project, config_file.empty() ? CurrentProject() : ProjectOf(config_file));
+  if (project.empty()) {
+    return absl::InvalidArgumentError(
+        "no experiment is named, and there is no riseml.yml here that tells the project; name the experiment, or the "
+        "configuration: --config-file FILE");
+  }
+  v1::ListExperimentsRequest request;
+  request.set_parent(Print(UserName{connection.caller()}));
+  request.set_project(project);
+  OnlyUnderWay(&request);
+  RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Experiment> found, ListExperiments(connection, request, kMaxPage));
+  const auto newest = std::find_if(found.begin(), found.end(), [](const v1::Experiment& experiment) {
+    return experiment.desired_state() != v1::Experiment::DESIRED_KILLED;
+  });
+  if (newest == found.end()) return Error(Reason::kNotFound, none);
+  Subject subject = SubjectOf(connection, newest->name());
+  subject.note = absl::StrCat("Newest experiment of project ", project, " that is under way: ", subject.shown);
+  return subject;
 }
 
 absl::StatusOr<Subject> ResolveSubject(Connection& connection, absl::string_view id, absl::string_view none) {

@@ -20,6 +20,9 @@ absl::StatusOr<v1::Job> GetJob(Connection& connection, const std::string& resour
 absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(Connection& connection, v1::ListExperimentsRequest request,
                                                             std::int64_t limit);
 
+// Restricts the request to experiments that have not ended.
+void OnlyUnderWay(v1::ListExperimentsRequest* request);
+
 // What a command is about.
 struct Subject {
   Target target;           // kExperiment or kJob
@@ -32,5 +35,10 @@ struct Subject {
 // Resolves what was typed. Without an id: the newest experiment of the project whose riseml.yml lies in the current
 // directory, else the newest of the user. `none` is the message when there is no experiment.
 absl::StatusOr<Subject> ResolveSubject(Connection& connection, absl::string_view id, absl::string_view none);
+
+// The newest experiment of a project that is under way and not being killed already; for commands that must not guess
+// the project. The project is that of `config_file`, or if that is empty, of the current directory. INVALID_ARGUMENT if
+// there is no project, NOT_FOUND with `none` if nothing is under way.
+absl::StatusOr<Subject> NewestUnderWay(Connection& connection, const std::string& config_file, absl::string_view none);
 
 }  // namespace riseml::cli

@@ -15,6 +15,7 @@ namespace {
 
 struct KillOptions {
   std::vector<std::string> ids;
+  std::string config_file;
   bool force = false;
   bool json = false;
   bool quiet = false;
@@ -37,16 +38,16 @@ absl::StatusOr<v1::Experiment> KillOne(Connection& connection, const Subject& su
 absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   std::vector<Subject> subjects;
-  for (const std::string& id : options.ids.empty() ? std::vector<std::string>{""} : options.ids) {
+  if (options.ids.empty()) {
+    // Nothing of another project is ever killed because nobody named an experiment.
+    RISEML_ASSIGN_OR_RETURN(Subject subject, NewestUnderWay(*connection, options.config_file,
+                                                            "No experiment of this project is under way!"));
+    session.Tell(absl::StrCat(subject.note, "\n"));
+    subjects.push_back(std::move(subject));
+  }
+  for (const std::string& id : options.ids) {
     RISEML_ASSIGN_OR_RETURN(Subject subject, ResolveSubject(*connection, id, "No experiments to kill!"));
     if (subject.target.kind == Target::Kind::kJob) return absl::InvalidArgumentError("Can only kill experiments!");
-    if (id.empty()) {
-      // To kill again what has been killed changes nothing, but here nobody named it.
-      RISEML_ASSIGN_OR_RETURN(const v1::Experiment newest, GetExperiment(*connection, subject.experiment));
-      if (IsTerminal(newest.state()) && !options.force) {
-        return Error(Reason::kExperimentDone, "No experiments to kill!");
-      }
-    }
     if (!subject.note.empty()) session.Tell(absl::StrCat(subject.note, "\n"));
     subjects.push_back(std::move(subject));
   }
@@ -79,11 +80,16 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
 }  // namespace
 
 void AddKill(cmdline::Command app, Plan& plan) {
-  cmdline::Command command = AddCommand(app, "kill", "Stop experiments or sets",
-                                        "  riseml kill            the newest experiment of this project\n"
-                                        "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
+  cmdline::Command command =
+      AddCommand(app, "kill", "Stop experiments or sets",
+                 "  riseml kill            the newest experiment of this project that is under way\n"
+                 "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
   auto options = std::make_shared<KillOptions>();
-  command.AddOption("ids", options->ids, "Experiments or sets; default: the newest").Type("ID").Check(CheckId);
+  command.AddOption("ids", options->ids, "Experiments or sets; default: the newest of this project that is under way")
+      .Type("ID")
+      .Check(CheckId);
+  command.AddOption("--config-file", options->config_file, "Configuration that tells the project; default: riseml.yml")
+      .Type("FILE");
   command.AddFlag("-f,--force", options->force, "Succeed for experiments that have ended already");
   command.AddFlag("--json", options->json, "Print JSON");
   command.AddFlag("-q,--quiet", options->quiet, "Print ids only");

@@ -42,12 +42,7 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
                               const std::string& user) {
   v1::ListExperimentsRequest request;
   request.set_parent(Print(UserName{options.all_users ? "-" : user}));
-  if (!options.all) {
-    for (const auto state : {v1::Experiment::CREATED, v1::Experiment::PENDING, v1::Experiment::STARTING,
-                             v1::Experiment::BUILDING, v1::Experiment::RUNNING}) {
-      request.add_states(state);
-    }
-  }
+  if (!options.all) OnlyUnderWay(&request);
   const std::int64_t limit = options.last >= 0 ? options.last : options.all ? 10 : 0;
   RISEML_ASSIGN_OR_RETURN(std::vector<v1::Experiment> found, ListExperiments(connection, request, limit));
   if (options.quiet) {
