@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/git/tree.h"
 #include "services/common/spec/features.h"
+#include "services/common/spec/grid.h"
 #include "services/common/spec/parse.h"
 
 namespace riseml::cli {
@@ -38,6 +40,7 @@ struct TrainOptions {
   std::string name;
   std::string description;
   std::vector<std::string> labels;
+  std::vector<std::string> env;
 };
 
 absl::StatusOr<SpecFile> ReadRunnable(const std::string& path) {
@@ -56,6 +59,26 @@ absl::Status AddLabels(const std::vector<std::string>& labels, v1::CreateExperim
       return absl::InvalidArgumentError(absl::StrCat("--label '", label, "' must have the form KEY=VALUE"));
     }
     (*request->mutable_labels())[parts.first] = parts.second;
+  }
+  return absl::OkStatus();
+}
+
+// "NAME=VALUE", or "NAME" for a variable of this shell.
+absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentRequest* request) {
+  for (const std::string& variable : env) {
+    const std::pair<std::string, std::string> parts = absl::StrSplit(variable, absl::MaxSplits('=', 1));
+    const auto& [name, value] = parts;
+    RISEML_RETURN_IF_ERROR(While(absl::StrCat("--env ", name), spec::CheckVariableName(name)));
+    if (variable.find('=') != std::string::npos) {
+      (*request->mutable_env())[name] = value;
+      continue;
+    }
+    const char* const own = std::getenv(name.c_str());
+    if (own == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("--env ", name, ": this shell has no variable ", name,
+                                                     "; export it, or write --env ", name, "=VALUE"));
+    }
+    (*request->mutable_env())[name] = own;
   }
   return absl::OkStatus();
 }
@@ -159,10 +182,11 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
 absl::Status CheckTexts(const TrainOptions& options) {
   std::vector<std::string> texts = {options.name, options.description};
   texts.insert(texts.end(), options.labels.begin(), options.labels.end());
+  texts.insert(texts.end(), options.env.begin(), options.env.end());
   for (const std::string& text : texts) {
     if (!git::IsValidUtf8(text))
       return absl::InvalidArgumentError(
-          absl::StrCat("--name, --description and --label must be UTF-8, unlike '", git::Printable(text), "'"));
+          absl::StrCat("--name, --description, --label and --env must be UTF-8, unlike '", git::Printable(text), "'"));
   }
   return absl::OkStatus();
 }
@@ -172,6 +196,7 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadRunnable(options.file));
   v1::CreateExperimentRequest request;
   RISEML_RETURN_IF_ERROR(AddLabels(options.labels, &request));
+  RISEML_RETURN_IF_ERROR(AddEnv(options.env, &request));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   if (!options.quiet) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n"));
@@ -232,6 +257,10 @@ void AddTrain(cmdline::Command app, Plan& plan) {
   command.AddOption("--name", options->name, "Name for people").Type("TEXT");
   command.AddOption("--description", options->description, "Description").Type("TEXT");
   command.AddOption("--label", options->labels, "Label; may be given several times").Type("KEY=VALUE");
+  command
+      .AddOption("--env", options->env,
+                 "Variable of the commands, or its name alone for one of this shell; may be given several times")
+      .Type("NAME[=VALUE]");
   command.AddFlag("-q,--quiet", options->quiet, "Print the id only");
   command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
 }

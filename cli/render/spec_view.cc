@@ -54,6 +54,7 @@ Object ToJson(const spec::Train& train) {
     for (const spec::Parameter& parameter : train.parameters) parameters[parameter.name] = parameter.values;
     out["parameters"] = parameters;
   }
+  if (!train.env.empty()) out["env"] = train.env;
   out["concurrency"] = train.concurrency;
   return out;
 }

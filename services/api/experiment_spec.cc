@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "services/api/config_copy.h"
 
 namespace riseml::api {
 namespace {
@@ -34,6 +35,7 @@ v1::TrainSpec ToTrainSpec(const spec::Train& train) {
     values->set_name(parameter.name);
     values->mutable_values()->Assign(parameter.values.begin(), parameter.values.end());
   }
+  out.mutable_env()->insert(train.env.begin(), train.env.end());
   out.set_concurrency(train.concurrency);
   out.set_is_set(train.has_parameters);
   return out;
@@ -89,7 +91,7 @@ std::string OutputSubpath(const ExperimentName& experiment, absl::string_view pr
 
 void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment,
                   absl::string_view project, const Parameters& parameters, absl::string_view experiment_uid,
-                  absl::string_view config_text, internal::v1::JobTemplate* out) {
+                  absl::string_view commit, internal::v1::JobTemplate* out) {
   out->set_owner(experiment.user);
   out->set_project(std::string(project));
   *out->mutable_install() = spec.install();
@@ -99,11 +101,16 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   out->set_max_run_seconds(spec.max_run_seconds());
   if (role == kBuildRole) return;
   for (std::string& command : CommandsOf(spec, role, parameters)) out->add_commands(std::move(command));
+  // In this order: the product's variables win over parameters, and those over `env`.
+  for (const auto& [name, value] : spec.env()) {
+    const auto filled = spec::Substitute(value, parameters, spec::Undeclared::kKeep);
+    (*out->mutable_environment())[name] = filled.ok() ? *filled : value;
+  }
   const auto variables = VariablesOf(parameters);
-  out->mutable_environment()->insert(variables.begin(), variables.end());
+  for (const auto& [name, value] : variables) (*out->mutable_environment())[name] = value;
   (*out->mutable_environment())["EXPERIMENT_ID"] = std::string(experiment_uid);
   out->set_output_subpath(OutputSubpath(experiment, project));
-  out->set_config_copy(std::string(config_text));
+  out->set_config_copy(ConfigText({spec, experiment, std::string(project), std::string(commit), parameters}));
 }
 
 }  // namespace riseml::api

@@ -7,6 +7,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/spec/features.h"
+#include "services/common/spec/grid.h"
 #include "services/common/spec/parse.h"
 
 namespace riseml::api {
@@ -14,6 +15,35 @@ namespace {
 
 // Long enough for a builder that is there; a submit must not wait for one that is not.
 constexpr absl::Duration kBuilderTimeout = absl::Milliseconds(100);
+
+constexpr int kMostVariables = 500;
+constexpr std::size_t kLargestVariables = 64 << 10;
+
+absl::Status CheckEnv(const v1::CreateExperimentRequest& request) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : request.env()) {
+    if (const absl::Status status = spec::CheckVariableName(name); !status.ok())
+      return Error(Reason::kInvalidArgument, absl::StrCat("env: ", name, ": ", status.message()));
+    if (value.find('\0') != std::string::npos)
+      return Error(Reason::kInvalidArgument, absl::StrCat("env: the value of ", name, " must not contain NUL"));
+    bytes += name.size() + value.size();
+  }
+  if (request.env_size() <= kMostVariables && bytes <= kLargestVariables) return absl::OkStatus();
+  return Error(Reason::kInvalidArgument,
+               absl::StrCat("env: at most ", kMostVariables, " variables of ", kLargestVariables, " bytes together"));
+}
+
+// Adds the variables of the request to those of the file.
+absl::Status AddEnv(const v1::CreateExperimentRequest& request, spec::Train* train) {
+  for (const spec::Parameter& parameter : train->parameters) {
+    const std::string variable = spec::EnvironmentName(parameter.name);
+    if (!request.env().contains(variable)) continue;
+    return Error(Reason::kInvalidArgument,
+                 absl::StrCat("env: the parameter '", parameter.name, "' sets the variable ", variable, " already"));
+  }
+  for (const auto& [name, value] : request.env()) train->env[name] = value;
+  return absl::OkStatus();
+}
 
 bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
@@ -109,6 +139,7 @@ grpc::Status ExperimentHandler::CreateExperiment(grpc::ServerContext* context,
 absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
                                                          const v1::CreateExperimentRequest& request) {
   RISEML_RETURN_IF_ERROR(CheckTexts(request));
+  RISEML_RETURN_IF_ERROR(CheckEnv(request));
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
   if (!IsHexId(request.revision()))
     return Error(Reason::kInvalidArgument, "revision must be a commit id of 40 lower-case hex digits");
@@ -121,6 +152,7 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
     return Error(Reason::kInvalidArgument, absl::StrCat("the configuration names project ", wanted.spec.project,
                                                         ", the request project ", request.project()));
   RISEML_RETURN_IF_ERROR(spec::CheckRunnable(*wanted.spec.train));
+  RISEML_RETURN_IF_ERROR(AddEnv(request, &*wanted.spec.train));
   RISEML_ASSIGN_OR_RETURN(const ExperimentStore::RevisionKey revision,
                           experiments_.FindRevision(call, owner.user, request.project(), request.revision()));
   wanted.needs_build = NeedsBuild(call, *wanted.spec.train, revision, request.revision());

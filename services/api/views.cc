@@ -334,7 +334,7 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
           : tx.exec_params(select + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
                            ArrayLiteral(uids));
   constexpr int kRootColumn = 6;
-  const auto configs = LoadRootConfigs(tx, rows, kRootColumn, true);
+  const auto configs = LoadRootConfigs(tx, rows, kRootColumn, false);
   std::vector<internal::v1::Work> out;
   out.reserve(rows.size());
   for (const auto& row : rows) {
@@ -362,7 +362,7 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
     *work.mutable_node_selectors() = config.spec.node_selectors();
     if (work.role() == kBuildRole) *work.mutable_next_resources() = config.spec.resources();
     FillTemplate(config.spec, work.role(), experiment, row[20].as<std::string>(),
-                 ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), config.text,
+                 ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), row[21].as<std::string>(),
                  work.mutable_template_());
     work.mutable_template_()->set_owner_uid(row[18].as<std::string>());
     work.mutable_template_()->set_project_uid(row[19].as<std::string>());

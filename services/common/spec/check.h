@@ -1,6 +1,7 @@
 // The rules of riseml.yml, applied to a tree whoever read it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ absl::StatusOr<Train> CheckTrain(const View& train, std::vector<std::string>& wa
 absl::StatusOr<TensorFlow> CheckTensorFlow(const View& tensorflow, const Resources& parent);
 absl::StatusOr<Resources> CheckResources(const View& resources);
 absl::StatusOr<std::vector<Parameter>> CheckParameters(const View& parameters, std::vector<std::string>& warnings);
+
+// Variables for the commands of `train`, whose parameters are known already.
+absl::StatusOr<std::map<std::string, std::string>> CheckEnv(const View& env, const Train& train);
 
 // The commands of `run` with the parameters of `train`: every placeholder is declared, and the longest values still
 // make commands that can run. Warns about parameters that nothing uses and about values that the shell would change.

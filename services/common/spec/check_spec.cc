@@ -154,6 +154,9 @@ absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& 
     train.has_parameters = !train.parameters.empty();
     RISEML_RETURN_IF_ERROR(CheckGrid(*parameters, train));
   }
+  if (const auto env = section.Find("env")) {
+    RISEML_ASSIGN_OR_RETURN(train.env, CheckEnv(*env, train));
+  }
   RISEML_RETURN_IF_ERROR(CheckCommands(run, train, warnings));
   return train;
 }

@@ -16,6 +16,10 @@ namespace {
 constexpr std::size_t kLongestCommand = 128 * 1024 - 1;
 
 constexpr absl::string_view kReservedNames[] = {"PATH", "HOME", "SHELL"};
+// Variables of which every job gets its own.
+constexpr absl::string_view kProductNames[] = {
+    "PATH",        "HOME", "SHELL", "USER", "LOGNAME", "TMPDIR", "OUTPUT_DIR", "EXPERIMENT_ID", "CUDA_VISIBLE_DEVICES",
+    "VIRTUAL_ENV", "PWD",  "OLDPWD"};
 constexpr absl::string_view kReservedPrefixes[] = {"LD_", "PYTHON", "RISEML_"};
 
 const std::string* ValueOf(const Combination& parameters, absl::string_view name) {
@@ -78,6 +82,20 @@ absl::StatusOr<std::string> Substitute(absl::string_view command, const Combinat
 
 std::string EnvironmentName(absl::string_view parameter) {
   return absl::StrReplaceAll(absl::AsciiStrToUpper(parameter), {{"-", "_"}});
+}
+
+absl::Status CheckVariableName(absl::string_view name) {
+  const auto is_letter = [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+  const bool variable = !name.empty() && std::all_of(name.begin(), name.end(), is_letter) &&
+                        !absl::ascii_isdigit(static_cast<unsigned char>(name.front()));
+  if (!variable)
+    return Error(Reason::kInvalidSpec,
+                 "a variable has letters, digits and '_' and does not begin with a digit: rename it");
+  const bool product = std::find(std::begin(kProductNames), std::end(kProductNames), name) != std::end(kProductNames);
+  if (!product && !absl::StartsWith(name, "RISEML_")) return absl::OkStatus();
+  return Error(Reason::kInvalidSpec,
+               absl::StrCat("every job gets its own ", name,
+                            ": use another name, or set it inside of a command (export ", name, "=…)"));
 }
 
 absl::Status CheckParameterName(absl::string_view name) {

@@ -37,6 +37,10 @@ absl::StatusOr<std::string> Substitute(absl::string_view command, const Combinat
 // The environment variable of a parameter: upper case, '-' becomes '_'.
 std::string EnvironmentName(absl::string_view parameter);
 
+// Fails (Reason::kInvalidSpec) if a user cannot set the variable `name`: it is no name of a variable, or every job gets
+// it from the product (PATH, HOME, OUTPUT_DIR, RISEML_* …).
+absl::Status CheckVariableName(absl::string_view name);
+
 // Fails (Reason::kInvalidSpec) when `name` cannot be a parameter: its variable would be no variable, or one that
 // decides what runs (PATH, HOME, SHELL, LD_*, PYTHON*, RISEML_*).
 absl::Status CheckParameterName(absl::string_view name);

@@ -14,6 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 using ::testing::StartsWith;
 
 constexpr absl::string_view kImage = "  image: x\n";
@@ -372,6 +373,31 @@ TEST(Schema, ValuesThatTheShellWouldChangeAreWarnedAbout) {
 TEST(Schema, ForgottenParametersAreWarnedAbout) {
   EXPECT_THAT(WarningsOf("run: 'a --lr {{lr}}'"), ElementsAre(HasSubstr("{{lr}} is text, since the file declares no")));
   EXPECT_THAT(WarningsOf("run: 'docker ps --format \"{{json}}\"'"), IsEmpty());
+}
+
+TEST(Schema, Case08VariablesOfTheCommands) {
+  const auto spec = ParseSpec(WithTrain("env: {WANDB_MODE: offline, N: 0x10, ON: true, RATE: '{{ lr }}'}\n"
+                                        "  parameters: {lr: [1, 2]}"),
+                              "f");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_THAT(spec->train->env, ElementsAre(Pair("N", "0x10"), Pair("ON", "True"), Pair("RATE", "{{ lr }}"),
+                                            Pair("WANDB_MODE", "offline")));
+  EXPECT_TRUE(ParseSpec(WithTrain("env: {PYTHONPATH: src, LD_LIBRARY_PATH: /opt/lib}"), "f").ok());
+  EXPECT_TRUE(ParseSpec(WithTrain("env: ~"), "f").ok());
+}
+
+TEST(Schema, Case08VariablesThatCannotBeSetAreRefused) {
+  const auto says = [](absl::string_view line) {
+    return std::string(ParseSpec(WithTrain(line), "f").status().message());
+  };
+  EXPECT_THAT(says("env: {PATH: /x}"), HasSubstr("every job gets its own PATH"));
+  EXPECT_THAT(says("env: {RISEML_SOCKET: /x}"), HasSubstr("every job gets its own RISEML_SOCKET"));
+  EXPECT_THAT(says("env: {a-b: 1}"), HasSubstr("'a-b' cannot be a variable"));
+  EXPECT_THAT(says("env: {A: ~}"), HasSubstr("riseml train --env NAME"));
+  EXPECT_THAT(says("env: {A: [1]}"), HasSubstr("write names with their values"));
+  EXPECT_THAT(says("env: [A=1]"), HasSubstr("write names with their values"));
+  EXPECT_THAT(says("env: {LR: 1}\n  parameters: {lr: [1, 2]}"), HasSubstr("the parameter 'lr' sets the variable LR"));
+  EXPECT_THAT(says("env: {A: '{{x}}'}\n  parameters: {lr: [1, 2]}"), HasSubstr("{{x}} names no parameter"));
 }
 
 TEST(Schema, DefaultsAreFilledIn) {

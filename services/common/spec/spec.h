@@ -1,6 +1,7 @@
 // A checked riseml.yml as plain values. Whoever holds a Spec holds one that passed every rule of ParseSpec.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -54,12 +55,13 @@ struct Train {
   std::string image;         // derived when the file names none and framework is tensorflow
   bool image_given = false;  // the file names the image
   std::vector<std::string> install;
-  std::vector<std::string> run;          // one command or more
-  std::string framework;                 // "tensorflow" or empty
-  std::optional<TensorFlow> tensorflow;  // set exactly when framework is tensorflow
-  std::vector<Parameter> parameters;     // sorted by name
-  int concurrency = 1;                   // children at the same time, 1 or more
-  bool has_parameters = false;           // a set of experiments, even when there is one combination only
+  std::vector<std::string> run;            // one command or more
+  std::string framework;                   // "tensorflow" or empty
+  std::optional<TensorFlow> tensorflow;    // set exactly when framework is tensorflow
+  std::vector<Parameter> parameters;       // sorted by name
+  std::map<std::string, std::string> env;  // variables of the commands, before substitution of parameters
+  int concurrency = 1;                     // children at the same time, 1 or more
+  bool has_parameters = false;             // a set of experiments, even when there is one combination only
 };
 
 struct Spec {
