@@ -38,6 +38,7 @@ void Build(cmdline::Command app, Plan& plan) {
   AddStatus(app, plan);
   AddWait(app, plan);
   AddValidate(app, plan);
+  AddSecret(app, plan);
   AddStack(app, plan);
   AddCompletion(app, plan);
 }

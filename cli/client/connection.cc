@@ -61,6 +61,7 @@ Connection::Connection(ClientConfig config)
       users_(v1::UserService::NewStub(api_)),
       nodes_(v1::NodeService::NewStub(api_)),
       projects_(v1::ProjectService::NewStub(api_)),
+      secrets_(v1::SecretService::NewStub(api_)),
       clusters_(v1::ClusterService::NewStub(api_)) {}
 
 absl::StatusOr<v1::ClusterInfo> Connection::Cluster() {

@@ -19,6 +19,7 @@
 #include "riseml/v1/log.grpc.pb.h"
 #include "riseml/v1/node.grpc.pb.h"
 #include "riseml/v1/project.grpc.pb.h"
+#include "riseml/v1/secret.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/id.h"
 #include "services/common/rpc/channel.h"
@@ -42,6 +43,7 @@ class Connection {
   v1::UserService::Stub& users() { return *users_; }
   v1::NodeService::Stub& nodes() { return *nodes_; }
   v1::ProjectService::Stub& projects() { return *projects_; }
+  v1::SecretService::Stub& secrets() { return *secrets_; }
 
   // What the cluster says about itself, asked for once. Fails when it does not work with this version of the client.
   absl::StatusOr<v1::ClusterInfo> Cluster();
@@ -74,6 +76,7 @@ class Connection {
   std::unique_ptr<v1::UserService::Stub> users_;
   std::unique_ptr<v1::NodeService::Stub> nodes_;
   std::unique_ptr<v1::ProjectService::Stub> projects_;
+  std::unique_ptr<v1::SecretService::Stub> secrets_;
   std::unique_ptr<v1::ClusterService::Stub> clusters_;
   std::unique_ptr<v1::LogService::Stub> logs_;
   std::optional<v1::ClusterInfo> cluster_;

@@ -25,6 +25,7 @@ void AddInit(cmdline::Command app, Plan& plan);
 void AddTrain(cmdline::Command app, Plan& plan);
 void AddLogs(cmdline::Command app, Plan& plan);
 void AddKill(cmdline::Command app, Plan& plan);
+void AddSecret(cmdline::Command app, Plan& plan);
 void AddStatus(cmdline::Command app, Plan& plan);
 void AddWait(cmdline::Command app, Plan& plan);
 void AddValidate(cmdline::Command app, Plan& plan);

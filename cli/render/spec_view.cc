@@ -55,6 +55,8 @@ Object ToJson(const spec::Train& train) {
     out["parameters"] = parameters;
   }
   if (!train.env.empty()) out["env"] = train.env;
+  for (const spec::Secret& secret : train.secrets)
+    out["secrets"].push_back(secret.as_file ? Object{{secret.name, "file"}} : Object(secret.name));
   out["concurrency"] = train.concurrency;
   return out;
 }

@@ -52,6 +52,7 @@ ApiFixture::ApiFixture() {
   config_.set_database(postgres_.NewDatabase());
   config_.set_database_connections(8);
   config_.set_token_key_file(dir_ + "/token.key");
+  config_.set_secret_key_file(dir_ + "/token.key");
   config_.set_output_dir("/out");
   config_.mutable_token_grace()->set_seconds(3600);
   EXPECT_TRUE(sql::Migrate(config_.database(), Migrations()).ok());

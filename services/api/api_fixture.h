@@ -10,6 +10,7 @@
 #include "riseml/internal/v1/scheduling.grpc.pb.h"
 #include "riseml/v1/experiment.grpc.pb.h"
 #include "riseml/v1/job.grpc.pb.h"
+#include "riseml/v1/secret.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/api/api_server.h"
 #include "services/common/rpc/channel.h"

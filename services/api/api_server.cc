@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/api/authenticator.h"
+#include "services/api/secret_handlers.h"
 #include "services/api/service_handlers.h"
 #include "services/api/user_handlers.h"
 #include "services/common/base/file.h"
@@ -23,7 +24,7 @@ constexpr absl::Duration kDrain = absl::Seconds(5);
 constexpr int kFeedHours = 2, kRequestHours = 48;
 constexpr int kUserThreads = 64;
 
-absl::StatusOr<std::string> LoadTokenKey(const std::string& path) {
+absl::StatusOr<std::string> LoadKey(const std::string& path) {
   RISEML_ASSIGN_OR_RETURN(std::string key, ReadFile(path, 4096));
   if (key.size() >= 32) return key;
   return Error(Reason::kInvalidArgument, absl::StrCat(path, " must hold at least 32 random bytes"));
@@ -68,16 +69,18 @@ void Prune(std::stop_token stop, Database& db) {
 
 // In the order in which they depend on each other.
 struct ApiServer::Parts {
-  Parts(const config::v1::ApiConfig& config, const std::string& token_key)
+  Parts(const config::v1::ApiConfig& config, const std::string& token_key, const std::string& secret_key)
       : pool(config.database(), config.database_connections()),
         feed(pool),
         db(pool, feed),
         tokens(token_key),
+        box(secret_key),
         users(db),
         code(db),
         experiments(db, {.output_dir = config.output_dir()}),
         scheduling(db, tokens),
         logs(db),
+        secrets(db, box),
         authenticator(users, tokens, clock, absl::Seconds(config.token_grace().seconds())),
         executor(2) {}
 
@@ -86,11 +89,13 @@ struct ApiServer::Parts {
   FeedHub feed;
   Database db;
   const AttemptTokens tokens;
+  const SecretBox box;
   UserStore users;
   CodeStore code;
   ExperimentStore experiments;
   SchedulingStore scheduling;
   LogStore logs;
+  SecretStore secrets;
   Authenticator authenticator;
   ThreadExecutor executor;
   std::unique_ptr<internal::v1::BuilderService::Stub> builder;
@@ -119,8 +124,9 @@ int ApiServer::internal_port() const { return parts_->internal_server->port(); }
 
 absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::ApiConfig& config,
                                                             const std::string& version) {
-  RISEML_ASSIGN_OR_RETURN(const std::string token_key, LoadTokenKey(config.token_key_file()));
-  std::unique_ptr<ApiServer> server(new ApiServer(std::make_unique<Parts>(config, token_key)));
+  RISEML_ASSIGN_OR_RETURN(const std::string token_key, LoadKey(config.token_key_file()));
+  RISEML_ASSIGN_OR_RETURN(const std::string secret_key, LoadKey(config.secret_key_file()));
+  std::unique_ptr<ApiServer> server(new ApiServer(std::make_unique<Parts>(config, token_key, secret_key)));
   Parts& p = *server->parts_;
   RISEML_RETURN_IF_ERROR(p.feed.Start());
   RISEML_ASSIGN_OR_RETURN(v1::ClusterInfo info, ReadClusterInfo(p.db, config, version));
@@ -142,9 +148,10 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
            .listener = config.user_listener(),
            .authenticator = &p.authenticator,
            .services = {p.Add<UserHandler>(p.users), p.Add<ProjectHandler>(p.code), p.Add<RevisionHandler>(p.code),
-                        p.Add<ExperimentHandler>(p.db, p.experiments, *p.builder, p.authenticator, p.executor),
-                        p.Add<JobHandler>(p.experiments), p.Add<NodeHandler>(p.scheduling),
-                        p.Add<ClusterHandler>(std::move(info))},
+                        p.Add<ExperimentHandler>(p.db, p.experiments, p.secrets, *p.builder, p.authenticator,
+                                                 p.executor),
+                        p.Add<JobHandler>(p.experiments, p.secrets), p.Add<NodeHandler>(p.scheduling),
+                        p.Add<SecretHandler>(p.secrets), p.Add<ClusterHandler>(std::move(info))},
            .max_threads = kUserThreads}));
   p.pruner = std::jthread([&p](std::stop_token stop) { Prune(stop, p.db); });
   return server;
@@ -161,6 +168,7 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   if (config.internal_listener().address().empty()) problems.push_back("internal_listener.address must be set");
   if (config.database().empty()) problems.push_back("database must be set");
   if (config.token_key_file().empty()) problems.push_back("token_key_file must be set");
+  if (config.secret_key_file().empty()) problems.push_back("secret_key_file must be set");
   if (config.builder_address().empty()) problems.push_back("builder_address must be set");
   if (config.database_connections() < 2 || config.database_connections() > 100)
     problems.push_back("database_connections must be 2 to 100");

@@ -84,6 +84,9 @@ std::string ConfigText(const ConfigCopy& copy) {
     absl::StrAppend(&out, "  env:\n");
     for (const auto& [variable, value] : variables) absl::StrAppend(&out, "    ", variable, ": ", Quoted(value), "\n");
   }
+  if (!copy.spec.secrets().empty()) absl::StrAppend(&out, "  secrets:\n");
+  for (const v1::SecretUse& use : copy.spec.secrets())
+    absl::StrAppend(&out, "    - ", use.name(), use.as_file() ? ": file\n" : "\n");
   std::vector<std::string> run;
   for (const std::string& command : copy.spec.run()) run.push_back(Filled(command, copy.parameters));
   AddList(out, "run", run);

@@ -36,6 +36,11 @@ v1::TrainSpec ToTrainSpec(const spec::Train& train) {
     values->mutable_values()->Assign(parameter.values.begin(), parameter.values.end());
   }
   out.mutable_env()->insert(train.env.begin(), train.env.end());
+  for (const spec::Secret& secret : train.secrets) {
+    v1::SecretUse* use = out.add_secrets();
+    use->set_name(secret.name);
+    use->set_as_file(secret.as_file);
+  }
   out.set_concurrency(train.concurrency);
   out.set_is_set(train.has_parameters);
   return out;
@@ -109,6 +114,7 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   const auto variables = VariablesOf(parameters);
   for (const auto& [name, value] : variables) (*out->mutable_environment())[name] = value;
   (*out->mutable_environment())["EXPERIMENT_ID"] = std::string(experiment_uid);
+  *out->mutable_secrets() = spec.secrets();
   out->set_output_subpath(OutputSubpath(experiment, project));
   out->set_config_copy(ConfigText({spec, experiment, std::string(project), std::string(commit), parameters}));
 }

@@ -155,6 +155,9 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
   RISEML_RETURN_IF_ERROR(AddEnv(request, &*wanted.spec.train));
   RISEML_ASSIGN_OR_RETURN(const ExperimentStore::RevisionKey revision,
                           experiments_.FindRevision(call, owner.user, request.project(), request.revision()));
+  std::vector<std::string> secrets;
+  for (const spec::Secret& secret : wanted.spec.train->secrets) secrets.push_back(secret.name);
+  RISEML_RETURN_IF_ERROR(secrets_.Require(revision.user_uid, request.project(), secrets));
   wanted.needs_build = NeedsBuild(call, *wanted.spec.train, revision, request.revision());
   return experiments_.Create(call, wanted);
 }
@@ -221,6 +224,15 @@ grpc::Status JobHandler::ReportResults(grpc::ServerContext* context, const v1::R
                                        v1::ReportResultsResponse*) {
   return rpc::Unary(context, "riseml.v1.JobService/ReportResults",
                     [&](const rpc::Call& call) { return experiments_.ReportResults(call, *request); });
+}
+
+grpc::Status JobHandler::FetchSecrets(grpc::ServerContext* context, const v1::FetchSecretsRequest*,
+                                      v1::FetchSecretsResponse* response) {
+  return rpc::Unary(context, "riseml.v1.JobService/FetchSecrets", [&](const rpc::Call& call) -> absl::Status {
+    RISEML_ASSIGN_OR_RETURN(const auto values, secrets_.Fetch(call));
+    for (const auto& [name, value] : values) (*response->mutable_values())[name] = value;
+    return absl::OkStatus();
+  });
 }
 
 grpc::Status NodeHandler::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,

@@ -12,6 +12,7 @@
 #include "services/api/code_store.h"
 #include "services/api/experiment_store.h"
 #include "services/api/scheduling_store.h"
+#include "services/api/secret_store.h"
 #include "services/api/user_store.h"
 #include "services/api/watchers.h"
 
@@ -57,9 +58,15 @@ class ExperimentHandler final
     : public v1::ExperimentService::WithCallbackMethod_WatchExperiment<v1::ExperimentService::Service> {
  public:
   // All outlive this.
-  ExperimentHandler(Database& db, ExperimentStore& experiments, internal::v1::BuilderService::StubInterface& builder,
-                    rpc::Authenticator& authenticator, Executor& executor)
-      : db_(db), experiments_(experiments), builder_(builder), authenticator_(authenticator), executor_(executor) {}
+  ExperimentHandler(Database& db, ExperimentStore& experiments, SecretStore& secrets,
+                    internal::v1::BuilderService::StubInterface& builder, rpc::Authenticator& authenticator,
+                    Executor& executor)
+      : db_(db),
+        experiments_(experiments),
+        secrets_(secrets),
+        builder_(builder),
+        authenticator_(authenticator),
+        executor_(executor) {}
   grpc::Status CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest*, v1::Experiment*) override;
   grpc::Status GetExperiment(grpc::ServerContext*, const v1::GetExperimentRequest*, v1::Experiment*) override;
   grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*,
@@ -76,6 +83,7 @@ class ExperimentHandler final
                   const std::string& commit);
   Database& db_;
   ExperimentStore& experiments_;
+  SecretStore& secrets_;
   internal::v1::BuilderService::StubInterface& builder_;
   rpc::Authenticator& authenticator_;
   Executor& executor_;
@@ -83,14 +91,17 @@ class ExperimentHandler final
 
 class JobHandler final : public v1::JobService::Service {
  public:
-  explicit JobHandler(ExperimentStore& experiments) : experiments_(experiments) {}  // outlives this
+  // Both outlive this.
+  JobHandler(ExperimentStore& experiments, SecretStore& secrets) : experiments_(experiments), secrets_(secrets) {}
   grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest*, v1::Job*) override;
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
   grpc::Status ReportResults(grpc::ServerContext*, const v1::ReportResultsRequest*,
                              v1::ReportResultsResponse*) override;
+  grpc::Status FetchSecrets(grpc::ServerContext*, const v1::FetchSecretsRequest*, v1::FetchSecretsResponse*) override;
 
  private:
   ExperimentStore& experiments_;
+  SecretStore& secrets_;
 };
 
 class NodeHandler final : public v1::NodeService::Service {

@@ -20,6 +20,7 @@ struct Layout {
   std::string Config(absl::string_view service) const { return absl::StrCat(home, "/config/", service, ".yaml"); }
   std::string Certs() const { return In("certs"); }
   std::string TokenKey() const { return In("secrets/token.key"); }
+  std::string SecretKey() const { return In("secrets/secret.key"); }
   // The first administrator's API key between its making and the writing of the client configuration.
   std::string PendingKey() const { return In("secrets/admin-key.pending"); }
   std::string Database() const { return In("postgres"); }

@@ -13,7 +13,7 @@
 namespace riseml::supervisor {
 namespace {
 
-constexpr int kTokenKeyBytes = 32;
+constexpr int kKeyBytes = 32;
 constexpr std::int64_t kMaxPemBytes = 1 << 20;
 
 // The key first: a certificate that is there has its key.
@@ -49,9 +49,12 @@ absl::Status EnsureCertificates(const Layout& layout, absl::Time now) {
   return absl::OkStatus();
 }
 
-absl::Status EnsureTokenKey(const Layout& layout) {
-  if (FileExists(layout.TokenKey())) return absl::OkStatus();
-  return WriteFileAtomically(layout.TokenKey(), RandomBytes(kTokenKeyBytes), 0600);
+absl::Status EnsureKeys(const Layout& layout) {
+  for (const std::string& path : {layout.TokenKey(), layout.SecretKey()}) {
+    if (FileExists(path)) continue;
+    RISEML_RETURN_IF_ERROR(WriteFileAtomically(path, RandomBytes(kKeyBytes), 0600));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace riseml::supervisor

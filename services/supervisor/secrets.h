@@ -10,7 +10,8 @@ namespace riseml::supervisor {
 // Makes the CA and a certificate for each service and the supervisor, as far as they are missing. Keys have mode 0600.
 absl::Status EnsureCertificates(const Layout& layout, absl::Time now);
 
-// Makes the key that attempt tokens are derived from.
-absl::Status EnsureTokenKey(const Layout& layout);
+// Makes the keys that attempt tokens are derived from and that users' secrets are encrypted with, as far as they are
+// missing.
+absl::Status EnsureKeys(const Layout& layout);
 
 }  // namespace riseml::supervisor

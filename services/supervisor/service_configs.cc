@@ -55,6 +55,7 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
                                    " dbname=riseml user=riseml"));
   config.set_metrics_address(AddressOf(input.state, "api.metrics"));
   config.set_token_key_file(input.layout.TokenKey());
+  config.set_secret_key_file(input.layout.SecretKey());
   config.set_gitsync_address(AddressOf(input.state, "gitsync.user"));
   config.set_loghandler_address(AddressOf(input.state, "loghandler.user"));
   config.set_cluster_id(input.state.cluster_id());

@@ -67,7 +67,7 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   RISEML_RETURN_IF_ERROR(MakeSubdirectories(layout));
   progress.Step("certificates", "making");
   RISEML_RETURN_IF_ERROR(While("make certificates", EnsureCertificates(layout, clock.Now())));
-  RISEML_RETURN_IF_ERROR(While("make the token key", EnsureTokenKey(layout)));
+  RISEML_RETURN_IF_ERROR(While("make the keys", EnsureKeys(layout)));
   progress.Done("certificates");
 
   absl::StatusOr<config::v1::SupervisorState> state = LoadState(layout);

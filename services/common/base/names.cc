@@ -104,6 +104,15 @@ absl::StatusOr<JobName> ParseJobName(absl::string_view name) {
   return JobName{std::move(experiment), parts[2]};
 }
 
+absl::StatusOr<SecretName> ParseSecretName(absl::string_view name) {
+  constexpr absl::string_view kForm = "users/USER/secrets/NAME or users/USER/projects/PROJECT/secrets/NAME";
+  if (const auto parts = Parts(name, {"users", "secrets"}); !parts.empty() && IsValidUserPart(parts[0]))
+    return SecretName{parts[0], "", parts[1]};
+  const auto parts = Parts(name, {"users", "projects", "secrets"});
+  if (parts.empty() || !IsValidUserPart(parts[0]) || !IsValidProjectPart(parts[1])) return BadName(name, kForm);
+  return SecretName{parts[0], parts[1], parts[2]};
+}
+
 std::string Print(const UserName& name) { return absl::StrCat("users/", name.user); }
 std::string Print(const ProjectName& name) { return absl::StrCat("users/", name.user, "/projects/", name.project); }
 std::string Print(const RevisionName& name) {
@@ -113,6 +122,11 @@ std::string Print(const ExperimentName& name) {
   return absl::StrCat("users/", name.user, "/experiments/", ShortId(name));
 }
 std::string Print(const JobName& name) { return absl::StrCat(Print(name.experiment), "/jobs/", name.job); }
+
+std::string Print(const SecretName& name) {
+  return absl::StrCat(name.project.empty() ? Print(UserName{name.user}) : Print(ProjectName{name.user, name.project}),
+                      "/secrets/", name.secret);
+}
 
 std::string ShortId(const ExperimentName& name) {
   if (!name.uid.empty()) return name.uid;

@@ -31,18 +31,25 @@ struct JobName {
   std::string job;  // "train", "worker.3"
 };
 
+struct SecretName {
+  std::string user, project;  // project: empty for a secret of all projects
+  std::string secret;
+};
+
 // Each refuses with INVALID_NAME, naming the expected form.
 absl::StatusOr<UserName> ParseUserName(absl::string_view name);
 absl::StatusOr<ProjectName> ParseProjectName(absl::string_view name);
 absl::StatusOr<RevisionName> ParseRevisionName(absl::string_view name);
 absl::StatusOr<ExperimentName> ParseExperimentName(absl::string_view name);
 absl::StatusOr<JobName> ParseJobName(absl::string_view name);
+absl::StatusOr<SecretName> ParseSecretName(absl::string_view name);
 
 std::string Print(const UserName& name);
 std::string Print(const ProjectName& name);
 std::string Print(const RevisionName& name);
 std::string Print(const ExperimentName& name);
 std::string Print(const JobName& name);
+std::string Print(const SecretName& name);
 
 // Short id as people type it: "14", "14.3"; with a job "14.3.train".
 std::string ShortId(const ExperimentName& name);

@@ -24,6 +24,9 @@ absl::StatusOr<std::vector<Parameter>> CheckParameters(const View& parameters, s
 // Variables for the commands of `train`, whose parameters are known already.
 absl::StatusOr<std::map<std::string, std::string>> CheckEnv(const View& env, const Train& train);
 
+// Secrets for the commands of `train`, whose parameters and variables are known already.
+absl::StatusOr<std::vector<Secret>> CheckSecrets(const View& secrets, const Train& train);
+
 // The commands of `run` with the parameters of `train`: every placeholder is declared, and the longest values still
 // make commands that can run. Warns about parameters that nothing uses and about values that the shell would change.
 absl::Status CheckCommands(const View& run, const Train& train, std::vector<std::string>& warnings);

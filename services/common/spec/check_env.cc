@@ -51,4 +51,29 @@ absl::StatusOr<std::map<std::string, std::string>> CheckEnv(const View& env, con
   return out;
 }
 
+absl::StatusOr<std::vector<Secret>> CheckSecrets(const View& secrets, const Train& train) {
+  constexpr absl::string_view kInstead =
+      "write the names of secrets, secrets: [WANDB_API_KEY], or [NAME: file] for a file whose path is in the variable";
+  std::vector<Secret> out;
+  if (secrets.is_null()) return out;
+  if (secrets.node().kind != Kind::kSequence) return secrets.FailType("'array', 'null'", kInstead);
+  if (secrets.node().children.size() > kMostVariables)
+    return secrets.FailSentence(absl::StrCat("at most ", kMostVariables, " secrets are allowed: leave some out"));
+  for (const Node& item : secrets.node().children) {
+    const bool as_file = item.kind == Kind::kMapping && item.keys.size() == 1 && item.children[0].text == "file";
+    if (item.kind != Kind::kText && !as_file)
+      return secrets.FailAt(item, absl::StrCat(PythonText(item), " is not a secret: ", kInstead));
+    const std::string& name = as_file ? item.keys[0].text : item.text;
+    if (const absl::Status status = CheckVariableName(name); !status.ok())
+      return secrets.FailAt(item, absl::StrCat(PythonText(item), " cannot be a variable: ", status.message()));
+    const auto taken = [&](const Parameter& parameter) { return EnvironmentName(parameter.name) == name; };
+    const auto twice = [&](const Secret& secret) { return secret.name == name; };
+    if (train.env.contains(name) || std::ranges::any_of(train.parameters, taken) || std::ranges::any_of(out, twice))
+      return secrets.FailAt(item, absl::StrCat("the variable ", name, " is set twice: leave out one of them"));
+    out.push_back({name, as_file});
+  }
+  std::ranges::sort(out, {}, &Secret::name);
+  return out;
+}
+
 }  // namespace riseml::spec

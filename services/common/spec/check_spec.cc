@@ -157,6 +157,9 @@ absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& 
   if (const auto env = section.Find("env")) {
     RISEML_ASSIGN_OR_RETURN(train.env, CheckEnv(*env, train));
   }
+  if (const auto secrets = section.Find("secrets")) {
+    RISEML_ASSIGN_OR_RETURN(train.secrets, CheckSecrets(*secrets, train));
+  }
   RISEML_RETURN_IF_ERROR(CheckCommands(run, train, warnings));
   return train;
 }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::string_view kTopKeys[] = {"project", "train", "deploy"};
 constexpr absl::string_view kTrainKeys[] = {"resources",  "run",        "image",       "install", "framework",
-                                            "tensorflow", "parameters", "concurrency", "env"};
+                                            "tensorflow", "parameters", "concurrency", "env",     "secrets"};
 constexpr absl::string_view kResourcesKeys[] = {"cpus", "mem", "gpus"};
 constexpr absl::string_view kTensorFlowKeys[] = {"version", "tensorboard", "distributed", "horovod"};
 constexpr absl::string_view kDistributedKeys[] = {"ps", "worker", "master"};

@@ -400,6 +400,24 @@ TEST(Schema, Case08VariablesThatCannotBeSetAreRefused) {
   EXPECT_THAT(says("env: {A: '{{x}}'}\n  parameters: {lr: [1, 2]}"), HasSubstr("{{x}} names no parameter"));
 }
 
+TEST(Schema, Case08SecretsAreNamed) {
+  const auto spec = ParseSpec(WithTrain("secrets: [WANDB_API_KEY, GCP_KEY: file]"), "f");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  ASSERT_EQ(spec->train->secrets.size(), 2u);
+  EXPECT_EQ(spec->train->secrets[0].name, "GCP_KEY");
+  EXPECT_TRUE(spec->train->secrets[0].as_file);
+  EXPECT_EQ(spec->train->secrets[1].name, "WANDB_API_KEY");
+  EXPECT_FALSE(spec->train->secrets[1].as_file);
+  const auto says = [](absl::string_view line) {
+    return std::string(ParseSpec(WithTrain(line), "f").status().message());
+  };
+  EXPECT_THAT(says("secrets: {A: b}"), HasSubstr("write the names of secrets"));
+  EXPECT_THAT(says("secrets: [A: value]"), HasSubstr("is not a secret: write the names of secrets"));
+  EXPECT_THAT(says("secrets: [PATH]"), HasSubstr("every job gets its own PATH"));
+  EXPECT_THAT(says("secrets: [A, A]"), HasSubstr("the variable A is set twice"));
+  EXPECT_THAT(says("secrets: [A]\n  env: {A: 1}"), HasSubstr("the variable A is set twice"));
+}
+
 TEST(Schema, DefaultsAreFilledIn) {
   const auto spec = ParseSpec(WithTrain("install: a"), "f");
   ASSERT_TRUE(spec.ok());

@@ -50,6 +50,12 @@ struct Parameter {
   std::vector<std::string> values;
 };
 
+// A secret that the commands get in the variable `name`: its value, or the path of a file with it.
+struct Secret {
+  std::string name;
+  bool as_file = false;
+};
+
 struct Train {
   Resources resources;
   std::string image;         // derived when the file names none and framework is tensorflow
@@ -60,6 +66,7 @@ struct Train {
   std::optional<TensorFlow> tensorflow;    // set exactly when framework is tensorflow
   std::vector<Parameter> parameters;       // sorted by name
   std::map<std::string, std::string> env;  // variables of the commands, before substitution of parameters
+  std::vector<Secret> secrets;             // sorted by name
   int concurrency = 1;                     // children at the same time, 1 or more
   bool has_parameters = false;             // a set of experiments, even when there is one combination only
 };
