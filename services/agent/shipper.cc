@@ -122,6 +122,7 @@ Shipper::Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ReportRe
       report_(std::move(report)),
       options_(options),
       clock_(clock),
+      masker_(options_.hidden),
       wakeup_(std::make_unique<Wakeup>()),
       compressor_(ZSTD_createCCtx()) {}
 
@@ -168,7 +169,8 @@ absl::Status Shipper::LookAtFiles(absl::Time now) {
   }
   struct stat log {};
   if (fstat(log_.get(), &log) != 0) return ErrnoError(errno, absl::StrCat("look at ", dir_.log()));
-  cursor_->SetSize(log.st_size, now);
+  RISEML_ASSIGN_OR_RETURN(const std::int64_t size, SizeToShip(log.st_size));
+  cursor_->SetSize(size, now);
   return absl::OkStatus();
 }
 
@@ -221,6 +223,41 @@ void Shipper::FollowCall(absl::Time now) {
     last_progress_ = now;
 }
 
+absl::StatusOr<std::string> Shipper::ReadLog(std::int64_t first, std::int64_t length) const {
+  std::string raw(static_cast<std::size_t>(length), '\0');
+  std::int64_t done = 0;
+  while (done < length) {
+    const ssize_t n = pread(log_.get(), raw.data() + done, length - done, first + done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError(errno, absl::StrCat("read ", dir_.log()));
+    if (n == 0) return absl::DataLossError(absl::StrCat(dir_.log(), " has become shorter"));
+    done += n;
+  }
+  return raw;
+}
+
+// A value may reach into these bytes from both sides. Bytes on the right that are not printed yet cannot complete one:
+// SizeToShip keeps its beginning back.
+absl::StatusOr<std::string> Shipper::ReadMasked(std::int64_t first, std::int64_t length) const {
+  if (masker_.empty()) return ReadLog(first, length);
+  struct stat log {};
+  if (fstat(log_.get(), &log) != 0) return ErrnoError(errno, absl::StrCat("look at ", dir_.log()));
+  const auto reach = static_cast<std::int64_t>(masker_.longest()) - 1;
+  // What was freed reads as zeros and completes nothing: it was stored, and therefore masked, before.
+  const std::int64_t begin = std::max<std::int64_t>(first - reach, 0);
+  const std::int64_t end = std::max(std::min<std::int64_t>(first + length + reach, log.st_size), first + length);
+  RISEML_ASSIGN_OR_RETURN(const std::string raw, ReadLog(begin, end - begin));
+  return masker_.Mask(raw).substr(static_cast<std::size_t>(first - begin), static_cast<std::size_t>(length));
+}
+
+// The size of the log, without an end that may be the beginning of a hidden value.
+absl::StatusOr<std::int64_t> Shipper::SizeToShip(std::int64_t size) const {
+  if (masker_.empty() || ended_) return size;
+  const std::int64_t length = std::min(size, static_cast<std::int64_t>(masker_.longest()) - 1);
+  RISEML_ASSIGN_OR_RETURN(const std::string tail, ReadLog(size - length, length));
+  return size - static_cast<std::int64_t>(masker_.OpenEnd(tail));
+}
+
 absl::StatusOr<v1::IngestRequest> Shipper::Message(const ShipAction& action, absl::Time now) {
   v1::IngestRequest request;
   if (const auto* end = std::get_if<SendEnd>(&action)) {
@@ -237,28 +274,22 @@ absl::StatusOr<v1::IngestRequest> Shipper::Message(const ShipAction& action, abs
     return request;
   }
   const SendBlock& bytes = std::get<SendBlock>(action);
-  char raw[kBlockBytes];
-  std::int64_t length = 0;
-  while (length < bytes.length) {
-    const ssize_t n = pread(log_.get(), raw + length, bytes.length - length, bytes.first + length);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError(errno, absl::StrCat("read ", dir_.log()));
-    if (n == 0) return absl::DataLossError(absl::StrCat(dir_.log(), " has become shorter"));
-    length += n;
-  }
+  RISEML_ASSIGN_OR_RETURN(const std::string raw, ReadMasked(bytes.first, bytes.length));
+  const std::size_t length = raw.size();
   std::string& data = *block.mutable_data();
   data.resize(ZSTD_compressBound(length));
-  const std::size_t packed = ZSTD_compressCCtx(compressor_.get(), data.data(), data.size(), raw, length, kZstdLevel);
-  if (ZSTD_isError(packed) == 0 && packed < static_cast<std::size_t>(length)) {
+  const std::size_t packed =
+      ZSTD_compressCCtx(compressor_.get(), data.data(), data.size(), raw.data(), length, kZstdLevel);
+  if (ZSTD_isError(packed) == 0 && packed < length) {
     data.resize(packed);
     block.set_coding(v1::LogBlock::ZSTD);
   } else {
-    data.assign(raw, length);
+    data = raw;
   }
   block.set_first_offset(bytes.first);
-  block.set_raw_length(length);
+  block.set_raw_length(bytes.length);
   block.set_crc(Crc32c(data));
-  for (const std::int64_t value : cursor_->marks().For(bytes.first, length)) block.add_times(value);
+  for (const std::int64_t value : cursor_->marks().For(bytes.first, bytes.length)) block.add_times(value);
   return request;
 }
 

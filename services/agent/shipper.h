@@ -6,6 +6,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "services/agent/attempt_dir.h"
@@ -15,6 +16,7 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/mutex.h"
+#include "services/common/logtext/redact.h"
 
 struct ZSTD_CCtx_s;
 
@@ -27,6 +29,7 @@ struct ShipperOptions {
   absl::Duration stall_limit = absl::Seconds(30);    // without any progress a call is given up and begun again
   absl::Duration refusal_limit = absl::Minutes(15);  // after the end of the attempt: how long refusals are tried again
   absl::Duration poll_interval = absl::Milliseconds(200);  // besides being told by the kernel
+  std::vector<std::string> hidden;                         // values that become asterisks in the stored log
 };
 
 // Ships one attempt. Run is for one thread.
@@ -51,6 +54,9 @@ class Shipper {
   void OnCallOver(const absl::Status& why, absl::Time now);
   absl::StatusOr<absl::Time> SendWhatIsDue(absl::Time now);
   absl::StatusOr<v1::IngestRequest> Message(const ShipAction& action, absl::Time now);
+  absl::StatusOr<std::string> ReadLog(std::int64_t first, std::int64_t length) const;
+  absl::StatusOr<std::string> ReadMasked(std::int64_t first, std::int64_t length) const;
+  absl::StatusOr<std::int64_t> SizeToShip(std::int64_t size) const;
   absl::Status Save(bool complete, const std::string& given_up);
   absl::Status SaveSometimes();
   void FreeStored();
@@ -62,6 +68,7 @@ class Shipper {
   const ReportResults report_;
   const ShipperOptions options_;
   const Clock& clock_;
+  const logtext::Masker masker_;
   std::unique_ptr<Wakeup> wakeup_;
   std::unique_ptr<Results> results_;
   std::unique_ptr<ShipCursor> cursor_;

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/agent/grpc_log_transport.h"
 #include "services/agent/journal.h"
@@ -129,6 +130,27 @@ TEST_F(ShipperTest, ShipsWhatIsPrintedWhileItIsPrinted) {
   End();
   WaitForShipper();
   ExpectExactLog();
+}
+
+TEST_F(ShipperTest, Case08HiddenValuesBecomeAsterisksOfTheSameLength) {
+  options_.hidden = {"hunter2", "a-much-longer-value"};
+  StartShipping();
+  Print("key=hunter2\n");
+  ASSERT_TRUE(HasArrived(printed_.size()));
+  Print("in two parts: hun");
+  ASSERT_TRUE(HasArrived(printed_.size() - 3)) << "what may begin a value waits";
+  Print("ter2, and a false start: hunt\n");
+  ASSERT_TRUE(HasArrived(printed_.size()));
+  // Across the limits of blocks, wherever they are.
+  for (int i = 0; i < 20'000; ++i) Print(absl::StrCat(i, " a-much-longer-value\n"));
+  Print("hunte");
+  End();
+  WaitForShipper();
+  const std::string bytes = suite_.logs.Of(kToken).bytes;
+  EXPECT_EQ(bytes.size(), printed_.size());
+  EXPECT_EQ(bytes, logtext::Masker(options_.hidden).Mask(printed_));
+  EXPECT_EQ(bytes.find("longer"), std::string::npos);
+  EXPECT_TRUE(absl::StrContains(bytes, "in two parts: *******, and a false start: hunt\n"));
 }
 
 TEST_F(ShipperTest, ShipsAnEmptyLog) {
