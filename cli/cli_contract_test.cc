@@ -417,8 +417,10 @@ TEST_F(CliTest, UserCommandsPrintAsDocumented) {
             "paul          paul@example.org  True\n");
   EXPECT_THAT(Run({"user", "display", "paul"}).out, HasSubstr("api_key: rml_k1…\n  created: 2023-11-14T22:13:20Z\n"));
   EXPECT_EQ(Run({"user", "display", "eva"}).err, "ERROR: User eva not found.\n");
-  EXPECT_EQ(Run({"user", "disable", "paul"}, "n\n").out, "Disable user paul? [y/n] ");
-  EXPECT_THAT(Run({"user", "disable", "paul"}, "y\n").out, HasSubstr("User paul disabled.\n"));
+  const Finished unasked = Run({"user", "disable", "paul"}, "y\n");
+  EXPECT_EQ(unasked.exit_code, 1);
+  EXPECT_THAT(unasked.err, HasSubstr("standard input is not a terminal; add --yes"));
+  EXPECT_THAT(Run({"user", "disable", "paul", "--yes"}).out, HasSubstr("User paul disabled.\n"));
   EXPECT_THAT(Run({"user", "create", "--username", "e", "--email", "x"}).err, HasSubstr("no user name"));
 }
 

@@ -61,7 +61,10 @@ absl::StatusOr<Connection*> Session::Connect() {
 }
 
 Viewer Session::viewer() const {
-  return Viewer{.terminal = out_, .caller = connection_ ? connection_->caller() : "", .now = clock_.Now()};
+  return Viewer{.terminal = out_,
+                .caller = connection_ ? connection_->caller() : "",
+                .now = clock_.Now(),
+                .may_read = [](const std::string& path) { return access(path.c_str(), R_OK) == 0 || errno != EACCES; }};
 }
 
 }  // namespace riseml::cli

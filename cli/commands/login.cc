@@ -40,7 +40,7 @@ absl::StatusOr<std::string> Address(Session& session, const LoginOptions& option
     address = std::string(absl::StripAsciiWhitespace(*line));
   }
   if (address.empty()) address = old.api_address;
-  if (address.empty()) return Unchanged("No API host is known: give --api-host HOST:PORT");
+  if (address.empty()) return Unchanged("No API host is known; give --api-host HOST:PORT");
   if (!absl::StrContains(address, ":")) return Unchanged(absl::StrCat("'", address, "' must have the form HOST:PORT"));
   return address;
 }
@@ -56,7 +56,7 @@ absl::StatusOr<std::string> Key(Session& session, const LoginOptions& options) {
     key = *line;
   }
   key = std::string(absl::StripAsciiWhitespace(key));
-  if (key.empty()) return Unchanged("No API key was given");
+  if (key.empty()) return Unchanged("No API key was given; write it to standard input, or give --api-key-file FILE");
   return key;
 }
 

@@ -51,6 +51,11 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
     }
     return kExitOk;
   }
+  if (found.empty() && !options.json) {
+    session.Tell(options.all ? "There are no experiments yet. Start one with: riseml train\n"
+                             : "Nothing is under way. `riseml status -a` shows what has ended.\n");
+    return kExitOk;
+  }
   std::vector<ListedExperiment> listed;
   std::vector<v1::Experiment> flat;
   int asked = 0;

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -100,6 +102,10 @@ absl::StatusOr<int> Disable(Session& session, const UserOptions& options) {
   RISEML_RETURN_IF_ERROR(CheckUsername(options.username));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   if (!options.yes) {
+    if (isatty(STDIN_FILENO) != 1) {
+      return absl::InvalidArgumentError(absl::StrCat("nobody can be asked whether to disable ", options.username,
+                                                     ", since standard input is not a terminal; add --yes"));
+    }
     session.Print(absl::StrCat("Disable user ", options.username, "? [y/n] "));
     const auto answer = ReadLine();
     if (!answer || absl::AsciiStrToLower(*answer) != "y") return kExitOk;

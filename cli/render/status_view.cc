@@ -125,6 +125,14 @@ std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
   return out;
 }
 
+// A path that its reader cannot use would only lead astray.
+std::string OutputLine(const Viewer& viewer, const v1::Experiment& experiment) {
+  if (experiment.output_path().empty()) return "";
+  if (viewer.may_read != nullptr && !viewer.may_read(experiment.output_path()))
+    return "Output: kept by the installation in a directory that your user cannot read\n";
+  return absl::StrCat("Output: ", OneLine(experiment.output_path()), "\n");
+}
+
 }  // namespace
 
 std::string WaitsFor(const v1::Experiment& experiment) {
@@ -150,7 +158,8 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
     if (columns.user) cells.push_back(UserPart(experiment.name()));
     cells.push_back(ProjectPart(experiment.project()));
     cells.push_back(ShownState(viewer.terminal, experiment.state()));
-    cells.push_back(Since(TimeOf(experiment.create_time()), viewer.now));
+    const bool child = !branch.empty();
+    cells.push_back(Since(TimeOf(child ? experiment.start_time() : experiment.create_time()), viewer.now));
     cells.push_back(absl::StrCat(branch, TypeName(experiment)));
     if (columns.long_form) {
       cells.push_back(Pairs(experiment.parameters()));
@@ -190,7 +199,7 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   absl::StrAppend(&out, Lines("Run Commands", spec.run()), "Concurrency: ", std::max(1, spec.concurrency()), "\n");
   absl::StrAppend(&out, Field("Parameters", Pairs(experiment.parameters())),
                   Field("Result", Pairs(experiment.result())));
-  if (!experiment.output_path().empty()) absl::StrAppend(&out, "Output: ", OneLine(experiment.output_path()), "\n");
+  absl::StrAppend(&out, OutputLine(viewer, experiment));
   return absl::StrCat(out, "\n", JobTable(viewer, experiment.jobs()));
 }
 
@@ -203,7 +212,7 @@ std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const st
   }
   std::string out = Heading(viewer, set);
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
-  if (!set.output_path().empty()) absl::StrAppend(&out, "Output: ", OneLine(set.output_path()), "\n");
+  absl::StrAppend(&out, OutputLine(viewer, set));
   absl::StrAppend(
       &out, "\n",
       Table(viewer.terminal,

@@ -17,6 +17,8 @@ struct Viewer {
   Terminal terminal;
   std::string caller;
   absl::Time now;
+  bool (*may_read)(const std::string& path) =
+      nullptr;  // false: the path is there and closed to this user; null: always
 };
 
 struct ListedExperiment {

@@ -72,6 +72,7 @@ std::vector<ListedExperiment> Listed() {
   v1::Experiment set = MakeExperiment("14", v1::Experiment::RUNNING);
   set.set_type(v1::Experiment::SET);
   v1::Experiment first = MakeExperiment("14.1", v1::Experiment::FINISHED);
+  first.mutable_start_time()->set_seconds(1'700'000'420);
   (*first.mutable_parameters())["lr"] = "0.1";
   (*first.mutable_result()->mutable_fields())["loss"].set_number_value(12);
   return {{.experiment = MakeExperiment("138", v1::Experiment::PENDING),

@@ -84,7 +84,8 @@ ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts&
     return children.Of(ExperimentState::kFailed) > 0 ? ExperimentState::kFailed : ExperimentState::kFinished;
   }
   if (building) return ExperimentState::kBuilding;
-  if (children.Of(ExperimentState::kRunning) > 0) return ExperimentState::kRunning;
+  // Once a child has ended, the set runs until the last one has: between two children it does not wait.
+  if (children.Of(ExperimentState::kRunning) + children.Terminal() > 0) return ExperimentState::kRunning;
   if (children.Of(ExperimentState::kStarting) > 0) return ExperimentState::kStarting;
   return ExperimentState::kPending;
 }

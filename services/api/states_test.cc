@@ -82,6 +82,8 @@ TEST(States, SetFollowsItsChildren) {
   EXPECT_EQ(DeriveSetState(std::nullopt, Counts({{E::kCreated, 4}, {E::kPending, 2}}), false), E::kPending);
   EXPECT_EQ(DeriveSetState(std::nullopt, Counts({{E::kFinished, 4}, {E::kRunning, 1}, {E::kPending, 1}}), false),
             E::kRunning);
+  EXPECT_EQ(DeriveSetState(std::nullopt, Counts({{E::kFinished, 4}, {E::kPending, 2}}), false), E::kRunning)
+      << "it does not go back to PENDING between two children";
   EXPECT_EQ(DeriveSetState(std::nullopt, Counts({{E::kFinished, 6}}), true), E::kFinished)
       << "finished before the kill";
   EXPECT_EQ(DeriveSetState(std::nullopt, Counts({{E::kFinished, 5}, {E::kFailed, 1}}), false), E::kFailed);
