@@ -1,12 +1,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "cli/client/git_state.h"
 #include "cli/client/live.h"
 #include "cli/client/target.h"
 #include "cli/commands/commands.h"
@@ -63,6 +66,11 @@ absl::Status AddLabels(const std::vector<std::string>& labels, v1::CreateExperim
   return absl::OkStatus();
 }
 
+std::string ProjectRoot(const SpecFile& file) {
+  const std::filesystem::path parent = std::filesystem::path(file.path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
 // "NAME=VALUE", or "NAME" for a variable of this shell.
 absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentRequest* request) {
   for (const std::string& variable : env) {
@@ -108,8 +116,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   };
   SystemClock clock;
   sync::SnapshotOptions snapshot;
-  const std::filesystem::path parent = std::filesystem::path(file.path).parent_path();
-  snapshot.root = parent.empty() ? "." : parent.string();
+  snapshot.root = ProjectRoot(file);
   snapshot.clock = &clock;
   auto outcome = sync::SyncProject(*stub, options, snapshot, before_push);
   if (!outcome.ok()) {
@@ -204,7 +211,15 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
     for (const std::string& notice : spec::Notices(*file.spec.train))
       session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
   }
+  // Git may take a moment to look for changes; the code travels meanwhile.
+  absl::StatusOr<std::optional<v1::GitState>> git;
+  std::jthread git_reader([&git, root = ProjectRoot(file)] { git = ReadGitState(root); });
   RISEML_ASSIGN_OR_RETURN(const sync::SyncOutcome synced, Sync(session, *connection, file, options.quiet));
+  git_reader.join();
+  if (!git.ok() && !options.quiet) {
+    session.Tell(absl::StrCat("NOTE: the commit of your repository is not recorded: ", git.status().message(), "\n"));
+  }
+  if (git.ok() && *git) *request.mutable_git() = **git;
   const v1::PushResponse& pushed = synced.push.response;
   RISEML_ASSIGN_OR_RETURN(const RevisionName revision, ParseRevisionName(pushed.revision().name()));
   request.set_parent(Print(UserName{connection->caller()}));

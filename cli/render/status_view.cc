@@ -14,6 +14,8 @@
 namespace riseml::cli {
 namespace {
 
+constexpr std::size_t kShortCommit = 7;
+
 using Cells = std::vector<std::string>;
 
 std::string ProjectPart(const std::string& resource) {
@@ -125,6 +127,20 @@ std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
   return out;
 }
 
+// Which code ran: the revision, and where the user's own repository stood.
+std::string CodeLine(const v1::Experiment& experiment) {
+  const std::size_t slash = experiment.revision().rfind('/');
+  if (slash == std::string::npos) return "";
+  std::string out = absl::StrCat("Code: ", OneLine(experiment.revision().substr(slash + 1, kShortCommit)));
+  const v1::GitState& git = experiment.spec().git();
+  if (!git.commit().empty()) {
+    absl::StrAppend(&out, " (your commit ", OneLine(git.commit().substr(0, kShortCommit)),
+                    git.branch().empty() ? "" : absl::StrCat(" on ", OneLine(git.branch())),
+                    git.dirty() ? ", with changes that are not committed)" : ")");
+  }
+  return out + "\n";
+}
+
 // A path that its reader cannot use would only lead astray.
 std::string OutputLine(const Viewer& viewer, const v1::Experiment& experiment) {
   if (experiment.output_path().empty()) return "";
@@ -199,7 +215,7 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   absl::StrAppend(&out, Lines("Run Commands", spec.run()), "Concurrency: ", std::max(1, spec.concurrency()), "\n");
   absl::StrAppend(&out, Field("Parameters", Pairs(experiment.parameters())),
                   Field("Result", Pairs(experiment.result())));
-  absl::StrAppend(&out, OutputLine(viewer, experiment));
+  absl::StrAppend(&out, CodeLine(experiment), OutputLine(viewer, experiment));
   return absl::StrCat(out, "\n", JobTable(viewer, experiment.jobs()));
 }
 
@@ -212,7 +228,7 @@ std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const st
   }
   std::string out = Heading(viewer, set);
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
-  absl::StrAppend(&out, OutputLine(viewer, set));
+  absl::StrAppend(&out, CodeLine(set), OutputLine(viewer, set));
   absl::StrAppend(
       &out, "\n",
       Table(viewer.terminal,

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/config_copy.h"
+#include "services/api/git_variables.h"
 
 namespace riseml::api {
 namespace {
@@ -104,6 +105,7 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   out->set_framework_version(spec.framework_version());
   out->set_image(spec.image());
   out->set_max_run_seconds(spec.max_run_seconds());
+  for (const auto& [name, value] : GitVariables(spec.git())) (*out->mutable_environment())[name] = value;
   if (role == kBuildRole) return;
   for (std::string& command : CommandsOf(spec, role, parameters)) out->add_commands(std::move(command));
   // In this order: the product's variables win over parameters, and those over `env`.

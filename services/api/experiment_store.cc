@@ -147,7 +147,8 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
                                                            const std::string& hash) {
   const v1::CreateExperimentRequest& request = wanted.request;
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
-  const v1::TrainSpec spec = ToTrainSpec(*wanted.spec.train);
+  v1::TrainSpec spec = ToTrainSpec(*wanted.spec.train);
+  if (request.has_git()) *spec.mutable_git() = request.git();
   const std::vector<Parameters> combinations =
       spec.is_set() ? spec::Combinations(*wanted.spec.train) : std::vector<Parameters>();
   return db_.Write("create experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {

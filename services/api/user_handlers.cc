@@ -16,6 +16,7 @@ namespace {
 // Long enough for a builder that is there; a submit must not wait for one that is not.
 constexpr absl::Duration kBuilderTimeout = absl::Milliseconds(100);
 
+constexpr std::size_t kLongestGitText = 1024;
 constexpr int kMostVariables = 500;
 constexpr std::size_t kLargestVariables = 64 << 10;
 
@@ -50,6 +51,12 @@ bool HasNul(const std::string& text) { return text.find('\0') != std::string::np
 absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
   bool nul = HasNul(request.display_name()) || HasNul(request.description()) || HasNul(request.client_version()) ||
              HasNul(request.config_text());
+  for (const std::string& text :
+       {request.git().commit(), request.git().branch(), request.git().describe(), request.git().package()}) {
+    nul = nul || HasNul(text);
+    if (text.size() > kLongestGitText)
+      return Error(Reason::kInvalidArgument, absl::StrCat("git: at most ", kLongestGitText, " bytes a field"));
+  }
   bool long_label = false;
   for (const auto& [key, value] : request.labels()) {
     nul = nul || HasNul(key) || HasNul(value);
