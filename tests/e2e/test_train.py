@@ -100,7 +100,7 @@ class Train(StackTest):
         before = self.stack.run("status", "-a", "-n", "0", "-q")
         for text, words in (
             ("project: mistake\ntrain:\n  image: x\n  resources: {cpu: 1}\n  run: a\n", ["riseml.yml:4:", "cpus"]),
-            ("project: mistake\ntrain:\n  image: x\n  resources: {}\n  run: a {{b}}\n", ["riseml.yml:5:", "b"]),
+            ("project: mistake\ntrain:\n  image: x\n  resources: {}\n  run: a {{b}}\n  parameters: {a: 1}\n", ["riseml.yml:5:", "b"]),
             ("a: &a [*a]\n", ["riseml.yml:1:"]),
             ("\tproject: x\n", ["riseml.yml:1:"]),
         ):

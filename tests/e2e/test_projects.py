@@ -1,0 +1,130 @@
+"""What real projects bring: parameters, variables, secrets, requests that cannot be met. Tests are named after their case."""
+
+import json
+import os
+import subprocess
+import unittest
+
+from stack import StackTest
+
+
+class Projects(StackTest):
+    def finish(self, path, *args, code=0):
+        """Trains a project to its end; returns the experiment."""
+        number = self.stack.train(path, *args)
+        self.stack.run("wait", number, code=code, limit=300)
+        return self.stack.experiment(number)
+
+    def log(self, name):
+        return self.stack.run("logs", "--raw", name).decode()
+
+    def feed(self, text, *args):
+        """Runs the program with standard input."""
+        done = subprocess.run([os.path.join(os.environ["RISEML_BIN"], "riseml"), *args], env=self.stack.env, input=text.encode(),
+                              capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.decode()
+
+    def test_case_05_blanks_in_placeholders_vary_the_grid(self):
+        path = self.stack.project("c05", 'echo "training with lr={{ lr }}"', parameters={"lr": [0.1, 0.01]})
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual([self.log(f"{number}.{i}").strip() for i in (1, 2)],
+                         ["training with lr=0.1", "training with lr=0.01"])
+
+    def test_case_14_booleans_and_null_are_swept(self):
+        path = self.stack.project("c14", "echo {{x}}", parameters={"x": [True, None, 3, [1, 2]]})
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual([self.log(f"{number}.{i}").strip() for i in range(1, 5)], ["True", "None", "3", "[1,2]"])
+
+    def test_case_28_braces_are_text(self):
+        code = "python3 - <<'EOF'\nx = 1\nprint(f\"literal braces: {{x}}, value: {x}\")\nEOF\n"
+        self.assertEqual(self.log(self.finish(self.stack.project("c28", code))["name"].rsplit("/", 1)[1]),
+                         "literal braces: {x}, value: 1\n")
+        path = self.stack.project("c28b", "echo '{{{{x}}}}' {{a}}", parameters={"a": [1]})
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual(self.log(f"{number}.1"), "{{x}} 1\n")
+
+    def test_case_08_variables_of_file_and_command_line(self):
+        path = self.stack.project("c08", 'echo "mode=$MODE key=$KEY own=$OWN"', env={"MODE": "offline", "KEY": "file"})
+        self.stack.env["OWN"] = "from the shell"
+        self.addCleanup(self.stack.env.pop, "OWN")
+        number = self.stack.train(path, "--env", "KEY=line", "--env", "OWN")
+        self.stack.run("wait", number)
+        self.assertEqual(self.log(number), "mode=offline key=line own=from the shell\n")
+        self.assertIn("this shell has no variable NOT_SET", self.stack.fails("train", "--env", "NOT_SET", cwd=path))
+
+    def test_case_08_secrets_reach_the_job_and_nothing_else(self):
+        path = self.stack.project(
+            "c08s", ['echo "key=[$WANDB_API_KEY]"', 'stat -c %a "$GCP_KEY"; cat "$GCP_KEY"', 'echo "$WANDB_API_KEY" > $OUTPUT_DIR/key'],
+            secrets=["WANDB_API_KEY", {"GCP_KEY": "file"}])
+        self.assertIn("riseml secret set GCP_KEY", self.stack.fails("train", cwd=path))
+        self.feed("0123abcd-secret\n", "secret", "set", "WANDB_API_KEY")
+        self.feed("line one of the key\nline two of the key\n", "secret", "set", "GCP_KEY", "--project", "c08s")
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual(self.log(number),
+                         f"key=[{'*' * 15}]\n400\n{'*' * 19}\n{'*' * 19}")
+        experiment = self.stack.experiment(number)
+        with open(os.path.join(experiment["output_path"], "key"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "0123abcd-secret\n")
+        self.assertNotIn("0123abcd", json.dumps(experiment) + self.stack.run("status", f"{number}.train").decode())
+        listed = self.stack.run("secret", "list").decode()
+        self.assertIn("WANDB_API_KEY", listed)
+        self.assertNotIn("never", listed)
+        self.assertIn("deleted", self.stack.run("secret", "rm", "WANDB_API_KEY").decode())
+        self.assertIn("is not set", self.stack.fails("secret", "rm", "WANDB_API_KEY"))
+
+    def test_case_15_the_job_knows_the_commit(self):
+        path = self.stack.project("c15", 'echo "$RISEML_GIT_COMMIT $RISEML_GIT_BRANCH $RISEML_GIT_DIRTY $SETUPTOOLS_SCM_PRETEND_VERSION"',
+                                  files={"a.py": ""})
+        git = ["git", "-C", path, "-c", "user.name=a", "-c", "user.email=a@b"]
+        for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "v1.0"]):
+            subprocess.run(git + words, check=True, env=self.stack.env)
+        commit = subprocess.run(git + ["rev-parse", "HEAD"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual(self.log(number), f"{commit} main 0 1.0\n")
+        self.assertIn(f"your commit {commit[:7]} on main)", self.stack.run("status", number).decode())
+        with open(os.path.join(path, "a.py"), "w", encoding="ascii") as file:
+            file.write("# changed\n")
+        number = self.stack.train(path)
+        self.assertIn("with changes that are not committed", self.stack.run("status", number).decode())
+
+    def test_case_24_what_no_node_can_hold_fails_at_once(self):
+        path = self.stack.project("c24", "true", resources={"cpus": 100000, "mem": 64, "gpus": 0}, install=["sleep 60"])
+        experiment = self.finish(path, code=1)
+        self.assertIn("is all that node local has; ask for less under 'resources:'", experiment["message"])
+
+    def test_repo_r1_kill_stays_in_its_project(self):
+        mine = self.stack.project("r1a", "sleep 60")
+        other = self.stack.project("r1b", "sleep 60")
+        os.rename(os.path.join(other, "riseml.yml"), os.path.join(other, "riseml-big.yml"))
+        first = self.stack.train(mine)
+        second = self.stack.train(other, "-f", "riseml-big.yml")
+        self.assertIn("--config-file", self.stack.fails("kill", cwd=os.path.join(self.stack.root, "projects")))
+        self.assertEqual(self.stack.run("kill", "--config-file", "riseml-big.yml", cwd=other).decode(), f"killed experiment {second}\n")
+        self.assertNotEqual(self.stack.experiment(first)["desired_state"], "DESIRED_KILLED")
+        self.stack.run("kill", "-q", first)
+
+    def test_repo_r7_the_stored_configuration_is_the_childs(self):
+        path = self.stack.project("r7", "echo {{lr}}", parameters={"lr": [0.1, 0.2]})
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        texts = []
+        for child in (1, 2):
+            experiment = self.stack.experiment(f"{number}.{child}")
+            with open(os.path.join(experiment["output_path"], "riseml-experiment.yml"), encoding="utf-8") as file:
+                texts.append(file.read())
+        self.assertNotEqual(*texts)
+        with open(os.path.join(path, "again.yml"), "w", encoding="utf-8") as file:
+            file.write(texts[1])
+        again = self.stack.train(path, "-f", "again.yml")
+        self.stack.run("wait", again)
+        self.assertEqual(self.log(again), "0.2\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
