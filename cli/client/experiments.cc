@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/client/project.h"
 #include "services/common/base/file.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
@@ -13,7 +14,6 @@
 namespace riseml::cli {
 namespace {
 
-constexpr char kConfigFile[] = "riseml.yml";
 constexpr std::int64_t kMaxSpecBytes = 64 << 10;
 constexpr std::int64_t kMaxPage = 500;
 
@@ -29,9 +29,10 @@ absl::StatusOr<std::string> ProjectOf(const std::string& config_file) {
   return spec->project;
 }
 
-// Name of the project in the current directory; empty when there is none.
+// Name of the project the user stands in; empty when there is none.
 absl::StatusOr<std::string> CurrentProject() {
-  return FileExists(kConfigFile) ? ProjectOf(kConfigFile) : absl::StatusOr<std::string>("");
+  const std::string config = FindConfig();
+  return config.empty() ? absl::StatusOr<std::string>("") : ProjectOf(config);
 }
 
 // NOT_FOUND in the words of the product.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/client/errors.h"
+#include "cli/client/project.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/spec/parse.h"
@@ -18,7 +19,11 @@ constexpr std::int64_t kMaxSpecBytes = 64 << 10;
 absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path) {
   auto text = ReadFile(path, kMaxSpecBytes);
   if (absl::IsNotFound(text.status())) {
-    return WithHint(Error(Reason::kNotFound, absl::StrCat(path, " does not exist")), "Create one with: riseml init");
+    const bool looked = path == kConfigName;
+    return WithHint(
+        Error(Reason::kNotFound, absl::StrCat(path, looked ? " does not exist, neither here nor in a directory above"
+                                                           : " does not exist")),
+        "Create one with: riseml init");
   }
   if (!text.ok()) return While(absl::StrCat("read ", path), text.status());
   auto spec = spec::ParseSpec(*text, path);

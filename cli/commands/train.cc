@@ -1,5 +1,4 @@
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/client/git_state.h"
 #include "cli/client/live.h"
+#include "cli/client/project.h"
 #include "cli/client/target.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/log_session.h"
@@ -20,6 +20,7 @@
 #include "cli/render/spec_view.h"
 #include "cli/render/state.h"
 #include "cli/render/sync_view.h"
+#include "cli/sync/named_check.h"
 #include "cli/sync/push.h"
 #include "cli/version.h"
 #include "riseml/v1/file.grpc.pb.h"
@@ -35,11 +36,13 @@ namespace riseml::cli {
 namespace {
 
 constexpr absl::Duration kRedraw = absl::Milliseconds(100);
+constexpr std::int64_t kMeasuredByDryRun = 1'000'000;
 
 struct TrainOptions {
   std::string file = "riseml.yml";
   bool logs = false;
   bool quiet = false;
+  bool dry_run = false;
   std::string name;
   std::string description;
   std::vector<std::string> labels;
@@ -66,11 +69,6 @@ absl::Status AddLabels(const std::vector<std::string>& labels, v1::CreateExperim
   return absl::OkStatus();
 }
 
-std::string ProjectRoot(const SpecFile& file) {
-  const std::filesystem::path parent = std::filesystem::path(file.path).parent_path();
-  return parent.empty() ? "." : parent.string();
-}
-
 // "NAME=VALUE", or "NAME" for a variable of this shell.
 absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentRequest* request) {
   for (const std::string& variable : env) {
@@ -91,7 +89,24 @@ absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentReq
   return absl::OkStatus();
 }
 
-absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection, const SpecFile& file, bool quiet) {
+// Commands and install steps, whose words may name files.
+std::vector<std::string> CommandsOf(const spec::Train& train) {
+  std::vector<std::string> commands = train.install;
+  commands.insert(commands.end(), train.run.begin(), train.run.end());
+  return commands;
+}
+
+// Refuses a configuration that names what is left out; tells notes.
+absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot, bool quiet) {
+  std::vector<std::string> notes;
+  RISEML_RETURN_IF_ERROR(sync::CheckNamedFiles(snapshot, CommandsOf(*file.spec.train), notes));
+  for (const std::string& note : notes)
+    if (!quiet) session.Tell(absl::StrCat("WARNING: ", OneLine(note), "\n"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection, const SpecFile& file,
+                                       const std::string& root, bool quiet) {
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection.Cluster());
   const auto stub = v1::FileService::NewStub(connection.Channel(cluster.gitsync_address()));
   const bool redraw = session.out().tty && !quiet;
@@ -107,16 +122,19 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
     };
   }
   bool told = false;
-  const auto before_push = [&](const sync::Snapshot& snapshot) {
-    if (quiet) return;
-    if (!told) session.Tell(SyncNotes(snapshot));
+  const auto before_push = [&](const sync::Snapshot& snapshot, const sync::UploadSize& upload) {
+    if (!told) {
+      if (!quiet) session.Tell(SyncNotes(snapshot, upload));
+      RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, quiet));
+    }
     told = true;
-    title = SyncTitle(snapshot.total_bytes, static_cast<std::int64_t>(snapshot.files.size()));
+    title = SyncTitle(snapshot, upload);
     if (redraw) session.Print(absl::StrCat("\r", title, "\x1b[K"));
+    return absl::OkStatus();
   };
   SystemClock clock;
   sync::SnapshotOptions snapshot;
-  snapshot.root = ProjectRoot(file);
+  snapshot.root = root;
   snapshot.clock = &clock;
   auto outcome = sync::SyncProject(*stub, options, snapshot, before_push);
   if (!outcome.ok()) {
@@ -198,23 +216,44 @@ absl::Status CheckTexts(const TrainOptions& options) {
   return absl::OkStatus();
 }
 
+// "Project directory: /home/paul/census (configuration configs/sweep.yml)".
+std::string DirectoryText(const SpecFile& file, const std::string& root) {
+  return absl::StrCat("Project directory: ", OneLine(root), " (configuration ", OneLine(file.path), ")");
+}
+
+absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::string& root) {
+  SystemClock clock;
+  sync::SnapshotOptions options;
+  options.root = root;
+  options.clock = &clock;
+  options.scan = {.measured_entries = kMeasuredByDryRun, .measures_expected = true};
+  RISEML_ASSIGN_OR_RETURN(const sync::Snapshot snapshot, sync::TakeSnapshot(options));
+  session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
+  session.Tell(SyncNotes(snapshot, {}));
+  session.Print(DryRunText(session.out(), snapshot));
+  RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, false));
+  return kExitOk;
+}
+
 absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   RISEML_RETURN_IF_ERROR(CheckTexts(options));
-  RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadRunnable(options.file));
+  RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadRunnable(ConfigPath(options.file)));
+  RISEML_ASSIGN_OR_RETURN(const std::string root, ProjectRoot(file.path));
+  if (options.dry_run) return DryRun(session, file, root);
   v1::CreateExperimentRequest request;
   RISEML_RETURN_IF_ERROR(AddLabels(options.labels, &request));
   RISEML_RETURN_IF_ERROR(AddEnv(options.env, &request));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   if (!options.quiet) {
-    session.Print(absl::StrCat(PlanText(file.spec), "\n"));
+    session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
     for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
     for (const std::string& notice : spec::Notices(*file.spec.train))
       session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
   }
   // Git may take a moment to look for changes; the code travels meanwhile.
   absl::StatusOr<std::optional<v1::GitState>> git;
-  std::jthread git_reader([&git, root = ProjectRoot(file)] { git = ReadGitState(root); });
-  RISEML_ASSIGN_OR_RETURN(const sync::SyncOutcome synced, Sync(session, *connection, file, options.quiet));
+  std::jthread git_reader([&git, root] { git = ReadGitState(root); });
+  RISEML_ASSIGN_OR_RETURN(const sync::SyncOutcome synced, Sync(session, *connection, file, root, options.quiet));
   git_reader.join();
   if (!git.ok() && !options.quiet) {
     session.Tell(absl::StrCat("NOTE: the commit of your repository is not recorded: ", git.status().message(), "\n"));
@@ -263,9 +302,14 @@ void AddTrain(cmdline::Command app, Plan& plan) {
       "  riseml train\n"
       "  riseml train -l                          and follow it until it ends\n"
       "  riseml train -f sweep.yml --label owner=paul\n"
+      "  riseml train --dry-run                   what would be uploaded\n"
       "  id=$(riseml train -q) && riseml wait $id");
   auto options = std::make_shared<TrainOptions>();
-  command.AddOption("-f,--config-file", options->file, "Configuration; its directory is the project")
+  command
+      .AddOption(
+          "-f,--config-file", options->file,
+          "Configuration; looked for in the directories above, too. The project is the nearest directory, from that of "
+          "the file upwards, with riseml.yml or .git")
       .Type("FILE")
       .ShowDefault();
   command.AddFlag("-l,--logs", options->logs, "Follow the log; exit code 0 finished, 1 failed, 3 killed");
@@ -276,6 +320,7 @@ void AddTrain(cmdline::Command app, Plan& plan) {
       .AddOption("--env", options->env,
                  "Variable of the commands, or its name alone for one of this shell; may be given several times")
       .Type("NAME[=VALUE]");
+  command.AddFlag("--dry-run", options->dry_run, "List what would be uploaded or left out, and why; send nothing");
   command.AddFlag("-q,--quiet", options->quiet, "Print the id only");
   command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
 }

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "cli/client/project.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/spec_file.h"
 #include "cli/render/json.h"
@@ -13,7 +14,7 @@ namespace riseml::cli {
 namespace {
 
 absl::StatusOr<int> Validate(Session& session, const std::string& path, bool json) {
-  RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadSpecFile(path));
+  RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadSpecFile(ConfigPath(path)));
   for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
   if (file.spec.train) {
     if (const absl::Status status = spec::CheckRunnable(*file.spec.train); !status.ok()) {

@@ -171,24 +171,56 @@ TEST(SpecView, ShowsPlanAndNormalForm) {
   ExpectGolden("plan", absl::StrCat(PlanText(*spec), "\n", NormalJson(*spec, 2), "\n"));
 }
 
-TEST(SyncView, NamesWhatWasLeftOutAndAdvises) {
-  sync::SyncOutcome outcome;
-  outcome.snapshot.total_bytes = 60 << 20;
+// Files that are uploaded, and what was left out, most of it for one reason each.
+sync::Snapshot SampleSnapshot() {
+  sync::Snapshot snapshot;
+  snapshot.total_bytes = 60 << 20;
   for (const std::string name : {"big.bin", "small.py"}) {
     sync::SnapshotFile file;
     file.file.path = name;
     file.file.stamp.bytes = name == "big.bin" ? (60 << 20) - 10 : 10;
-    outcome.snapshot.files.push_back(file);
+    if (name == "small.py") file.file.why = "tracked by git (*.py in .gitignore)";
+    snapshot.files.push_back(file);
   }
-  outcome.snapshot.skipped = {{.path = ".env", .reason = "secret", .secret = true},
-                              {.path = "riseml.yml", .reason = "settings"},
-                              {.path = "venv/", .reason = "virtual environment"}};
-  outcome.snapshot.skipped_count = 12;
-  outcome.still_moving = {"log.txt"};
-  ExpectGolden("sync_notes", absl::StrCat(SyncTitle(17616077, 15), "\n", SyncNotes(outcome.snapshot),
-                                          MovingNotes(outcome.still_moving)));
-  EXPECT_EQ(SyncNotes(sync::Snapshot()), "");
+  sync::Scan& scan = snapshot.scan;
+  scan.skipped = {{.path = ".env", .reason = "secret", .secret = true},
+                  {.path = ".git/", .reason = "git's own directory", .expected = true},
+                  {.path = "a.log", .reason = "*.log in .gitignore", .bytes = 10},
+                  {.path = "ckpt/", .reason = "ckpt/ in .gitignore", .files = 12, .bytes = 500 << 20},
+                  {.path = "data.xml", .reason = "/data.xml in .gitignore", .dvc = true, .bytes = 100},
+                  {.path = "loader.py", .reason = "lo* in .gitignore", .bytes = 20},
+                  {.path = "riseml.yml", .reason = "settings", .expected = true},
+                  {.path = "runs/",
+                   .reason = "runs/ in .gitignore",
+                   .partly = true,
+                   .files = 2000,
+                   .bytes = 9000,
+                   .measured = false},
+                  {.path = "table.csv", .reason = "*.csv in .risemlignore", .tracked = true, .bytes = 5},
+                  {.path = "venv/", .reason = "virtual environment", .expected = true, .files = 0, .measured = false}};
+  scan.skipped_count = 19;
+  scan.directories = {"checkpoints"};
+  scan.links_outside = {"data -> /mnt/data"};
+  scan.links_to_left_out = {"best -> ckpt/1.pt"};
+  scan.tracked_secrets = {"docker/.env"};
+  scan.empty_submodules = {"lib"};
+  scan.in_git = true;
+  snapshot.lfs_pointers = {"weights.bin"};
+  snapshot.vanished = {"tmp1"};
+  return snapshot;
 }
+
+TEST(SyncView, NamesWhatWasLeftOutAndAdvises) {
+  const sync::Snapshot snapshot = SampleSnapshot();
+  const sync::UploadSize all = {
+      .files = 2, .bytes = 60 << 20, .objects = 3, .largest = {&snapshot.files[0], &snapshot.files[1]}};
+  ExpectGolden("sync_notes",
+               absl::StrCat(SyncTitle(snapshot, all), "\n", SyncTitle(snapshot, {.files = 1, .bytes = 9, .objects = 2}),
+                            "\n", SyncTitle(snapshot, {}), "\n", SyncNotes(snapshot, all), MovingNotes({"log.txt"})));
+  EXPECT_EQ(SyncNotes(sync::Snapshot(), {}), "");
+}
+
+TEST(SyncView, DryRunListsEverything) { ExpectGolden("dry_run", DryRunText({}, SampleSnapshot())); }
 
 }  // namespace
 }  // namespace riseml::cli

@@ -1,7 +1,6 @@
 // What `riseml train` says about the files of a project. Pure.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,13 +9,17 @@
 
 namespace riseml::cli {
 
-// "Syncing project (16.8 MB, 15 files)..."
-std::string SyncTitle(std::int64_t bytes, std::int64_t files);
+// What travels: "Syncing project (16.8 MB, 15 files)...", "Syncing project (2.1 KB, 1 of 15 files)...", or "Project is
+// unchanged (16.8 MB, 15 files), nothing is sent...".
+std::string SyncTitle(const sync::Snapshot& snapshot, const sync::UploadSize& upload);
 
-// Advice about large projects, files that were left out. Lines for standard error; may be empty.
-std::string SyncNotes(const sync::Snapshot& snapshot);
+// Advice about large uploads, files that were left out, links, submodules. Lines for standard error; may be empty.
+std::string SyncNotes(const sync::Snapshot& snapshot, const sync::UploadSize& upload);
 
-// Files that kept changing. Lines for standard error; may be empty.
+// Files that changed while they were read or sent. Lines for standard error; may be empty.
 std::string MovingNotes(const std::vector<std::string>& still_moving);
+
+// Every path that would be uploaded or left out, with its size and the rule that decides.
+std::string DryRunText(const Terminal& terminal, const sync::Snapshot& snapshot);
 
 }  // namespace riseml::cli

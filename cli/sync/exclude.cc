@@ -1,11 +1,21 @@
 #include "cli/sync/exclude.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -15,39 +25,18 @@ namespace riseml::sync {
 namespace {
 
 constexpr std::int64_t kMaxIgnoreFileBytes = 1 << 20;
+constexpr std::int64_t kBeginningBytes = 4096;
 constexpr char kRisemlIgnore[] = ".risemlignore";
 constexpr char kGitIgnore[] = ".gitignore";
-
-struct Rule {
-  const char* glob;
-  bool directory_only;
-  const char* reason;
-};
-
-// No file brings these back.
-constexpr Rule kAlways[] = {
-    {"__pycache__", true, "Python's cache"},         {"*.pyc", false, "compiled Python"},
-    {"node_modules", true, "installed packages"},    {".ipynb_checkpoints", true, "Jupyter's copies"},
-    {"wandb", true, "Weights & Biases' local runs"},
-};
-
-constexpr const char* kSecrets[] = {".env",    ".env.*",    "*.pem",       "*.key",        "id_rsa*",
-                                    "id_dsa*", "id_ecdsa*", "id_ed25519*", "*kubeconfig*", ".netrc"};
-constexpr char kSecretDirectory[] = ".aws";
-
-bool IsSecret(absl::string_view name, bool is_directory) {
-  if (is_directory && name == kSecretDirectory) return true;
-  for (const char* glob : kSecrets)
-    if (WildMatch(glob, name)) return true;
-  return false;
-}
+constexpr char kGit[] = ".git";
 
 // Adds the patterns of a file; an absent file has none.
-absl::Status ReadPatterns(const std::string& path, PatternFile& out) {
+absl::Status ReadPatterns(const std::string& path, PatternFile file, std::vector<PatternFile>& out) {
   const absl::StatusOr<std::string> text = ReadFile(path, kMaxIgnoreFileBytes);
   if (HasReason(text.status(), Reason::kNotFound)) return absl::OkStatus();
   RISEML_RETURN_IF_ERROR(While("read the list of ignored files", text.status()));
-  for (Pattern& pattern : ParsePatterns(*text)) out.patterns.push_back(std::move(pattern));
+  file.patterns = ParsePatterns(*text);
+  out.push_back(std::move(file));
   return absl::OkStatus();
 }
 
@@ -55,15 +44,58 @@ std::string Join(absl::string_view directory, absl::string_view name) {
   return directory.empty() ? std::string(name) : absl::StrCat(directory, "/", name);
 }
 
-bool IsRisemlFile(const PatternFile& file) { return absl::EndsWith(file.source, kRisemlIgnore); }
+bool HasName(const std::vector<std::string>& names, absl::string_view name) {
+  return std::binary_search(names.begin(), names.end(), name);
+}
+
+std::string PatternReason(const Pattern& pattern, const PatternFile& file) {
+  return absl::StrCat(git::Printable(pattern.text), " in ", git::Printable(file.source));
+}
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string WithHome(absl::string_view path) {
+  if (!absl::StartsWith(path, "~/")) return std::string(path);
+  return absl::StrCat(Environment("HOME"), path.substr(1));
+}
+
+// core.excludesFile of a git configuration; empty when it names none.
+std::string ExcludesFileOf(const std::string& config) {
+  const absl::StatusOr<std::string> text = ReadFile(config, kMaxIgnoreFileBytes);
+  if (!text.ok()) return "";
+  bool in_core = false;
+  std::string found;
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (absl::StartsWith(line, "[")) in_core = absl::EqualsIgnoreCase(line, "[core]");
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits('=', 1));
+    if (!in_core || !absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts.first), "excludesfile")) continue;
+    absl::string_view value = absl::StripAsciiWhitespace(parts.second);
+    if (absl::ConsumePrefix(&value, "\"")) absl::ConsumeSuffix(&value, "\"");
+    found = WithHome(value);
+  }
+  return found;
+}
+
+// The list of ignored files that the user has for all repositories, as git finds it.
+std::string UserExcludes(const GitDirectory& directory) {
+  const std::string home = Environment("HOME");
+  const std::string xdg = Environment("XDG_CONFIG_HOME");
+  const std::string config = xdg.empty() ? absl::StrCat(home, "/.config") : xdg;
+  for (const std::string& file : {absl::StrCat(directory.common, "/config"), absl::StrCat(home, "/.gitconfig"),
+                                  absl::StrCat(config, "/git/config")})
+    if (std::string path = ExcludesFileOf(file); !path.empty()) return path;
+  return absl::StrCat(config, "/git/ignore");
+}
 
 }  // namespace
 
 absl::StatusOr<Excluder> Excluder::Open(const std::string& root) {
   Excluder excluder(root);
-  excluder.only_riseml_ = FileExists(absl::StrCat(root, "/", kRisemlIgnore));
-  if (!excluder.only_riseml_) RISEML_RETURN_IF_ERROR(excluder.ReadGitFiles());
-  RISEML_RETURN_IF_ERROR(excluder.Enter(""));
+  RISEML_RETURN_IF_ERROR(excluder.ReadGitFiles());
   return excluder;
 }
 
@@ -72,55 +104,162 @@ absl::Status Excluder::ReadGitFiles() {
   const std::filesystem::path project = std::filesystem::canonical(root_, error);
   if (error) return ErrnoError(error.value(), absl::StrCat("open the project ", root_));
   std::filesystem::path top = project;
-  while (!std::filesystem::exists(top / ".git", error)) {
+  while (!std::filesystem::exists(top / kGit, error)) {
     if (top == top.parent_path()) return absl::OkStatus();
     top = top.parent_path();
   }
+  work_tree_ = top.string();
   const auto above = [&project](const std::filesystem::path& directory) {
     return directory == project ? std::string() : project.lexically_relative(directory).string();
   };
-  PatternFile exclude{".git/info/exclude", "", above(top), {}};
-  RISEML_RETURN_IF_ERROR(ReadPatterns((top / ".git/info/exclude").string(), exclude));
-  files_.push_back(std::move(exclude));
+  const GitDirectory directory = OpenGitDirectory(work_tree_);
+  if (directory.git.empty()) {
+    warnings_.push_back(absl::StrCat(work_tree_, "/.git is not a git repository; the ignore files alone decide"));
+  } else {
+    const std::string prefix = above(top);
+    tracked_.push_back(ReadTrackedFiles(directory, prefix.empty() ? "" : absl::StrCat(prefix, "/"), "", warnings_));
+    submodules_ = tracked_.back().submodules();
+    const std::string user = UserExcludes(directory);
+    RISEML_RETURN_IF_ERROR(ReadPatterns(user, {user, "", above(top), {}}, git_));
+    RISEML_RETURN_IF_ERROR(
+        ReadPatterns(absl::StrCat(directory.common, "/info/exclude"), {".git/info/exclude", "", above(top), {}}, git_));
+  }
   std::vector<std::filesystem::path> directories;
   for (std::filesystem::path at = project; at != top;) directories.push_back(at = at.parent_path());
-  for (auto directory = directories.rbegin(); directory != directories.rend(); ++directory) {
-    PatternFile file{(*directory / kGitIgnore).string(), "", above(*directory), {}};
-    RISEML_RETURN_IF_ERROR(ReadPatterns(file.source, file));
-    files_.push_back(std::move(file));
+  for (auto at = directories.rbegin(); at != directories.rend(); ++at) {
+    const std::string file = (*at / kGitIgnore).string();
+    RISEML_RETURN_IF_ERROR(ReadPatterns(file, {file, "", above(*at), {}}, git_));
   }
   return absl::OkStatus();
 }
 
-absl::Status Excluder::Enter(const std::string& directory) {
-  PatternFile file;
-  file.directory = directory;
-  file.source = Join(directory, kRisemlIgnore);
-  const std::string path = Join(root_, file.source);
-  if (!only_riseml_ && !FileExists(path)) file.source = Join(directory, kGitIgnore);
-  RISEML_RETURN_IF_ERROR(ReadPatterns(Join(root_, file.source), file));
-  files_.push_back(std::move(file));
+absl::Status Excluder::Enter(const std::string& directory, const std::vector<std::string>& names) {
+  levels_.push_back({riseml_.size(), git_.size(), tracked_.size()});
+  if (HasName(names, kGit) && !directory.empty()) RISEML_RETURN_IF_ERROR(EnterRepository(directory));
+  for (const char* name : {kGitIgnore, kRisemlIgnore}) {
+    if (!HasName(names, name)) continue;
+    const std::string source = Join(directory, name);
+    RISEML_RETURN_IF_ERROR(
+        ReadPatterns(Join(root_, source), {source, directory, "", {}}, name == kGitIgnore ? git_ : riseml_));
+  }
   return absl::OkStatus();
 }
 
-std::optional<Exclusion> Excluder::Check(absl::string_view path, bool is_directory) const {
+// A submodule that is checked out, or a repository of its own: what it tracks counts too.
+absl::Status Excluder::EnterRepository(const std::string& directory) {
+  const GitDirectory git = OpenGitDirectory(Join(root_, directory));
+  if (git.git.empty()) return absl::OkStatus();
+  tracked_.push_back(ReadTrackedFiles(git, "", absl::StrCat(directory, "/"), warnings_));
+  return ReadPatterns(absl::StrCat(git.common, "/info/exclude"),
+                      {absl::StrCat(directory, "/.git/info/exclude"), directory, "", {}}, git_);
+}
+
+void Excluder::Leave() {
+  riseml_.resize(levels_.back().riseml);
+  git_.resize(levels_.back().git);
+  tracked_.resize(levels_.back().tracked);
+  levels_.pop_back();
+}
+
+bool Excluder::IsTracked(absl::string_view path) const {
+  return std::any_of(tracked_.begin(), tracked_.end(), [&](const TrackedFiles& files) { return files.Contains(path); });
+}
+
+// The rules behind .risemlignore and the index.
+Decision Excluder::Ordinary(absl::string_view path, bool is_directory) const {
+  const PatternFile* file = nullptr;
+  const Pattern* pattern = FindPattern(git_, path, is_directory, &file);
+  const bool secret = LooksLikeSecret(path, is_directory);
+  if (pattern != nullptr && !pattern->negated)
+    return {Decision::Rule::kGitIgnore, PatternReason(*pattern, *file), secret};
+  if (secret) return {Decision::Rule::kSecret, "looks like a secret", true};
+  std::string reason = ReasonByName(path, is_directory);
+  if (pattern != nullptr || reason.empty()) return {};
+  return {Decision::Rule::kDefault, std::move(reason), false};
+}
+
+Decision Excluder::Check(absl::string_view path, bool is_directory) const {
   const std::size_t slash = path.rfind('/');
   const absl::string_view name = slash == path.npos ? path : path.substr(slash + 1);
-  if (absl::EqualsIgnoreCase(name, ".git")) return Exclusion{"git's own directory"};
-  for (const Rule& rule : kAlways)
-    if (rule.directory_only <= is_directory && WildMatch(rule.glob, name)) return Exclusion{rule.reason};
-  if (is_directory && FileExists(absl::StrCat(Join(root_, path), "/pyvenv.cfg")))
-    return Exclusion{"Python virtual environment"};
-  if (slash == path.npos && !is_directory && WildMatch("riseml*.yml", name))
-    return Exclusion{"settings of runs, not code"};
-
+  if (absl::EqualsIgnoreCase(name, kGit)) return {Decision::Rule::kNever, "git's own directory", false};
   const PatternFile* file = nullptr;
-  const Pattern* pattern = FindPattern(files_, path, is_directory, &file);
-  if (pattern != nullptr && !pattern->negated)
-    return Exclusion{absl::StrCat(git::Printable(pattern->text), " in ", file->source)};
-  const bool brought_back = pattern != nullptr && IsRisemlFile(*file);
-  if (!brought_back && IsSecret(name, is_directory)) return Exclusion{"looks like a secret", true};
-  return std::nullopt;
+  if (const Pattern* pattern = FindPattern(riseml_, path, is_directory, &file); pattern != nullptr)
+    return {pattern->negated ? Decision::Rule::kBroughtBack : Decision::Rule::kRisemlIgnore,
+            PatternReason(*pattern, *file), LooksLikeSecret(path, is_directory)};
+  Decision decision = Ordinary(path, is_directory);
+  const bool settings = slash == path.npos && !is_directory && WildMatch("riseml*.yml", name);
+  if (!decision.taken() && !is_directory && !settings && IsTracked(path)) decision.rule = Decision::Rule::kTracked;
+  return decision;
+}
+
+Decision Excluder::CheckContents(absl::string_view path, const Decision& decision,
+                                 const std::vector<std::string>& names, const ReadEntry& read) const {
+  if (decision.rule == Decision::Rule::kBroughtBack) return decision;
+  std::string reason = ReasonByContents(path, names, read);
+  if (reason.empty() || FindPattern(git_, path, true) != nullptr) return decision;
+  return {Decision::Rule::kDefault, std::move(reason), false};
+}
+
+bool Excluder::ReachesBelow(absl::string_view directory, const Decision& decision) const {
+  if (decision.rule == Decision::Rule::kNever) return false;
+  if (std::any_of(riseml_.begin(), riseml_.end(),
+                  [&](const PatternFile& file) { return BringsBackBelow(file, directory); }))
+    return true;
+  if (decision.rule == Decision::Rule::kRisemlIgnore) return false;
+  return std::any_of(tracked_.begin(), tracked_.end(),
+                     [&](const TrackedFiles& files) { return files.HasBelow(directory); });
+}
+
+absl::StatusOr<std::vector<std::string>> ListDirectory(int fd, const std::string& path) {
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return ErrnoError(errno, absl::StrCat("list ", path));
+  DIR* raw = fdopendir(copy);
+  if (raw == nullptr) {
+    const int error = errno;
+    close(copy);
+    return ErrnoError(error, absl::StrCat("list ", path));
+  }
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(raw, &closedir);
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(raw)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+    errno = 0;
+  }
+  if (errno != 0) return ErrnoError(errno, absl::StrCat("list ", path));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+absl::StatusOr<std::optional<Decision>> WhyLeftOut(const std::string& root, absl::string_view path) {
+  RISEML_ASSIGN_OR_RETURN(Excluder excluder, Excluder::Open(root));
+  std::optional<Decision> outer;
+  Decision last;
+  std::string at;
+  const std::vector<std::string> parts = absl::StrSplit(path, '/');
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string directory = Join(root, at);
+    RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(directory, O_RDONLY | O_DIRECTORY));
+    RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(fd.get(), directory));
+    const ReadEntry read = [&](absl::string_view name) {
+      return ReadFile(Join(directory, name), kBeginningBytes).value_or("");
+    };
+    if (i > 0 && !outer) {
+      last = excluder.CheckContents(at, last, names, read);
+      if (!last.taken()) outer = last;
+    }
+    RISEML_RETURN_IF_ERROR(excluder.Enter(at, names));
+    at = Join(at, parts[i]);
+    struct stat info {};
+    if (lstat(Join(root, at).c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", at));
+    last = excluder.Check(at, S_ISDIR(info.st_mode));
+    if (last.rule == Decision::Rule::kBroughtBack) outer.reset();
+    if (last.taken() && outer && !(last.rule == Decision::Rule::kTracked || excluder.IsTracked(at))) continue;
+    if (last.taken() && i + 1 == parts.size()) return std::optional<Decision>();
+    if (!last.taken() && !outer) outer = last;
+  }
+  return outer;
 }
 
 }  // namespace riseml::sync

@@ -1,4 +1,4 @@
-// Which entries of a project stay out of its revisions.
+// Decides which entries of a project stay out of its revisions.
 #pragma once
 
 #include <optional>
@@ -8,37 +8,83 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "cli/sync/default_rules.h"
+#include "cli/sync/git_files.h"
 #include "cli/sync/ignore.h"
 
 namespace riseml::sync {
 
-struct Exclusion {
-  std::string reason;
-  bool secret = false;
+// Whether an entry belongs to the revision, and which rule says so.
+struct Decision {
+  enum class Rule {
+    kNone,          // no rule: it belongs to the revision
+    kBroughtBack,   // `!pattern` of .risemlignore
+    kTracked,       // git tracks it; `reason` is what would have left it out
+    kNever,         // git's own directory; nothing brings it back
+    kRisemlIgnore,  // a pattern of .risemlignore
+    kGitIgnore,     // a pattern of .gitignore, .git/info/exclude or the user's own list for git
+    kSecret,
+    kDefault,  // caches, installed packages, settings of runs
+  };
+  Rule rule = Rule::kNone;
+  std::string reason;   // "*.log in .gitignore"
+  bool secret = false;  // looks like a secret, whatever the rule
+
+  bool taken() const { return rule <= Rule::kTracked; }
 };
 
-// The rules for the directories from the project's root down to the one being looked at: enter each, leave each.
-// Built-in rules first, then .risemlignore files; or, when the root has none, .gitignore files (a .risemlignore beside
-// one replaces it) and .git/info/exclude. Lives on one thread.
+// The rules for the directories from the project's root down to the one being looked at: enter each, leave each. The
+// first that says something decides: .risemlignore; git's index; git's ignore files; names of secrets; defaults. Lives
+// on one thread.
 class Excluder {
  public:
-  // Reads what lies at the project's root and, for .gitignore, above it up to the root of the git work tree.
+  // Reads what git says at the project's root and above it, up to the root of the git work tree. Nothing is entered.
   static absl::StatusOr<Excluder> Open(const std::string& root);
 
-  // `directory` is relative to the project. Each Enter but the root's, which Open does, is followed by a Leave.
-  absl::Status Enter(const std::string& directory);
-  void Leave() { files_.pop_back(); }
+  // `directory` is relative to the project, "" being its root; `names` are its sorted entries.
+  absl::Status Enter(const std::string& directory, const std::vector<std::string>& names);
+  void Leave();
 
-  // Why the entry stays out; absent when it belongs to the revision. `path` lies in the directory entered last.
-  std::optional<Exclusion> Check(absl::string_view path, bool is_directory) const;
+  // `path` lies in the directory entered last.
+  Decision Check(absl::string_view path, bool is_directory) const;
+
+  // The rule for a directory that holds `names` and that Check has let through with `decision`.
+  Decision CheckContents(absl::string_view path, const Decision& decision, const std::vector<std::string>& names,
+                         const ReadEntry& read) const;
+
+  // True when something below a directory that is left out by `decision` belongs to the revision all the same.
+  bool ReachesBelow(absl::string_view directory, const Decision& decision) const;
+
+  bool IsTracked(absl::string_view path) const;
+  // Submodules of the repository, relative to the project, sorted; known once the root was entered.
+  const std::vector<std::string>& submodules() const { return submodules_; }
+  bool in_git() const { return !work_tree_.empty(); }
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   explicit Excluder(std::string root) : root_(std::move(root)) {}
   absl::Status ReadGitFiles();
+  absl::Status EnterRepository(const std::string& directory);
+  Decision Ordinary(absl::string_view path, bool is_directory) const;
 
+  // What one Enter has added.
+  struct Level {
+    std::size_t riseml = 0, git = 0, tracked = 0;
+  };
   std::string root_;
-  bool only_riseml_ = false;        // the root has a .risemlignore
-  std::vector<PatternFile> files_;  // outer ones first
+  std::string work_tree_;              // top of the git work tree; empty: none
+  std::vector<PatternFile> riseml_;    // outer ones first
+  std::vector<PatternFile> git_;       // outer ones first
+  std::vector<TrackedFiles> tracked_;  // of the repository, then of those inside it
+  std::vector<Level> levels_;
+  std::vector<std::string> submodules_;
+  std::vector<std::string> warnings_;
 };
+
+// Why a path is not part of the revision, looking at one directory after the other; absent when it is.
+absl::StatusOr<std::optional<Decision>> WhyLeftOut(const std::string& root, absl::string_view path);
+
+// Entries of a directory, sorted, without "." and "..".
+absl::StatusOr<std::vector<std::string>> ListDirectory(int fd, const std::string& path);
 
 }  // namespace riseml::sync

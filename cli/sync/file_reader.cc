@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cli/sync/lfs.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -19,14 +20,10 @@ namespace riseml::sync {
 namespace {
 
 constexpr std::size_t kPieceBytes = 256 * 1024;
-constexpr int kRetries = 3;
 constexpr absl::Duration kRetryWait = absl::Milliseconds(50);
 
 absl::Status Changed(const std::string& path) {
-  return Error(Reason::kFileChanged,
-               absl::StrCat(path,
-                            " changed while it was read; stop what writes to it, or ignore it by a "
-                            "line in .risemlignore"));
+  return Error(Reason::kFileChanged, absl::StrCat(path, " changed while it was read"));
 }
 
 absl::StatusOr<FileStamp> StampOfOpen(int fd, const std::string& path) {
@@ -38,14 +35,37 @@ absl::StatusOr<FileStamp> StampOfOpen(int fd, const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<FileStamp> ReadOnce(const std::string& path, FileConsumer& consumer) {
+absl::Status IdOf::Begin(std::int64_t bytes) {
+  bytes_ = bytes;
+  beginning_.clear();
+  hasher_.Start(git::ObjectKind::kBlob, bytes);
+  return absl::OkStatus();
+}
+
+absl::Status IdOf::Append(absl::string_view piece) {
+  if (bytes_ < static_cast<std::int64_t>(kLfsPointerBytes)) beginning_.append(piece.data(), piece.size());
+  hasher_.Update(piece);
+  return absl::OkStatus();
+}
+
+bool IdOf::is_lfs_pointer() const { return IsLfsPointer(beginning_, bytes_); }
+
+absl::StatusOr<UniqueFd> OpenForReading(const std::string& path) {
   // O_NONBLOCK: what was a file may have become a pipe.
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!fd.valid()) {
-    if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) return Changed(path);
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const int error = errno;
+  struct stat info {};
+  const bool gone = !fd.valid() && (error == ENOENT || error == ELOOP || error == ENOTDIR || error == ENXIO);
+  if (gone || (fd.valid() && fstat(fd.get(), &info) == 0 && !S_ISREG(info.st_mode)))
+    return Error(Reason::kNotFound, absl::StrCat(path, " is gone"));
+  if (!fd.valid())
     return While("a file that cannot be read cannot be part of a revision; ignore it by a line in .risemlignore",
-                 ErrnoError(errno, absl::StrCat("open ", path)));
-  }
+                 ErrnoError(error, absl::StrCat("open ", path)));
+  return fd;
+}
+
+absl::StatusOr<FileStamp> ReadOnce(const std::string& path, FileConsumer& consumer) {
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenForReading(path));
   RISEML_ASSIGN_OR_RETURN(const FileStamp before, StampOfOpen(fd.get(), path));
   RISEML_RETURN_IF_ERROR(consumer.Begin(before.bytes));
   std::vector<char> piece(std::min<std::size_t>(kPieceBytes, before.bytes + 1));
@@ -66,10 +86,12 @@ absl::StatusOr<FileStamp> ReadOnce(const std::string& path, FileConsumer& consum
 
 void SystemSleep(absl::Duration duration) { std::this_thread::sleep_for(absl::ToChronoMilliseconds(duration)); }
 
-absl::StatusOr<FileStamp> ReadStable(const std::string& path, FileConsumer& consumer, const Sleep& sleep) {
-  for (int retry = 0;; ++retry) {
+absl::StatusOr<FileStamp> ReadStable(const std::string& path, FileConsumer& consumer, int& retries,
+                                     const Sleep& sleep) {
+  while (true) {
     absl::StatusOr<FileStamp> stamp = ReadOnce(path, consumer);
-    if (!HasReason(stamp.status(), Reason::kFileChanged) || retry == kRetries) return stamp;
+    if (!HasReason(stamp.status(), Reason::kFileChanged) || retries == 0) return stamp;
+    --retries;
     sleep(kRetryWait);
   }
 }

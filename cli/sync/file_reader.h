@@ -1,6 +1,7 @@
 // Reads files that somebody may be writing to, and notices.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -9,6 +10,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cli/sync/walk.h"
+#include "services/common/base/file.h"
+#include "services/common/git/object_id.h"
 
 namespace riseml::sync {
 
@@ -20,13 +23,32 @@ class FileConsumer {
   virtual absl::Status Append(absl::string_view piece) = 0;  // at most 256 KiB
 };
 
-// Reads a regular file once. FILE_CHANGED, naming the file, when it was not the same before and after, or is gone.
+// Computes the id of the file it is given.
+class IdOf final : public FileConsumer {
+ public:
+  absl::Status Begin(std::int64_t bytes) override;
+  absl::Status Append(absl::string_view piece) override;
+  git::ObjectId Finish() { return hasher_.Finish(); }
+  bool is_lfs_pointer() const;
+
+ private:
+  git::ObjectHasher hasher_;
+  std::int64_t bytes_ = 0;
+  std::string beginning_;
+};
+
+// Opens a regular file. NOT_FOUND when it is gone or something else by now; PERMISSION_DENIED with advice.
+absl::StatusOr<UniqueFd> OpenForReading(const std::string& path);
+
+// Reads a regular file once. FILE_CHANGED, naming the file, when it was not the same before and after; NOT_FOUND when
+// it is gone.
 absl::StatusOr<FileStamp> ReadOnce(const std::string& path, FileConsumer& consumer);
 
 using Sleep = std::function<void(absl::Duration)>;
 void SystemSleep(absl::Duration duration);
 
-// Tries up to four times, 50 ms apart.
-absl::StatusOr<FileStamp> ReadStable(const std::string& path, FileConsumer& consumer, const Sleep& sleep = SystemSleep);
+// Tries again, 50 ms apart, as long as the file changes and `retries`, which shrinks, is not 0.
+absl::StatusOr<FileStamp> ReadStable(const std::string& path, FileConsumer& consumer, int& retries,
+                                     const Sleep& sleep = SystemSleep);
 
 }  // namespace riseml::sync

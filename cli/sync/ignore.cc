@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "services/common/git/tree.h"
 
 namespace riseml::sync {
 namespace {
@@ -158,6 +159,17 @@ bool MatchPath(absl::string_view glob, absl::string_view path) {
   return WildMatch(glob.substr(literal), path.substr(literal));
 }
 
+// True when `glob` can match a path below `directory`: each of its parts matches, and more of the pattern follows.
+bool LeadsBelow(absl::string_view glob, absl::string_view directory) {
+  const std::vector<absl::string_view> globs = absl::StrSplit(glob, '/');
+  const std::vector<absl::string_view> parts = absl::StrSplit(directory, '/');
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i < globs.size() && globs[i] == "**") return i > 0;
+    if (i + 1 >= globs.size() || !WildMatch(globs[i], parts[i])) return false;
+  }
+  return true;
+}
+
 bool Matches(const PatternFile& file, const Pattern& pattern, absl::string_view path) {
   if (!pattern.anchored) {
     const std::size_t slash = path.rfind('/');
@@ -196,6 +208,33 @@ const Pattern* FindPattern(const std::vector<PatternFile>& files, absl::string_v
     }
   }
   return nullptr;
+}
+
+std::string PatternFor(absl::string_view path) {
+  const bool plain = git::IsValidUtf8(path);
+  std::string out = "/";
+  for (const char c : path) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c)) || (!plain && !absl::ascii_isascii(c))) {
+      out += '?';  // what cannot be typed
+    } else {
+      if (c == '*' || c == '?' || c == '[' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  if (absl::EndsWith(out, " ")) out.insert(out.size() - 1, "\\");
+  return out;
+}
+
+bool BringsBackBelow(const PatternFile& file, absl::string_view directory) {
+  if (!file.directory.empty()) {
+    if (!absl::StartsWith(directory, file.directory) || directory.size() <= file.directory.size() ||
+        directory[file.directory.size()] != '/')
+      return false;
+    directory.remove_prefix(file.directory.size() + 1);
+  }
+  return std::any_of(file.patterns.begin(), file.patterns.end(), [&](const Pattern& pattern) {
+    return pattern.negated && pattern.anchored && LeadsBelow(pattern.glob, directory);
+  });
 }
 
 }  // namespace riseml::sync

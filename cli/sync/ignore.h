@@ -38,4 +38,11 @@ bool WildMatch(absl::string_view pattern, absl::string_view text);
 const Pattern* FindPattern(const std::vector<PatternFile>& files, absl::string_view path, bool is_directory,
                            const PatternFile** file = nullptr);
 
+// The pattern, to stand in a file at the project's root, that matches this path alone: "/data\[1].csv".
+std::string PatternFor(absl::string_view path);
+
+// True when a pattern of `file` that brings something back names a path below the directory: "!data/train.csv" for
+// "data". Patterns that hold for a name anywhere do not count, as in git.
+bool BringsBackBelow(const PatternFile& file, absl::string_view directory);
+
 }  // namespace riseml::sync

@@ -1,6 +1,7 @@
 #include "cli/sync/push.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,9 +22,13 @@ namespace {
 constexpr std::size_t kIdsPerCall = 50'000;
 // Above this many objects the root tree is asked for alone first: an unchanged project is then one small question.
 constexpr std::size_t kAskAllAtOnce = 500;
+constexpr std::size_t kLargestNamed = 5;
 constexpr int kPushRetries = 6;
-constexpr int kSnapshotRetries = 2;
+// How files are read in one try after the other. The last one cannot meet a file that has changed since.
+constexpr Copies kTries[] = {Copies::kNone, Copies::kNone, Copies::kRecent, Copies::kAll};
 constexpr absl::Duration kCallTimeout = absl::Seconds(60);
+
+constexpr std::size_t kMoreRevisions = 2;
 
 using MissingIds = absl::flat_hash_set<git::ObjectId>;
 
@@ -92,12 +97,28 @@ class Upload final : public FileConsumer {
           *request.mutable_frame() = frame;
           return Write(request);
         }) {
-    for (const SnapshotTree& tree : snapshot.trees)
-      if (state_.missing.contains(tree.id)) total_ += static_cast<std::int64_t>(tree.content.size());
+    for (const SnapshotTree& tree : snapshot.trees) {
+      if (!state_.missing.contains(tree.id)) continue;
+      total_ += static_cast<std::int64_t>(tree.content.size());
+      ++size_.objects;
+    }
     MissingIds counted;
-    for (const SnapshotFile& file : snapshot.files)
-      if (state_.missing.contains(file.id) && counted.insert(file.id).second) total_ += file.file.stamp.bytes;
+    for (const SnapshotFile& file : snapshot.files) {
+      if (!state_.missing.contains(file.id)) continue;
+      ++size_.files;
+      if (!counted.insert(file.id).second) continue;
+      ++size_.objects;
+      size_.bytes += file.file.stamp.bytes;
+      size_.largest.push_back(&file);
+    }
+    const std::size_t named = std::min(size_.largest.size(), kLargestNamed);
+    std::partial_sort(size_.largest.begin(), size_.largest.begin() + named, size_.largest.end(),
+                      [](const auto* a, const auto* b) { return a->file.stamp.bytes > b->file.stamp.bytes; });
+    size_.largest.resize(named);
+    total_ += size_.bytes;
   }
+
+  const UploadSize& size() const { return size_; }
 
   absl::StatusOr<PushOutcome> Run(v1::FileService::StubInterface& stub) {
     rpc::Prepare(context_, options_.timeout, options_.request_id.empty() ? NewUuid() : options_.request_id,
@@ -155,8 +176,12 @@ class Upload final : public FileConsumer {
     if (file.file.mode == git::Mode::kSymlink) {
       RISEML_RETURN_IF_ERROR(Begin(static_cast<std::int64_t>(file.file.link_target.size())));
       RISEML_RETURN_IF_ERROR(Append(file.file.link_target));
+    } else if (file.spooled) {
+      RISEML_RETURN_IF_ERROR(snapshot_.spool->Read(*file.spooled, *this));
     } else {
-      RISEML_RETURN_IF_ERROR(ReadOnce(absl::StrCat(snapshot_.root, "/", file.file.path), *this).status());
+      const absl::Status read = ReadOnce(absl::StrCat(snapshot_.root, "/", file.file.path), *this).status();
+      if (absl::IsNotFound(read)) return Changed();
+      RISEML_RETURN_IF_ERROR(read);
     }
     // What counts is what was sent, not what was read before.
     if (hasher_.Finish() != file.id) return Changed();
@@ -176,7 +201,7 @@ class Upload final : public FileConsumer {
 
   absl::Status Changed() const {
     return Error(Reason::kFileChanged, absl::StrCat(file_->file.path,
-                                                    " changed while it was sent; stop what writes to it, or "
+                                                    " changed each time it was sent; stop what writes to it, or "
                                                     "ignore it by a line in .risemlignore"));
   }
 
@@ -195,10 +220,18 @@ class Upload final : public FileConsumer {
   bool stream_ended_ = false;
   const SnapshotFile* file_ = nullptr;
   git::ObjectHasher hasher_;
+  UploadSize size_;
   std::int64_t total_ = 0;
   std::int64_t done_ = 0;
   std::int64_t objects_ = 0;
 };
+
+// Adds to sorted paths.
+void AddPaths(const std::vector<std::string>& more, std::vector<std::string>& paths) {
+  paths.insert(paths.end(), more.begin(), more.end());
+  std::sort(paths.begin(), paths.end());
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+}
 
 bool IsWorthARetry(const absl::Status& status) {
   return HasReason(status, Reason::kPushOutdated) || status.code() == absl::StatusCode::kUnavailable;
@@ -213,10 +246,11 @@ absl::StatusOr<v1::Limits> GetLimits(v1::FileService::StubInterface& stub, const
 }
 
 absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const PushOptions& options,
-                                 const Snapshot& snapshot) {
+                                 const Snapshot& snapshot, const BeforePush& before_push) {
   for (int retry = 0;; ++retry) {
     RISEML_ASSIGN_OR_RETURN(ServerState state, FindMissing(stub, options, snapshot));
     Upload upload(options, snapshot, std::move(state));
+    if (before_push) RISEML_RETURN_IF_ERROR(before_push(snapshot, upload.size()));
     absl::StatusOr<PushOutcome> outcome = upload.Run(stub);
     if (outcome.ok() || !IsWorthARetry(outcome.status()) || retry == kPushRetries) return outcome;
     if (absl::IsUnavailable(outcome.status())) SystemSleep(rpc::Backoff(retry));
@@ -224,18 +258,25 @@ absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const Pus
 }
 
 absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, const PushOptions& options,
-                                        SnapshotOptions snapshot_options,
-                                        const std::function<void(const Snapshot&)>& before_push) {
+                                        SnapshotOptions snapshot_options, const BeforePush& before_push) {
   RISEML_ASSIGN_OR_RETURN(snapshot_options.limits, GetLimits(stub, options));
-  for (int retry = 0;; ++retry) {
+  std::vector<std::string> moving;
+  for (std::size_t round = 0;; ++round) {
+    snapshot_options.copies = kTries[round];
     RISEML_ASSIGN_OR_RETURN(Snapshot snapshot, TakeSnapshot(snapshot_options));
-    if (before_push) before_push(snapshot);
-    absl::StatusOr<PushOutcome> outcome = Push(stub, options, snapshot);
-    if (HasReason(outcome.status(), Reason::kFileChanged) && retry < kSnapshotRetries) continue;
-    RISEML_RETURN_IF_ERROR(outcome.status());
-    std::vector<std::string> changed = ChangedSince(snapshot);
-    if (changed.empty() || retry == kSnapshotRetries)
-      return SyncOutcome{*std::move(outcome), std::move(snapshot), std::move(changed)};
+    absl::StatusOr<PushOutcome> outcome = Push(stub, options, snapshot, before_push);
+    const bool moved = HasReason(outcome.status(), Reason::kFileChanged) && round + 1 < std::size(kTries);
+    if (!moved) RISEML_RETURN_IF_ERROR(outcome.status());
+    const std::vector<std::string> changed = ChangedSince(snapshot);
+    // Once more, or twice, when somebody has saved a file meanwhile; not for a file that is written all the time.
+    const bool again = moved || (round < kMoreRevisions && !changed.empty() && snapshot.moving.empty());
+    if (again) {
+      AddPaths(changed, snapshot_options.copied);
+      continue;
+    }
+    AddPaths(snapshot.moving, moving);
+    AddPaths(changed, moving);
+    return SyncOutcome{*std::move(outcome), std::move(snapshot), std::move(moving)};
   }
 }
 

@@ -34,23 +34,32 @@ struct PushOutcome {
 // What a revision may hold, as the server says.
 absl::StatusOr<v1::Limits> GetLimits(v1::FileService::StubInterface& stub, const PushOptions& options);
 
-// Pushes a snapshot: asks what is missing, sends that, and hashes what it sends. FILE_CHANGED when a file is not any
-// more what the snapshot says. Another push in between (PUSH_OUTDATED) is answered by trying again, at most three
-// times.
+// What of a snapshot the server has not got.
+struct UploadSize {
+  std::int64_t files = 0;                    // of the project; equal ones count each
+  std::int64_t bytes = 0;                    // of their contents, equal ones once
+  std::int64_t objects = 0;                  // contents and directories; 0: nothing travels
+  std::vector<const SnapshotFile*> largest;  // at most five, largest first
+};
+
+// Called before each try of an upload; an error ends the push.
+using BeforePush = std::function<absl::Status(const Snapshot&, const UploadSize&)>;
+
+// Pushes a snapshot: asks what is missing, sends that, and hashes what it sends. FILE_CHANGED when a file without a
+// copy is not any more what the snapshot says. Another push in between (PUSH_OUTDATED) is answered by trying again, at
+// most six times.
 absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const PushOptions& options,
-                                 const Snapshot& snapshot);
+                                 const Snapshot& snapshot, const BeforePush& before_push = {});
 
 struct SyncOutcome {
   PushOutcome push;
-  Snapshot snapshot;  // what was pushed
-  std::vector<std::string>
-      still_moving;  // files that have changed again since; the revision has them as they were read
+  Snapshot snapshot;                      // what was pushed
+  std::vector<std::string> still_moving;  // files that changed meanwhile; the revision has them as they were read
 };
 
-// Takes a snapshot within the server's limits, shows it to `before_push` (which may be empty) and pushes it. When files
-// changed meanwhile it does all of this again, at most twice.
+// Takes a snapshot within the server's limits, shows it to `before_push` (which may be empty) and pushes it. Files that
+// change while they are sent are copied and sent again as they were read: nothing that writes to a file stops a push.
 absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, const PushOptions& options,
-                                        SnapshotOptions snapshot_options,
-                                        const std::function<void(const Snapshot&)>& before_push = {});
+                                        SnapshotOptions snapshot_options, const BeforePush& before_push = {});
 
 }  // namespace riseml::sync

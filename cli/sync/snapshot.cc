@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/sync/ignore.h"
 #include "cli/sync/index_cache.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -14,25 +16,10 @@
 namespace riseml::sync {
 namespace {
 
-constexpr int kScanRetries = 3;
-constexpr absl::Duration kScanRetryWait = absl::Milliseconds(50);
+// Times a snapshot reads a file that changed once more, in the hope to meet it at rest.
+constexpr int kReadRetries = 4;
+constexpr absl::Duration kRecent = absl::Minutes(1);
 constexpr std::size_t kOffenders = 5;
-
-class Hashing final : public FileConsumer {
- public:
-  absl::Status Begin(std::int64_t bytes) override {
-    hasher_.Start(git::ObjectKind::kBlob, bytes);
-    return absl::OkStatus();
-  }
-  absl::Status Append(absl::string_view piece) override {
-    hasher_.Update(piece);
-    return absl::OkStatus();
-  }
-  git::ObjectId Finish() { return hasher_.Finish(); }
-
- private:
-  git::ObjectHasher hasher_;
-};
 
 std::string Size(std::int64_t bytes) {
   if (bytes >= 1'000'000) return absl::StrCat(bytes / 1'000'000, ".", bytes / 100'000 % 10, " MB");
@@ -40,7 +27,7 @@ std::string Size(std::int64_t bytes) {
 }
 
 std::string IgnoreLine(const ScannedFile& file) {
-  return absl::StrCat("  /", git::Printable(file.path), "   (", Size(file.stamp.bytes), ")");
+  return absl::StrCat("  ", PatternFor(file.path), "   (", Size(file.stamp.bytes), ")");
 }
 
 std::string TopDirectory(const std::string& path) {
@@ -79,80 +66,126 @@ std::vector<std::string> HeaviestDirectories(const std::vector<ScannedFile>& fil
   sorted.resize(std::min(sorted.size(), kOffenders));
   std::vector<std::string> lines;
   for (const auto& [weight, path] : sorted)
-    lines.push_back(absl::StrCat("  /", git::Printable(path), "   (",
-                                 by_bytes ? Size(weight) : absl::StrCat(weight, " files"), ")"));
+    lines.push_back(
+        absl::StrCat("  ", PatternFor(path), "   (", by_bytes ? Size(weight) : absl::StrCat(weight, " files"), ")"));
   return lines;
 }
 
-absl::StatusOr<SnapshotFile> Hash(const SnapshotOptions& options, const IndexCache& cache, ScannedFile file) {
-  SnapshotFile out;
-  if (file.mode == git::Mode::kSymlink) {
-    out.id = git::HashObject(git::ObjectKind::kBlob, file.link_target);
-  } else if (const auto known = cache.Find(file.path, file.stamp)) {
-    out.id = *known;
-  } else {
-    Hashing hashing;
-    RISEML_ASSIGN_OR_RETURN(file.stamp, ReadStable(absl::StrCat(options.root, "/", file.path), hashing, options.sleep));
-    out.id = hashing.Finish();
+// Reads the files of a scan into a snapshot.
+class SnapshotReader {
+ public:
+  SnapshotReader(const SnapshotOptions& options, absl::Time start, const IndexCache& cache, Snapshot& snapshot)
+      : options_(options), recent_ns_(absl::ToUnixNanos(start - kRecent)), cache_(cache), snapshot_(snapshot) {}
+
+  absl::Status Add(ScannedFile file) {
+    SnapshotFile out;
+    bool lfs = false;
+    if (file.mode == git::Mode::kSymlink) {
+      out.id = git::HashObject(git::ObjectKind::kBlob, file.link_target);
+    } else if (const auto known = Known(file)) {
+      out.id = *known;
+      next_.Put(file.path, file.stamp, out.id);
+    } else {
+      const absl::Status status = Read(file, out, lfs);
+      if (absl::IsNotFound(status)) {
+        snapshot_.vanished.push_back(std::move(file.path));
+        return absl::OkStatus();
+      }
+      RISEML_RETURN_IF_ERROR(status);
+    }
+    if (lfs) snapshot_.lfs_pointers.push_back(file.path);
+    snapshot_.total_bytes += file.stamp.bytes;
+    out.file = std::move(file);
+    snapshot_.files.push_back(std::move(out));
+    return absl::OkStatus();
+  }
+
+  bool cache_changed() const { return cache_changed_ || next_.size() != cache_.size(); }
+  const IndexCache& next() const { return next_; }
+
+ private:
+  std::optional<git::ObjectId> Known(const ScannedFile& file) const {
+    if (options_.copies == Copies::kAll) return std::nullopt;
+    return cache_.Find(file.path, file.stamp);
+  }
+
+  bool IsCopied(const ScannedFile& file) const {
+    if (options_.copies == Copies::kAll) return true;
+    if (options_.copies == Copies::kRecent && file.stamp.modified_ns >= recent_ns_) return true;
+    return std::binary_search(options_.copied.begin(), options_.copied.end(), file.path);
+  }
+
+  absl::Status Read(ScannedFile& file, SnapshotFile& out, bool& lfs) {
     out.hashed = true;
+    const std::string path = absl::StrCat(options_.root, "/", file.path);
+    if (IsCopied(file)) return Copy(path, file, out, lfs);
+    IdOf id;
+    const absl::StatusOr<FileStamp> stamp = ReadStable(path, id, retries_, options_.sleep);
+    if (HasReason(stamp.status(), Reason::kFileChanged)) {
+      snapshot_.moving.push_back(file.path);
+      return Copy(path, file, out, lfs);
+    }
+    RISEML_RETURN_IF_ERROR(stamp.status());
+    out.id = id.Finish();
+    lfs = id.is_lfs_pointer();
+    file.stamp = *stamp;
+    SetMode(file);
+    // A pointer is read each time, as the cache does not tell that it is one.
+    if (!lfs) {
+      next_.Put(file.path, file.stamp, out.id);
+      cache_changed_ = true;
+    }
+    return absl::OkStatus();
+  }
+
+  // A copy is not remembered: the file may have changed without a trace since.
+  absl::Status Copy(const std::string& path, ScannedFile& file, SnapshotFile& out, bool& lfs) {
+    if (snapshot_.spool == nullptr) snapshot_.spool = std::make_shared<Spool>();
+    RISEML_ASSIGN_OR_RETURN(const Spool::Copied copied, snapshot_.spool->Copy(path));
+    out.id = copied.id;
+    out.spooled = copied.place;
+    lfs = copied.is_lfs_pointer;
+    file.stamp = copied.stamp;
+    SetMode(file);
+    return absl::OkStatus();
+  }
+
+  static void SetMode(ScannedFile& file) {
     file.mode = (file.stamp.mode & 0100) != 0 ? git::Mode::kExecutable : git::Mode::kFile;
   }
-  out.file = std::move(file);
-  return out;
-}
 
-absl::StatusOr<Snapshot> TryTakeSnapshot(const SnapshotOptions& options) {
-  const absl::Time start = options.clock->Now();
-  const std::string cache_directory =
-      options.cache_directory.empty() ? DefaultCacheDirectory(options.root) : options.cache_directory;
-  const std::string cache_path = cache_directory.empty() ? "" : absl::StrCat(cache_directory, "/index");
+  const SnapshotOptions& options_;
+  const std::int64_t recent_ns_;
+  const IndexCache& cache_;
+  Snapshot& snapshot_;
+  IndexCache next_;
+  bool cache_changed_ = false;
+  int retries_ = kReadRetries;
+};
 
-  RISEML_ASSIGN_OR_RETURN(Scan scan, ScanProject(options.root));
-  RISEML_RETURN_IF_ERROR(CheckLimits(scan, options.limits));
-  const IndexCache cache = cache_path.empty() ? IndexCache() : IndexCache::Load(cache_path);
+// A file or an empty directory.
+struct Leaf {
+  absl::string_view path;
+  git::Mode mode;
+  git::ObjectId id;
+};
 
-  Snapshot snapshot;
-  snapshot.root = options.root;
-  snapshot.files.reserve(scan.files.size());
-  IndexCache next;
-  bool cache_changed = false;
-  for (ScannedFile& file : scan.files) {
-    RISEML_ASSIGN_OR_RETURN(SnapshotFile hashed, Hash(options, cache, std::move(file)));
-    cache_changed = cache_changed || hashed.hashed;
-    if (hashed.file.mode != git::Mode::kSymlink) next.Put(hashed.file.path, hashed.file.stamp, hashed.id);
-    snapshot.total_bytes += hashed.file.stamp.bytes;
-    snapshot.files.push_back(std::move(hashed));
-  }
-  snapshot.trees = BuildTrees(snapshot.files);
-  snapshot.tree = snapshot.trees.back().id;
-  snapshot.skipped = std::move(scan.skipped);
-  snapshot.skipped_count = scan.skipped_count;
-  snapshot.warnings = std::move(scan.warnings);
-  snapshot.window = options.clock->Now() - start;
-  if (!cache_path.empty() && (cache_changed || next.size() != cache.size())) {
-    // Without the cache the next push is slower, nothing else.
-    if (const absl::Status status = next.Save(cache_path, start); !status.ok())
-      snapshot.warnings.push_back(absl::StrCat("the cache of file ids was not saved: ", status.message()));
-  }
-  return snapshot;
-}
-
-// Adds the tree of files[begin, end), which share the first `prefix` bytes of their path.
-git::ObjectId AddTree(const std::vector<SnapshotFile>& files, std::size_t begin, std::size_t end, std::size_t prefix,
+// Adds the tree of leaves[begin, end), which share the first `prefix` bytes of their path.
+git::ObjectId AddTree(const std::vector<Leaf>& leaves, std::size_t begin, std::size_t end, std::size_t prefix,
                       absl::flat_hash_set<git::ObjectId>& seen, std::vector<SnapshotTree>& trees) {
   std::vector<git::TreeEntry> entries;
   while (begin < end) {
-    const std::string& path = files[begin].file.path;
+    const absl::string_view path = leaves[begin].path;
     const std::size_t slash = path.find('/', prefix);
     if (slash == path.npos) {
-      entries.push_back({path.substr(prefix), files[begin].file.mode, files[begin].id});
+      entries.push_back({std::string(path.substr(prefix)), leaves[begin].mode, leaves[begin].id});
       ++begin;
       continue;
     }
     std::size_t next = begin + 1;
-    while (next < end && files[next].file.path.compare(0, slash + 1, path, 0, slash + 1) == 0) ++next;
-    entries.push_back({path.substr(prefix, slash - prefix), git::Mode::kDirectory,
-                       AddTree(files, begin, next, slash + 1, seen, trees)});
+    while (next < end && absl::StartsWith(leaves[next].path, path.substr(0, slash + 1))) ++next;
+    entries.push_back({std::string(path.substr(prefix, slash - prefix)), git::Mode::kDirectory,
+                       AddTree(leaves, begin, next, slash + 1, seen, trees)});
     begin = next;
   }
   std::string content = git::PrintTree(entries);
@@ -164,12 +197,32 @@ git::ObjectId AddTree(const std::vector<SnapshotFile>& files, std::size_t begin,
 }  // namespace
 
 absl::StatusOr<Snapshot> TakeSnapshot(const SnapshotOptions& options) {
-  // A file that went away between scan and reading is no reason to give up.
-  for (int retry = 0;; ++retry) {
-    absl::StatusOr<Snapshot> snapshot = TryTakeSnapshot(options);
-    if (!HasReason(snapshot.status(), Reason::kFileChanged) || retry == kScanRetries) return snapshot;
-    options.sleep(kScanRetryWait);
+  const absl::Time start = options.clock->Now();
+  const std::string cache_directory =
+      options.cache_directory.empty() ? DefaultCacheDirectory(options.root) : options.cache_directory;
+  const std::string cache_path = cache_directory.empty() ? "" : absl::StrCat(cache_directory, "/index");
+
+  RISEML_ASSIGN_OR_RETURN(Scan scan, ScanProject(options.root, options.scan));
+  RISEML_RETURN_IF_ERROR(CheckLimits(scan, options.limits));
+  const IndexCache cache = cache_path.empty() ? IndexCache() : IndexCache::Load(cache_path);
+
+  Snapshot snapshot;
+  snapshot.root = options.root;
+  snapshot.files.reserve(scan.files.size());
+  SnapshotReader reader(options, start, cache, snapshot);
+  for (ScannedFile& file : scan.files) RISEML_RETURN_IF_ERROR(reader.Add(std::move(file)));
+  scan.files.clear();
+  snapshot.trees = BuildTrees(snapshot.files, scan.directories);
+  snapshot.tree = snapshot.trees.back().id;
+  snapshot.warnings = std::move(scan.warnings);
+  snapshot.scan = std::move(scan);
+  snapshot.window = options.clock->Now() - start;
+  if (!cache_path.empty() && reader.cache_changed()) {
+    // Without the cache the next push is slower, nothing else.
+    if (const absl::Status status = reader.next().Save(cache_path, start); !status.ok())
+      snapshot.warnings.push_back(absl::StrCat("the cache of file ids was not saved: ", status.message()));
   }
+  return snapshot;
 }
 
 absl::Status CheckLimits(const Scan& scan, const v1::Limits& limits) {
@@ -193,21 +246,25 @@ absl::Status CheckLimits(const Scan& scan, const v1::Limits& limits) {
   return absl::OkStatus();
 }
 
-std::vector<ScannedFile> LargestFiles(const std::vector<SnapshotFile>& files, std::size_t count) {
-  std::vector<const ScannedFile*> sorted;
-  for (const SnapshotFile& file : files) sorted.push_back(&file.file);
-  count = std::min(count, sorted.size());
-  std::partial_sort(sorted.begin(), sorted.begin() + count, sorted.end(),
-                    [](const auto* a, const auto* b) { return a->stamp.bytes > b->stamp.bytes; });
-  std::vector<ScannedFile> out;
-  for (std::size_t i = 0; i < count; ++i) out.push_back(*sorted[i]);
-  return out;
-}
-
-std::vector<SnapshotTree> BuildTrees(const std::vector<SnapshotFile>& files) {
+std::vector<SnapshotTree> BuildTrees(const std::vector<SnapshotFile>& files,
+                                     const std::vector<std::string>& directories) {
+  const git::ObjectId none = git::HashObject(git::ObjectKind::kTree, "");
+  std::vector<Leaf> leaves;
+  leaves.reserve(files.size() + directories.size());
+  auto directory = directories.begin();
+  for (const SnapshotFile& file : files) {
+    for (; directory != directories.end() && *directory < file.file.path; ++directory)
+      leaves.push_back({*directory, git::Mode::kDirectory, none});
+    leaves.push_back({file.file.path, file.file.mode, file.id});
+  }
+  for (; directory != directories.end(); ++directory) leaves.push_back({*directory, git::Mode::kDirectory, none});
   std::vector<SnapshotTree> trees;
   absl::flat_hash_set<git::ObjectId> seen;
-  AddTree(files, 0, files.size(), 0, seen, trees);
+  if (!directories.empty()) {
+    seen.insert(none);
+    trees.push_back({none, ""});
+  }
+  AddTree(leaves, 0, leaves.size(), 0, seen, trees);
   return trees;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cli/sync/file_reader.h"
+#include "cli/sync/spool.h"
 #include "cli/sync/walk.h"
 #include "riseml/v1/file.pb.h"
 #include "services/common/base/clock.h"
@@ -19,7 +22,8 @@ namespace riseml::sync {
 struct SnapshotFile {
   ScannedFile file;
   git::ObjectId id;
-  bool hashed = false;  // read for this snapshot, not taken from the cache
+  bool hashed = false;                 // read for this snapshot, not taken from the cache
+  std::optional<SpooledFile> spooled;  // copy in Snapshot.spool that has the bytes of `id`
 };
 
 struct SnapshotTree {
@@ -33,10 +37,20 @@ struct Snapshot {
   std::vector<SnapshotFile> files;  // sorted by path
   std::vector<SnapshotTree> trees;  // each once, the root tree last
   std::int64_t total_bytes = 0;
-  std::vector<SkippedPath> skipped;
-  std::int64_t skipped_count = 0;
+  Scan scan;                              // what was found, without its files
+  std::vector<std::string> lfs_pointers;  // files that stand for others that were not fetched, sorted
+  std::vector<std::string> moving;        // files that changed while they were read; the copy is what counts
+  std::vector<std::string> vanished;      // files that were gone before they were read
   std::vector<std::string> warnings;
-  absl::Duration window;  // from first looking at the files to having read them all
+  std::shared_ptr<Spool> spool;  // copies; may be null
+  absl::Duration window;         // from first looking at the files to having read them all
+};
+
+// Which files are copied while they are read, so that they can be sent exactly as they were.
+enum class Copies {
+  kNone,    // those that change during the read only
+  kRecent,  // and those that changed a minute ago or later
+  kAll,     // and all others; the cache is not asked
 };
 
 struct SnapshotOptions {
@@ -45,21 +59,22 @@ struct SnapshotOptions {
   v1::Limits limits;            // of the server; a limit of 0 is none
   const Clock* clock = nullptr;
   Sleep sleep = SystemSleep;
+  ScanOptions scan;
+  Copies copies = Copies::kNone;
+  std::vector<std::string> copied;  // sorted paths of files that are copied in any case
 };
 
-// Scans the project, checks the limits before it reads any file, reads what changed. FILE_CHANGED names a file that
-// does not keep still; LIMIT_EXCEEDED the largest offenders. Every file is consistent in itself; the project as a whole
-// is as it was within `window`.
+// Scans the project, checks the limits before it reads any file, reads what changed. A file that changes while it is
+// read is in the snapshot as it was read; one that is gone is not in it. LIMIT_EXCEEDED names the largest offenders.
+// The project as a whole is as it was within `window`.
 absl::StatusOr<Snapshot> TakeSnapshot(const SnapshotOptions& options);
 
 // LIMIT_EXCEEDED with the offenders and the line to add to .risemlignore.
 absl::Status CheckLimits(const Scan& scan, const v1::Limits& limits);
 
-// The `count` largest files, largest first.
-std::vector<ScannedFile> LargestFiles(const std::vector<SnapshotFile>& files, std::size_t count);
-
-// Builds the trees of files sorted by path. Pure.
-std::vector<SnapshotTree> BuildTrees(const std::vector<SnapshotFile>& files);
+// Builds the trees of files and empty directories, both sorted by path. Pure.
+std::vector<SnapshotTree> BuildTrees(const std::vector<SnapshotFile>& files,
+                                     const std::vector<std::string>& directories = {});
 
 // Paths of files read for the snapshot that are not any more what was read.
 std::vector<std::string> ChangedSince(const Snapshot& snapshot);

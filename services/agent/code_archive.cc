@@ -113,8 +113,7 @@ class Unpacker {
       return UnpackFile(parent.get(), parts.back(), name, (archive_entry_perm(entry) & 0100) != 0 ? 0755 : 0644);
     if (type != AE_IFLNK) return Refuse(name, "only files, directories and symbolic links are taken");
     const char* target = archive_entry_symlink(entry);
-    if (target == nullptr || !LinkStaysInside(name, target))
-      return Refuse(name, "is a link that leads out of the project");
+    if (target == nullptr || *target == '\0') return Refuse(name, "is a link without a target");
     if (symlinkat(target, parent.get(), parts.back().c_str()) != 0) return OnCreateError(name);
     return absl::OkStatus();
   }
@@ -149,19 +148,6 @@ class Unpacker {
 };
 
 }  // namespace
-
-bool LinkStaysInside(const std::string& path, const std::string& target) {
-  if (target.empty() || absl::StartsWith(target, "/")) return false;
-  int depth = -1;  // directories above the link itself
-  for (const absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty()))
-    if (part != ".") ++depth;
-  for (const absl::string_view part : absl::StrSplit(target, '/', absl::SkipEmpty())) {
-    if (part == ".") continue;
-    depth += part == ".." ? -1 : 1;
-    if (depth < 0) return false;
-  }
-  return true;
-}
 
 absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory, const ArchiveLimits& limits) {
   RISEML_ASSIGN_OR_RETURN(UniqueFd root, OpenFile(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));

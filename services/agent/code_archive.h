@@ -18,13 +18,10 @@ struct ArchiveLimits {
   std::int64_t bytes = std::int64_t{64} << 30;
 };
 
-// Takes directories, plain files (with their executable bit) and symbolic links. INVALID_ARGUMENT for anything else:
-// absolute names, "..", hard links, devices, links that point out of the directory, names that are there twice, damaged
-// archives. LIMIT_EXCEEDED beyond the limits. Never follows a link while unpacking.
+// Takes directories, plain files (with their executable bit) and symbolic links, which may lead anywhere.
+// INVALID_ARGUMENT for anything else: absolute names, "..", hard links, devices, names that are there twice or lie
+// below a link, damaged archives. LIMIT_EXCEEDED beyond the limits. Never follows a link while unpacking.
 absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory, const ArchiveLimits& limits = {});
-
-// True when a link at `path` (relative to the root) with this target stays below the root.
-bool LinkStaysInside(const std::string& path, const std::string& target);
 
 // Makes `relative` below `root`, which exists, without following a link anywhere; returns its whole path.
 // INVALID_ARGUMENT for "..", absolute and empty names.

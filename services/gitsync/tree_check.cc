@@ -13,7 +13,6 @@ namespace riseml::gitsync {
 namespace {
 
 constexpr std::size_t kMaxCachedTrees = 100'000;
-constexpr std::size_t kMaxCachedPath = 200;
 constexpr std::int64_t kSaturated = std::int64_t{1} << 60;
 
 std::int64_t AddSaturated(std::int64_t a, std::int64_t b) { return std::min(a + b, kSaturated); }
@@ -25,8 +24,6 @@ class Checker {
 
   absl::StatusOr<TreeSummary> Check(const git::ObjectId& root) {
     RISEML_ASSIGN_OR_RETURN(const TreeSummary summary, Visit(root, "", 1));
-    if (summary.climb > 0)
-      return Invalid(summary.climb_path, "is a link that leaves the project; links have to stay inside it");
     RISEML_RETURN_IF_ERROR(CheckLimits(summary));
     if (used_.size() != pushed_.size())
       return Error(Reason::kInvalidArgument,
@@ -43,6 +40,10 @@ class Checker {
   absl::Status CheckLimits(const TreeSummary& summary) const {
     if (summary.files > limits_.files)
       return Error(Reason::kLimitExceeded, absl::StrCat("the revision has more than ", limits_.files, " files"));
+    // Without a bound a few small trees would stand for any number of directories.
+    if (summary.files + summary.empty_directories > limits_.files)
+      return Error(Reason::kLimitExceeded,
+                   absl::StrCat("the revision has more than ", limits_.files, " files and empty directories"));
     if (summary.bytes > limits_.revision_bytes)
       return Error(Reason::kLimitExceeded,
                    absl::StrCat("the revision has more than ", limits_.revision_bytes, " bytes of files"));
@@ -79,27 +80,23 @@ class Checker {
     RISEML_RETURN_IF_ERROR(content.status());
     const absl::StatusOr<std::vector<git::TreeEntry>> entries = git::ParseTree(*content);
     if (!entries.ok()) return While(path.empty() ? "the project's root" : git::Printable(path), entries.status());
-    if (entries->empty() && !path.empty()) return Invalid(path, "is an empty directory; git keeps none");
     TreeSummary summary;
     for (const git::TreeEntry& entry : *entries) {
       const std::string entry_path = path.empty() ? entry.name : absl::StrCat(path, "/", entry.name);
       TreeSummary below;
       if (entry.mode == git::Mode::kDirectory) {
         RISEML_ASSIGN_OR_RETURN(below, Visit(entry.id, entry_path, depth + 1));
-        below.climb = std::max(below.climb - 1, 0);
       } else {
         RISEML_ASSIGN_OR_RETURN(below, File(entry, entry_path));
       }
       summary.files = AddSaturated(summary.files, below.files);
+      summary.empty_directories = AddSaturated(summary.empty_directories, below.empty_directories);
       summary.bytes = AddSaturated(summary.bytes, below.bytes);
       const auto name_bytes = static_cast<std::int64_t>(entry.name.size());
       summary.path_bytes = std::max(summary.path_bytes, name_bytes + (below.path_bytes > 0 ? 1 + below.path_bytes : 0));
       if (entry.mode == git::Mode::kDirectory) summary.depth = std::max(summary.depth, 1 + below.depth);
-      if (below.climb > summary.climb) {
-        summary.climb = below.climb;
-        summary.climb_path = below.climb_path.empty() ? entry.name : absl::StrCat(entry.name, "/", below.climb_path);
-      }
     }
+    if (entries->empty()) summary.empty_directories = 1;
     return summary;
   }
 
@@ -117,9 +114,7 @@ class Checker {
     if (entry.mode != git::Mode::kSymlink) return summary;
     if (info->bytes > kMaxLinkBytes) return Invalid(path, "is a link with a target longer than 4,000 bytes");
     RISEML_ASSIGN_OR_RETURN(const std::string target, objects_.Read(git::ObjectKind::kBlob, entry.id));
-    const absl::StatusOr<int> climb = git::LinkClimb(target);
-    if (!climb.ok()) return While(git::Printable(path), climb.status());
-    summary.climb = *climb;
+    RISEML_RETURN_IF_ERROR(While(git::Printable(path), git::CheckLinkTarget(target)));
     return summary;
   }
 
@@ -159,7 +154,6 @@ std::optional<TreeSummary> TreeSummaryCache::Find(const git::ObjectId& tree) con
 }
 
 void TreeSummaryCache::Add(const git::ObjectId& tree, const TreeSummary& summary) {
-  if (summary.climb_path.size() > kMaxCachedPath) return;
   MutexLock lock(mu_);
   if (summaries_.size() >= kMaxCachedTrees) summaries_.clear();
   summaries_.emplace(tree, summary);

@@ -1,5 +1,5 @@
-// Decides whether a tree may become a revision: it is complete, a checkout of it stays inside its directory, and it
-// keeps the limits.
+// Decides whether a tree may become a revision: it is complete, its names can be checked out, and it keeps the limits.
+// Symbolic links may lead anywhere; nothing that reads a revision follows them.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,10 @@ namespace riseml::gitsync {
 // What a tree amounts to, wherever it lies. Depends on the tree's content only.
 struct TreeSummary {
   std::int64_t files = 0;  // at most a little over the limit the check ran with: sums saturate
+  std::int64_t empty_directories = 0;
   std::int64_t bytes = 0;
   std::int64_t path_bytes = 0;  // longest path below the tree
   int depth = 1;                // levels of directories, itself included
-  int climb = 0;                // directories above this one that a symbolic link below it reaches
-  std::string climb_path;       // such a link
 };
 
 // Summaries of trees that were checked, so that an unchanged directory is not read again. Thread-safe; at most 100,000.

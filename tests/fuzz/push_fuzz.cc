@@ -61,7 +61,7 @@ void ReadFrame(const std::string& input, bool compress) {
 void ReadTree(const std::string& input) {
   auto entries = riseml::git::ParseTree(input);
   if (entries.ok()) Require(riseml::git::PrintTree(*entries) == input);
-  (void)riseml::git::LinkClimb(input).ok();
+  (void)riseml::git::CheckLinkTarget(input).ok();
 }
 
 }  // namespace

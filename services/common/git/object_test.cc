@@ -90,19 +90,14 @@ TEST(TreeTest, RefusesCutBytes) {
     EXPECT_EQ(ParseTree(whole.substr(0, size)).ok(), size == whole.size() / 2) << size;
 }
 
-TEST(LinkTest, Climb) {
-  EXPECT_EQ(*LinkClimb("a/b"), 0);
-  EXPECT_EQ(*LinkClimb("./a//b/."), 0);
-  EXPECT_EQ(*LinkClimb("../x"), 1);
-  EXPECT_EQ(*LinkClimb(".././../x"), 2);
-  EXPECT_EQ(*LinkClimb(".."), 1);
-  EXPECT_EQ(*LinkClimb("..a"), 0);
+TEST(LinkTest, MayLeadAnywhere) {
+  for (const std::string& target : {"a/b", "/etc/passwd", "a/../../b", "..", "."})
+    EXPECT_TRUE(CheckLinkTarget(target).ok()) << target;
 }
 
-TEST(LinkTest, RefusesWhatCanLeave) {
-  for (const std::string& target : {std::string(), std::string("/etc/passwd"), std::string("a/../../b"),
-                                    std::string("a/.."), std::string("a\0b", 3), std::string(4001, 'a')})
-    EXPECT_FALSE(LinkClimb(target).ok()) << target;
+TEST(LinkTest, RefusesWhatIsNoTarget) {
+  for (const std::string& target : {std::string(), std::string("a\0b", 3), std::string(4001, 'a')})
+    EXPECT_FALSE(CheckLinkTarget(target).ok()) << target;
 }
 
 TEST(PrintableTest, EscapesControlCharacters) {

@@ -41,10 +41,9 @@ absl::StatusOr<std::vector<TreeEntry>> ParseTree(absl::string_view content);
 // ".git" in any spelling a file system may take for it.
 absl::Status CheckEntryName(absl::string_view name);
 
-// How many directories a symbolic link climbs before it descends: "../../x" is 2. INVALID_ARGUMENT for links that can
-// leave the project wherever they lie: absolute, empty, with NUL, over 4,000 bytes, with ".." after a name (the name
-// may be a link itself).
-absl::StatusOr<int> LinkClimb(absl::string_view target);
+// OK when a checkout may make a symbolic link with this target: 1 to 4,000 bytes without NUL. Where it leads does not
+// matter; whoever writes or reads files of a tree must not follow links.
+absl::Status CheckLinkTarget(absl::string_view target);
 
 bool IsValidUtf8(absl::string_view text);
 

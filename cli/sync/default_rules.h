@@ -1,0 +1,27 @@
+// What stays out of a revision when no ignore file says anything: secrets, caches, installed packages. Pure.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::sync {
+
+// True for names that usually hold credentials: ".env", "id_rsa", ".dvc/config.local". Examples and templates
+// (".env.example") and source code ("kubeconfig.py") are none. `path` is relative to the project.
+bool LooksLikeSecret(absl::string_view path, bool is_directory);
+
+// Why a file or directory of this name is left out; empty when the name says nothing.
+std::string ReasonByName(absl::string_view path, bool is_directory);
+
+// Why a directory is left out for what it holds; empty when it is kept. `names` are its sorted entries; `read` returns
+// the beginning of one of them.
+using ReadEntry = std::function<std::string(absl::string_view name)>;
+std::string ReasonByContents(absl::string_view path, const std::vector<std::string>& names, const ReadEntry& read);
+
+// True for names of source code and settings, whose absence a program notices.
+bool LooksLikeCode(absl::string_view path);
+
+}  // namespace riseml::sync

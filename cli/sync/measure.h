@@ -1,0 +1,20 @@
+// Counts what a directory holds that is not part of a revision.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace riseml::sync {
+
+struct Amount {
+  std::int64_t files = 0;
+  std::int64_t bytes = 0;
+  bool complete = true;  // false: there is more than was counted
+  bool empty = false;    // the directory itself has no entries
+};
+
+// Counts the entries below `name` in the directory `parent`, following no links. `budget` is how many entries may still
+// be looked at; it shrinks by those that were. What cannot be read counts as nothing.
+Amount MeasureDirectory(int parent, const std::string& name, std::int64_t& budget);
+
+}  // namespace riseml::sync

@@ -1,0 +1,93 @@
+#include "cli/sync/named_check.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/sync/exclude.h"
+#include "cli/sync/ignore.h"
+#include "cli/sync/named_files.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::sync {
+namespace {
+
+constexpr int kDirectoriesAbove = 3;
+
+// True when the path, a link above it, or something below it is uploaded.
+bool IsUploaded(const Snapshot& snapshot, const std::string& path) {
+  const auto at = [&](const std::string& key) {
+    return std::lower_bound(snapshot.files.begin(), snapshot.files.end(), key,
+                            [](const SnapshotFile& file, const std::string& text) { return file.file.path < text; });
+  };
+  for (std::size_t end = path.find('/'); end != std::string::npos; end = path.find('/', end + 1)) {
+    const std::string above = path.substr(0, end);
+    if (const auto it = at(above); it != snapshot.files.end() && it->file.path == above) return true;
+  }
+  if (const auto it = at(path); it != snapshot.files.end() && it->file.path == path) return true;
+  const auto below = at(absl::StrCat(path, "/"));
+  return below != snapshot.files.end() && absl::StartsWith(below->file.path, absl::StrCat(path, "/"));
+}
+
+absl::Status LeftOutError(const std::string& path, const Decision& decision) {
+  const std::string line = absl::StrCat("add the line !", PatternFor(path), " to .risemlignore");
+  const std::string advice =
+      decision.secret ? absl::StrCat("Hand its values to the job as `secrets:` of riseml.yml, or, to upload it, ", line)
+                      : absl::StrCat("To upload it, ", line);
+  return Error(Reason::kInvalidArgument, absl::StrCat("a command in the configuration names ", git::Printable(path),
+                                                      ", which is left out (", decision.reason, "). ", advice));
+}
+
+// The nearest directory above the project that has the file; empty when none has.
+std::string FoundAbove(const std::string& root, const std::string& path) {
+  std::error_code error;
+  std::filesystem::path at = std::filesystem::canonical(root, error);
+  for (int i = 0; !error && i < kDirectoriesAbove && at != at.parent_path(); ++i) {
+    at = at.parent_path();
+    if (std::filesystem::is_regular_file(at / path, error)) return at.string();
+    error.clear();
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::string>& commands,
+                             std::vector<std::string>& notes) {
+  std::vector<std::string> directories;
+  for (const std::string& command : commands) {
+    for (const std::string& path : NamedFiles(command)) {
+      if (IsUploaded(snapshot, path)) continue;
+      struct stat info {};
+      if (lstat(absl::StrCat(snapshot.root, "/", path).c_str(), &info) != 0) {
+        const bool script = absl::EndsWith(path, ".py") || absl::EndsWith(path, ".sh") || absl::EndsWith(path, ".txt");
+        const std::string above = script ? FoundAbove(snapshot.root, path) : "";
+        if (!above.empty())
+          notes.push_back(absl::StrCat(git::Printable(path), " lies in ", above, ", not in the project ", snapshot.root,
+                                       "; the project is the nearest directory above the configuration that holds .git "
+                                       "or riseml.yml: put a riseml.yml into ",
+                                       above));
+        continue;
+      }
+      RISEML_ASSIGN_OR_RETURN(const std::optional<Decision> why, WhyLeftOut(snapshot.root, path));
+      if (!why) continue;
+      if (!S_ISDIR(info.st_mode)) return LeftOutError(path, *why);
+      if (std::find(directories.begin(), directories.end(), path) == directories.end()) directories.push_back(path);
+    }
+  }
+  if (!directories.empty())
+    notes.push_back(
+        absl::StrCat("a command names ", absl::StrJoin(directories, ", "),
+                     ", which is left out: the job does not have what it holds. Data belongs below /data; a "
+                     "line !",
+                     PatternFor(directories.front()), "/ in .risemlignore uploads it"));
+  return absl::OkStatus();
+}
+
+}  // namespace riseml::sync

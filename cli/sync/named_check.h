@@ -1,0 +1,17 @@
+// Compares the files that commands name with those that are uploaded.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "cli/sync/snapshot.h"
+
+namespace riseml::sync {
+
+// INVALID_ARGUMENT when a command names a file that lies in the project and was left out: says why, and the line that
+// brings it back. Directories that were left out, and files that lie above the project only, add a sentence to `notes`.
+absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::string>& commands,
+                             std::vector<std::string>& notes);
+
+}  // namespace riseml::sync

@@ -1,0 +1,45 @@
+// Copies of files that do not keep still, so that what is sent is what was read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/sync/file_reader.h"
+#include "services/common/base/file.h"
+#include "services/common/git/object_id.h"
+
+namespace riseml::sync {
+
+// Where a copy lies.
+struct SpooledFile {
+  std::int64_t offset = 0;
+  std::int64_t bytes = 0;
+};
+
+// One temporary file without a name that holds the copies one after the other. Lives on one thread.
+class Spool {
+ public:
+  struct Copied {
+    SpooledFile place;
+    FileStamp stamp;  // of the file when its reading began, with the size that was read
+    git::ObjectId id;
+    bool is_lfs_pointer = false;
+  };
+
+  // Copies a file as far as it reached when it was opened, or less when it was cut short meanwhile, and computes the id
+  // of what was read. NOT_FOUND when the file is gone or is no file any more.
+  absl::StatusOr<Copied> Copy(const std::string& path);
+
+  // Gives a copy to `consumer`, piece by piece.
+  absl::Status Read(const SpooledFile& file, FileConsumer& consumer) const;
+
+ private:
+  absl::Status Open();
+
+  UniqueFd fd_;
+  std::int64_t end_ = 0;
+};
+
+}  // namespace riseml::sync
