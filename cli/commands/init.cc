@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "cli/client/project.h"
 #include "cli/commands/commands.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
@@ -33,6 +34,9 @@ absl::StatusOr<int> Init(Session& session, const InitOptions& options) {
                      "and the first and the last must be a letter or digit"));
   }
   if (FileExists(options.file)) return Error(Reason::kAlreadyExists, absl::StrCat(options.file, " already exists"));
+  if (const std::string above = options.file == kConfigName ? FindConfig() : ""; !above.empty())
+    session.Tell(absl::StrCat("WARNING: this directory belongs to the project of ", above,
+                              " and becomes a project of its own; remove ", options.file, " if that is not wanted\n"));
   RISEML_RETURN_IF_ERROR(
       While(absl::StrCat("create ", options.file), WriteFileAtomically(options.file, spec::InitTemplate(name))));
   session.Print(absl::StrCat(options.file, " successfully created\n"));
