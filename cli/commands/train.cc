@@ -6,7 +6,9 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/client/git_state.h"
 #include "cli/client/live.h"
@@ -89,11 +91,9 @@ absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentReq
   return absl::OkStatus();
 }
 
-// Commands and install steps, whose words may name files.
+// Install steps and commands, each as one text: the directory of one item is that of the next.
 std::vector<std::string> CommandsOf(const spec::Train& train) {
-  std::vector<std::string> commands = train.install;
-  commands.insert(commands.end(), train.run.begin(), train.run.end());
-  return commands;
+  return {absl::StrJoin(train.install, "\n"), absl::StrJoin(train.run, "\n")};
 }
 
 // Refuses a configuration that names what is left out; tells notes.
@@ -144,7 +144,8 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
     return WithCall(told_status, "sync service", cluster.gitsync_address(), options.request_id);
   }
   if (!quiet) {
-    session.Print(absl::StrCat(redraw ? "\r" : "", title, "done", redraw ? "\x1b[K" : "", "\n"));
+    const std::string end = absl::EndsWith(title, "...") ? "done" : "";
+    session.Print(absl::StrCat(redraw ? "\r" : "", title, end, redraw ? "\x1b[K" : "", "\n"));
     session.Tell(MovingNotes(outcome->still_moving));
   }
   return outcome;

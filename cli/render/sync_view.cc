@@ -174,8 +174,7 @@ std::vector<std::string> LeftOutRow(const sync::SkippedPath& path) {
 std::string SyncTitle(const sync::Snapshot& snapshot, const sync::UploadSize& upload) {
   const auto all = static_cast<std::int64_t>(snapshot.files.size());
   if (upload.objects == 0)
-    return absl::StrCat("Project is unchanged (", Size(snapshot.total_bytes), ", ", Files(all),
-                        "), nothing is sent...");
+    return absl::StrCat("Project is unchanged (", Size(snapshot.total_bytes), ", ", Files(all), "); nothing is sent");
   if (upload.files == all) return absl::StrCat("Syncing project (", Size(upload.bytes), ", ", Files(all), ")...");
   return absl::StrCat("Syncing project (", Size(upload.bytes), ", ", upload.files, " of ", Files(all), ")...");
 }

@@ -118,6 +118,7 @@ std::string ReasonByContents(absl::string_view path, const std::vector<std::stri
   if (IsSitePackages(path, names)) return "installed packages";
   if (IsWandb(path, names)) return "Weights & Biases' local runs";
   if (Holds(names, kCacheTag) && absl::StartsWith(read(kCacheTag), kCacheSignature)) return "cache of a program";
+  if (Holds(names, "supervisor.json") && Holds(names, "FORMAT")) return "a RiseML installation";
   // A bare repository, or git's directory under another name.
   if (Holds(names, "HEAD") && Holds(names, "objects") && Holds(names, "refs") && Holds(names, "config"))
     return "git repository without files";

@@ -52,6 +52,9 @@ std::string PatternReason(const Pattern& pattern, const PatternFile& file) {
   return absl::StrCat(git::Printable(pattern.text), " in ", git::Printable(file.source));
 }
 
+// True for "*", "**/" and their like. "!*/" undoes a "*" above it and names nothing that other rules leave out.
+bool MatchesAnything(const Pattern& pattern) { return pattern.glob.find_first_not_of("*?/") == std::string::npos; }
+
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -130,7 +133,35 @@ absl::Status Excluder::ReadGitFiles() {
     const std::string file = (*at / kGitIgnore).string();
     RISEML_RETURN_IF_ERROR(ReadPatterns(file, {file, "", above(*at), {}}, git_));
   }
+  if (IsIgnoredAsAWhole(above(top))) ForgetRepository();
   return absl::OkStatus();
+}
+
+// `project` is its path in the work tree. A repository that ignores the project and tracks nothing of it says nothing
+// about its files: a home directory under git with the pattern "*".
+bool Excluder::IsIgnoredAsAWhole(const std::string& project) const {
+  if (project.empty() ||
+      std::any_of(tracked_.begin(), tracked_.end(), [](const auto& files) { return !files.empty(); }))
+    return false;
+  std::vector<PatternFile> files = git_;
+  for (PatternFile& file : files) {
+    // `above` leads from the file to the project; what is left of the whole path is the file's directory.
+    file.directory = project.substr(0, project.size() - file.above.size());
+    if (absl::EndsWith(file.directory, "/")) file.directory.pop_back();
+    file.above.clear();
+  }
+  for (std::size_t end = project.find('/');; end = project.find('/', end + 1)) {
+    const Pattern* pattern = FindPattern(files, absl::string_view(project).substr(0, end), true);
+    if (pattern != nullptr && !pattern->negated) return true;
+    if (end == std::string::npos) return false;
+  }
+}
+
+void Excluder::ForgetRepository() {
+  work_tree_.clear();
+  git_.clear();
+  tracked_.clear();
+  submodules_.clear();
 }
 
 absl::Status Excluder::Enter(const std::string& directory, const std::vector<std::string>& names) {
@@ -183,7 +214,8 @@ Decision Excluder::Check(absl::string_view path, bool is_directory) const {
   const absl::string_view name = slash == path.npos ? path : path.substr(slash + 1);
   if (absl::EqualsIgnoreCase(name, kGit)) return {Decision::Rule::kNever, "git's own directory", false};
   const PatternFile* file = nullptr;
-  if (const Pattern* pattern = FindPattern(riseml_, path, is_directory, &file); pattern != nullptr)
+  const Pattern* pattern = FindPattern(riseml_, path, is_directory, &file);
+  if (pattern != nullptr && !(pattern->negated && MatchesAnything(*pattern)))
     return {pattern->negated ? Decision::Rule::kBroughtBack : Decision::Rule::kRisemlIgnore,
             PatternReason(*pattern, *file), LooksLikeSecret(path, is_directory)};
   Decision decision = Ordinary(path, is_directory);

@@ -64,6 +64,8 @@ class Excluder {
  private:
   explicit Excluder(std::string root) : root_(std::move(root)) {}
   absl::Status ReadGitFiles();
+  bool IsIgnoredAsAWhole(const std::string& project) const;
+  void ForgetRepository();
   absl::Status EnterRepository(const std::string& directory);
   Decision Ordinary(absl::string_view path, bool is_directory) const;
 

@@ -37,9 +37,12 @@ bool IsUploaded(const Snapshot& snapshot, const std::string& path) {
 
 absl::Status LeftOutError(const std::string& path, const Decision& decision) {
   const std::string line = absl::StrCat("add the line !", PatternFor(path), " to .risemlignore");
+  const bool environment = decision.rule == Decision::Rule::kDefault && absl::EndsWith(decision.reason, "environment");
   const std::string advice =
-      decision.secret ? absl::StrCat("Hand its values to the job as `secrets:` of riseml.yml, or, to upload it, ", line)
-                      : absl::StrCat("To upload it, ", line);
+      environment ? "Jobs run in an environment of their own: list what it needs under `install:`, and remove this word"
+      : decision.secret
+          ? absl::StrCat("Hand its values to the job as `secrets:` of riseml.yml, or, to upload it, ", line)
+          : absl::StrCat("To upload it, ", line);
   return Error(Reason::kInvalidArgument, absl::StrCat("a command in the configuration names ", git::Printable(path),
                                                       ", which is left out (", decision.reason, "). ", advice));
 }

@@ -25,6 +25,7 @@ struct CommandWord {
   bool starts = false;   // first of its command
   bool written = false;  // behind > or >>
   bool opaque = false;   // holds something only the shell knows
+  int depth = 0;         // subshells around it
 };
 
 // Words as a shell splits them; quotes are removed, nothing is expanded.
@@ -50,6 +51,8 @@ class WordSplitter {
       } else if (absl::StrContains(";&|()\n", absl::string_view(&c, 1))) {
         Finish();
         next_starts_ = true;
+        if (c == '(') ++depth_;
+        if (c == ')' && depth_ > 0) --depth_;
       } else if (c == '>' || c == '<') {
         if (std::all_of(word_.text.begin(), word_.text.end(), [](char d) { return absl::ascii_isdigit(d); }))
           word_ = {};
@@ -77,6 +80,7 @@ class WordSplitter {
     if (in_word_) {
       word_.starts = std::exchange(next_starts_, false);
       word_.written = std::exchange(next_written_, false);
+      word_.depth = depth_;
       words_.push_back(std::move(word_));
     }
     word_ = {};
@@ -88,6 +92,7 @@ class WordSplitter {
   bool in_word_ = false;
   bool next_starts_ = true;
   bool next_written_ = false;
+  int depth_ = 0;
 };
 
 bool IsWrittenOption(absl::string_view option) {
@@ -98,10 +103,11 @@ bool IsWrittenOption(absl::string_view option) {
                      [&](absl::string_view part) { return absl::StrContains(lower, part); });
 }
 
-// "./a//b" as "a/b"; empty when the path is absolute, leaves the project or is the project.
-std::string PathInside(absl::string_view path) {
-  if (absl::StartsWith(path, "/") || absl::StartsWith(path, "~") || absl::StrContains(path, "://")) return "";
-  std::vector<absl::string_view> parts;
+// "./a//b" as "a/b", seen from `directory`; empty when the path is absolute, leaves the project or is the project.
+std::string PathInside(absl::string_view directory, absl::string_view path) {
+  if (path.empty() || absl::StartsWith(path, "/") || absl::StartsWith(path, "~") || absl::StrContains(path, "://"))
+    return "";
+  std::vector<absl::string_view> parts = absl::StrSplit(directory, '/', absl::SkipEmpty());
   for (const absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
     if (part == ".") continue;
     if (part == ".." && parts.empty()) return "";
@@ -133,40 +139,66 @@ std::vector<absl::string_view> PathsOfWord(absl::string_view word) {
   return out;
 }
 
-void AddModule(absl::string_view module, std::vector<std::string>& out) {
-  const std::string path = absl::StrReplaceAll(module, {{".", "/"}});
-  AddPathOnce(PathInside(absl::StrCat(path, ".py")), out);
-  AddPathOnce(PathInside(absl::StrCat(path, "/__main__.py")), out);
-}
-
 absl::string_view Program(absl::string_view word) {
   const std::size_t slash = word.rfind('/');
   return slash == absl::string_view::npos ? word : word.substr(slash + 1);
 }
 
+// Goes through the words and keeps what earlier ones mean for later ones.
+class CommandReader {
+ public:
+  std::vector<std::string> Read(absl::string_view command) {
+    for (const CommandWord& word : WordSplitter().Split(command)) Next(word);
+    return std::move(paths_);
+  }
+
+ private:
+  void Next(const CommandWord& word) {
+    directories_.resize(word.depth + 1, directories_.back());
+    if (word.starts) {
+      reads_ = std::find(std::begin(kNotReaders), std::end(kNotReaders), word.text) == std::end(kNotReaders);
+      changes_directory_ = word.text == "cd" || word.text == "pushd";
+      python_ = false;
+      previous_.clear();
+    } else if (changes_directory_) {
+      ChangeDirectory(word);
+      return;
+    }
+    if (reads_ && known_ && !word.written && !word.opaque && !IsWrittenOption(previous_)) Add(word.text);
+    python_ = python_ || absl::StartsWith(Program(word.text), "python") || Program(word.text) == "torchrun";
+    previous_ = word.text;
+  }
+
+  // Behind a directory that only the shell knows, no name is known either.
+  void ChangeDirectory(const CommandWord& word) {
+    const bool home = absl::StartsWith(word.text, "/") || absl::StartsWith(word.text, "~") || word.text == "-";
+    known_ = known_ && !word.opaque && !home;
+    directories_.back() = PathInside(directories_.back(), word.text);
+    if (known_) AddPathOnce(directories_.back(), paths_);
+  }
+
+  void Add(absl::string_view word) {
+    const std::string& directory = directories_.back();
+    if (python_ && previous_ == "-m") {
+      const std::string module = absl::StrReplaceAll(word, {{".", "/"}});
+      AddPathOnce(PathInside(directory, absl::StrCat(module, ".py")), paths_);
+      AddPathOnce(PathInside(directory, absl::StrCat(module, "/__main__.py")), paths_);
+    } else if (previous_ != "-c") {
+      for (const absl::string_view path : PathsOfWord(word)) AddPathOnce(PathInside(directory, path), paths_);
+    }
+  }
+
+  std::vector<std::string> paths_;
+  std::vector<std::string> directories_ = {""};  // of the shell and of each subshell, relative to the project
+  std::string previous_;
+  bool reads_ = true;
+  bool changes_directory_ = false;
+  bool python_ = false;
+  bool known_ = true;
+};
+
 }  // namespace
 
-std::vector<std::string> NamedFiles(absl::string_view command) {
-  std::vector<std::string> out;
-  bool reads = true;
-  bool python = false;
-  std::string previous;
-  for (const CommandWord& word : WordSplitter().Split(command)) {
-    if (word.starts) {
-      reads = std::find(std::begin(kNotReaders), std::end(kNotReaders), word.text) == std::end(kNotReaders);
-      previous.clear();
-      python = false;
-    }
-    const bool skip = !reads || word.written || word.opaque || IsWrittenOption(previous);
-    if (!skip && python && previous == "-m") {
-      AddModule(word.text, out);
-    } else if (!skip && previous != "-c") {
-      for (const absl::string_view path : PathsOfWord(word.text)) AddPathOnce(PathInside(path), out);
-    }
-    python = python || absl::StartsWith(Program(word.text), "python") || Program(word.text) == "torchrun";
-    previous = word.text;
-  }
-  return out;
-}
+std::vector<std::string> NamedFiles(absl::string_view command) { return CommandReader().Read(command); }
 
 }  // namespace riseml::sync

@@ -28,6 +28,13 @@ TEST(NamedFiles, Case12FindsWhatACommandReads) {
   EXPECT_THAT(NamedFiles("a && b.sh\nc.sh | d.sh"), ElementsAre("a", "b.sh", "c.sh", "d.sh"));
 }
 
+TEST(NamedFiles, Case12FollowsTheWorkingDirectory) {
+  EXPECT_THAT(NamedFiles("cd src\npython a.py"), Contains("src/a.py"));
+  EXPECT_THAT(NamedFiles("(cd src && python a.py) && cd x/../y; python b.py; cd ..; python c.py"),
+              AllOf(Contains("src/a.py"), Contains("y/b.py"), Contains("c.py")));
+  EXPECT_THAT(NamedFiles("cd $DIR && python a.py"), ElementsAre("cd"));
+}
+
 TEST(NamedFiles, Case12LeavesOutWhatIsWrittenOrUnknown) {
   for (const char* command :
        {"python t.py > x 2>> x", "python t.py | tee x", "rm -f x", "touch x", "t.py --output x", "t.py --log-file=x",
@@ -67,10 +74,19 @@ TEST_F(NamedCheckTest, Case12AFileThatWasLeftOutIsAnError) {
     EXPECT_TRUE(Check(command).ok()) << command;
 }
 
+TEST_F(NamedCheckTest, AnEnvironmentOfTheMachineIsNotUploaded) {
+  tree_.Write("p/.venv/pyvenv.cfg", "1");
+  tree_.Write("p/.venv/bin/activate", "1");
+  EXPECT_THAT(std::string(Check("source .venv/bin/activate && python x.py").message()),
+              AllOf(HasSubstr("environment of their own"), HasSubstr("`install:`")));
+}
+
 TEST_F(NamedCheckTest, ADirectoryThatWasLeftOutIsANote) {
   tree_.Write("p/.gitignore", "data/\n");
   tree_.Write("p/data/x", "1");
   EXPECT_TRUE(Check("python train.py --data data/").ok());
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("names data, which is left out")));
+  EXPECT_TRUE(Check("cd data && ls").ok());
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("names data, which is left out")));
   EXPECT_TRUE(Check("python train.py").ok());
   EXPECT_THAT(notes_, IsEmpty());

@@ -192,6 +192,29 @@ TEST_F(WalkTest, Case20ANegationWinsOverEachDefault) {
                                    "p/__pycache__/q.pyc", "venv/pyvenv.cfg", "wandb/run-1-a/x"));
 }
 
+TEST_F(WalkTest, ANegationOfEverythingBringsBackNoDefault) {
+  for (const char* path : {"a.py", "d/b.py", "d/c.txt", "venv/pyvenv.cfg", "venv/x.py", ".env", "ckpt/m.py"})
+    tree_.Write(path, "1");
+  tree_.Write(".gitignore", "ckpt/\n");
+  tree_.Write(".risemlignore", "*\n!*/\n!*.py\n");
+  EXPECT_THAT(Files(), ElementsAre("a.py", "d/b.py"));
+  tree_.Write(".risemlignore", "!*\n");
+  EXPECT_THAT(Files(), ElementsAre(".gitignore", ".risemlignore", "a.py", "d/b.py", "d/c.txt"));
+}
+
+TEST_F(WalkTest, ARepositoryThatIgnoresTheProjectHasNoSay) {
+  for (const char* ignored : {"*\n", "p/\n", "/p/q\n", "q\n"}) {
+    tree_.Write(".git/info/exclude", ignored);
+    tree_.Write("p/.gitignore", "*.log\n");
+    tree_.Write("p/q/a.log", "1");
+    tree_.Write("p/q/b", "1");
+    root_ = tree_.File("p/q");
+    EXPECT_THAT(Files(), ElementsAre("a.log", "b")) << ignored;
+  }
+  tree_.Write(".git/info/exclude", "p/x\n");
+  EXPECT_THAT(Files(), ElementsAre("b"));
+}
+
 class TrackedTest : public WalkTest {
  protected:
   void Git(const std::string& command) {

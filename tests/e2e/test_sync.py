@@ -198,6 +198,6 @@ class Sync(StackTest):
     def test_title_says_what_travels(self):
         root = self.project("title", "ls", {"a": "1", "b": "22"})
         self.assertIn("Syncing project (3 B, 2 files)...done", self.train(root)[1])
-        self.assertIn("Project is unchanged (3 B, 2 files), nothing is sent...done", self.train(root)[1])
+        self.assertIn("Project is unchanged (3 B, 2 files); nothing is sent\n", self.train(root)[1])
         self.write(root, {"b": "333"})
         self.assertIn("Syncing project (3 B, 1 of 2 files)...done", self.train(root)[1])
