@@ -11,16 +11,18 @@ namespace {
 
 constexpr const char* kSecretFiles[] = {
     // Settings with credentials
-    ".env", ".env.*", ".envrc", "*.env.local", "config.local", "credentials", "credentials.json", "secrets.json",
-    "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.env", ".secrets", ".secrets.*", "client_secret*.json",
-    "service[-_]account*.json", "application_default_credentials.json", "kaggle.json", "rclone.conf", "*kubeconfig*",
-    // Keys
+    ".env", ".env.*", ".envrc", "*.env.local", "config.local", "config.local.*", "settings.local.*", "credentials",
+    "*credentials.json", "*credentials.yaml", "*credentials.yml", "secrets.json", "secrets.toml", "secrets.yaml",
+    "secrets.yml", "secrets.env", ".secrets", ".secrets.*", "client_secret*.json", "service[-_]account*.json",
+    "kaggle.json", "rclone.conf", "*kubeconfig*",
+    // Keys and tokens
     "*.pem", "*.key", "*.ppk", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*",
-    "id_ed25519*",
+    "id_ed25519*", "*.token", ".token", "*.secret",
     // Of one program each
     ".netrc", "_netrc", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials", ".npmrc", ".s3cfg", ".boto", ".dockercfg",
-    ".htpasswd", ".vault-token", ".Renviron"};
-constexpr const char* kSecretDirectories[] = {".aws", ".ssh", ".gnupg", ".azure", ".kube", ".env", ".envs", ".secrets"};
+    ".htpasswd", ".vault-token", ".Renviron", ".comet.config", ".databrickscfg", ".modal.toml"};
+constexpr const char* kSecretDirectories[] = {".aws",    ".ssh", ".gnupg", ".azure",  ".kube",
+                                              ".kaggle", ".env", ".envs",  ".secrets"};
 // Endings of what is meant to be published.
 constexpr const char* kPublicEndings[] = {".example", ".examples", ".sample",   ".template", ".tmpl", ".tpl",
                                           ".dist",    ".default",  ".defaults", ".schema",   ".skel"};
@@ -95,7 +97,7 @@ bool LooksLikeSecret(absl::string_view path, bool is_directory) {
                        [&](const char* secret) { return name == secret; });
   const std::string lower = absl::AsciiStrToLower(name);
   if (EndsWithAny(lower, kPublicEndings) || EndsWithAny(lower, kCodeEndings)) return false;
-  for (const absl::string_view known : {".docker/config.json", ".huggingface/token", ".databrickscfg"})
+  for (const absl::string_view known : {".docker/config.json", ".huggingface/token"})
     if (path == known || absl::EndsWith(path, std::string("/").append(known.data(), known.size()))) return true;
   return std::any_of(std::begin(kSecretFiles), std::end(kSecretFiles),
                      [&](const char* glob) { return WildMatch(glob, name); });

@@ -59,6 +59,26 @@ std::string FoundAbove(const std::string& root, const std::string& path) {
   return "";
 }
 
+bool IsScript(absl::string_view path) {
+  return absl::EndsWith(path, ".py") || absl::EndsWith(path, ".sh") || absl::EndsWith(path, ".txt");
+}
+
+// A script that only a directory above the project has: an error when nothing says that the project is where it is.
+absl::Status CheckAbove(const std::string& root, const std::string& path, std::vector<std::string>& notes) {
+  const std::string above = IsScript(path) ? FoundAbove(root, path) : "";
+  if (above.empty()) return absl::OkStatus();
+  std::string text = absl::StrCat(git::Printable(path), " lies in ", above, ", not in the project ", root,
+                                  "; the project is the nearest directory above the configuration that holds .git or "
+                                  "riseml.yml: put a riseml.yml into ",
+                                  above);
+  std::error_code error;
+  const std::filesystem::path directory(root);
+  if (!std::filesystem::exists(directory / "riseml.yml", error) && !std::filesystem::exists(directory / ".git", error))
+    return Error(Reason::kInvalidArgument, text);
+  notes.push_back(std::move(text));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::string>& commands,
@@ -69,13 +89,7 @@ absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::st
       if (IsUploaded(snapshot, path)) continue;
       struct stat info {};
       if (lstat(absl::StrCat(snapshot.root, "/", path).c_str(), &info) != 0) {
-        const bool script = absl::EndsWith(path, ".py") || absl::EndsWith(path, ".sh") || absl::EndsWith(path, ".txt");
-        const std::string above = script ? FoundAbove(snapshot.root, path) : "";
-        if (!above.empty())
-          notes.push_back(absl::StrCat(git::Printable(path), " lies in ", above, ", not in the project ", snapshot.root,
-                                       "; the project is the nearest directory above the configuration that holds .git "
-                                       "or riseml.yml: put a riseml.yml into ",
-                                       above));
+        RISEML_RETURN_IF_ERROR(CheckAbove(snapshot.root, path, notes));
         continue;
       }
       RISEML_ASSIGN_OR_RETURN(const std::optional<Decision> why, WhyLeftOut(snapshot.root, path));

@@ -92,9 +92,12 @@ TEST_F(NamedCheckTest, ADirectoryThatWasLeftOutIsANote) {
   EXPECT_THAT(notes_, IsEmpty());
 }
 
-TEST_F(NamedCheckTest, Case17AFileAboveTheProjectIsANote) {
+TEST_F(NamedCheckTest, Case17AFileAboveTheProjectIsNamed) {
   tree_.Write("p/x", "1");
   tree_.Write("train.py", "1");
+  EXPECT_THAT(std::string(Check("python train.py").message()),
+              AllOf(HasSubstr("train.py lies in "), HasSubstr("put a riseml.yml into ")));
+  tree_.Write("p/riseml.yml", "1");
   EXPECT_TRUE(Check("python train.py").ok());
   EXPECT_THAT(notes_, ElementsAre(AllOf(HasSubstr("train.py lies in "), HasSubstr("put a riseml.yml into "))));
 }
