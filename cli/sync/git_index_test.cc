@@ -130,8 +130,8 @@ TEST_F(GitIndexTest, DamageIsAnErrorAndNothingElse) {
     Shell(change);
     const std::string whole = *ReadFile(tree_.File(".git/index"), 1 << 20);
     ASSERT_TRUE(ParseGitIndex(whole, 20).ok());
-    for (std::size_t size = 0; size < whole.size(); ++size) (void)ParseGitIndex(whole.substr(0, size), 20).ok();
-    for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (std::size_t size = 0; size < whole.size(); size += 7) (void)ParseGitIndex(whole.substr(0, size), 20).ok();
+    for (std::size_t at = 0; at < whole.size(); at += at < 100 ? 1 : 7) {
       std::string changed = whole;
       changed[at] = static_cast<char>(changed[at] ^ 0xff);
       (void)ParseGitIndex(changed, 20).ok();

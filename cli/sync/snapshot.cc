@@ -232,10 +232,11 @@ absl::Status CheckLimits(const Scan& scan, const v1::Limits& limits) {
     if (!lines.empty())
       return TooMuch(absl::StrCat("a file may have ", Size(limits.file_bytes()), " and some have more"), lines);
   }
-  const auto count = static_cast<std::int64_t>(scan.files.size());
+  const auto count = static_cast<std::int64_t>(scan.files.size() + scan.directories.size());
   if (limits.files() > 0 && count > limits.files())
-    return TooMuch(absl::StrCat("the project has ", count, " files; a revision may have ", limits.files()),
-                   HeaviestDirectories(scan.files, false));
+    return TooMuch(
+        absl::StrCat("the project has ", count, " files and empty directories; a revision may have ", limits.files()),
+        HeaviestDirectories(scan.files, false));
   if (limits.revision_bytes() > 0 && scan.total_bytes > limits.revision_bytes()) {
     std::vector<std::string> lines = HeaviestDirectories(scan.files, true);
     for (const ScannedFile* file : Largest(scan.files, 0)) lines.push_back(IgnoreLine(*file));

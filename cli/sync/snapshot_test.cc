@@ -163,8 +163,9 @@ TEST_F(SnapshotTest, LimitsAreKeptBeforeAnythingIsRead) {
   EXPECT_THAT(refusal(0, 4000, 0),
               ::testing::AllOf(HasSubstr("the project has 4501 bytes; a revision may have 4000 bytes"),
                                HasSubstr("/data/   (4500 bytes)"), HasSubstr(".risemlignore")));
-  EXPECT_THAT(refusal(0, 0, 2), ::testing::AllOf(HasSubstr("the project has 3 files; a revision may have 2"),
-                                                 HasSubstr("/data/   (2 files)")));
+  EXPECT_THAT(refusal(0, 0, 2),
+              ::testing::AllOf(HasSubstr("the project has 3 files and empty directories; a revision may have 2"),
+                               HasSubstr("/data/   (2 files)")));
   options_.limits.set_files(3);
   Take();
 }
