@@ -307,10 +307,8 @@ void AddTrain(cmdline::Command app, Plan& plan) {
       "  id=$(riseml train -q) && riseml wait $id");
   auto options = std::make_shared<TrainOptions>();
   command
-      .AddOption(
-          "-f,--config-file", options->file,
-          "Configuration; looked for in the directories above, too. The project is the nearest directory, from that of "
-          "the file upwards, with riseml.yml or .git")
+      .AddOption("-f,--config-file", options->file,
+                 "Configuration; the project is the nearest directory upwards with riseml.yml or .git")
       .Type("FILE")
       .ShowDefault();
   command.AddFlag("-l,--logs", options->logs, "Follow the log; exit code 0 finished, 1 failed, 3 killed");

@@ -84,7 +84,7 @@ std::vector<const sync::SkippedPath*> ByImportance(const std::vector<sync::Skipp
 std::string WhyShort(const sync::SkippedPath& path) {
   const std::string amount = path.expected ? "" : AmountOf(path);
   return absl::StrCat(OneLine(path.path), " (", OneLine(path.reason), path.tracked ? "; tracked by git" : "",
-                      path.partly ? "; but for what git tracks or .risemlignore brings back" : "",
+                      path.partly ? "; except what git tracks or .risemlignore brings back" : "",
                       amount.empty() ? "" : ", ", amount, ")");
 }
 
@@ -166,7 +166,7 @@ std::vector<std::string> UploadRow(const sync::SnapshotFile& file) {
 std::vector<std::string> LeftOutRow(const sync::SkippedPath& path) {
   return {absl::StrCat("  ", OneLine(path.path)), AmountOf(path),
           absl::StrCat(OneLine(path.reason), path.tracked ? "; tracked by git" : "", path.dvc ? "; managed by DVC" : "",
-                       path.partly ? "; but for what git tracks or .risemlignore brings back" : "")};
+                       path.partly ? "; except what git tracks or .risemlignore brings back" : "")};
 }
 
 }  // namespace
