@@ -130,8 +130,10 @@ TEST_F(SnapshotTest, ADamagedCacheIsNoCache) {
   EXPECT_THAT(Hashed(Take()), ElementsAre("a"));
   {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(30);
+    const int byte = file.get();
     file.seekp(30);
-    file.put('~');
+    file.put(static_cast<char>(byte ^ 1));  // another one, whatever it was
   }
   EXPECT_THAT(Hashed(Take()), ElementsAre("a"));
   std::ofstream(path) << "riseml index 2\nfrom the future";
