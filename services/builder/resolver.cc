@@ -94,7 +94,8 @@ absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& r
   RISEML_RETURN_IF_ERROR(AddFiles(request, files_, &inputs));
 
   environment.set_key(KeyOf(inputs));
-  environment.set_path(absl::StrCat(installation_.environments_dir, "/", environment.key()));
+  // Below the directory of the user, whose cache lies there too: files can be linked from one to the other.
+  environment.set_path(absl::StrCat(installation_.environments_dir, "/", request.owner_uid(), "/", environment.key()));
   if (IsComplete(environment.path(), environment.key())) {
     environment.set_state(Environment::READY);
     return environment;

@@ -74,7 +74,7 @@ TEST_F(ResolverTest, MissingEnvironmentComesWithItsSteps) {
   const auto environment = Resolve(Request({"pip install -r requirements.txt"}));
   ASSERT_TRUE(environment.ok()) << environment.status();
   EXPECT_EQ(environment->state(), Environment::MISSING);
-  EXPECT_EQ(environment->path(), dir_ + "/" + environment->key());
+  EXPECT_EQ(environment->path(), dir_ + "/11111111-1111-4111-8111-111111111111/" + environment->key());
   EXPECT_EQ(environment->steps_size(), 3);
 }
 
