@@ -36,6 +36,7 @@ class AttemptDir {
   std::string launch() const { return path_ + "/launch.pb"; }    // LaunchRecord
   std::string journal() const { return path_ + "/journal"; }     // JournalRecords
   std::string log() const { return path_ + "/log"; }             // what the job prints
+  std::string output() const { return path_ + "/output"; }       // pipe that the job prints into
   std::string results() const { return path_ + "/results"; }     // one JSON object a line
   std::string ship_plan() const { return path_ + "/ship.pb"; }   // ShipPlan
   std::string shipped() const { return path_ + "/shipped.pb"; }  // ShipState

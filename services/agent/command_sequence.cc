@@ -2,9 +2,12 @@
 
 #include <sys/wait.h>
 
+#include <vector>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace riseml::agent {
@@ -46,7 +49,32 @@ std::size_t SequenceLength(absl::string_view text) {
   return length;
 }
 
+bool IsOfManyLines(absl::string_view command) { return absl::StrContains(absl::StripAsciiWhitespace(command), '\n'); }
+
+// A command of many lines by its first one.
+std::string Short(absl::string_view command) {
+  return IsOfManyLines(command) ? absl::StrCat(ForMessage(LineOf(command, FirstLineOf(command))), " …")
+                                : ForMessage(absl::StripTrailingAsciiWhitespace(command));
+}
+
 }  // namespace
+
+std::string LineOf(absl::string_view command, int number) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(command, '\n');
+  return number < 1 || number > static_cast<int>(lines.size())
+             ? std::string()
+             : std::string(absl::StripAsciiWhitespace(lines[number - 1]));
+}
+
+int FirstLineOf(absl::string_view command) {
+  int number = 1;
+  for (absl::string_view line : absl::StrSplit(command, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty() && line[0] != '#') return number;
+    ++number;
+  }
+  return 1;
+}
 
 std::string ForMessage(absl::string_view text) {
   std::string out;
@@ -72,10 +100,16 @@ int ExitCodeOf(int wait_status) {
 std::optional<Step> CommandSequence::Next() {
   if (IsDone() || cause_ != StopCause::kNone) return std::nullopt;
   running_ = next_++;
-  if (!IsBuildStep(running_)) return Step{plan_.commands(running_ - plan_.build_steps_size()), ""};
+  const int steps = plan_.build_steps_size();
+  if (!IsBuildStep(running_))
+    return Step{
+        .command = plan_.commands(running_ - steps), .number = running_ - steps + 1, .total = plan_.commands_size()};
   const internal::v1::BuildStep& step = plan_.build_steps(running_);
-  return Step{step.command(), absl::StrCat("==> Step ", running_ + 1, "/", plan_.build_steps_size(), ": ",
-                                           ForMessage(step.title()), "\n")};
+  return Step{.command = step.command(),
+              .announcement = absl::StrCat("==> Step ", running_ + 1, "/", steps, ": ", ForMessage(step.title()), "\n"),
+              .build = true,
+              .number = running_ + 1,
+              .total = steps};
 }
 
 std::string CommandSequence::Finished(const StepResult& result) {
@@ -92,17 +126,28 @@ std::string CommandSequence::Finished(const StepResult& result) {
   std::string text = absl::StrCat("==> Step ", last_ + 1, "/", plan_.build_steps_size(), " failed with exit code ",
                                   result.exit_code, ": ", ForMessage(step.title()), "\n");
   const bool apt = IsApt(step.command()) || IsApt(step.title());
+  if (!result.hint.empty()) absl::StrAppend(&text, "==> ", result.hint, "\n");
   if (apt && (result.exit_code == kCommandNotFound || result.exit_code == kAptFailed)) absl::StrAppend(&text, kAptHint);
   return text;
 }
 
-std::string CommandSequence::MessageOf(int index, int exit_code) const {
-  if (IsBuildStep(index))
-    return exit_code == 0 ? ""
-                          : absl::StrCat("Step ", index + 1, "/", plan_.build_steps_size(), " `",
-                                         ForMessage(plan_.build_steps(index).title()), "` return code: ", exit_code);
-  return absl::StrCat("Command `", ForMessage(plan_.commands(index - plan_.build_steps_size())),
-                      "` return code: ", exit_code);
+std::string CommandSequence::MessageOf(int index, const StepResult& result) const {
+  const int steps = plan_.build_steps_size();
+  if (IsBuildStep(index) && result.exit_code == 0) return "";
+  const std::string& command = IsBuildStep(index) ? plan_.build_steps(index).command() : plan_.commands(index - steps);
+  std::string text = IsBuildStep(index) ? absl::StrCat("Step ", index + 1, "/", steps, " `",
+                                                       ForMessage(plan_.build_steps(index).title()))
+                                        : absl::StrCat("Command `", Short(command));
+  absl::StrAppend(&text, "` return code: ", result.exit_code);
+  if (result.line > 0 && IsOfManyLines(command)) {
+    absl::StrAppend(&text, " (line ", result.line);
+    const std::string line = LineOf(command, result.line);
+    if (!line.empty() && (IsBuildStep(index) || result.line != FirstLineOf(command)))
+      absl::StrAppend(&text, ": `", ForMessage(line), "`");
+    absl::StrAppend(&text, ")");
+  }
+  if (!result.hint.empty()) absl::StrAppend(&text, ". ", result.hint);
+  return text;
 }
 
 AttemptEnded CommandSequence::Outcome() const {
@@ -126,7 +171,7 @@ AttemptEnded CommandSequence::Outcome() const {
     ended.set_exit_class(Observation::SUCCESS);
     return ended;
   }
-  ended.set_message(MessageOf(last_, last_result_.exit_code));
+  ended.set_message(MessageOf(last_, last_result_));
   if (last_result_.exit_code == 0) {
     ended.set_reason("COMPLETED");
     ended.set_exit_class(Observation::SUCCESS);

@@ -11,18 +11,28 @@
 
 namespace riseml::agent {
 
-// One line for the shell.
+// One item for the shell.
 struct Step {
   std::string command;
   std::string announcement;  // printed into the log before it; empty: nothing
+  bool build = false;        // a step of the environment, not a command of the job
+  int number = 1;            // among its kind, from 1
+  int total = 1;             // of its kind
 };
 
 // How a step's process ended.
 struct StepResult {
   int exit_code = 0;  // 128 + signal when a signal ended it
   bool out_of_memory =
-      false;  // the kernel killed something for memory while it ran, and it died of a SIGKILL that was not ours
+      false;         // the kernel killed something for memory while it ran, and it died of a SIGKILL that was not ours
+  int line = 0;      // line of the command that failed, from 1; 0: not known
+  std::string hint;  // what to write instead, one sentence; empty: nothing is known
 };
+
+// Line `number` of a command, from 1, without blanks around it; empty when there is none.
+std::string LineOf(absl::string_view command, int number);
+// Number of the first line that is neither blank nor a comment; 1 when there is none.
+int FirstLineOf(absl::string_view command);
 
 // Exit code of a wait status, as shells count: 128 + n for signal n.
 int ExitCodeOf(int wait_status);
@@ -58,7 +68,7 @@ class CommandSequence {
  private:
   int Total() const { return plan_.build_steps_size() + plan_.commands_size(); }
   bool IsBuildStep(int index) const { return index < plan_.build_steps_size(); }
-  std::string MessageOf(int index, int exit_code) const;
+  std::string MessageOf(int index, const StepResult& result) const;
 
   const internal::v1::RunPlan& plan_;
   int next_ = 0;      // index of the step to run next

@@ -3,7 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <set>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -14,6 +17,7 @@
 namespace riseml::agent {
 namespace {
 
+constexpr std::size_t kMaxCommandBytes = 32 << 10;
 constexpr absl::string_view kSystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // TLS, proxies, locale; names are compared in upper case, since proxies are written in both.
@@ -25,9 +29,89 @@ constexpr absl::string_view kInheritedPrefixes[] = {"PIP_", "UV_"};
 // Settings that would lead pip to places a job does not have.
 constexpr absl::string_view kNotInherited[] = {"PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_USER", "PIP_TARGET",
                                                "PIP_PREFIX",      "PIP_ROOT",      "PIP_LOG",  "UV_CACHE_DIR"};
-// Set by the product alone.
-constexpr absl::string_view kReserved[] = {"PATH",          "HOME",        "PYTHONPATH",
-                                           "RISEML_SOCKET", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES"};
+// Names that programs, shells and loaders give a meaning to: no parameter of that name becomes a variable.
+constexpr absl::string_view kReserved[] = {
+    "PATH",       "HOME",        "SHELL",       "USER",     "LOGNAME",
+    "PWD",        "OLDPWD",      "SHLVL",       "IFS",      "ENV",
+    "LANG",       "TZ",          "TERM",        "DISPLAY",  "TMPDIR",
+    "TMP",        "TEMP",        "EDITOR",      "PAGER",    "HOSTNAME",
+    "MAIL",       "CDPATH",      "PS1",         "PS4",      "BASH_ENV",
+    "BASHOPTS",   "SHELLOPTS",   "COLUMNS",     "LINES",    "UID",
+    "EUID",       "PPID",        "GROUPS",      "RANDOM",   "SECONDS",
+    "LINENO",     "OPTARG",      "OPTIND",      "PERL5LIB", "VIRTUAL_ENV",
+    "OUTPUT_DIR", "MASTER_ADDR", "MASTER_PORT", "PORT",     "CUDA_VISIBLE_DEVICES"};
+constexpr absl::string_view kReservedPrefixes[] = {"RISEML_", "LD_",      "LC_",  "PYTHON", "PIP_",
+                                                   "UV_",     "COMMAND_", "GIT_", "SSL_",   "BASH_FUNC_"};
+
+// How many threads libraries start unless told otherwise: one for each core of the machine.
+constexpr absl::string_view kThreadVariables[] = {
+    "OMP_NUM_THREADS",        "MKL_NUM_THREADS",     "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",    "NUMEXPR_MAX_THREADS", "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "GOTO_NUM_THREADS",    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",      "POLARS_MAX_THREADS",  "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS", "JULIA_NUM_THREADS",   "GOMAXPROCS",
+    "LOKY_MAX_CPU_COUNT",     "PYTHON_CPU_COUNT"};
+
+// (variable, directory below the cache); the first is the parent of what most other programs use.
+constexpr std::pair<absl::string_view, absl::string_view> kCacheVariables[] = {
+    {"XDG_CACHE_HOME", ""},
+    {"HF_HOME", "/huggingface"},
+    {"TORCH_HOME", "/torch"},
+    {"PIP_CACHE_DIR", "/pip"},
+    {"UV_CACHE_DIR", "/uv"},
+    {"POETRY_CACHE_DIR", "/pypoetry"},
+    {"KERAS_HOME", "/keras"},
+    {"NLTK_DATA", "/nltk_data"},
+    {"TFHUB_CACHE_DIR", "/tfhub"},
+    {"TFDS_DATA_DIR", "/tensorflow_datasets"},
+    {"TRITON_CACHE_DIR", "/triton"},
+    {"TORCHINDUCTOR_CACHE_DIR", "/torchinductor"},
+    {"TORCH_EXTENSIONS_DIR", "/torch_extensions"},
+    {"NUMBA_CACHE_DIR", "/numba"},
+    {"CUDA_CACHE_PATH", "/nv"},
+    {"CONDA_PKGS_DIRS", "/conda"},
+    {"SPACY_CACHE", "/spacy"},
+    {"GENSIM_DATA_DIR", "/gensim-data"},
+    {"SCIKIT_LEARN_DATA", "/scikit_learn_data"}};
+
+bool IsReserved(absl::string_view name) {
+  return std::ranges::find(kReserved, name) != std::end(kReserved) ||
+         std::ranges::any_of(kReservedPrefixes,
+                             [name](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
+}
+
+void SetNames(const internal::v1::StartAttemptRequest& start, Variables& out) {
+  const std::string experiment = ExperimentOf(start.job());
+  const std::string& owner = start.template_().owner();
+  out["USER"] = owner.empty() ? std::string("riseml") : owner;
+  out["LOGNAME"] = out["USER"];
+  out["RISEML_USER"] = out["USER"];
+  if (!start.template_().project().empty()) out["RISEML_PROJECT"] = start.template_().project();
+  if (experiment.empty()) return;
+  out["RISEML_EXPERIMENT"] = experiment;
+  out["RISEML_JOB"] = absl::StrCat(experiment, ".", start.job().substr(start.job().rfind('/') + 1));
+  if (const std::size_t dot = experiment.find('.'); dot != std::string::npos)
+    out["RISEML_SET"] = experiment.substr(0, dot);
+}
+
+void SetThreads(double cpus, Variables& out) {
+  if (cpus <= 0) return;
+  const std::string threads = absl::StrCat(static_cast<std::int64_t>(std::ceil(cpus)));
+  for (const absl::string_view name : kThreadVariables) out[std::string(name)] = threads;
+}
+
+void SetPorts(const JobPorts& ports, Variables& out) {
+  if (ports.master == 0) return;
+  out["MASTER_ADDR"] = "127.0.0.1";
+  out["MASTER_PORT"] = absl::StrCat(ports.master);
+  out["PORT"] = absl::StrCat(ports.service);
+}
+
+// A long command is left out: the system refuses variables of 128 KiB.
+void SetCommands(const internal::v1::JobTemplate& job, Variables& out) {
+  for (int i = 0; i < job.commands_size(); ++i)
+    if (job.commands(i).size() <= kMaxCommandBytes) out[absl::StrCat("COMMAND_", i + 1)] = job.commands(i);
+}
 
 bool IsInherited(absl::string_view name) {
   const std::string upper = absl::AsciiStrToUpper(name);
@@ -53,22 +137,25 @@ std::vector<std::string> InheritedPaths(const Variables& node) {
   return {paths.begin(), paths.end()};
 }
 
-Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const Variables& node) {
+std::string ExperimentOf(absl::string_view job) {
+  const std::vector<std::string> parts = absl::StrSplit(job, '/');
+  return parts.size() == 6 && parts[2] == "experiments" ? parts[3] : std::string();
+}
+
+Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const JobPorts& ports,
+                       const Variables& node) {
   Variables out = InheritedVariables(node);
   out.try_emplace("LANG", "C.UTF-8");
-  const std::string& owner = start.template_().owner();
-  out["USER"] = owner.empty() ? std::string("riseml") : owner;
-  out["LOGNAME"] = out["USER"];
+  SetNames(start, out);
   out["TMPDIR"] = paths.temporary;
-  out.insert_or_assign("PYTHONUNBUFFERED", "1");
+  out["PYTHONUNBUFFERED"] = "1";
   if (!paths.pip_config.empty()) out["PIP_CONFIG_FILE"] = paths.pip_config;
   if (!paths.output.empty()) out["OUTPUT_DIR"] = paths.output;
   if (!paths.data.empty()) out["RISEML_DATA_DIR"] = paths.data;
-  for (int i = 0; i < start.template_().commands_size(); ++i)
-    out[absl::StrCat("COMMAND_", i + 1)] = start.template_().commands(i);
-  for (const auto& [name, value] : start.template_().environment())
-    if (std::ranges::find(kReserved, name) == std::end(kReserved)) out[name] = value;
-
+  if (!paths.cache.empty())
+    for (const auto& [name, below] : kCacheVariables) out[std::string(name)] = absl::StrCat(paths.cache, below);
+  SetPorts(ports, out);
+  SetCommands(start.template_(), out);
   const bool bare = start.environment_path().empty();
   out["PATH"] = absl::StrCat(bare ? paths.control : start.environment_path(), "/bin:", kSystemPath);
   if (!bare) out["VIRTUAL_ENV"] = start.environment_path();
@@ -76,6 +163,12 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   if (!paths.python_client.empty()) out["PYTHONPATH"] = paths.python_client;
   out["RISEML_SOCKET"] = absl::StrCat(paths.control, "/socket");
   out["CUDA_VISIBLE_DEVICES"] = absl::StrJoin(start.gpu_uuids(), ",");
+  const Variables settled = out;
+  SetThreads(start.resources().cpus(), out);
+  for (const auto& [name, value] : start.template_().environment()) {
+    const bool threads = std::ranges::find(kThreadVariables, name) != std::end(kThreadVariables);
+    if (threads || (!settled.contains(name) && !IsReserved(name))) out[name] = value;
+  }
   return out;
 }
 

@@ -21,12 +21,24 @@ struct JobPaths {
   std::string data;       // empty: there is none
   std::string python_client;
   std::string pip_config;  // empty: none
+  std::string cache;       // the user's own, shared by all jobs; empty: none
 };
 
+// Ports of this machine that a job may listen on; 0: none.
+struct JobPorts {
+  int master = 0;
+  int service = 0;
+};
+
+// "27.3" of "users/paul/experiments/27.3/jobs/train"; empty for anything else.
+std::string ExperimentOf(absl::string_view job);
+
 // Variables of a job. `node` is the environment of the node itself, of which only TLS, proxy, package-index and locale
-// settings are taken. Later ones win: the node's settings, those of the product, parameters; but no parameter changes
-// PATH, HOME, PYTHONPATH or RISEML_SOCKET.
-Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const Variables& node);
+// settings are taken. A parameter becomes a variable unless its name has a meaning already: one of the product's, of
+// the node's settings, or of every program (LANG, TZ, LD_PRELOAD). Numbers of threads are the exception: a parameter
+// wins.
+Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const JobPorts& ports,
+                       const Variables& node);
 
 // The node's settings among `node` that jobs get.
 Variables InheritedVariables(const Variables& node);

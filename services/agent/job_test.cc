@@ -1,5 +1,6 @@
 // The pure parts: what runs, what a job sees, what a machine offers, what an archive may hold.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -10,12 +11,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/agent/cache.h"
 #include "services/agent/code_archive.h"
 #include "services/agent/command_sequence.h"
 #include "services/agent/environment.h"
 #include "services/agent/inventory.h"
 #include "services/agent/sandbox.h"
+#include "services/agent/shares.h"
 #include "services/agent/testing.h"
+#include "services/agent/work_files.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 
@@ -157,7 +161,7 @@ TEST(Environment, IsAnAllowList) {
                           {"UV_INDEX_URL", "u"},
                           {"TZ", "UTC"},
                           {"PYTHONPATH", "/x"}};
-  const Variables variables = JobVariables(Request(), kPaths, node);
+  const Variables variables = JobVariables(Request(), kPaths, {}, node);
   EXPECT_EQ(variables,
             (Variables{{"COMMAND_1", "python a.py"},
                        {"CUDA_VISIBLE_DEVICES", ""},
@@ -173,6 +177,7 @@ TEST(Environment, IsAnAllowList) {
                        {"PYTHONUNBUFFERED", "1"},
                        {"RISEML_DATA_DIR", "/data"},
                        {"RISEML_SOCKET", "/run/riseml/socket"},
+                       {"RISEML_USER", "paul"},
                        {"SSL_CERT_FILE", "/ca.pem"},
                        {"TMPDIR", "/tmp"},
                        {"TZ", "UTC"},
@@ -186,10 +191,182 @@ TEST(Environment, OfAJobWithAnEnvironmentAndGpus) {
   start.set_environment_path("/env/key");
   start.add_gpu_uuids("GPU-1");
   start.add_gpu_uuids("GPU-2");
-  const Variables variables = JobVariables(start, kPaths, {});
+  const Variables variables = JobVariables(start, kPaths, {}, {});
   EXPECT_THAT(variables.at("PATH"), ::testing::StartsWith("/env/key/bin:/usr/local/sbin:"));
   EXPECT_EQ(variables.at("VIRTUAL_ENV"), "/env/key");
   EXPECT_EQ(variables.at("CUDA_VISIBLE_DEVICES"), "GPU-1,GPU-2");
+}
+
+// R5, and cases 25, 26 and 29.
+TEST(Environment, TellsAJobItsNamesSharePortsAndCache) {
+  auto start = Request();
+  start.set_job("users/paul/experiments/27.3/jobs/train");
+  start.mutable_template_()->set_project("digits");
+  start.mutable_resources()->set_cpus(1.5);
+  JobPaths paths = kPaths;
+  paths.cache = "/e/u/cache";
+  const Variables variables = JobVariables(start, paths, {.master = 20001, .service = 20002}, {});
+  for (const auto& [name, value] : Variables{{"RISEML_EXPERIMENT", "27.3"},
+                                             {"RISEML_SET", "27"},
+                                             {"RISEML_JOB", "27.3.train"},
+                                             {"RISEML_PROJECT", "digits"},
+                                             {"RISEML_USER", "paul"},
+                                             {"OMP_NUM_THREADS", "2"},
+                                             {"MKL_NUM_THREADS", "2"},
+                                             {"OPENBLAS_NUM_THREADS", "2"},
+                                             {"NUMEXPR_NUM_THREADS", "2"},
+                                             {"MASTER_ADDR", "127.0.0.1"},
+                                             {"MASTER_PORT", "20001"},
+                                             {"PORT", "20002"},
+                                             {"XDG_CACHE_HOME", "/e/u/cache"},
+                                             {"HF_HOME", "/e/u/cache/huggingface"},
+                                             {"TORCH_HOME", "/e/u/cache/torch"},
+                                             {"PIP_CACHE_DIR", "/e/u/cache/pip"},
+                                             {"UV_CACHE_DIR", "/e/u/cache/uv"}})
+    EXPECT_EQ(variables.at(name), value) << name;
+  start.set_job("users/paul/experiments/27/jobs/train");
+  EXPECT_FALSE(JobVariables(start, paths, {}, {}).contains("RISEML_SET"));
+}
+
+TEST(Environment, NoParameterReplacesWhatProgramsRelyOn) {
+  auto start = Request();
+  auto& variables = *start.mutable_template_()->mutable_environment();
+  for (const char* name : {"LANG", "TMPDIR", "USER", "TZ", "DISPLAY", "PORT", "HOME", "LD_PRELOAD", "PYTHONHASHSEED",
+                           "RISEML_USER", "OUTPUT_DIR", "SHELL", "BASH_ENV", "LC_ALL"})
+    variables[name] = "parameter";
+  variables["OMP_NUM_THREADS"] = "7";
+  variables["EXPERIMENT_ID"] = "id";
+  start.mutable_resources()->set_cpus(1);
+  const Variables job = JobVariables(start, kPaths, {}, {{"TZ", "UTC"}});
+  for (const auto& [name, value] : job) EXPECT_NE(value, "parameter") << name;
+  EXPECT_EQ(job.at("LR"), "1e-6");
+  EXPECT_EQ(job.at("OMP_NUM_THREADS"), "7");
+  EXPECT_EQ(job.at("EXPERIMENT_ID"), "id");
+}
+
+TEST(Environment, LeavesOutVariablesThatAreTooLong) {
+  auto start = Request();
+  start.mutable_template_()->set_commands(0, std::string(200 << 10, 'x'));
+  EXPECT_FALSE(JobVariables(start, kPaths, {}, {}).contains("COMMAND_1"));
+}
+
+TEST(Shares, GoToThoseThatTheFewestHave) {
+  internal::v1::RunPlan one, two;
+  one.add_processors(0);
+  two.add_processors(1);
+  EXPECT_THAT(ChooseProcessors({}, {0, 1, 2}, 0.5), ElementsAre(0));
+  EXPECT_THAT(ChooseProcessors({one, two}, {0, 1, 2}, 1), ElementsAre(2));
+  EXPECT_THAT(ChooseProcessors({one}, {0, 1, 2}, 1.5), ElementsAre(1, 2));
+  EXPECT_THAT(ChooseProcessors({one}, {0, 1, 2}, 3), IsEmpty());
+  EXPECT_THAT(ChooseProcessors({one}, {0, 1, 2}, 0), IsEmpty());
+}
+
+TEST(Shares, PortsAreDistinctAmongAttempts) {
+  const JobPorts first = ChoosePorts({}, 5);
+  EXPECT_NE(first.master, first.service);
+  internal::v1::RunPlan plan;
+  (*plan.mutable_environment())["MASTER_PORT"] = absl::StrCat(first.master);
+  (*plan.mutable_environment())["PORT"] = absl::StrCat(first.service);
+  const JobPorts second = ChoosePorts({plan}, 5);
+  EXPECT_GT(second.master, first.service);
+  EXPECT_GT(second.service, second.master);
+}
+
+TEST(Sandbox, ABuildSeesTheUsersCacheOnTheMountOfItsEnvironment) {  // R10
+  SandboxRequest request;
+  request.user_directory = "/e/u";
+  request.cache = "/e/u/cache";
+  request.environment = "/e/u/key";
+  EXPECT_THAT(absl::StrJoin(SandboxArguments(request, {}, {}), " "),
+              HasSubstr("--ro-bind /e/u/key /e/u/key --bind /e/u/cache /e/u/cache"));
+  request.environment_writable = true;
+  const std::string line = absl::StrJoin(SandboxArguments(request, {}, {}), " ");
+  EXPECT_THAT(line, HasSubstr("--bind /e/u /e/u"));
+  EXPECT_THAT(line, Not(HasSubstr("/e/u/cache")));
+}
+
+TEST(Sandbox, ShowsTheProcessors) {
+  EXPECT_THAT(absl::StrJoin(SandboxArguments({}, {.processors = true}, {}), " "),
+              HasSubstr("--ro-bind /sys/devices/system /sys/devices/system"));
+}
+
+TEST(Cache, WhatWasNotUsedForLongestGoesFirst) {
+  TemporaryDirectory root;
+  for (const char* name : {"old", "middle", "new"}) {
+    WriteAll(root / name, std::string(1 << 20, 'x'));
+    const std::int64_t age = std::string(name) == "old" ? 9000 : std::string(name) == "middle" ? 8000 : 10;
+    const timespec times[] = {{1'000'000 - age, 0}, {1'000'000 - age, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, (root / name).c_str(), times, 0), 0);
+  }
+  ASSERT_TRUE(TrimCache(root.path(), 4 << 20, 1'000'000).ok());
+  EXPECT_TRUE(FileExists(root / "old"));
+  ASSERT_TRUE(TrimCache(root.path(), 5 << 19, 1'000'000).ok());
+  EXPECT_FALSE(FileExists(root / "old"));
+  EXPECT_TRUE(FileExists(root / "middle"));
+  ASSERT_TRUE(TrimCache(root.path(), 1, 1'000'000).ok());
+  EXPECT_FALSE(FileExists(root / "middle"));
+  EXPECT_TRUE(FileExists(root / "new"));
+}
+
+// Case 7.
+class WorkFilesTest : public ::testing::Test {
+ protected:
+  WorkFilesTest() { EXPECT_TRUE(MakeDirectories(root_ / "code/runs/exp1").ok()); }
+  KeptFiles Keep(std::int64_t limit = 1 << 20, absl::Time since = absl::UnixEpoch()) {
+    const absl::StatusOr<KeptFiles> kept =
+        KeepWorkFiles({.from = root_ / "code", .to = root_ / "out", .since = since, .bytes_limit = limit});
+    EXPECT_TRUE(kept.ok()) << kept.status();
+    return kept.value_or(KeptFiles());
+  }
+  TemporaryDirectory root_;
+};
+
+TEST_F(WorkFilesTest, KeepsFilesAndLinksButNoCaches) {
+  WriteAll(root_ / "code/runs/exp1/best.pt", "weights");
+  std::filesystem::create_symlink("exp1", root_ / "code/runs/latest");
+  std::filesystem::create_directory_symlink("/", root_ / "code/everything");
+  for (const char* cache : {"__pycache__", ".pytest_cache", "venv", "tagged"}) {
+    ASSERT_TRUE(MakeDirectories(root_ / (std::string("code/") + cache)).ok());
+    WriteAll(root_ / (std::string("code/") + cache + "/x"), "x");
+  }
+  WriteAll(root_ / "code/venv/pyvenv.cfg", "");
+  WriteAll(root_ / "code/tagged/CACHEDIR.TAG", "");
+  const KeptFiles kept = Keep();
+  EXPECT_EQ(kept.files, 3);
+  EXPECT_EQ(kept.bytes, 7);
+  EXPECT_EQ(ReadAll(root_ / "out/runs/exp1/best.pt"), "weights");
+  EXPECT_EQ(std::filesystem::read_symlink(root_ / "out/everything"), "/");
+  EXPECT_FALSE(FileExists(root_ / "out/__pycache__"));
+  EXPECT_FALSE(FileExists(root_ / "out/venv"));
+  EXPECT_EQ(DescribeKept(kept, "/o/workdir", 1),
+            "==> Kept 3 files (7 bytes) that the job left in its working directory: /o/workdir\n");
+}
+
+TEST_F(WorkFilesTest, KeepsNothingThatWasThereBefore) {
+  WriteAll(root_ / "code/train.py", "x");
+  EXPECT_EQ(Keep(1 << 20, absl::InfiniteFuture()).files, 0);
+  EXPECT_FALSE(FileExists(root_ / "out"));
+  EXPECT_EQ(DescribeKept({}, "/o", 1), "");
+}
+
+TEST_F(WorkFilesTest, NamesWhatIsOverTheBound) {
+  WriteAll(root_ / "code/a.bin", std::string(600, 'x'));
+  WriteAll(root_ / "code/b.bin", std::string(600, 'x'));
+  WriteAll(root_ / "code/c.txt", "small");
+  const KeptFiles kept = Keep(1000);
+  EXPECT_EQ(kept.files, 2);
+  EXPECT_THAT(DescribeKept(kept, "/o/workdir", 1000),
+              HasSubstr("where at most 1.0 kB are: b.bin (600 bytes). Write large files to $OUTPUT_DIR"));
+}
+
+TEST_F(WorkFilesTest, NeverWritesThroughALink) {
+  ASSERT_TRUE(MakeDirectories(root_ / "out").ok());
+  ASSERT_TRUE(MakeDirectories(root_ / "elsewhere").ok());
+  std::filesystem::create_directory_symlink(root_ / "elsewhere", root_ / "out/runs");
+  WriteAll(root_ / "code/runs/exp1/best.pt", "weights");
+  EXPECT_FALSE(
+      KeepWorkFiles({.from = root_ / "code", .to = root_ / "out", .since = absl::UnixEpoch(), .bytes_limit = 99}).ok());
+  EXPECT_FALSE(FileExists(root_ / "elsewhere/exp1"));
 }
 
 TEST(Environment, FindsPathsThatSettingsName) {
@@ -215,8 +392,8 @@ TEST(Sandbox, ShowsNothingButWhatItNames) {
       ElementsAre("/usr/bin/bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--cap-drop",
                   "ALL", "--tmpfs", "/", "--symlink", "usr/bin", "/bin", "--ro-bind", "/usr", "/usr", "--ro-bind",
                   "/etc", "/etc", "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private", "--proc",
-                  "/proc", "--dev", "/dev", "--bind", "/d/tmp", "/tmp", "--bind", "/d/code", "/code", "--bind",
-                  "/d/control", "/run/riseml", "--ro-bind", "/opt/riseml-agent", "/run/riseml-agent", "--remount-ro",
+                  "/proc", "--dev", "/dev", "--bind", "/d/tmp", "/tmp", "--bind", "/d/control", "/run/riseml", "--bind",
+                  "/d/code", "/code", "--ro-bind", "/opt/riseml-agent", "/run/riseml-agent", "--remount-ro",
                   "/etc/ssl/private", "--chdir", "/code", "--", "true", "x"));
 }
 
@@ -236,8 +413,8 @@ TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
   request.gpus = true;
   const std::string line = absl::StrJoin(SandboxArguments(request, system, {}), " ");
   EXPECT_THAT(line, HasSubstr("--unshare-user --uid 1000 --gid 1000"));
-  EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /output"));
-  EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /data"));
+  EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /v/out/1 --symlink /v/out/1 /output"));
+  EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /v/data --ro-bind /v/data /data"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /env/key /env/key"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /client /client"));
   EXPECT_THAT(line, HasSubstr("--dev-bind /dev/nvidia0 /dev/nvidia0"));

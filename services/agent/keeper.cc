@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/agent/command_sequence.h"
+#include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/proto_time.h"
 #include "services/common/base/file.h"
@@ -260,7 +261,11 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
   if (!memory.cleaned) {
     RISEML_RETURN_IF_ERROR(RemoveTree(dir.code()));
     RISEML_RETURN_IF_ERROR(RemoveTree(dir.temporary()));
+    memory.output.Reset();
     memory.cleaned = true;
+    if (absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
+      preparations_.Run(
+          [this, job = std::move(*start->mutable_template_())] { launcher_.LookAtCache(job, clock_.Now()); });
   }
   bool shipped = !FileExists(dir.start());  // a tombstone has nothing to ship
   if (!shipped) {
@@ -304,6 +309,7 @@ absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t
     memory.watched_run = holder;
   }
   RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
+  HoldOutputOf(memory, dir);
   if (!FileExists(dir.stop())) return absl::OkStatus();
   const absl::Time now = clock_.Now();
   memory.stop_seen = std::min(memory.stop_seen, now);
@@ -372,6 +378,7 @@ absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
   launch.set_isolation(launcher_.isolation());
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
   RISEML_ASSIGN_OR_RETURN(const pid_t pid, launcher_.StartRun(dir, start));
+  HoldOutputOf(memory, dir);
   if (const absl::StatusOr<internal::v1::ProcessId> process = Identify(pid); process.ok()) {
     *launch.mutable_process() = *process;
   } else {  // gone already; its number is enough to know that it was started
@@ -413,7 +420,19 @@ absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir,
                    own_fault ? Observation::USER_ERROR : Observation::INFRASTRUCTURE));
 }
 
+// While somebody holds the pipe, what a job has printed outlives a sudden death of its `run`.
+void Keeper::HoldOutputOf(Memory& memory, const AttemptDir& dir) {
+  if (memory.output.valid()) return;
+  if (absl::StatusOr<UniqueFd> held = HoldOutput(dir.output()); held.ok()) memory.output = *std::move(held);
+}
+
 absl::Status Keeper::End(const AttemptId& id, const AttemptDir& dir, AttemptEnded ended) {
+  Memory& memory = MemoryOf(id);
+  if (memory.output.valid()) {  // of a `run` that cannot copy any more
+    RISEML_ASSIGN_OR_RETURN(const UniqueFd log_file, OpenFile(dir.log(), O_WRONLY | O_APPEND | O_NOFOLLOW));
+    RISEML_RETURN_IF_ERROR(OutputPipe(memory.output.get(), log_file.get()).CopyAll());
+    memory.output.Reset();
+  }
   *ended.mutable_time() = ToProtoTime(clock_.Now());
   struct stat log {};
   ended.set_final_offset(stat(dir.log().c_str(), &log) == 0 ? log.st_size : 0);

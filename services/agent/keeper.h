@@ -25,6 +25,7 @@
 #include "services/agent/work_queue.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
+#include "services/common/base/file.h"
 #include "services/common/base/mutex.h"
 
 namespace riseml::agent {
@@ -54,6 +55,7 @@ class Keeper {
     int ship_failures = 0;
     absl::Time next_ship = absl::InfinitePast();
     pid_t watched_run = 0, watched_ship = 0;
+    UniqueFd output;                        // keeps what is in the job's pipe
     std::stop_source cancel;                // of a preparation
     std::future<absl::Status> preparation;  // valid from its begin until its outcome has been taken
   };
@@ -68,6 +70,7 @@ class Keeper {
   absl::Status SyncEnded(const AttemptId& id, const AttemptDir& dir, const internal::v1::AttemptEnded& ended);
   absl::Status SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder);
   absl::Status SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started);
+  void HoldOutputOf(Memory& memory, const AttemptDir& dir);
   absl::Status Launch(const AttemptId& id, const AttemptDir& dir);
   absl::Status PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
                                const internal::v1::StartAttemptRequest& start);

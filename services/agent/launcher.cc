@@ -8,15 +8,20 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/agent/cache.h"
 #include "services/agent/journal.h"
+#include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/runner.h"
+#include "services/agent/shares.h"
 #include "services/agent/ship_main.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
@@ -34,6 +39,10 @@ constexpr char kDefaultPython[] = "/usr/bin/python3";
 constexpr char kConfigCopy[] = "riseml-experiment.yml";
 constexpr std::int64_t kMaxSmallFile = 1 << 20;
 constexpr std::int64_t kDefaultUnshippedLimit = std::int64_t{4} << 30;
+constexpr std::int64_t kDefaultKeptLimit = std::int64_t{1} << 30;
+constexpr std::int64_t kDefaultCacheLimit = std::int64_t{20} << 30;
+constexpr absl::Duration kCachePause = absl::Minutes(10);
+constexpr std::size_t kMaxNotes = 20;
 
 absl::Status MakeDirectory(const std::string& path, int mode) {
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return ErrnoError(errno, absl::StrCat("mkdir ", path));
@@ -80,6 +89,44 @@ std::vector<std::string> ExtraPaths(const Variables& environment, const std::str
 
 std::string PythonOf(const config::v1::NodeConfig& config) {
   return config.python().empty() ? kDefaultPython : config.python();
+}
+
+// Links in the data directory whose targets no job can see.
+std::vector<std::string> NotesOnData(const std::string& data, const SystemView& system) {
+  std::vector<std::string> notes;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(data.empty() ? "/nonexistent" : data, error)) {
+    std::error_code broken;
+    if (!entry.is_symlink(broken) || notes.size() == kMaxNotes) continue;
+    const std::string target = fs::weakly_canonical(entry.path(), broken).string();
+    const auto shows = [&target](const std::string& path) { return IsPathBelow(target, path); };
+    if (broken || shows(fs::canonical(data, broken).string()) || std::ranges::any_of(system.directories, shows))
+      continue;
+    const std::string name = entry.path().filename().string();
+    notes.push_back(absl::StrCat("/data/", name, " is a link to ", target,
+                                 ", which jobs cannot see: run `riseml up --data ", name, "=", target, "`"));
+  }
+  std::ranges::sort(notes);
+  return notes;
+}
+
+// Without a sandbox the short names of directories do not exist.
+std::vector<std::string> NotesOnPlainPaths(const internal::v1::JobTemplate& job) {
+  std::vector<std::string> notes;
+  const auto names = [&job](absl::string_view path) {
+    return std::ranges::any_of(job.commands(), [path](const std::string& command) {
+      const std::size_t at = command.find(path.data(), 0, path.size());
+      const std::size_t end = at + path.size();
+      return at != std::string::npos && (at == 0 || absl::StrContains(" \t\n='\":", command[at - 1])) &&
+             (end == command.size() || !absl::ascii_isalnum(static_cast<unsigned char>(command[end])));
+    });
+  };
+  for (const auto& [path, instead] : {std::pair{"/output", "$OUTPUT_DIR"}, std::pair{"/data", "$RISEML_DATA_DIR"},
+                                      std::pair{"/code", "a path relative to the project"}})
+    if (names(path))
+      notes.push_back(absl::StrCat(path, " does not exist here, since this node runs jobs without a sandbox: write ",
+                                   instead, ", or install bubblewrap on the node"));
+  return notes;
 }
 
 absl::Status MakeAccessible(const fs::path& root) {
@@ -186,35 +233,75 @@ absl::StatusOr<bool> Launcher::CopyPipConfig(const AttemptDir& dir) const {
   return false;
 }
 
+std::string Launcher::UserDirectory(const internal::v1::JobTemplate& job) const {
+  if (options_.config.environments_dir().empty() || !IsUuid(job.owner_uid())) return "";
+  return absl::StrCat(options_.config.environments_dir(), "/", job.owner_uid());
+}
+
+std::string Launcher::CacheOf(const internal::v1::JobTemplate& job) const {
+  const std::string user = UserDirectory(job);
+  return user.empty() ? user : user + "/cache";
+}
+
 absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptRequest& start,
                                     const std::string& output) const {
   RISEML_ASSIGN_OR_RETURN(const bool pip_config, CopyPipConfig(dir));
-  const bool has_data = !options_.config.volume_data_dir().empty();
-  JobPaths paths;
-  if (sandboxed()) {
-    paths = {.control = kSandboxControl,
-             .temporary = kSandboxTemporary,
-             .output = output.empty() ? "" : kSandboxOutput,
-             .data = has_data ? kSandboxData : ""};
-  } else {
-    paths = {.control = dir.control(),
-             .temporary = dir.temporary(),
-             .output = output,
-             .data = options_.config.volume_data_dir()};
-  }
-  paths.python_client = options_.config.python_client_dir();
+  JobPaths paths{.control = sandboxed() ? kSandboxControl : dir.control(),
+                 .temporary = sandboxed() ? kSandboxTemporary : dir.temporary(),
+                 .output = output,
+                 .data = options_.config.volume_data_dir(),
+                 .python_client = options_.config.python_client_dir(),
+                 .cache = CacheOf(start.template_())};
   if (pip_config) paths.pip_config = paths.control + "/pip.conf";
   internal::v1::RunPlan plan;
   *plan.mutable_build_steps() = start.build_steps();
   *plan.mutable_commands() = start.template_().commands();
-  for (const auto& [name, value] : JobVariables(start, paths, options_.environment))
-    (*plan.mutable_environment())[name] = value;
   plan.set_work_dir(sandboxed() ? kSandboxCode : dir.code());
   plan.set_grace_seconds(start.grace_seconds());
   plan.set_max_run_seconds(start.template_().max_run_seconds());
   plan.set_role(start.role());
-  plan.set_own_dev(sandboxed());
+  const std::int64_t kept = options_.config.kept_bytes_limit();
+  plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
+  if (!output.empty()) plan.set_kept_dir(output + "/workdir");
+  const std::vector<std::string> notes =
+      sandboxed() ? NotesOnData(options_.config.volume_data_dir(), system_) : NotesOnPlainPaths(start.template_());
+  *plan.mutable_notes() = {notes.begin(), notes.end()};
+
+  const MutexLock lock(shares_);  // until the plan is there for others to see
+  const std::string parent = fs::path(dir.path()).parent_path().string();
+  const bool build = start.role() == "build";
+  const std::vector<internal::v1::RunPlan> others =
+      build ? std::vector<internal::v1::RunPlan>() : LivePlans(parent, dir.path());
+  const JobPorts ports = build ? JobPorts() : ChoosePorts(others, std::hash<std::string>()(dir.path()));
+  for (const auto& [name, value] : JobVariables(start, paths, ports, options_.environment))
+    (*plan.mutable_environment())[name] = value;
+  if (!build)
+    for (const int processor : ChooseProcessors(others, OwnProcessors(), start.resources().cpus()))
+      plan.add_processors(processor);
   return WriteMessage(dir.run_plan(), plan);
+}
+
+// Without an environment, "python" is the machine's interpreter under its usual names, told where the package `riseml`
+// is in a way that PYTHONPATH and -I do not change: by files for its start.
+absl::Status Launcher::MakeBareInterpreter(const AttemptDir& dir) const {
+  const std::string python = PythonOf(options_.config);
+  const std::string bin = dir.control() + "/bin";
+  RISEML_RETURN_IF_ERROR(MakeDirectory(bin, 0755));
+  for (const char* name : {"/python", "/python3"})
+    if (symlink(python.c_str(), (bin + name).c_str()) != 0 && errno != EEXIST)
+      return ErrnoError(errno, absl::StrCat("make the link ", bin, name));
+  std::error_code error;
+  const std::string version = fs::canonical(python, error).filename().string();
+  if (options_.config.python_client_dir().empty() || !absl::StartsWith(version, "python3.")) return absl::OkStatus();
+  RISEML_RETURN_IF_ERROR(WriteFileAtomically(
+      dir.control() + "/pyvenv.cfg",
+      absl::StrCat("home = ", fs::path(python).parent_path().string(), "\ninclude-system-site-packages = true\n")));
+  for (const std::string& base : {dir.control(), dir.temporary() + "/home/.local"}) {
+    const std::string site = absl::StrCat(base, "/lib/", version, "/site-packages");
+    RISEML_RETURN_IF_ERROR(MakeDirectories(site));
+    RISEML_RETURN_IF_ERROR(WriteFileAtomically(site + "/riseml.pth", options_.config.python_client_dir() + "\n"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest& start, std::stop_token stop) const {
@@ -223,12 +310,9 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   RISEML_RETURN_IF_ERROR(FetchCode(dir, start.template_(), std::move(stop)));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary(), 0700));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary() + "/home", 0700));
-  // Without an environment, "python" is the machine's interpreter under its usual names.
-  const std::string bin = dir.control() + "/bin";
-  RISEML_RETURN_IF_ERROR(MakeDirectory(bin, 0755));
-  for (const char* name : {"/python", "/python3"})
-    if (symlink(PythonOf(options_.config).c_str(), (bin + name).c_str()) != 0 && errno != EEXIST)
-      return ErrnoError(errno, absl::StrCat("make the link ", bin, name));
+  RISEML_RETURN_IF_ERROR(MakeBareInterpreter(dir));
+  if (const std::string cache = CacheOf(start.template_()); !cache.empty())
+    RISEML_RETURN_IF_ERROR(MakeDirectories(cache));
   if (!start.environment_path().empty() && start.build_steps_size() > 0)
     RISEML_RETURN_IF_ERROR(MakeDirectories(start.environment_path()));
   if (!start.environment_path().empty() && !FileExists(start.environment_path()))
@@ -251,6 +335,8 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
     request.output = absl::StrCat(options_.config.volume_output_dir(), "/", start.template_().output_subpath());
   request.data = options_.config.volume_data_dir();
   request.environment = start.environment_path();
+  request.user_directory = UserDirectory(start.template_());
+  request.cache = CacheOf(start.template_());
   request.environment_writable = start.build_steps_size() > 0 || start.role() == "build";
   request.python_client = options_.config.python_client_dir();
   request.gpus = start.gpu_uuids_size() > 0;
@@ -258,10 +344,8 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
 }
 
 absl::StatusOr<pid_t> Launcher::StartRun(const AttemptDir& dir, const StartAttemptRequest& start) const {
-  if (chmod(dir.log().c_str(), 0600) != 0) return ErrnoError(errno, absl::StrCat("chmod ", dir.log()));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd log, OpenFile(dir.log(), O_WRONLY | O_APPEND | O_NOFOLLOW));
-  // From now on nobody opens it for writing by name, as `> /dev/stderr` would: that empties a file.
-  if (fchmod(log.get(), 0400) != 0) return ErrnoError(errno, absl::StrCat("chmod ", dir.log()));
+  RISEML_ASSIGN_OR_RETURN(const OutputEnds output, OpenOutput(dir.output()));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd journal, OpenFile(dir.journal(), O_RDWR | O_APPEND | O_NOFOLLOW));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd results, OpenFile(dir.results(), O_WRONLY | O_APPEND | O_NOFOLLOW));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd own_log,
@@ -271,7 +355,9 @@ absl::StatusOr<pid_t> Launcher::StartRun(const AttemptDir& dir, const StartAttem
                          {own_log.get(), 2},
                          {log.get(), kInheritedFiles.log},
                          {journal.get(), kInheritedFiles.journal},
-                         {results.get(), kInheritedFiles.results}};
+                         {results.get(), kInheritedFiles.results},
+                         {output.read.get(), kInheritedFiles.output_read},
+                         {output.write.get(), kInheritedFiles.output_write}};
   request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"};
   if (sandboxed())
     request.argv = SandboxArguments(DescribeSandbox(dir, start), system_,
@@ -289,18 +375,30 @@ absl::StatusOr<pid_t> Launcher::StartShip(const AttemptDir& dir) const {
   plan.set_unshipped_bytes_limit(options_.config.unshipped_bytes_limit() > 0 ? options_.config.unshipped_bytes_limit()
                                                                              : kDefaultUnshippedLimit);
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.ship_plan(), plan));
-  // Writable for this moment only, and only to free what is stored.
-  if (chmod(dir.log().c_str(), 0600) != 0) return ErrnoError(errno, absl::StrCat("chmod ", dir.log()));
-  absl::StatusOr<UniqueFd> log = OpenFile(dir.log(), O_RDWR | O_NOFOLLOW);
-  if (chmod(dir.log().c_str(), 0400) != 0) return ErrnoError(errno, absl::StrCat("chmod ", dir.log()));
-  RISEML_RETURN_IF_ERROR(log.status());
+  // Writable only to free what is stored.
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd log, OpenFile(dir.log(), O_RDWR | O_NOFOLLOW));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd own_log,
                           OpenFile(dir.ship_log(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600));
   SpawnRequest request;
   request.argv = {options_.agent, "ship", "--dir", dir.path(), "--inherited"};
   request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"};
-  request.descriptors = {{own_log.get(), 1}, {own_log.get(), 2}, {log->get(), kInheritedShipLog}};
+  request.descriptors = {{own_log.get(), 1}, {own_log.get(), 2}, {log.get(), kInheritedShipLog}};
   return SpawnDetached(request);
+}
+
+void Launcher::LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const {
+  const std::string cache = CacheOf(job);
+  if (cache.empty() || !FileExists(cache)) return;
+  {
+    const MutexLock lock(shares_);
+    absl::Time& looked = cache_looked_.try_emplace(cache, absl::InfinitePast()).first->second;
+    if (now < looked + kCachePause) return;
+    looked = now;
+  }
+  const std::int64_t limit =
+      options_.config.cache_bytes_limit() > 0 ? options_.config.cache_bytes_limit() : kDefaultCacheLimit;
+  if (const absl::Status trimmed = TrimCache(cache, limit, absl::ToUnixSeconds(now)); !trimmed.ok())
+    LogWarning("cache_not_trimmed", {{"path", cache}, {"error", std::string(trimmed.message())}});
 }
 
 std::string Launcher::Cookie(const AttemptDir& dir) const {

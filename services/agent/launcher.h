@@ -3,11 +3,13 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "riseml/config/v1/agent.pb.h"
 #include "riseml/internal/v1/attempt_files.pb.h"
 #include "riseml/internal/v1/node_agent.pb.h"
@@ -15,6 +17,7 @@
 #include "services/agent/code_source.h"
 #include "services/agent/environment.h"
 #include "services/agent/sandbox.h"
+#include "services/common/base/mutex.h"
 
 namespace riseml::agent {
 
@@ -55,6 +58,9 @@ class Launcher {
   // Starts `ship`.
   absl::StatusOr<pid_t> StartShip(const AttemptDir& dir) const;
 
+  // Brings the cache of the job's owner within its bound. Does nothing when that was done a short while ago.
+  void LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const;
+
   const std::string& isolation() const { return options_.isolation; }
   // "NAME=value" that all processes of an attempt have in their environment, and no other process; only without a
   // sandbox.
@@ -66,12 +72,18 @@ class Launcher {
   absl::StatusOr<std::string> MakeOutput(const internal::v1::JobTemplate& job) const;
   absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                             const std::string& output) const;
+  // Directory of the user's environments and cache; empty: unknown.
+  std::string UserDirectory(const internal::v1::JobTemplate& job) const;
+  std::string CacheOf(const internal::v1::JobTemplate& job) const;
+  absl::Status MakeBareInterpreter(const AttemptDir& dir) const;
   absl::StatusOr<bool> CopyPipConfig(const AttemptDir& dir) const;
   SandboxRequest DescribeSandbox(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
 
   const LauncherOptions options_;
   CodeSource& code_;
   const SystemView system_;
+  mutable Mutex shares_;  // held while ports and processors are chosen
+  mutable std::map<std::string, absl::Time> cache_looked_ ABSL_GUARDED_BY(shares_);
 };
 
 // Removes a directory tree, whatever modes its owner has given to directories in it. Links are not followed. Absent:

@@ -10,11 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -37,6 +39,30 @@ std::vector<pid_t> AllPids() {
   }
   closedir(dir);
   return pids;
+}
+
+constexpr absl::string_view kShellNames[] = {"bash", "dash", "sh", "zsh", "ksh", "mksh", "ash", "busybox"};
+
+std::string ReadLink(const std::string& path) {
+  char target[4096];
+  const ssize_t n = readlink(path.c_str(), target, sizeof target);
+  return n > 0 ? std::string(target, n) : std::string();
+}
+
+std::string CommandOf(pid_t pid) {
+  const std::string proc = absl::StrCat("/proc/", pid);
+  return absl::StrCat(ReadLink(proc + "/exe"), "\n", ReadFile(proc + "/cmdline", kMaxProcFile).value_or(""));
+}
+
+// Shells without job control have their background jobs ignore SIGINT and SIGQUIT; hardly any program ignores the
+// latter by itself.
+bool IgnoresQuit(absl::string_view status) {
+  for (absl::string_view line : absl::StrSplit(status, '\n')) {
+    std::uint64_t ignored = 0;
+    if (absl::ConsumePrefix(&line, "SigIgn:") && absl::SimpleHexAtoi(absl::StripAsciiWhitespace(line), &ignored))
+      return (ignored >> (SIGQUIT - 1) & 1) != 0;
+  }
+  return false;
 }
 
 bool IsGone(const ProcessStat& stat) { return stat.state == 'Z' || stat.state == 'X'; }
@@ -103,16 +129,11 @@ absl::Status SignalProcess(const UniqueFd& process, int signal) {
   return absl::OkStatus();
 }
 
-std::vector<pid_t> Descendants(pid_t root) {
-  std::multimap<pid_t, pid_t> children;
-  std::set<pid_t> gone;
-  for (const pid_t pid : AllPids()) {
-    const absl::StatusOr<ProcessStat> stat = ReadProcessStat(pid);
-    if (!stat.ok()) continue;
-    children.emplace(stat->parent, pid);
-    if (IsGone(*stat)) gone.insert(pid);
-  }
-  std::vector<pid_t> found;
+std::vector<ProcessStat> Family(pid_t root) {
+  std::multimap<pid_t, ProcessStat> children;
+  for (const pid_t pid : AllPids())
+    if (const absl::StatusOr<ProcessStat> stat = ReadProcessStat(pid); stat.ok()) children.emplace(stat->parent, *stat);
+  std::vector<ProcessStat> found;
   std::vector<pid_t> open = {root};
   std::set<pid_t> seen = {root};
   while (!open.empty()) {
@@ -120,12 +141,36 @@ std::vector<pid_t> Descendants(pid_t root) {
     open.pop_back();
     const auto [first, last] = children.equal_range(parent);
     for (auto it = first; it != last; ++it) {
-      if (!seen.insert(it->second).second) continue;
-      open.push_back(it->second);
-      if (!gone.contains(it->second)) found.push_back(it->second);
+      if (!seen.insert(it->second.pid).second) continue;
+      open.push_back(it->second.pid);
+      if (!IsGone(it->second)) found.push_back(it->second);
     }
   }
   return found;
+}
+
+std::vector<pid_t> Descendants(pid_t root) {
+  std::vector<pid_t> pids;
+  for (const ProcessStat& process : Family(root)) pids.push_back(process.pid);
+  return pids;
+}
+
+ProcessDetail Inspect(const ProcessStat& process) {
+  const std::string proc = absl::StrCat("/proc/", process.pid);
+  ProcessDetail detail;
+  const std::string program = ReadLink(proc + "/exe");
+  const absl::string_view name = absl::string_view(program).substr(program.rfind('/') + 1);
+  detail.shell = std::ranges::find(kShellNames, name) != std::end(kShellNames);
+  detail.command = CommandOf(process.pid);
+  detail.copy_of_parent = detail.command == CommandOf(process.parent);
+  detail.background = IgnoresQuit(ReadFile(proc + "/status", kMaxProcFile).value_or(""));
+  const auto pipe_at = [&proc](absl::string_view descriptor) {
+    std::string target = ReadLink(absl::StrCat(proc, "/fd/", descriptor));
+    return absl::StartsWith(target, "pipe:") ? target : std::string();
+  };
+  detail.standard_input = pipe_at("0");
+  detail.standard_output = pipe_at("1");
+  return detail;
 }
 
 std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment) {

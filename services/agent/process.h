@@ -49,6 +49,20 @@ absl::Status SignalProcess(const UniqueFd& process, int signal);
 // All live descendants of `root`, without itself; zombies are left out.
 std::vector<pid_t> Descendants(pid_t root);
 
+// The same as rows of /proc.
+std::vector<ProcessStat> Family(pid_t root);
+
+// More about a process, as far as /proc shows it.
+struct ProcessDetail {
+  std::string command;          // its program and its arguments
+  bool shell = false;           // the program is a shell
+  bool background = false;      // a shell started it with `&`: it ignores SIGQUIT
+  bool copy_of_parent = false;  // `command` is that of its parent: it may not have executed its own yet
+  std::string standard_input;   // the pipe it reads from, e.g. "pipe:[123]"; empty: none
+  std::string standard_output;  // the pipe it writes to
+};
+ProcessDetail Inspect(const ProcessStat& process);
+
 // All live processes whose environment holds exactly this "NAME=value", as far as /proc shows it.
 std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment);
 

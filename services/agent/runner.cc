@@ -1,6 +1,8 @@
 #include "services/agent/runner.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -24,11 +26,17 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "services/agent/command_sequence.h"
+#include "services/agent/failure_hint.h"
 #include "services/agent/journal.h"
+#include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/proto_time.h"
 #include "services/agent/result_socket.h"
+#include "services/agent/shell_session.h"
+#include "services/agent/stop_plan.h"
+#include "services/agent/work_files.h"
 #include "services/common/base/file.h"
+#include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -39,9 +47,12 @@ constexpr std::int64_t kMaxPlanBytes = 16 << 20;
 constexpr int kDefaultGraceSeconds = 30;
 constexpr std::int64_t kKillRetryMs = 20;
 constexpr int kMaxKillRounds = 500;
-constexpr int kPipeReadsAtOnce = 64;  // more than a pipe holds
 constexpr int kMaxServes = 1000;
-constexpr char kShell[] = "/bin/sh";
+constexpr std::int64_t kShortestTickMs = 10;  // between two looks at a tree that is being stopped
+constexpr std::int64_t kTickMs = 50;
+constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
+constexpr int kSyntaxErrorCode = 2;
+constexpr int kMaxTickRounds = 50;
 constexpr char kJobOomScore[] = "500";  // when memory runs out, jobs go before services
 
 // Number of times the kernel has killed for memory, on the whole machine; 0 when it does not say.
@@ -56,10 +67,38 @@ std::int64_t OomKills() {
   return 0;
 }
 
+std::vector<char*> PointersTo(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Waits for the next tick of the clock that stamps files, some milliseconds, so that a file of the job is younger than
+// any file that was there before. `marker` is a file to make for it. The end of time when it cannot be made.
+absl::Time NextTickOfFiles(const std::string& marker) {
+  const absl::StatusOr<UniqueFd> fd = OpenFile(marker, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+  if (!fd.ok()) return absl::InfiniteFuture();
+  const auto stamp = [&fd] {
+    struct stat status {};
+    const bool known = fchmod(fd->get(), 0600) == 0 && fstat(fd->get(), &status) == 0;
+    return known ? absl::TimeFromTimespec(status.st_ctim) : absl::InfiniteFuture();
+  };
+  const absl::Time before = stamp();
+  for (int round = 0; round < kMaxTickRounds && stamp() <= before; ++round) poll(nullptr, 0, 1);
+  return stamp();
+}
+
 class Runner {
  public:
   Runner(const std::string& dir, const RunFiles& files, const Clock& clock, internal::v1::RunPlan plan)
-      : dir_(dir), files_(files), clock_(clock), plan_(std::move(plan)), sequence_(plan_) {}
+      : dir_(dir),
+        files_(files),
+        clock_(clock),
+        plan_(std::move(plan)),
+        shell_(ChooseShell(plan_.shell())),
+        sequence_(plan_),
+        output_(files.output_read, files.log) {}
 
   absl::Status Prepare();
   absl::Status Run();
@@ -68,20 +107,24 @@ class Runner {
 
  private:
   absl::Status WatchFd(int fd);
-  absl::Status OpenPipe(const std::string& path);
+  absl::Status OpenSession(const Step& step);
   absl::Status StartNext();
-  absl::StatusOr<pid_t> StartShell(const std::string& command);
+  absl::StatusOr<pid_t> StartShell();
   [[noreturn]] void BecomeShell(char* const* argv, char* const* environment);
   absl::Status WaitAndHandle();
+  absl::Status Handle(int fd);
+  absl::Status HandleReports();
   absl::Status HandleSignals();
+  void CopyOutput();
   void Reap();
+  StepResult ResultOf(int exit_code);
   absl::Status OnMainEnded(int wait_status);
   void Stop(StopCause cause);
-  void SignalAll(int signal);
+  void TellToStop();
+  void KillAll();
   void KillRest();
-  void DrainPipes();
+  void KeepFiles();
   absl::Status End(internal::v1::AttemptEnded outcome);
-  absl::Status Print(const std::string& text);
   static void SetTimer(const UniqueFd& timer, std::int64_t milliseconds);
   static bool TakeTimer(const UniqueFd& timer);
 
@@ -89,13 +132,20 @@ class Runner {
   const RunFiles files_;
   const Clock& clock_;
   const internal::v1::RunPlan plan_;
+  const std::string shell_;
   CommandSequence sequence_;
+  OutputPipe output_;
   std::unique_ptr<ResultSocket> results_;
-  std::vector<UniqueFd> pipes_;
-  UniqueFd epoll_, signals_, grace_timer_, limit_timer_;
-  pid_t main_ = 0;  // shell of the step that runs
+  std::unique_ptr<ShellSession> session_;  // of the steps, then of the commands
+  UniqueFd epoll_, signals_, grace_timer_, limit_timer_, stop_timer_, retry_timer_;
+  Step step_;       // the one that runs
+  pid_t main_ = 0;  // the shell
   std::optional<int> main_status_;
+  std::optional<ShellReport> failure_;  // what the shell has told about the step that runs
   std::int64_t oom_kills_before_ = 0;
+  std::optional<StopPlan> stop_plan_;
+  absl::Time began_ = absl::InfiniteFuture();
+  std::int64_t tick_ms_ = kShortestTickMs;
   bool killing_ = false;
 };
 
@@ -119,16 +169,6 @@ bool Runner::TakeTimer(const UniqueFd& timer) {
   return read(timer.get(), &count, sizeof count) == sizeof count;
 }
 
-absl::Status Runner::OpenPipe(const std::string& path) {
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError(errno, absl::StrCat("remove ", path));
-  if (mkfifo(path.c_str(), 0600) != 0) return ErrnoError(errno, absl::StrCat("make the pipe ", path));
-  // Open for writing as well: it never shows an end, and writers never wait for a reader.
-  RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_RDWR | O_NONBLOCK));
-  RISEML_RETURN_IF_ERROR(WatchFd(fd.get()));
-  pipes_.push_back(std::move(fd));
-  return absl::OkStatus();
-}
-
 absl::Status Runner::Prepare() {
   // What leaves its parent comes to us, so that the whole tree stays in sight; and the job cannot read or trace this
   // process.
@@ -144,18 +184,16 @@ absl::Status Runner::Prepare() {
   signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   grace_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   limit_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!epoll_.valid() || !signals_.valid() || !grace_timer_.valid() || !limit_timer_.valid())
-    return ErrnoError(errno, "make descriptors for signals and timers");
-  for (const int fd : {signals_.get(), grace_timer_.get(), limit_timer_.get()}) RISEML_RETURN_IF_ERROR(WatchFd(fd));
+  stop_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  retry_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll_.valid()) return ErrnoError(errno, "make a descriptor to wait with");
+  for (const UniqueFd* fd : {&signals_, &grace_timer_, &limit_timer_, &stop_timer_, &retry_timer_}) {
+    if (!fd->valid()) return ErrnoError(errno, "make descriptors for signals and timers");
+    RISEML_RETURN_IF_ERROR(WatchFd(fd->get()));
+  }
+  RISEML_RETURN_IF_ERROR(WatchFd(files_.output_read));
   RISEML_ASSIGN_OR_RETURN(results_, ResultSocket::Listen(dir_ + "/socket", files_.results));
-  RISEML_RETURN_IF_ERROR(WatchFd(results_->fd()));
-  if (plan_.own_dev())
-    for (const char* path : {"/dev/stdout", "/dev/stderr"}) RISEML_RETURN_IF_ERROR(OpenPipe(path));
-  return absl::OkStatus();
-}
-
-absl::Status Runner::Print(const std::string& text) {
-  return text.empty() ? absl::OkStatus() : While("write to the log", WriteAll(files_.log, text));
+  return WatchFd(results_->fd());
 }
 
 void Runner::BecomeShell(char* const* argv, char* const* environment) {
@@ -168,35 +206,69 @@ void Runner::BecomeShell(char* const* argv, char* const* environment) {
   const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0 && write(score, kJobOomScore, sizeof kJobOomScore - 1) < 0)
     errno = 0;  // an optional courtesy to the services
+  if (cpu_set_t set; plan_.processors_size() > 0) {
+    CPU_ZERO(&set);
+    for (const int processor : plan_.processors()) CPU_SET(processor, &set);
+    sched_setaffinity(0, sizeof set, &set);  // a courtesy to others too
+  }
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0 || dup2(null, 0) < 0 || dup2(files_.log, 1) < 0 || dup2(files_.log, 2) < 0) _exit(126);
+  if (null < 0 || dup2(null, 0) < 0 || dup2(files_.output_write, 1) < 0 || dup2(files_.output_write, 2) < 0) _exit(126);
   if (!plan_.work_dir().empty() && chdir(plan_.work_dir().c_str()) != 0) _exit(126);
-  execve(kShell, argv, environment);
+  execve(argv[0], argv, environment);
   _exit(127);
 }
 
-absl::StatusOr<pid_t> Runner::StartShell(const std::string& command) {
+absl::StatusOr<pid_t> Runner::StartShell() {
   std::vector<std::string> variables;
   for (const auto& [name, value] : plan_.environment()) variables.push_back(absl::StrCat(name, "=", value));
   std::sort(variables.begin(), variables.end());
-  std::vector<char*> environment;
-  for (std::string& variable : variables) environment.push_back(variable.data());
-  environment.push_back(nullptr);
-  std::string name = "sh", option = "-c", text = command;
-  char* const argv[] = {name.data(), option.data(), text.data(), nullptr};
+  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> words, session_->CommandLine(step_.number));
+  const std::vector<char*> argv = PointersTo(words), environment = PointersTo(variables);
   const pid_t pid = fork();
   if (pid < 0) return ErrnoError(errno, "start a command");
-  if (pid == 0) BecomeShell(argv, environment.data());
+  if (pid == 0) BecomeShell(argv.data(), environment.data());
   return pid;
 }
 
+// Steps and commands have a shell each: what a step leaves in the shell is not there when the environment is reused.
+absl::Status Runner::OpenSession(const Step& step) {
+  std::vector<std::string> items;
+  if (step.build)
+    for (const internal::v1::BuildStep& item : plan_.build_steps()) items.push_back(item.command());
+  else
+    items.assign(plan_.commands().begin(), plan_.commands().end());
+  RISEML_ASSIGN_OR_RETURN(session_, ShellSession::Create(dir_ + (step.build ? "/steps" : "/commands"), shell_, items));
+  return WatchFd(session_->fd());
+}
+
 absl::Status Runner::StartNext() {
-  const std::optional<Step> step = sequence_.Next();
+  std::optional<Step> step = sequence_.Next();
   if (!step) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(Print(step->announcement));
+  if (session_ == nullptr || step->build != step_.build) RISEML_RETURN_IF_ERROR(OpenSession(*step));
+  step_ = *std::move(step);
+  RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
   oom_kills_before_ = OomKills();
   main_status_.reset();
-  RISEML_ASSIGN_OR_RETURN(main_, StartShell(step->command));
+  failure_.reset();
+  RISEML_ASSIGN_OR_RETURN(main_, StartShell());
+  return absl::OkStatus();
+}
+
+// The shell has done a step and asks for the next one.
+absl::Status Runner::HandleReports() {
+  for (const ShellReport& report : session_->TakeReports()) {
+    if (report.kind == ShellReport::Kind::kFailed) failure_ = report;
+    const bool expected = report.kind == ShellReport::Kind::kBegin && report.number == step_.number + 1;
+    if (!expected || main_ == 0 || main_status_ || sequence_.cause() != StopCause::kNone) continue;
+    RISEML_RETURN_IF_ERROR(output_.Print(sequence_.Finished({})));
+    std::optional<Step> step = sequence_.Next();
+    if (!step) continue;
+    step_ = *std::move(step);
+    RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
+    oom_kills_before_ = OomKills();
+    failure_.reset();
+    RISEML_RETURN_IF_ERROR(session_->Answer(step_.number));
+  }
   return absl::OkStatus();
 }
 
@@ -209,25 +281,52 @@ void Runner::Reap() {
   }
 }
 
+StepResult Runner::ResultOf(int exit_code) {
+  StepResult result{.exit_code = exit_code};
+  if (exit_code == 0) return result;
+  const bool killed = exit_code == 128 + SIGKILL && !killing_;
+  result.out_of_memory = killed && OomKills() > oom_kills_before_;
+  if (sequence_.cause() != StopCause::kNone) return result;
+  if (failure_ && failure_->status == exit_code) result.line = failure_->number;
+  if (result.line == 0 && exit_code == kSyntaxErrorCode) result.line = session_->LineOfBadSyntax(step_.number);
+  if (result.line == 0) result.line = LineOfExit(step_.command, exit_code);
+  const std::string line = result.line > 0 ? LineOf(step_.command, result.line) : step_.command;
+  result.hint = HintAt({.line = line,
+                        .output = output_.tail(),
+                        .exit_code = exit_code,
+                        .script = LookAtScript(plan_.work_dir(), ScriptOf(line))});
+  return result;
+}
+
 absl::Status Runner::OnMainEnded(int wait_status) {
   main_ = 0;
   main_status_.reset();
-  const int exit_code = ExitCodeOf(wait_status);
-  const bool killed = exit_code == 128 + SIGKILL && !killing_;
-  RISEML_RETURN_IF_ERROR(Print(sequence_.Finished({exit_code, killed && OomKills() > oom_kills_before_})));
+  RISEML_RETURN_IF_ERROR(output_.CopyAll());
+  RISEML_RETURN_IF_ERROR(output_.Print(sequence_.Finished(ResultOf(ExitCodeOf(wait_status)))));
   return StartNext();
 }
 
-void Runner::SignalAll(int signal) {
-  for (const pid_t pid : Descendants(getpid())) kill(pid, signal);  // ours until we reap them, hence not reused
+void Runner::KillAll() {
+  for (const pid_t pid : Descendants(getpid())) kill(pid, SIGKILL);  // ours until we reap them, hence not reused
+}
+
+// Looks at the tree as often as it takes; each look costs time when the tree is large.
+void Runner::TellToStop() {
+  const absl::Time begin = clock_.Now();
+  const StopSnapshot snapshot{.root = getpid(), .main = main_, .family = Family(getpid()), .inspect = Inspect};
+  for (const StopSignal& next : stop_plan_->Next(snapshot, begin)) kill(next.pid, next.signal);
+  const std::int64_t cost_ms = absl::ToInt64Milliseconds(clock_.Now() - begin);
+  tick_ms_ = std::clamp(cost_ms, kShortestTickMs, kTickMs * 20);
+  SetTimer(stop_timer_, std::max(kTickMs, tick_ms_));
 }
 
 void Runner::Stop(StopCause cause) {
   if (sequence_.cause() != StopCause::kNone || main_ == 0) return;
   sequence_.Stop(cause);
-  SignalAll(SIGTERM);
-  SetTimer(grace_timer_,
-           std::int64_t{1000} * (plan_.grace_seconds() > 0 ? plan_.grace_seconds() : kDefaultGraceSeconds));
+  const int grace_seconds = plan_.grace_seconds() > 0 ? plan_.grace_seconds() : kDefaultGraceSeconds;
+  stop_plan_.emplace(clock_.Now(), absl::Seconds(grace_seconds));
+  TellToStop();
+  SetTimer(grace_timer_, std::int64_t{1000} * grace_seconds);
 }
 
 absl::Status Runner::HandleSignals() {
@@ -235,46 +334,50 @@ absl::Status Runner::HandleSignals() {
   bool stop = false;
   while (read(signals_.get(), &info, sizeof info) == sizeof info) stop = stop || info.ssi_signo != SIGCHLD;
   Reap();
+  if (session_ != nullptr) RISEML_RETURN_IF_ERROR(HandleReports());
   // An exit that happened before the signal wins.
   if (main_status_) RISEML_RETURN_IF_ERROR(OnMainEnded(*main_status_));
   if (stop) Stop(StopCause::kAsked);
+  if (stop_plan_) SetTimer(stop_timer_, tick_ms_);  // somebody has ended: who is next?
   return absl::OkStatus();
 }
 
-void Runner::DrainPipes() {
-  char buffer[65536];
-  for (const UniqueFd& pipe : pipes_) {
-    for (int round = 0; round < kPipeReadsAtOnce; ++round) {
-      const ssize_t n = read(pipe.get(), buffer, sizeof buffer);
-      if (n <= 0) break;
-      if (!WriteAll(files_.log, absl::string_view(buffer, n)).ok())
-        return;  // disk full: the job's own writes fail likewise
+// Without room for the log the job waits for it.
+void Runner::CopyOutput() {
+  if (output_.CopySome().ok()) return;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, files_.output_read, nullptr);
+  SetTimer(retry_timer_, kRetryMs);
+}
+
+absl::Status Runner::Handle(int fd) {
+  if (fd == signals_.get()) return HandleSignals();
+  if (fd == results_->fd()) {
+    results_->Serve();
+  } else if (fd == limit_timer_.get()) {
+    if (TakeTimer(limit_timer_)) Stop(StopCause::kTimeLimit);
+  } else if (fd == stop_timer_.get()) {
+    if (TakeTimer(stop_timer_) && !killing_) TellToStop();
+  } else if (fd == grace_timer_.get()) {
+    if (TakeTimer(grace_timer_)) {
+      killing_ = true;
+      KillAll();
+      SetTimer(grace_timer_, kKillRetryMs);  // once more for what was being forked meanwhile
     }
+  } else if (fd == retry_timer_.get()) {
+    if (TakeTimer(retry_timer_)) return WatchFd(files_.output_read);
+  } else if (fd == files_.output_read) {
+    CopyOutput();
+  } else if (session_ != nullptr && fd == session_->fd()) {
+    return HandleReports();
   }
+  return absl::OkStatus();
 }
 
 absl::Status Runner::WaitAndHandle() {
   epoll_event events[8];
   const int n = epoll_wait(epoll_.get(), events, 8, -1);
   if (n < 0 && errno != EINTR) return ErrnoError(errno, "wait for events");
-  for (int i = 0; i < n; ++i) {
-    const int fd = events[i].data.fd;
-    if (fd == signals_.get()) {
-      RISEML_RETURN_IF_ERROR(HandleSignals());
-    } else if (fd == results_->fd()) {
-      results_->Serve();
-    } else if (fd == limit_timer_.get()) {
-      if (TakeTimer(limit_timer_)) Stop(StopCause::kTimeLimit);
-    } else if (fd == grace_timer_.get()) {
-      if (TakeTimer(grace_timer_)) {
-        killing_ = true;
-        SignalAll(SIGKILL);
-        SetTimer(grace_timer_, kKillRetryMs);  // once more for what was being forked meanwhile
-      }
-    } else {
-      DrainPipes();
-    }
-  }
+  for (int i = 0; i < n; ++i) RISEML_RETURN_IF_ERROR(Handle(events[i].data.fd));
   return absl::OkStatus();
 }
 
@@ -293,16 +396,31 @@ void Runner::KillRest() {
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
     }
     TakeTimer(grace_timer_);
-    DrainPipes();
+    CopyOutput();
     results_->Serve();
   }
+}
+
+// A failure to keep files is told and changes nothing else.
+void Runner::KeepFiles() {
+  if (plan_.kept_dir().empty() || plan_.kept_bytes_limit() <= 0 || began_ == absl::InfiniteFuture()) return;
+  const absl::StatusOr<KeptFiles> kept = KeepWorkFiles(
+      {.from = plan_.work_dir(), .to = plan_.kept_dir(), .since = began_, .bytes_limit = plan_.kept_bytes_limit()});
+  const std::string text = kept.ok() ? DescribeKept(*kept, plan_.kept_dir(), plan_.kept_bytes_limit())
+                                     : absl::StrCat("==> Files of the working directory could not be kept: ",
+                                                    std::string(kept.status().message()), "\n");
+  if (const absl::Status printed = output_.Print(text); !printed.ok())
+    LogError("output_lost", {{"error", std::string(printed.message())}});
 }
 
 absl::Status Runner::End(internal::v1::AttemptEnded outcome) {
   KillRest();
   for (int i = 0; i < kMaxServes && results_->Serve(); ++i) {
   }
-  DrainPipes();
+  KeepFiles();
+  // What does not fit on the disk is lost; the end is told in any case.
+  if (const absl::Status copied = output_.CopyAll(); !copied.ok())
+    LogError("output_lost", {{"error", std::string(copied.message())}});
   internal::v1::JournalRecord record;
   *record.mutable_ended() = std::move(outcome);
   *record.mutable_ended()->mutable_time() = ToProtoTime(clock_.Now());
@@ -317,6 +435,8 @@ absl::Status Runner::Run() {
   *started.mutable_started()->mutable_time() = ToProtoTime(clock_.Now());
   RISEML_RETURN_IF_ERROR(AppendToJournal(files_.journal, started));
   if (plan_.max_run_seconds() > 0) SetTimer(limit_timer_, plan_.max_run_seconds() * 1000);
+  began_ = NextTickOfFiles(dir_ + "/began");
+  for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
   RISEML_RETURN_IF_ERROR(StartNext());
   while (main_ != 0) RISEML_RETURN_IF_ERROR(WaitAndHandle());
   // A stop gives what the shell left behind its time too.
@@ -335,7 +455,7 @@ absl::Status Runner::Fail(const absl::Status& why) {
 }
 
 absl::Status CloseOnExec(const RunFiles& files) {
-  for (const int fd : {files.log, files.journal, files.results})
+  for (const int fd : {files.log, files.journal, files.results, files.output_read, files.output_write})
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return ErrnoError(errno, absl::StrCat("use descriptor ", fd));
   return absl::OkStatus();
 }
@@ -362,7 +482,14 @@ absl::Status RunAttempt(const std::string& dir, const Clock& clock) {
                           OpenFile(dir + "/journal", O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0600));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd results,
                           OpenFile(dir + "/results", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600));
-  return RunAttempt(dir, {.log = log.get(), .journal = journal.get(), .results = results.get()}, clock);
+  RISEML_ASSIGN_OR_RETURN(const OutputEnds output, OpenOutput(dir + "/output"));
+  return RunAttempt(dir,
+                    {.log = log.get(),
+                     .journal = journal.get(),
+                     .results = results.get(),
+                     .output_read = output.read.get(),
+                     .output_write = output.write.get()},
+                    clock);
 }
 
 }  // namespace riseml::agent

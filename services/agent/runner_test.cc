@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -92,7 +93,7 @@ class RunnerTest : public ::testing::Test {
 };
 
 TEST_F(RunnerTest, RunsCommandsInOrderWithTheGivenEnvironmentOnly) {
-  const auto ended = Run({"echo out; echo err >&2; env | grep -v -e PWD -e '^_=' | sort", "pwd; cat"});
+  const auto ended = Run({"echo out; echo err >&2; env | grep -v -e PWD -e '^_=' -e SHLVL | sort", "pwd; cat"});
   EXPECT_EQ(Log(),
             absl::StrCat("out\nerr\nDIR=", directory_.path(), "\nPATH=/usr/bin:/bin\n", directory_.path(), "\n"));
   EXPECT_EQ(ended.event(), Observation::EXITED);
@@ -231,6 +232,158 @@ TEST_F(RunnerTest, AnnouncesBuildStepsAndSaysWhichFailed) {
   EXPECT_THAT(Log(),
               StartsWith("==> Step 1/2: apt-get echo working\nworking\n==> Step 2/2: apt-get exit 100\n"
                          "==> Step 2/2 failed with exit code 100: apt-get exit 100\n==> apt-get cannot install"));
+}
+
+TEST_F(RunnerTest, CarriesOverWhatOneShellCarriesOver) {
+  const auto ended = Run({"export SEED=42; plain=1; list=(a 'b c'); say() { echo \"said $1\"; }",
+                          "mkdir -p src && cd src", "echo \"$SEED $plain ${list[1]} $(basename \"$PWD\")\"; say it"});
+  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
+  EXPECT_EQ(Log(), "42 1 b c src\nsaid it\n");
+}
+
+TEST_F(RunnerTest, AnItemMayEndItsShellAndTheNextGoesOnWithItsState) {
+  const auto ended = Run({"export A='x y'; f() { echo \"f $A\"; }; mkdir d; cd d; B=(1 2); exit 0; echo never",
+                          "f; echo ${B[1]} $(basename $PWD); C=kept; exec sh -c 'echo replaced $A'",
+                          "f; trap 'echo bye' EXIT", "echo last $A ${C-}"});
+  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
+  EXPECT_EQ(Log(), "f x y\n2 d\nreplaced x y\nf x y\nlast x y\nbye\n");
+}
+
+TEST_F(RunnerTest, ABlockStopsAtItsFirstFailingLineAndNamesIt) {
+  const auto ended = Run({"echo begin\n# comment\nif true; then\n  sh -c 'exit 5'\nfi\necho never\n"});
+  EXPECT_EQ(Log(), "begin\n");
+  EXPECT_EQ(ended.exit_code(), 5);
+  EXPECT_EQ(ended.message(), "Command `echo begin …` return code: 5 (line 4: `sh -c 'exit 5'`)");
+}
+
+TEST_F(RunnerTest, TheLeftSideOfAPipeCounts) {
+  const auto ended = Run({"set -u\nsh -c 'echo x; exit 3' 2>&1 | tee $DIR/tee.log\necho never"});
+  EXPECT_EQ(Log(), "x\n");
+  EXPECT_EQ(ended.message(),
+            "Command `set -u …` return code: 3 (line 2: `sh -c 'echo x; exit 3' 2>&1 | tee $DIR/tee.log`)");
+}
+
+TEST_F(RunnerTest, AFailureInAFunctionNamesTheLineOfTheItem) {
+  EXPECT_THAT(Run({"f() {\n  true\n  false\n}\nf\n"}).message(), EndsWith("return code: 1 (line 3: `false`)"));
+}
+
+TEST_F(RunnerTest, AFailureInAFunctionOfAnEarlierItemNamesTheCall) {
+  EXPECT_THAT(Run({"f() {\n  false\n}", "true\nf\n"}).message(), EndsWith("return code: 1 (line 2: `f`)"));
+}
+
+TEST_F(RunnerTest, SetPlusEOptsOutForItsBlockOnly) {
+  const auto ended = Run({"set +e\nfalse\necho on", "set +e; true", "false\necho never"});
+  EXPECT_EQ(Log(), "on\n");
+  EXPECT_EQ(ended.message(), "Command `false …` return code: 1 (line 1)");
+}
+
+TEST_F(RunnerTest, TheLastCodeOfABlockCountsEvenWithSetPlusE) {
+  EXPECT_EQ(Run({"set +e\nsh -c 'exit 4'", "echo never"}).exit_code(), 4);
+  EXPECT_EQ(Log(), "");
+}
+
+TEST_F(RunnerTest, AnExplicitExitNamesItsLine) {
+  EXPECT_THAT(Run({"echo a\nif true; then\n  exit 9\nfi"}).message(), EndsWith("return code: 9 (line 3: `exit 9`)"));
+}
+
+TEST_F(RunnerTest, BadSyntaxIsReportedWithItsLine) {
+  const auto ended = Run({"echo fine", "echo a\n\necho \"open\n"});
+  EXPECT_EQ(ended.exit_code(), 2);
+  EXPECT_THAT(ended.message(), EndsWith("return code: 2 (line 3: `echo \"open`)"));
+  EXPECT_THAT(Log(), HasSubstr("commands/2: line 3:"));
+}
+
+TEST_F(RunnerTest, RunsHereDocumentsAndCommandsOf128KiB) {
+  const auto ended = Run({"cat <<'EOF'\n$x\nEOF", absl::StrCat("x='", std::string(300 << 10, 'y'), "'\necho ${#x}")});
+  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
+  EXPECT_EQ(Log(), "$x\n307200\n");
+}
+
+TEST_F(RunnerTest, TracingShowsTheCommandsOnly) {
+  Run({"set -x", "echo traced"});
+  EXPECT_THAT(Log(), EndsWith("+ echo traced\ntraced\n"));
+  EXPECT_THAT(Log(), Not(HasSubstr("__riseml")));
+}
+
+TEST_F(RunnerTest, WithoutBashAPosixShellDoesTheSame) {
+  plan_.set_shell("/bin/sh");
+  const auto ended = Run(
+      {"A='x y'; export E=1; mkdir d; cd d; exit 0", "echo \"$A $E $(basename $PWD)\"", "echo $A\nfalse\necho never"});
+  EXPECT_EQ(Log(), "x y 1 d\nx y\n");
+  EXPECT_EQ(ended.message(), "Command `echo $A …` return code: 1");
+}
+
+TEST_F(RunnerTest, InstallStepsShareAShellButNotWithTheCommands) {
+  for (const char* command : {"V=1; cd /", "echo v=$V $PWD"}) plan_.add_build_steps()->set_command(command);
+  Run({"echo v=${V-} $PWD"});
+  EXPECT_EQ(Log(), absl::StrCat("==> Step 1/2: \n==> Step 2/2: \nv=1 /\nv= ", directory_.path(), "\n"));
+}
+
+TEST_F(RunnerTest, AKilledShellEndsTheAttempt) {
+  const auto ended = Run({"kill -9 $$", "echo never"});
+  EXPECT_EQ(ended.exit_code(), 128 + SIGKILL);
+  EXPECT_EQ(Log(), "");
+}
+
+TEST_F(RunnerTest, AnnouncesOnALineOfItsOwn) {
+  for (const char* command : {"printf unfinished", "true"}) plan_.add_build_steps()->set_command(command);
+  Run({"true"});
+  EXPECT_EQ(Log(), "==> Step 1/2: \nunfinished\n==> Step 2/2: \n");
+}
+
+// Case 11: a data loader must not die before the trainer.
+TEST_F(RunnerTest, StopTellsTheProgramInFrontFirst) {
+  WriteAll(directory_ / "train.py",
+           "import os, signal, subprocess, sys\n"
+           "loader = subprocess.Popen(['sh', '-c', 'trap \"echo loader told; exit 9\" TERM; while :; do sleep 0.01; "
+           "done'])\n"
+           "def stop(*_):\n    print('saved', loader.poll(), flush=True)\n    sys.exit(0)\n"
+           "signal.signal(signal.SIGTERM, stop)\nopen(os.environ['DIR'] + '/here', 'w')\n"
+           "while True: signal.pause()\n");
+  Start({"/usr/bin/python3 train.py | cat\necho never"});
+  WaitForFile("here");
+  process_->Signal(SIGTERM);
+  EXPECT_EQ(Wait().event(), Observation::STOPPED);
+  EXPECT_THAT(Log(), StartsWith("saved None\n"));
+  EXPECT_THAT(Log(), Not(HasSubstr("never")));
+}
+
+// Case 16: what is forked between a look at the tree and the delivery of signals is told as well.
+TEST_F(RunnerTest, StopReachesWhatIsJustBeingForked) {
+  plan_.set_grace_seconds(600);
+  Start({"i=0; while [ $i -lt 500 ]; do sleep 1000 & i=$((i+1)); [ $i != 50 ] || touch $DIR/here; done; wait"});
+  WaitForFile("here");
+  process_->Signal(SIGTERM);
+  EXPECT_EQ(Wait().event(), Observation::STOPPED);
+}
+
+TEST_F(RunnerTest, AScriptWithATrapIsToldWhenItsProgramHasEnded) {
+  WriteAll(directory_ / "job.sh", "trap 'echo cleaned up; exit 6' TERM\ntouch $DIR/here\nsleep 1000\necho never\n");
+  Start({"sh job.sh"});
+  WaitForFile("here");
+  process_->Signal(SIGTERM);
+  EXPECT_EQ(Wait().event(), Observation::STOPPED);
+  EXPECT_THAT(Log(), HasSubstr("cleaned up\n"));
+  EXPECT_THAT(Log(), Not(HasSubstr("never")));
+}
+
+TEST_F(RunnerTest, NobodyCanTruncateTheLogByItsName) {
+  Run({"echo one; : > /dev/stdout; echo two > /proc/self/fd/1; : > /dev/fd/2"});
+  EXPECT_EQ(Log(), "one\ntwo\n");
+}
+
+// Case 21.
+TEST_F(RunnerTest, OutputUnderEveryNameIsInOrder) {
+  Run({"for i in {1..300}; do echo a$i; echo b$i > /dev/stderr; echo c$i >&2; echo d$i > /dev/fd/1; done"});
+  std::string expected;
+  for (int i = 1; i <= 300; ++i) absl::StrAppend(&expected, "a", i, "\nb", i, "\nc", i, "\nd", i, "\n");
+  EXPECT_EQ(Log(), expected);
+}
+
+TEST_F(RunnerTest, SaysWhatToWriteInstead) {
+  WriteAll(directory_ / "run.sh", "#!/bin/sh\r\necho\r\n");
+  std::filesystem::permissions(directory_ / "run.sh", std::filesystem::perms::owner_all);
+  EXPECT_THAT(Run({"./run.sh"}).message(), HasSubstr("./run.sh has the line endings of Windows: run `sed -i"));
 }
 
 TEST_F(RunnerTest, SurvivesADirectoryWithALongPath) {

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kJobUid[] = "1000";
+constexpr char kProcessors[] = "/sys/devices/system";  // lscpu, numpy and others read it
 constexpr const char* kTopLevel[] = {"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"};
 constexpr const char* kDirectories[] = {"/usr", "/etc", "/opt"};
 // Files only root reads: a job of a node that runs as root is, seen from outside, still root's.
@@ -31,11 +32,6 @@ constexpr const char* kSecretDirectories[] = {"/etc/ssl/private", "/etc/sudoers.
 bool Exists(const std::string& path) {
   std::error_code error;
   return fs::exists(path, error);
-}
-
-bool IsBelow(absl::string_view path, absl::string_view directory) {
-  return path == directory ||
-         (absl::StartsWith(path, directory) && path.size() > directory.size() && path[directory.size()] == '/');
 }
 
 void ShowTopLevel(SystemView& view) {
@@ -52,7 +48,7 @@ void ShowPath(SystemView& view, const std::string& path) {
   std::error_code error;
   // A link, such as /etc/resolv.conf → /run/systemd/resolve/stub-resolv.conf, needs its target.
   for (const std::string& wanted : {path, fs::canonical(path, error).string()}) {
-    const auto shows = [&wanted](const std::string& directory) { return IsBelow(wanted, directory); };
+    const auto shows = [&wanted](const std::string& directory) { return IsPathBelow(wanted, directory); };
     if (!wanted.empty() && wanted != "/" && Exists(wanted) && std::ranges::none_of(view.directories, shows))
       view.directories.push_back(wanted);
   }
@@ -60,11 +56,17 @@ void ShowPath(SystemView& view, const std::string& path) {
 
 }  // namespace
 
+bool IsPathBelow(absl::string_view path, absl::string_view directory) {
+  return path == directory ||
+         (absl::StartsWith(path, directory) && path.size() > directory.size() && path[directory.size()] == '/');
+}
+
 SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string& installation) {
   SystemView view;
   ShowTopLevel(view);
   for (const char* path : kDirectories)
     if (Exists(path)) view.directories.emplace_back(path);
+  view.processors = Exists(kProcessors);
   ShowPath(view, "/etc/resolv.conf");
   for (const std::string& path : extra)
     if (Exists(path)) ShowPath(view, path);
@@ -72,7 +74,7 @@ SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string
     if (Exists(path)) view.hidden_files.emplace_back(path);
   for (const char* path : kSecretDirectories)
     if (Exists(path)) view.hidden_directories.emplace_back(path);
-  const auto shows = [&installation](const std::string& directory) { return IsBelow(installation, directory); };
+  const auto shows = [&installation](const std::string& directory) { return IsPathBelow(installation, directory); };
   if (!installation.empty() && std::ranges::any_of(view.directories, shows))
     view.hidden_directories.push_back(installation);
   std::error_code error;
@@ -94,17 +96,26 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   for (const std::string& path : system.hidden_files) add({"--ro-bind", "/dev/null", path});
   for (const std::string& path : system.hidden_directories) add({"--tmpfs", path});
   add({"--proc", "/proc", "--dev", "/dev"});
+  if (system.processors) add({"--ro-bind", kProcessors, kProcessors});
   if (request.gpus)
     for (const std::string& device : system.gpu_devices) add({"--dev-bind", device, device});
   add({"--bind", request.temporary, kSandboxTemporary});
-  if (!request.data.empty()) add({"--ro-bind", request.data, kSandboxData});
-  if (!request.output.empty()) add({"--bind", request.output, kSandboxOutput});
-  // At their own paths, and after /tmp: they may lie below it.
-  if (!request.python_client.empty()) add({"--ro-bind", request.python_client, request.python_client});
-  if (!request.environment.empty())
-    add({request.environment_writable ? "--bind" : "--ro-bind", request.environment, request.environment});
-  add({"--bind", request.code, kSandboxCode});
   add({"--bind", request.control, kSandboxControl});
+  // At their own paths, and after /tmp and /run: they may lie below these.
+  if (!request.data.empty()) add({"--ro-bind", request.data, request.data, "--ro-bind", request.data, kSandboxData});
+  if (!request.output.empty())
+    add({"--bind", request.output, request.output, "--symlink", request.output, kSandboxOutput});
+  if (!request.python_client.empty()) add({"--ro-bind", request.python_client, request.python_client});
+  const bool whole = request.environment_writable && !request.user_directory.empty() &&
+                     IsPathBelow(request.environment, request.user_directory);
+  if (whole) {
+    add({"--bind", request.user_directory, request.user_directory});
+  } else {
+    if (!request.environment.empty())
+      add({request.environment_writable ? "--bind" : "--ro-bind", request.environment, request.environment});
+    if (!request.cache.empty()) add({"--bind", request.cache, request.cache});
+  }
+  add({"--bind", request.code, kSandboxCode});
   add({"--ro-bind", request.agent, kSandboxAgent});
   // Last: what is shown may lie below what is hidden.
   for (const std::string& path : system.hidden_directories) add({"--remount-ro", path});

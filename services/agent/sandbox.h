@@ -1,14 +1,16 @@
 // The sandbox of a job: a description in, a command line for bubblewrap out. Pure, but for the probe.
 //
-// A job sees the system's programs and /etc read-only, its own /code, /output, /tmp and control directory, and the data
-// volume read-only; nothing else of the machine: not the stack's directories, keys or sockets, not other jobs, not
-// their processes.
+// A job sees the system's programs, /etc and what describes the processors read-only, its own /code, /tmp, control and
+// output directory, and the data volume read-only. Output and data have the same paths as outside; /output and /data
+// are second names. It sees nothing else of the machine: not the stack's directories, keys or sockets, not other jobs,
+// not their processes.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace riseml::agent {
 
@@ -30,6 +32,7 @@ struct SystemView {
   std::vector<std::string> hidden_files;        // below a directory shown, replaced by an empty file
   std::vector<std::string> hidden_directories;  // below a directory shown, replaced by an empty directory
   std::vector<std::string> gpu_devices;
+  bool processors = false;  // /sys/devices/system is there
 };
 
 // Looks at this machine. `extra` are further paths to show if they exist and are not shown anyway: CA files, the place
@@ -47,13 +50,19 @@ struct SandboxRequest {
   std::string data;         // empty: none
   std::string environment;  // empty: none; shown at its own path, since virtual environments cannot be moved
   bool environment_writable = false;
-  std::string python_client;  // empty: none; shown at its own path
+  std::string cache;           // empty: none; the user's own, shown at its own path and writable
+  std::string user_directory;  // holds the user's environments and `cache`; a build sees it whole, so that files can be
+                               // linked from one to the other
+  std::string python_client;   // empty: none; shown at its own path
   bool gpus = false;
 };
 
 // Command line that runs `command` in the sandbox as its process 1, in the directory of the code.
 std::vector<std::string> SandboxArguments(const SandboxRequest& request, const SystemView& system,
                                           const std::vector<std::string>& command);
+
+// True when `path` is `directory` or lies below it. Both are absolute and have no dots.
+bool IsPathBelow(absl::string_view path, absl::string_view directory);
 
 // OK when a sandbox can be made here; otherwise says why not.
 absl::Status ProbeSandbox(const SystemView& system, bool as_root);

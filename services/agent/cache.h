@@ -1,0 +1,15 @@
+// The cache directories of users: what models, data sets and packages their jobs have downloaded.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace riseml::agent {
+
+// Removes files that were not used for longest until at most four fifths of `bytes_limit` are left; nothing while the
+// directory is within the limit. Files used within the last hour stay. Links are not followed.
+absl::Status TrimCache(const std::string& directory, std::int64_t bytes_limit, std::int64_t now_seconds);
+
+}  // namespace riseml::agent

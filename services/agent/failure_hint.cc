@@ -1,0 +1,180 @@
+#include "services/agent/failure_hint.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "services/common/base/file.h"
+
+namespace riseml::agent {
+namespace {
+
+constexpr int kCannotExecute = 126;
+constexpr int kNotFound = 127;
+constexpr int kSyntax = 2;
+constexpr int kBrokenPipe = 141;
+constexpr std::int64_t kScriptBytes = 4096;
+constexpr std::size_t kMaxNameBytes = 200;
+constexpr absl::string_view kInstallers[] = {
+    "pip install", "pip3 install", "pip sync",    "uv sync",       "uv add",        "poetry install", "poetry add",
+    "pdm install", "pdm add",      "pipenv sync", "conda install", "mamba install", "pipenv install", "conda env"};
+constexpr absl::string_view kReaders[] = {"bash", "sh", "dash", "source", "."};
+constexpr absl::string_view kRefusals[] = {"externally-managed-environment",
+                                           "externally managed",
+                                           "Read-only file system",
+                                           "Permission denied",
+                                           "os error 30",
+                                           "os error 13"};
+
+std::vector<absl::string_view> LastLinesFirst(absl::string_view text) {
+  std::vector<absl::string_view> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
+  std::ranges::reverse(lines);
+  return lines;
+}
+
+// What stands between `before` (its last occurrence) and `after` in a line; empty when they are not there.
+absl::string_view Between(absl::string_view line, absl::string_view before, absl::string_view after) {
+  const std::size_t end = line.rfind(after);
+  if (end == absl::string_view::npos) return {};
+  const std::size_t begin = line.rfind(before, end == 0 ? 0 : end - 1);
+  if (begin == absl::string_view::npos || begin + before.size() > end) return {};
+  const absl::string_view name = line.substr(begin + before.size(), end - begin - before.size());
+  return name.size() <= kMaxNameBytes ? absl::StripAsciiWhitespace(name) : absl::string_view();
+}
+
+std::string Clean(absl::string_view name) {
+  return absl::StrReplaceAll(name, {{"'", ""}, {"‘", ""}, {"’", ""}, {"$", ""}, {"\\r", ""}, {"\r", ""}, {"^M", ""}});
+}
+
+std::string HintAtInstaller(const Failure& failure) {
+  const auto in = [](absl::string_view text) {
+    return [text](absl::string_view part) { return absl::StrContains(text, part); };
+  };
+  const auto* installer = std::ranges::find_if(kInstallers, in(failure.line));
+  if (installer == std::end(kInstallers) || !std::ranges::any_of(kRefusals, in(failure.output))) return "";
+  return absl::StrCat("Packages cannot be installed while a job runs, its environment is read-only: write `",
+                      absl::StripAsciiWhitespace(failure.line), "` under `install:` instead");
+}
+
+bool IsShellScript(const ScriptFacts& script) {
+  const absl::string_view first = absl::string_view(script.start).substr(0, script.start.find('\n'));
+  return absl::EndsWith(script.name, ".sh") || (absl::StartsWith(first, "#!") && absl::StrContains(first, "sh"));
+}
+
+std::string HintAtLineEndings(const ScriptFacts& script) {
+  const std::size_t end = script.start.find('\n');
+  const bool windows = end != std::string::npos && end > 0 && script.start[end - 1] == '\r';
+  const bool matters = IsShellScript(script) || absl::StartsWith(script.start, "#!");
+  if (!windows || !matters) return "";
+  return absl::StrCat(script.name, " has the line endings of Windows: run `sed -i 's/\\r$//' ", script.name,
+                      "` (or dos2unix) in your project and train again");
+}
+
+// The name that comes before a complaint such as ": Permission denied", in "FILE: line 1: NAME: Permission denied" or
+// "sh: 1: NAME: not found".
+std::string Complained(const Failure& failure, absl::string_view complaint) {
+  for (const absl::string_view line : LastLinesFirst(failure.output))
+    if (const absl::string_view name = Between(line, ": ", complaint); !name.empty()) return Clean(name);
+  return "";
+}
+
+std::string HowToRun(absl::string_view script) {
+  if (absl::EndsWith(script, ".py")) return absl::StrCat("python ", script);
+  if (absl::EndsWith(script, ".sh")) return absl::StrCat("bash ", script);
+  return "";
+}
+
+std::string HintAtScript(const ScriptFacts& script) {
+  if (script.name.empty()) return "";
+  const std::string run = HowToRun(script.name);
+  const std::string instead = run.empty() ? "" : absl::StrCat(", or write `", run, "`");
+  if (!script.executable)
+    return absl::StrCat(script.name, " is not executable: run `chmod +x ", script.name,
+                        "` in your project and train again", instead);
+  if (!script.interpreter_exists)
+    return absl::StrCat("The interpreter that the first line of ", script.name,
+                        " names is not installed here: correct that line", instead);
+  if (!absl::StartsWith(script.start, "#!") && absl::EndsWith(script.name, ".py"))
+    return absl::StrCat(script.name,
+                        " has no first line such as `#!/usr/bin/env python3` and was read by the shell: write `", run,
+                        "`");
+  return "";
+}
+
+std::string HintAtMissingProgram(const Failure& failure) {
+  std::string name = Complained(failure, ": command not found");
+  if (name.empty()) name = Complained(failure, ": not found");
+  if (name.empty()) name = Complained(failure, ": No such file or directory");
+  if (name.empty()) return "";
+  if (absl::StrContains(name, '/'))
+    return absl::StrCat(name, " does not exist in the job: is it part of the project, or left out by .gitignore?");
+  return absl::StrCat("There is no program `", name, "` in the job: check its name, or install it under `install:`");
+}
+
+// Words of a line up to the first operator, without assignments in front.
+std::vector<absl::string_view> WordsOf(absl::string_view line) {
+  std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+  while (!words.empty() && absl::StrContains(words[0], '=') && !absl::StrContains(words[0], '/'))
+    words.erase(words.begin());
+  return words;
+}
+
+}  // namespace
+
+std::string ScriptOf(absl::string_view line) {
+  const std::vector<absl::string_view> words = WordsOf(line);
+  if (words.empty()) return "";
+  const auto* shell = std::ranges::find(kReaders, words[0]);
+  if (shell == std::end(kReaders)) return absl::StrContains(words[0], '/') ? std::string(words[0]) : "";
+  for (std::size_t i = 1; i < words.size(); ++i)
+    if (!absl::StartsWith(words[i], "-")) return std::string(words[i]);
+  return "";
+}
+
+ScriptFacts LookAtScript(absl::string_view directory, absl::string_view name) {
+  ScriptFacts facts;
+  if (name.empty()) return facts;
+  const std::string path = name[0] == '/' ? std::string(name) : absl::StrCat(directory, "/", name);
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return facts;
+  const absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDONLY);
+  if (!fd.ok()) return facts;
+  facts.name = std::string(name);
+  facts.executable = (status.st_mode & S_IXUSR) != 0;
+  facts.start.resize(kScriptBytes);
+  const ssize_t n = read(fd->get(), facts.start.data(), facts.start.size());
+  facts.start.resize(n > 0 ? n : 0);
+  absl::string_view first = facts.start;
+  if (!absl::ConsumePrefix(&first, "#!")) return facts;
+  const std::vector<std::string> words =
+      absl::StrSplit(first.substr(0, first.find('\n')), absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
+  facts.interpreter_exists = words.empty() || FileExists(words[0]);
+  return facts;
+}
+
+std::string HintAt(const Failure& failure) {
+  if (failure.exit_code == 0) return "";
+  if (std::string hint = HintAtInstaller(failure); !hint.empty()) return hint;
+  if (failure.exit_code == kBrokenPipe)
+    return "A program was ended because the one that read its output through a pipe had ended: append `|| true`, or "
+           "write `set +o pipefail` before it";
+  if (std::string hint = HintAtLineEndings(failure.script); !hint.empty()) return hint;
+  const bool not_executed = failure.exit_code == kNotFound || failure.exit_code == kCannotExecute;
+  const bool by_itself = !failure.script.name.empty() && absl::StrContains(failure.script.name, '/') &&
+                         absl::StartsWith(absl::StripLeadingAsciiWhitespace(failure.line), failure.script.name);
+  if (by_itself && (not_executed || failure.exit_code == kSyntax))
+    if (std::string hint = HintAtScript(failure.script); !hint.empty()) return hint;
+  return failure.exit_code == kNotFound ? HintAtMissingProgram(failure) : "";
+}
+
+}  // namespace riseml::agent

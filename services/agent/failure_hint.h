@@ -1,0 +1,36 @@
+// Why a command has failed, as far as its exit code and its last output tell, and what to write instead. Pure, but for
+// the look at a script.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::agent {
+
+// What is known about the script that a command runs.
+struct ScriptFacts {
+  std::string name;   // as the command names it; empty: it runs no script of the project, or one that does not exist
+  std::string start;  // its first bytes
+  bool executable = false;
+  bool interpreter_exists = true;  // the program that its first line names
+};
+
+struct Failure {
+  absl::string_view line;    // the command, or the line of it that failed
+  absl::string_view output;  // the end of what was printed
+  int exit_code = 0;
+  ScriptFacts script;
+};
+
+// Name of the script that a line runs by itself or with a shell, such as "./train.sh", "bash train.sh", ". env.sh";
+// empty when there is none.
+std::string ScriptOf(absl::string_view line);
+
+// Looks at a script; `directory` is where relative names begin.
+ScriptFacts LookAtScript(absl::string_view directory, absl::string_view name);
+
+// One sentence without a final full stop; empty when nothing is known.
+std::string HintAt(const Failure& failure);
+
+}  // namespace riseml::agent

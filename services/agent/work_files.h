@@ -1,0 +1,44 @@
+// Keeps what a job has made in its working directory: copies new and changed files below its output.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace riseml::agent {
+
+struct KeepRequest {
+  std::string from;  // the working directory
+  std::string to;    // made when there is something to keep
+  absl::Time since;  // files whose inode has changed since then are new or changed
+  std::int64_t bytes_limit = 0;
+};
+
+// What was kept, and what was not.
+struct KeptFiles {
+  std::int64_t files = 0;
+  std::int64_t bytes = 0;
+  std::int64_t left_files = 0;  // not kept: over the bound, too deep, or not readable
+  std::int64_t left_bytes = 0;
+  std::vector<std::string> left_named;  // the largest of them, relative to `from`, with their sizes
+};
+
+// True for names of caches and of generated trees, which are not kept, e.g. "__pycache__".
+bool IsCacheName(absl::string_view name);
+
+// Copies. Links are made again as links and never followed; sockets, pipes and devices are not kept. Nobody may change
+// the directories meanwhile. An error when the destination cannot be made or the disk is full; what was copied stays.
+absl::StatusOr<KeptFiles> KeepWorkFiles(const KeepRequest& request);
+
+// Lines for the log; `shown` is how the user knows the destination. Empty when there is nothing to say.
+std::string DescribeKept(const KeptFiles& kept, absl::string_view shown, std::int64_t bytes_limit);
+
+// "1.5 MB": powers of 1,000.
+std::string PrintBytes(std::int64_t bytes);
+
+}  // namespace riseml::agent
