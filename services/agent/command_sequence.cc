@@ -16,7 +16,7 @@ namespace {
 using internal::v1::AttemptEnded;
 using internal::v1::Observation;
 
-constexpr std::size_t kMaxMessageBytes = 1000;
+constexpr std::size_t kMaxLineBytes = 300;  // of a line that a message names
 constexpr int kCommandNotFound = 127;
 constexpr int kAptFailed = 100;
 constexpr absl::string_view kAptHint =
@@ -53,7 +53,7 @@ bool IsOfManyLines(absl::string_view command) { return absl::StrContains(absl::S
 
 // A command of many lines by its first one.
 std::string Short(absl::string_view command) {
-  return IsOfManyLines(command) ? absl::StrCat(ForMessage(LineOf(command, FirstLineOf(command))), " …")
+  return IsOfManyLines(command) ? absl::StrCat(ForMessage(LineOf(command, FirstLineOf(command)), kMaxLineBytes), " …")
                                 : ForMessage(absl::StripTrailingAsciiWhitespace(command));
 }
 
@@ -76,9 +76,9 @@ int FirstLineOf(absl::string_view command) {
   return 1;
 }
 
-std::string ForMessage(absl::string_view text) {
+std::string ForMessage(absl::string_view text, std::size_t max_bytes) {
   std::string out;
-  while (!text.empty() && out.size() < kMaxMessageBytes) {
+  while (!text.empty() && out.size() < max_bytes) {
     const std::size_t length = SequenceLength(text);
     const bool control = length == 1 && absl::ascii_iscntrl(static_cast<unsigned char>(text[0]));
     if (length == 0)
@@ -143,7 +143,7 @@ std::string CommandSequence::MessageOf(int index, const StepResult& result) cons
     absl::StrAppend(&text, " (line ", result.line);
     const std::string line = LineOf(command, result.line);
     if (!line.empty() && (IsBuildStep(index) || result.line != FirstLineOf(command)))
-      absl::StrAppend(&text, ": `", ForMessage(line), "`");
+      absl::StrAppend(&text, ": `", ForMessage(line, kMaxLineBytes), "`");
     absl::StrAppend(&text, ")");
   }
   if (!result.hint.empty()) absl::StrAppend(&text, ". ", result.hint);

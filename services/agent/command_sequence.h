@@ -1,6 +1,7 @@
 // What an attempt runs, one after the other, and what its end means. Pure: knows no processes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -79,7 +80,7 @@ class CommandSequence {
   StopCause cause_ = StopCause::kNone;
 };
 
-// Makes a text fit for a message: valid UTF-8, one line, at most 1,000 bytes.
-std::string ForMessage(absl::string_view text);
+// Makes a text fit for a message: valid UTF-8, one line, at most `max_bytes`.
+std::string ForMessage(absl::string_view text, std::size_t max_bytes = 1000);
 
 }  // namespace riseml::agent

@@ -56,6 +56,12 @@ std::string Clean(absl::string_view name) {
   return absl::StrReplaceAll(name, {{"'", ""}, {"‘", ""}, {"’", ""}, {"$", ""}, {"\\r", ""}, {"\r", ""}, {"^M", ""}});
 }
 
+// A whole command may have many lines; the one that installs is named by its first.
+absl::string_view ShortLine(absl::string_view line) {
+  line = absl::StripAsciiWhitespace(line);
+  return line.substr(0, std::min(line.find('\n'), kMaxNameBytes));
+}
+
 std::string HintAtInstaller(const Failure& failure) {
   const auto in = [](absl::string_view text) {
     return [text](absl::string_view part) { return absl::StrContains(text, part); };
@@ -63,7 +69,7 @@ std::string HintAtInstaller(const Failure& failure) {
   const auto* installer = std::ranges::find_if(kInstallers, in(failure.line));
   if (installer == std::end(kInstallers) || !std::ranges::any_of(kRefusals, in(failure.output))) return "";
   return absl::StrCat("Packages cannot be installed while a job runs, its environment is read-only: write `",
-                      absl::StripAsciiWhitespace(failure.line), "` under `install:` instead");
+                      ShortLine(failure.line), "` under `install:` instead");
 }
 
 bool IsShellScript(const ScriptFacts& script) {

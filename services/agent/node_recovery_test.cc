@@ -78,6 +78,21 @@ TEST_P(NodeRecoveryTest, AKilledRunIsLostWithAllItsProcesses) {
   EXPECT_FALSE(FileExists(OutputOf(start) + "/beat"));
 }
 
+TEST_P(NodeRecoveryTest, WhatWasPrintedOutlivesAKilledRun) {
+  const StartAttemptRequest start = Job(
+      {"echo early", absl::StrCat(kWaitForGo, "; echo late; touch $OUTPUT_DIR/printed; while :; do sleep 1; done")});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  const UniqueFd journal = *OpenFile(DirOf(start).journal(), O_RDWR);
+  const pid_t run = *LockHolder(journal.get());
+  ASSERT_EQ(kill(run, SIGSTOP), 0);  // it copies nothing any more
+  WriteAll(OutputOf(start) + "/go", "");
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/printed"); }));
+  ASSERT_EQ(kill(run, SIGKILL), 0);
+  EXPECT_EQ(WaitForEnd(start).end(), Observation::LOST);
+  EXPECT_EQ(LogOf(start).bytes, "early\nlate\n");
+}
+
 TEST_P(NodeRecoveryTest, AfterAnotherBootTheAttemptIsLost) {
   const StartAttemptRequest start = Job({kWaitForGo});
   ASSERT_TRUE(Start(start).ok());

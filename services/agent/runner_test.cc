@@ -249,6 +249,13 @@ TEST_F(RunnerTest, AnItemMayEndItsShellAndTheNextGoesOnWithItsState) {
   EXPECT_EQ(Log(), "f x y\n2 d\nreplaced x y\nf x y\nlast x y\nbye\n");
 }
 
+TEST_F(RunnerTest, FunctionsOfTheProjectDoNotGetInTheWay) {
+  const auto ended = Run({"for f in cd set read printf trap exit return; do eval \"$f() { echo wrong; false; }\"; done",
+                          "builtin cd /; builtin exit 0", "pwd"});
+  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
+  EXPECT_EQ(Log(), "/\n");
+}
+
 TEST_F(RunnerTest, ABlockStopsAtItsFirstFailingLineAndNamesIt) {
   const auto ended = Run({"echo begin\n# comment\nif true; then\n  sh -c 'exit 5'\nfi\necho never\n"});
   EXPECT_EQ(Log(), "begin\n");

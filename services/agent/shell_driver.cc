@@ -19,12 +19,13 @@ constexpr int kMostLines = 10'000'000;
 constexpr absl::string_view kBashFunctions = R"SH(
 __riseml_save() {
   {
+    builtin printf '__riseml_directory=%q\n' "$PWD"
+    builtin set +o
+    builtin echo 'builtin set +e +x'
+    builtin shopt -p
+    builtin alias -p
     builtin declare -p
     builtin declare -f
-    builtin alias -p
-    builtin shopt -p
-    builtin set +o
-    builtin printf '__riseml_directory=%q\n' "$PWD"
   } >|"$__riseml_files/state"
 }
 __riseml_failed() {
@@ -67,8 +68,7 @@ __riseml_begin() {
 constexpr absl::string_view kRestore = R"SH(
 if [ -e "$__riseml_files/state" ]; then
   . "$__riseml_files/state"
-  cd "$__riseml_directory" || :
-  set +x
+  command cd "$__riseml_directory" >/dev/null || :
 fi 2>/dev/null
 )SH";
 
@@ -86,10 +86,10 @@ std::string DriverScript(const DriverPlan& plan) {
   // What was saved holds the settings of the shell before.
   if (plan.first > 1) absl::StrAppend(&text, kRestore, settings);
   absl::StrAppend(&text, "__riseml_item=", plan.first, bash ? kBashFunctions : kPosixFunctions);
-  if (bash) absl::StrAppend(&text, "trap '{ __riseml_failed \"$?\"; } 2>/dev/null' ERR\n");
-  if (plan.first < plan.last) absl::StrAppend(&text, "trap '{ __riseml_save; } 2>/dev/null' EXIT\n");
-  absl::StrAppend(
-      &text, bash ? "set -Ee -o pipefail\n" : "if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\nset -e\n");
+  if (bash) absl::StrAppend(&text, "builtin trap '{ __riseml_failed \"$?\"; } 2>/dev/null' ERR\n");
+  if (plan.first < plan.last) absl::StrAppend(&text, "command trap '{ __riseml_save; } 2>/dev/null' EXIT\n");
+  absl::StrAppend(&text, bash ? "builtin set -Ee -o pipefail\n"
+                              : "if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\nset -e\n");
   for (int item = plan.first; item <= plan.last; ++item) {
     if (item > plan.first) absl::StrAppend(&text, "{ __riseml_begin \"$?\" ", item, "; } 2>/dev/null\n");
     absl::StrAppend(&text, ". ", QuoteForShell(absl::StrCat(plan.directory, "/", item)), "\n");
