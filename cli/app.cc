@@ -39,6 +39,7 @@ void Build(cmdline::Command app, Plan& plan) {
   AddWait(app, plan);
   AddValidate(app, plan);
   AddSecret(app, plan);
+  AddEnvironment(app, plan);
   AddStack(app, plan);
   AddCompletion(app, plan);
 }

@@ -14,6 +14,7 @@
 #include "cli/client/config.h"
 #include "cli/client/errors.h"
 #include "riseml/v1/cluster.grpc.pb.h"
+#include "riseml/v1/environment.grpc.pb.h"
 #include "riseml/v1/experiment.grpc.pb.h"
 #include "riseml/v1/job.grpc.pb.h"
 #include "riseml/v1/log.grpc.pb.h"
@@ -44,6 +45,7 @@ class Connection {
   v1::NodeService::Stub& nodes() { return *nodes_; }
   v1::ProjectService::Stub& projects() { return *projects_; }
   v1::SecretService::Stub& secrets() { return *secrets_; }
+  v1::EnvironmentService::Stub& environments() { return *environments_; }
 
   // What the cluster says about itself, asked for once. Fails when it does not work with this version of the client.
   absl::StatusOr<v1::ClusterInfo> Cluster();
@@ -77,6 +79,7 @@ class Connection {
   std::unique_ptr<v1::NodeService::Stub> nodes_;
   std::unique_ptr<v1::ProjectService::Stub> projects_;
   std::unique_ptr<v1::SecretService::Stub> secrets_;
+  std::unique_ptr<v1::EnvironmentService::Stub> environments_;
   std::unique_ptr<v1::ClusterService::Stub> clusters_;
   std::unique_ptr<v1::LogService::Stub> logs_;
   std::optional<v1::ClusterInfo> cluster_;

@@ -45,6 +45,7 @@ struct TrainOptions {
   bool logs = false;
   bool quiet = false;
   bool dry_run = false;
+  bool rebuild = false;
   std::string name;
   std::string description;
   std::vector<std::string> labels;
@@ -268,6 +269,7 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   request.set_config_text(file.text);
   request.set_request_id(NewUuid());
   request.set_client_version(kVersion);
+  request.set_rebuild(options.rebuild);
   request.set_display_name(options.name);
   request.set_description(options.description);
   RISEML_ASSIGN_OR_RETURN(const v1::Experiment experiment,
@@ -320,6 +322,7 @@ void AddTrain(cmdline::Command app, Plan& plan) {
                  "Variable of the commands, or its name alone for one of this shell; may be given several times")
       .Type("NAME[=VALUE]");
   command.AddFlag("--dry-run", options->dry_run, "List what would be uploaded or left out, and why; send nothing");
+  command.AddFlag("--rebuild", options->rebuild, "Build the environment anew, also where one exists");
   command.AddFlag("-q,--quiet", options->quiet, "Print the id only");
   command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
 }

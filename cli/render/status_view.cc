@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/client/target.h"
+#include "cli/render/environment_view.h"
 #include "cli/render/format.h"
 #include "cli/render/state.h"
 #include "cli/render/table.h"
@@ -215,7 +216,10 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   absl::StrAppend(&out, Lines("Run Commands", spec.run()), "Concurrency: ", std::max(1, spec.concurrency()), "\n");
   absl::StrAppend(&out, Field("Parameters", Pairs(experiment.parameters())),
                   Field("Result", Pairs(experiment.result())));
-  absl::StrAppend(&out, CodeLine(experiment), OutputLine(viewer, experiment));
+  absl::StrAppend(&out, CodeLine(experiment));
+  if (experiment.has_environment())
+    absl::StrAppend(&out, "Environment: ", EnvironmentLine(viewer, experiment.environment()), "\n");
+  absl::StrAppend(&out, OutputLine(viewer, experiment));
   return absl::StrCat(out, "\n", JobTable(viewer, experiment.jobs()));
 }
 
@@ -228,7 +232,9 @@ std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const st
   }
   std::string out = Heading(viewer, set);
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
-  absl::StrAppend(&out, CodeLine(set), OutputLine(viewer, set));
+  absl::StrAppend(&out, CodeLine(set));
+  if (set.has_environment()) absl::StrAppend(&out, "Environment: ", EnvironmentLine(viewer, set.environment()), "\n");
+  absl::StrAppend(&out, OutputLine(viewer, set));
   absl::StrAppend(
       &out, "\n",
       Table(viewer.terminal,

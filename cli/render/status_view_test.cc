@@ -52,6 +52,8 @@ v1::Experiment FinishedExperiment() {
   (*experiment.mutable_parameters())["epochs"] = "20";
   (*experiment.mutable_result()->mutable_fields())["accuracy"].set_number_value(0.123456789);
   experiment.set_output_path("/srv/output/paul/census/2");
+  experiment.mutable_environment()->set_key("3f2a91c0b7e4d5a6");
+  experiment.mutable_environment()->set_built_by("users/paul/experiments/1/jobs/build");
   v1::Job build = MakeJob("2", "build", v1::Job::FINISHED);
   build.set_reason("COMPLETED");
   build.set_exit_code(0);

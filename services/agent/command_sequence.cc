@@ -172,6 +172,8 @@ AttemptEnded CommandSequence::Outcome() const {
     return ended;
   }
   ended.set_message(MessageOf(last_, last_result_));
+  if (last_result_.exit_code != 0 && !plan_.interpreter_note().empty())
+    ended.set_message(absl::StrCat(ended.message(), " (", plan_.interpreter_note(), ")"));
   if (last_result_.exit_code == 0) {
     ended.set_reason("COMPLETED");
     ended.set_exit_class(Observation::SUCCESS);

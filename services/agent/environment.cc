@@ -28,7 +28,8 @@ constexpr absl::string_view kInheritedNames[] = {
 constexpr absl::string_view kInheritedPrefixes[] = {"PIP_", "UV_"};
 // Settings that would lead pip to places a job does not have.
 constexpr absl::string_view kNotInherited[] = {"PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_USER", "PIP_TARGET",
-                                               "PIP_PREFIX",      "PIP_ROOT",      "PIP_LOG",  "UV_CACHE_DIR"};
+                                               "PIP_PREFIX",      "PIP_ROOT",      "PIP_LOG",  "UV_CACHE_DIR",
+                                               "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"};
 // Names that programs, shells and loaders give a meaning to: no parameter of that name becomes a variable.
 constexpr absl::string_view kReserved[] = {
     "PATH",       "HOME",        "SHELL",       "USER",     "LOGNAME",
@@ -120,6 +121,21 @@ bool IsInherited(absl::string_view name) {
          std::ranges::any_of(kInheritedPrefixes, [&upper](absl::string_view p) { return absl::StartsWith(upper, p); });
 }
 
+// Makes tools that manage environments of their own use the one the job has.
+void AddToolVariables(const std::string& environment, bool builds, Variables* out) {
+  out->insert_or_assign("VIRTUAL_ENV", environment);
+  const std::pair<const char*, std::string> variables[] = {
+      {"UV_PROJECT_ENVIRONMENT", environment},  // of sync, run and add, which do not look at VIRTUAL_ENV
+      {"UV_PYTHON", environment + "/bin/python"},
+      {"POETRY_VIRTUALENVS_CREATE", "false"},
+      {"PDM_IGNORE_SAVED_PYTHON", "1"},
+      {"PIPENV_VERBOSITY", "-1"},
+      {"CONDA_ENVS_PATH", environment + "/conda/envs"},
+      {"MAMBA_ROOT_PREFIX", environment + "/conda"}};
+  for (const auto& [name, value] : variables) out->try_emplace(name, value);
+  if (!builds) out->try_emplace("UV_NO_SYNC", "1");  // it is complete, and cannot be written to
+}
+
 }  // namespace
 
 Variables InheritedVariables(const Variables& node) {
@@ -158,7 +174,7 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   SetCommands(start.template_(), out);
   const bool bare = start.environment_path().empty();
   out["PATH"] = absl::StrCat(bare ? paths.control : start.environment_path(), "/bin:", kSystemPath);
-  if (!bare) out["VIRTUAL_ENV"] = start.environment_path();
+  if (!bare) AddToolVariables(start.environment_path(), start.build_steps_size() > 0, &out);
   out["HOME"] = absl::StrCat(paths.temporary, "/home");
   if (!paths.python_client.empty()) out["PYTHONPATH"] = paths.python_client;
   out["RISEML_SOCKET"] = absl::StrCat(paths.control, "/socket");

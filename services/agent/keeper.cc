@@ -262,6 +262,8 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
     RISEML_RETURN_IF_ERROR(RemoveTree(dir.code()));
     RISEML_RETURN_IF_ERROR(RemoveTree(dir.temporary()));
     memory.output.Reset();
+    if (const auto start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
+      RISEML_RETURN_IF_ERROR(launcher_.DiscardEnvironment(dir, *start));
     memory.cleaned = true;
     if (absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
       preparations_.Run(

@@ -18,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "services/agent/cache.h"
 #include "services/agent/journal.h"
+#include "services/agent/leavings.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/runner.h"
@@ -26,6 +27,7 @@
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
+#include "services/common/base/python_versions.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -129,33 +131,7 @@ std::vector<std::string> NotesOnPlainPaths(const internal::v1::JobTemplate& job)
   return notes;
 }
 
-absl::Status MakeAccessible(const fs::path& root) {
-  std::error_code error;
-  fs::permissions(root, fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, error);
-  std::vector<fs::path> open = {root};
-  while (!open.empty()) {
-    const fs::path directory = open.back();
-    open.pop_back();
-    for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-      std::error_code ignored;  // what cannot be changed shows when it cannot be removed
-      if (entry.is_symlink(ignored) || !entry.is_directory(ignored)) continue;
-      fs::permissions(entry.path(), fs::perms::owner_all, fs::perm_options::add, ignored);
-      open.push_back(entry.path());
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
-
-absl::Status RemoveTree(const std::string& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (!error) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(MakeAccessible(path));
-  fs::remove_all(path, error);
-  return error ? ErrnoError(error.value(), absl::StrCat("remove ", path)) : absl::OkStatus();
-}
 
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
                                             const std::string& python) {
@@ -278,13 +254,13 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   if (!build)
     for (const int processor : ChooseProcessors(others, OwnProcessors(), start.resources().cpus()))
       plan.add_processors(processor);
+  plan.set_interpreter_note(PythonFor(start.template_().image()).note);
   return WriteMessage(dir.run_plan(), plan);
 }
 
-// Without an environment, "python" is the machine's interpreter under its usual names, told where the package `riseml`
+// Without an environment, "python" is an interpreter of the machine under its usual names, told where the package `riseml`
 // is in a way that PYTHONPATH and -I do not change: by files for its start.
-absl::Status Launcher::MakeBareInterpreter(const AttemptDir& dir) const {
-  const std::string python = PythonOf(options_.config);
+absl::Status Launcher::MakeBareInterpreter(const AttemptDir& dir, const std::string& python) const {
   const std::string bin = dir.control() + "/bin";
   RISEML_RETURN_IF_ERROR(MakeDirectory(bin, 0755));
   for (const char* name : {"/python", "/python3"})
@@ -307,21 +283,45 @@ absl::Status Launcher::MakeBareInterpreter(const AttemptDir& dir) const {
 absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest& start, std::stop_token stop) const {
   if (start.secret_environment_size() > 0)
     return Error(Reason::kUnsupported, "this node cannot resolve secret variables; start the job without them");
-  RISEML_RETURN_IF_ERROR(FetchCode(dir, start.template_(), std::move(stop)));
+  RISEML_RETURN_IF_ERROR(FetchCode(dir, start.template_(), stop));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary(), 0700));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary() + "/home", 0700));
-  RISEML_RETURN_IF_ERROR(MakeBareInterpreter(dir));
+  RISEML_RETURN_IF_ERROR(MakeBareInterpreter(dir, PythonFor(start.template_().image()).path));
   if (const std::string cache = CacheOf(start.template_()); !cache.empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(cache));
   if (!start.environment_path().empty() && start.build_steps_size() > 0)
-    RISEML_RETURN_IF_ERROR(MakeDirectories(start.environment_path()));
+    RISEML_RETURN_IF_ERROR(claims_.Claim(start.environment_path(), dir.path()));
   if (!start.environment_path().empty() && !FileExists(start.environment_path()))
     return Error(Reason::kNotFound,
                  absl::StrCat("the environment ", start.environment_path(), " is gone; start the experiment again"));
+  if (!start.environment_path().empty() && start.build_steps_size() == 0) {
+    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(start.environment_path()), dir.code(), stop));
+    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInHome(start.environment_path()), dir.temporary() + "/home", stop));
+  }
   RISEML_ASSIGN_OR_RETURN(const std::string output, MakeOutput(start.template_()));
   if (!options_.config.volume_data_dir().empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(options_.config.volume_data_dir()));
   return WriteRunPlan(dir, start, output);
+}
+
+absl::Status Launcher::DiscardEnvironment(const AttemptDir& dir, const StartAttemptRequest& start) const {
+  if (start.environment_path().empty() || start.build_steps_size() == 0) return absl::OkStatus();
+  return claims_.Discard(start.environment_path(), dir.path());
+}
+
+Launcher::Python Launcher::PythonFor(const std::string& image) const {
+  const std::string usual = PythonOf(options_.config);
+  const std::string wanted = PythonOfImage(image);
+  if (wanted.empty()) return {.path = usual, .note = ""};
+  std::error_code error;
+  const std::string name = fs::canonical(usual, error).filename().string();
+  if (name == absl::StrCat("python", wanted)) return {.path = usual, .note = ""};
+  const std::vector<std::string> found =
+      FindPython(wanted, {options_.config.interpreter_dirs().begin(), options_.config.interpreter_dirs().end()});
+  if (!found.empty()) return {.path = found.front(), .note = ""};
+  return {.path = usual,
+          .note = absl::StrCat("image ", image, " asks for Python ", wanted,
+                               ", which this machine does not have: ", name, " was used")};
 }
 
 SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttemptRequest& start) const {
@@ -340,6 +340,9 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.environment_writable = start.build_steps_size() > 0 || start.role() == "build";
   request.python_client = options_.config.python_client_dir();
   request.gpus = start.gpu_uuids_size() > 0;
+  request.shown.assign(start.shown_paths().begin(), start.shown_paths().end());
+  const std::string prefix = PythonPrefix(PythonFor(start.template_().image()).path);
+  if (start.environment_path().empty() && !prefix.empty()) request.shown.push_back(prefix);
   return request;
 }
 

@@ -16,6 +16,7 @@
 #include "services/agent/attempt_dir.h"
 #include "services/agent/code_source.h"
 #include "services/agent/environment.h"
+#include "services/agent/environment_claims.h"
 #include "services/agent/sandbox.h"
 #include "services/common/base/mutex.h"
 
@@ -53,6 +54,9 @@ class Launcher {
   absl::Status Prepare(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                        std::stop_token stop) const;
 
+  // Removes an environment that the attempt, which has ended, was to make and did not complete.
+  absl::Status DiscardEnvironment(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
+
   // Starts `run`; whether it may really run is decided by the journal. Returns the pid of what was started.
   absl::StatusOr<pid_t> StartRun(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
   // Starts `ship`.
@@ -75,19 +79,22 @@ class Launcher {
   // Directory of the user's environments and cache; empty: unknown.
   std::string UserDirectory(const internal::v1::JobTemplate& job) const;
   std::string CacheOf(const internal::v1::JobTemplate& job) const;
-  absl::Status MakeBareInterpreter(const AttemptDir& dir) const;
+  absl::Status MakeBareInterpreter(const AttemptDir& dir, const std::string& python) const;
   absl::StatusOr<bool> CopyPipConfig(const AttemptDir& dir) const;
   SandboxRequest DescribeSandbox(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
+
+  // The interpreter for an image, and what is to be said when it is not the one that was asked for.
+  struct Python {
+    std::string path, note;
+  };
+  Python PythonFor(const std::string& image) const;
 
   const LauncherOptions options_;
   CodeSource& code_;
   const SystemView system_;
   mutable Mutex shares_;  // held while ports and processors are chosen
   mutable std::map<std::string, absl::Time> cache_looked_ ABSL_GUARDED_BY(shares_);
+  mutable EnvironmentClaims claims_;
 };
-
-// Removes a directory tree, whatever modes its owner has given to directories in it. Links are not followed. Absent:
-// nothing to do.
-absl::Status RemoveTree(const std::string& path);
 
 }  // namespace riseml::agent

@@ -105,6 +105,7 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   if (!request.data.empty()) add({"--ro-bind", request.data, request.data, "--ro-bind", request.data, kSandboxData});
   if (!request.output.empty())
     add({"--bind", request.output, request.output, "--symlink", request.output, kSandboxOutput});
+  for (const std::string& path : request.shown) add({"--ro-bind", path, path});
   if (!request.python_client.empty()) add({"--ro-bind", request.python_client, request.python_client});
   const bool whole = request.environment_writable && !request.user_directory.empty() &&
                      IsPathBelow(request.environment, request.user_directory);

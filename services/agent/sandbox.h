@@ -54,6 +54,7 @@ struct SandboxRequest {
   std::string user_directory;  // holds the user's environments and `cache`; a build sees it whole, so that files can be
                                // linked from one to the other
   std::string python_client;   // empty: none; shown at its own path
+  std::vector<std::string> shown;  // further directories, read-only at their own paths
   bool gpus = false;
 };
 

@@ -160,19 +160,33 @@ std::int64_t ApiFixture::epoch() {
   return epoch_ = acquired->epoch();
 }
 
-absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Place(const std::string& job_uid,
-                                                                const std::string& environment_key) {
+absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Commit(const internal::v1::Placement& placement) {
   const auto stub = internal::v1::SchedulingService::NewStub(ServiceChannel("scheduler"));
   internal::v1::CommitPlanRequest request;
   request.set_epoch(epoch());
-  internal::v1::Placement* placement = request.add_placements();
-  placement->set_job_uid(job_uid);
-  placement->set_node("local");
-  placement->set_environment_key(environment_key);
+  *request.add_placements() = placement;
+  request.mutable_placements(0)->set_node("local");
   auto committed =
       rpc::Invoke<internal::v1::CommitPlanResponse>([&](auto* c, auto* r) { return stub->CommitPlan(c, request, r); });
   if (!committed.ok()) return committed.status();
   return committed->results(0);
+}
+
+absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Place(const std::string& job_uid,
+                                                                const std::string& environment_key) {
+  internal::v1::Placement placement;
+  placement.set_job_uid(job_uid);
+  placement.set_environment_key(environment_key);
+  return Commit(placement);
+}
+
+absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Use(const std::string& job_uid,
+                                                              const std::string& environment_key, bool makes_it) {
+  internal::v1::Placement placement;
+  placement.set_job_uid(job_uid);
+  placement.set_uses_environment(environment_key);
+  placement.set_makes_environment(makes_it);
+  return Commit(placement);
 }
 
 absl::Status ApiFixture::Report(const std::string& job_uid, int attempt, internal::v1::Observation::Event event,

@@ -26,6 +26,19 @@ class FakeBuilder final : public internal::v1::BuilderService::Service {
     response->set_state(state);
     return grpc::Status::OK;
   }
+  grpc::Status ListStoredEnvironments(grpc::ServerContext*, const internal::v1::ListStoredEnvironmentsRequest*,
+                                      internal::v1::ListStoredEnvironmentsResponse* response) override {
+    *response = stored;
+    return grpc::Status::OK;
+  }
+  grpc::Status RemoveStoredEnvironment(grpc::ServerContext*,
+                                       const internal::v1::RemoveStoredEnvironmentRequest* request,
+                                       internal::v1::RemoveStoredEnvironmentResponse*) override {
+    removed = request->key();
+    return grpc::Status::OK;
+  }
+  internal::v1::ListStoredEnvironmentsResponse stored;
+  std::string removed;
   internal::v1::Environment::State state = internal::v1::Environment::READY;
 };
 
@@ -51,6 +64,9 @@ class ApiFixture {
   std::int64_t epoch();
   absl::StatusOr<internal::v1::PlacementResult> Place(const std::string& job_uid,
                                                       const std::string& environment_key = "");
+  // Places a job that uses an environment, or makes it before its commands.
+  absl::StatusOr<internal::v1::PlacementResult> Use(const std::string& job_uid, const std::string& environment_key,
+                                                    bool makes_it = false);
   absl::Status Report(const std::string& job_uid, int attempt, internal::v1::Observation::Event event,
                       int exit_code = 0);
   // Places and reports until the end.
@@ -65,6 +81,7 @@ class ApiFixture {
   const std::string& database() const { return config_.database(); }
 
  private:
+  absl::StatusOr<internal::v1::PlacementResult> Commit(const internal::v1::Placement& placement);
   std::string Address(int port) const { return "127.0.0.1:" + std::to_string(port); }
   fixtures::Postgres postgres_;
   std::string dir_;

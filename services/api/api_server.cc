@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/api/authenticator.h"
+#include "services/api/environment_handler.h"
+#include "services/api/environment_store.h"
 #include "services/api/secret_handlers.h"
 #include "services/api/service_handlers.h"
 #include "services/api/user_handlers.h"
@@ -20,6 +22,8 @@
 namespace riseml::api {
 namespace {
 
+constexpr std::int64_t kEnvironmentsMaxAge = 30 * 24 * 3600;
+constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
 constexpr int kFeedHours = 2, kRequestHours = 48;
 constexpr int kUserThreads = 64;
@@ -78,6 +82,7 @@ struct ApiServer::Parts {
         users(db),
         code(db),
         experiments(db, {.output_dir = config.output_dir()}),
+        environments(db),
         scheduling(db, tokens),
         logs(db),
         secrets(db, box),
@@ -93,6 +98,7 @@ struct ApiServer::Parts {
   UserStore users;
   CodeStore code;
   ExperimentStore experiments;
+  EnvironmentStore environments;
   SchedulingStore scheduling;
   LogStore logs;
   SecretStore secrets;
@@ -102,7 +108,7 @@ struct ApiServer::Parts {
 
   std::vector<std::unique_ptr<grpc::Service>> handlers;
   std::unique_ptr<rpc::Server> internal_server, user_server;
-  std::jthread pruner;
+  std::jthread pruner, collector;
 
   template <class Handler, class... Arguments>
   grpc::Service* Add(Arguments&&... arguments) {
@@ -151,9 +157,14 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
                         p.Add<ExperimentHandler>(p.db, p.experiments, p.secrets, *p.builder, p.authenticator,
                                                  p.executor),
                         p.Add<JobHandler>(p.experiments, p.secrets), p.Add<NodeHandler>(p.scheduling),
-                        p.Add<SecretHandler>(p.secrets), p.Add<ClusterHandler>(std::move(info))},
+                        p.Add<SecretHandler>(p.secrets), p.Add<EnvironmentHandler>(p.environments, *p.builder),
+                        p.Add<ClusterHandler>(std::move(info))},
            .max_threads = kUserThreads}));
   p.pruner = std::jthread([&p](std::stop_token stop) { Prune(stop, p.db); });
+  const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
+                                 .max_bytes = config.environments_max_bytes()};
+  p.collector = std::jthread(
+      [&p, limits](std::stop_token stop) { CollectEnvironments(stop, p.environments, *p.builder, limits, p.clock); });
   return server;
 }
 
@@ -163,6 +174,8 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   if (config.database_connections() == 0) config.set_database_connections(8);
   if (config.mode().empty()) config.set_mode("local");
   if (!config.has_token_grace()) config.mutable_token_grace()->set_seconds(24 * 3600);
+  if (!config.has_environments_max_age()) config.mutable_environments_max_age()->set_seconds(kEnvironmentsMaxAge);
+  if (config.environments_max_bytes() == 0) config.set_environments_max_bytes(kEnvironmentsMaxBytes);
   std::vector<std::string> problems;
   if (config.user_listener().address().empty()) problems.push_back("user_listener.address must be set");
   if (config.internal_listener().address().empty()) problems.push_back("internal_listener.address must be set");
@@ -172,6 +185,8 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   if (config.builder_address().empty()) problems.push_back("builder_address must be set");
   if (config.database_connections() < 2 || config.database_connections() > 100)
     problems.push_back("database_connections must be 2 to 100");
+  if (config.environments_max_age().seconds() < 0) problems.push_back("environments_max_age must be 0s or more");
+  if (config.environments_max_bytes() < -1) problems.push_back("environments_max_bytes must be positive, or -1");
   if (problems.empty()) return config;
   return Error(Reason::kInvalidArgument, absl::StrCat(path, ": ", absl::StrJoin(problems, "; ")));
 }

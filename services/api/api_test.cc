@@ -141,9 +141,10 @@ TEST_F(ApiTest, BuildComesFirstAndItsFailureFailsTheExperiment) {
   EXPECT_EQ(failed.reason(), "BUILD_FAILED");
   EXPECT_EQ(failed.jobs(1).state(), v1::Job::KILLED);
 
-  EXPECT_EQ(api_->Place(second.jobs(0).uid(), key)->attempt(), 1) << "the key is free again";
-  EXPECT_TRUE(api_->Report(second.jobs(0).uid(), 1, Observation::EXITED, 0).ok());
-  EXPECT_EQ(Get(second.name()).state(), v1::Experiment::PENDING);
+  const v1::Experiment third = Create(kInstall);
+  EXPECT_EQ(api_->Place(third.jobs(0).uid(), key)->attempt(), 1) << "the key is free again";
+  EXPECT_TRUE(api_->Report(third.jobs(0).uid(), 1, Observation::EXITED, 0).ok());
+  EXPECT_EQ(Get(third.name()).state(), v1::Experiment::PENDING);
 }
 
 TEST_F(ApiTest, ABuildThatIsNotNeededAnyMoreIsFinished) {

@@ -97,13 +97,14 @@ std::string OutputSubpath(const ExperimentName& experiment, absl::string_view pr
 
 void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment,
                   absl::string_view project, const Parameters& parameters, absl::string_view experiment_uid,
-                  absl::string_view commit, internal::v1::JobTemplate* out) {
+                  absl::string_view root_uid, absl::string_view commit, internal::v1::JobTemplate* out) {
   out->set_owner(experiment.user);
   out->set_project(std::string(project));
   *out->mutable_install() = spec.install();
   out->set_framework(spec.framework());
   out->set_framework_version(spec.framework_version());
   out->set_image(spec.image());
+  if (spec.rebuild()) out->set_rebuild(std::string(root_uid));
   out->set_max_run_seconds(spec.max_run_seconds());
   for (const auto& [name, value] : GitVariables(spec.git())) (*out->mutable_environment())[name] = value;
   if (role == kBuildRole) return;

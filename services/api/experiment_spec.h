@@ -45,6 +45,6 @@ std::string OutputSubpath(const ExperimentName& experiment, absl::string_view pr
 // Everything of the template but the UUIDs and the revision.
 void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment,
                   absl::string_view project, const Parameters& parameters, absl::string_view experiment_uid,
-                  absl::string_view commit, internal::v1::JobTemplate* out);
+                  absl::string_view root_uid, absl::string_view commit, internal::v1::JobTemplate* out);
 
 }  // namespace riseml::api

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "services/api/environment_store.h"
 #include "services/api/experiment_spec.h"
 #include "services/api/lifecycle.h"
 #include "services/api/page.h"
@@ -108,6 +109,8 @@ absl::StatusOr<ExperimentStore::RevisionKey> ReadRevision(pqxx::transaction_base
 
 v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool with_jobs, const ViewOptions& options) {
   v1::Experiment out = std::move(LoadExperiments(tx, {uid}, with_jobs, options).at(0));
+  if (v1::UsedEnvironment used = LoadUsedEnvironment(tx, uid); with_jobs && !used.key().empty())
+    *out.mutable_environment() = std::move(used);
   if (with_jobs)
     for (v1::Job& job : LoadJobsOf(tx, uid)) *out.add_jobs() = std::move(job);
   return out;
@@ -149,6 +152,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
   v1::TrainSpec spec = ToTrainSpec(*wanted.spec.train);
   if (request.has_git()) *spec.mutable_git() = request.git();
+  spec.set_rebuild(request.rebuild());
   const std::vector<Parameters> combinations =
       spec.is_set() ? spec::Combinations(*wanted.spec.train) : std::vector<Parameters>();
   return db_.Write("create experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/api/environment_store.h"
 #include "services/api/lifecycle.h"
 #include "services/api/page.h"
 #include "services/api/records.h"
@@ -55,7 +56,14 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
   job = ReadJob(tx, placement.job_uid());
   if (job->state != JobState::kPending || job->kill_wanted)
     return result->set_refusal(absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
+  if (std::string refusal = UseEnvironment(tx, placement, *job); !refusal.empty())
+    return result->set_refusal(std::move(refusal));
   if (!placement.environment_key().empty()) {
+    if (const auto failure = FindSharedFailure(tx, placement.environment_key(), *job)) {
+      MoveJob(tx, *job, JobEvent::kImpossible,
+              {.reason = "BUILD_FAILED", .message = failure->message, .exit_code = std::nullopt, .actor = kScheduler});
+      return result->set_refusal("the build of its environment has failed");
+    }
     if (const auto building = ClaimEnvironment(tx, placement.environment_key(), job->uid)) {
       result->set_building_job(Print(*building));
       return result->set_refusal(absl::StrCat("its environment is being built by ", Print(*building)));
@@ -70,7 +78,8 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
       "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, "
       "$5, $6, $7)",
       job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
-      absl::StrJoin(placement.gpu_uuids(), ","), epoch, placement.environment_key());
+      absl::StrJoin(placement.gpu_uuids(), ","), epoch,
+      placement.environment_key().empty() ? placement.uses_environment() : placement.environment_key());
   RecordTransition(tx, {.root_uid = job->root_uid,
                         .object = job->object,
                         .attempt = job->attempt_count,

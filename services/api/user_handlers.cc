@@ -165,15 +165,17 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
   std::vector<std::string> secrets;
   for (const spec::Secret& secret : wanted.spec.train->secrets) secrets.push_back(secret.name);
   RISEML_RETURN_IF_ERROR(secrets_.Require(revision.user_uid, request.project(), secrets));
-  wanted.needs_build = NeedsBuild(call, *wanted.spec.train, revision, request.revision());
+  wanted.needs_build = NeedsBuild(call, *wanted.spec.train, revision, request.revision(), request.rebuild());
   return experiments_.Create(call, wanted);
 }
 
 // An environment that cannot be asked for counts as missing: the build job then finds out.
 bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& train,
-                                   const ExperimentStore::RevisionKey& revision, const std::string& commit) {
+                                   const ExperimentStore::RevisionKey& revision, const std::string& commit,
+                                   bool rebuild) {
   const v1::TrainSpec spec = ToTrainSpec(train);
   if (!NeedsEnvironment(spec)) return false;
+  if (rebuild) return true;
   internal::v1::ResolveEnvironmentRequest request;
   request.set_owner_uid(revision.user_uid);
   request.set_project_uid(revision.project_uid);
@@ -181,6 +183,7 @@ bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& tra
   *request.mutable_install() = spec.install();
   request.set_framework(spec.framework());
   request.set_framework_version(spec.framework_version());
+  request.set_image(spec.image());
   const auto environment = rpc::Invoke<internal::v1::Environment>(
       [&](auto* context, auto* response) { return builder_.ResolveEnvironment(context, request, response); },
       {.timeout = kBuilderTimeout, .tries = 1, .request_id = call.request_id});

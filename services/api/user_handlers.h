@@ -80,7 +80,7 @@ class ExperimentHandler final
  private:
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const v1::CreateExperimentRequest& request);
   bool NeedsBuild(const rpc::Call& call, const spec::Train& train, const ExperimentStore::RevisionKey& revision,
-                  const std::string& commit);
+                  const std::string& commit, bool rebuild);
   Database& db_;
   ExperimentStore& experiments_;
   SecretStore& secrets_;

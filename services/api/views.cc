@@ -324,7 +324,7 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
       "j.sequence, j.cpus, "
       "j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, e.parameters::text, "
       "e.user_uid, "
-      "e.project_uid, p.name, e.commit_id, e.tree_id, a.number, a.node, a.state, a.gpu_uuids "
+      "e.project_uid, p.name, e.commit_id, e.tree_id, a.number, a.node, a.state, a.gpu_uuids, j.reason, j.message "
       "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid JOIN projects p "
       "ON p.uid = e.project_uid "
       "LEFT JOIN attempts a ON a.job_uid = j.uid AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') ";
@@ -355,14 +355,19 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
     work.set_wait_reason(row[14].as<std::string>());
     work.set_wait_message(row[15].as<std::string>());
     work.set_version(row[16].as<std::int64_t>());
-    if (IsTerminal(ParseJobState(row[8].c_str()))) continue;  // nobody will start it
+    if (IsTerminal(ParseJobState(row[8].c_str()))) {  // nobody will start it
+      work.set_reason(row[27].as<std::string>());
+      work.set_message(row[28].as<std::string>());
+      continue;
+    }
     const RootConfig& config = configs.at(row[kRootColumn].as<std::string>());
     work.set_priority(config.spec.priority());
     work.set_queue(config.spec.queue());
     *work.mutable_node_selectors() = config.spec.node_selectors();
     if (work.role() == kBuildRole) *work.mutable_next_resources() = config.spec.resources();
     FillTemplate(config.spec, work.role(), experiment, row[20].as<std::string>(),
-                 ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), row[21].as<std::string>(),
+                 ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), work.root_uid(),
+                 row[21].as<std::string>(),
                  work.mutable_template_());
     work.mutable_template_()->set_owner_uid(row[18].as<std::string>());
     work.mutable_template_()->set_project_uid(row[19].as<std::string>());

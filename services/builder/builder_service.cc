@@ -16,4 +16,23 @@ grpc::Status BuilderHandler::ResolveEnvironment(grpc::ServerContext* context,
       });
 }
 
+grpc::Status BuilderHandler::ListStoredEnvironments(grpc::ServerContext* context,
+                                                    const internal::v1::ListStoredEnvironmentsRequest*,
+                                                    internal::v1::ListStoredEnvironmentsResponse* response) {
+  return rpc::Unary(context, "riseml.internal.v1.BuilderService/ListStoredEnvironments",
+                    [&](const rpc::Call&) -> absl::Status {
+                      RISEML_ASSIGN_OR_RETURN(auto environments, stored_.List());
+                      for (internal::v1::StoredEnvironment& environment : environments)
+                        *response->add_environments() = std::move(environment);
+                      return absl::OkStatus();
+                    });
+}
+
+grpc::Status BuilderHandler::RemoveStoredEnvironment(grpc::ServerContext* context,
+                                                     const internal::v1::RemoveStoredEnvironmentRequest* request,
+                                                     internal::v1::RemoveStoredEnvironmentResponse*) {
+  return rpc::Unary(context, "riseml.internal.v1.BuilderService/RemoveStoredEnvironment",
+                    [&](const rpc::Call&) { return stored_.Remove(request->key()); });
+}
+
 }  // namespace riseml::builder

@@ -6,6 +6,7 @@
 
 #include "riseml/internal/v1/builder.grpc.pb.h"
 #include "services/builder/resolver.h"
+#include "services/builder/stored.h"
 
 namespace riseml::builder {
 
@@ -21,14 +22,22 @@ struct BuilderMetrics {
 // Thread-safe.
 class BuilderHandler final : public internal::v1::BuilderService::Service {
  public:
-  // Both outlive this.
-  BuilderHandler(Resolver& resolver, BuilderMetrics& metrics) : resolver_(resolver), metrics_(metrics) {}
+  // All outlive this.
+  BuilderHandler(Resolver& resolver, StoredEnvironments& stored, BuilderMetrics& metrics)
+      : resolver_(resolver), stored_(stored), metrics_(metrics) {}
 
   grpc::Status ResolveEnvironment(grpc::ServerContext* context, const internal::v1::ResolveEnvironmentRequest* request,
                                   internal::v1::Environment* response) override;
+  grpc::Status ListStoredEnvironments(grpc::ServerContext* context,
+                                      const internal::v1::ListStoredEnvironmentsRequest* request,
+                                      internal::v1::ListStoredEnvironmentsResponse* response) override;
+  grpc::Status RemoveStoredEnvironment(grpc::ServerContext* context,
+                                       const internal::v1::RemoveStoredEnvironmentRequest* request,
+                                       internal::v1::RemoveStoredEnvironmentResponse* response) override;
 
  private:
   Resolver& resolver_;
+  StoredEnvironments& stored_;
   BuilderMetrics& metrics_;
 };
 

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "services/builder/interpreter.h"
@@ -26,12 +27,15 @@ using internal::v1::Environment;
 
 class FakeCode final : public internal::v1::CodeService::Service {
  public:
-  grpc::Status GetFileIds(grpc::ServerContext* context, const internal::v1::GetFileIdsRequest* request,
-                          internal::v1::GetFileIdsResponse* response) override {
-    return rpc::Unary(context, "riseml.internal.v1.CodeService/GetFileIds", [&](const rpc::Call&) {
+  grpc::Status ReadEntries(grpc::ServerContext* context, const internal::v1::ReadEntriesRequest* request,
+                           internal::v1::ReadEntriesResponse* response) override {
+    return rpc::Unary(context, "riseml.internal.v1.CodeService/ReadEntries", [&](const rpc::Call&) {
       ++calls;
-      for (const std::string& path : request->paths())
-        if (path == "requirements.txt") (*response->mutable_ids())[path] = std::string(40, 'a');
+      for (const std::string& path : request->paths()) {
+        if (path != "requirements.txt") continue;
+        (*response->mutable_entries())[path].set_kind(internal::v1::CodeEntry::FILE);
+        (*response->mutable_entries())[path].set_id(std::string(40, 'a'));
+      }
       return absl::OkStatus();
     });
   }
@@ -43,15 +47,19 @@ class BuilderServiceTest : public testing::Test {
   void SetUp() override {
     char pattern[] = "/tmp/riseml-builder-XXXXXX";
     dir_ = mkdtemp(pattern);
+    stored_.emplace(dir_ + "/environments");
     ASSERT_TRUE(rpc::WriteCertificates(dir_, {"api", "builder", "gitsync", "agent"}, SystemClock().Now()).ok());
     gitsync_ = Start("gitsync", &code_);
     channel_ = *rpc::ServiceChannel(Address(*gitsync_), Tls("builder"));
     files_ = std::make_unique<GitsyncCodeFiles>(channel_);
     resolver_ = std::make_unique<Resolver>(Installation{.environments_dir = dir_ + "/environments",
                                                         .python = "/usr/bin/python3",
-                                                        .python_version = PythonVersion("/usr/bin/python3")},
-                                           *files_);
-    handler_ = std::make_unique<BuilderHandler>(*resolver_, metrics_);
+                                                        .python_version = PythonVersion("/usr/bin/python3"),
+                                                        .client_dir = "",
+                                                        .client_digest = "",
+                                                        .interpreter_dirs = {}},
+                                           *files_, *stored_);
+    handler_ = std::make_unique<BuilderHandler>(*resolver_, *stored_, metrics_);
     builder_ = Start("builder", handler_.get());
     request_.set_owner_uid("11111111-1111-4111-8111-111111111111");
     request_.set_project_uid("22222222-2222-4222-8222-222222222222");
@@ -98,6 +106,7 @@ class BuilderServiceTest : public testing::Test {
   BuilderMetrics metrics_{registry_};
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<GitsyncCodeFiles> files_;
+  std::optional<StoredEnvironments> stored_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<BuilderHandler> handler_;
   std::unique_ptr<rpc::Server> gitsync_, builder_;
@@ -125,17 +134,28 @@ TEST_F(BuilderServiceTest, OtherServicesAreRefused) {
 
 TEST_F(BuilderServiceTest, StepsMakeAnEnvironmentThatIsReady) {
   request_.add_install("python -c 'import sys; assert sys.prefix != sys.base_prefix'");
+  request_.add_install("mkdir -p third/models ~/nltk/__pycache__ && echo a > third/models/a && ln -s a third/models/b");
+  request_.add_install("echo b > ~/nltk/b && echo c > ~/nltk/__pycache__/c && echo changed > train.py");
   const auto environment = Resolve();
   ASSERT_TRUE(environment.ok()) << environment.status();
+  ASSERT_TRUE(MakeDirectories(dir_ + "/code").ok());
+  ASSERT_TRUE(MakeDirectories(dir_ + "/home").ok());
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/code/train.py", "").ok());
   for (const auto& step : environment->steps()) {
     const std::string line =
-        absl::StrCat("PATH=", Quote(environment->path()), "/bin:$PATH /bin/sh -c ", Quote(step.command()));
+        absl::StrCat("cd ", Quote(dir_), "/code && HOME=", Quote(dir_), "/home PATH=", Quote(environment->path()),
+                     "/bin:$PATH TMPDIR=", Quote(dir_), " /bin/sh -c ", Quote(step.command()));
     ASSERT_EQ(std::system(line.c_str()), 0) << step.title();
   }
   const auto built = Resolve();
   ASSERT_TRUE(built.ok()) << built.status();
   EXPECT_EQ(built->state(), Environment::READY);
   EXPECT_EQ(built->key(), environment->key());
+  const std::string left = absl::StrCat(environment->path(), "/", kLeavingsName);
+  EXPECT_EQ(*ReadFile(left + "/code/third/models/b", 100), "a\n");
+  EXPECT_EQ(*ReadFile(left + "/home/nltk/b", 100), "b\n");
+  EXPECT_FALSE(FileExists(left + "/home/nltk/__pycache__"));
+  EXPECT_FALSE(FileExists(left + "/code/train.py")) << "what the revision has is not the environment's";
 }
 
 }  // namespace

@@ -7,49 +7,54 @@
 
 namespace riseml::builder {
 
+using internal::v1::CodeEntry;
+
 GitsyncCodeFiles::GitsyncCodeFiles(const std::shared_ptr<grpc::Channel>& channel)
     : stub_(internal::v1::CodeService::NewStub(channel)) {}
 
-absl::StatusOr<std::map<std::string, std::string>> GitsyncCodeFiles::Ids(const std::string& project_uid,
-                                                                         const std::string& commit,
-                                                                         const std::vector<std::string>& paths) {
-  internal::v1::GetFileIdsRequest request;
+absl::StatusOr<CodeEntries> GitsyncCodeFiles::Read(const std::string& project_uid, const std::string& commit,
+                                                   const std::vector<std::string>& paths) {
+  internal::v1::ReadEntriesRequest request;
   request.set_project_uid(project_uid);
   request.set_commit(commit);
   for (const std::string& path : paths) request.add_paths(path);
-  const auto response = rpc::Invoke<internal::v1::GetFileIdsResponse>(
-      [&](auto* context, auto* answer) { return stub_->GetFileIds(context, request, answer); },
+  const auto response = rpc::Invoke<internal::v1::ReadEntriesResponse>(
+      [&](auto* context, auto* answer) { return stub_->ReadEntries(context, request, answer); },
       {.timeout = absl::Seconds(5)});
   if (!response.ok()) return While(absl::StrCat("read the files of commit ", commit), response.status());
-  return std::map<std::string, std::string>(response->ids().begin(), response->ids().end());
+  return CodeEntries(response->entries().begin(), response->entries().end());
 }
 
-absl::StatusOr<std::map<std::string, std::string>> CachedCodeFiles::Ids(const std::string& project_uid,
-                                                                        const std::string& commit,
-                                                                        const std::vector<std::string>& paths) {
+absl::StatusOr<CodeEntries> CachedCodeFiles::Read(const std::string& project_uid, const std::string& commit,
+                                                  const std::vector<std::string>& paths) {
   const auto key_of = [&](const std::string& path) { return absl::StrCat(project_uid, "/", commit, "/", path); };
-  std::map<std::string, std::string> found;
+  CodeEntries found;
   std::vector<std::string> missing;
   {
     MutexLock lock(mu_);
     for (const std::string& path : paths) {
-      const auto it = ids_.find(key_of(path));
-      if (it == ids_.end()) {
+      const auto it = entries_.find(key_of(path));
+      if (it == entries_.end()) {
         missing.push_back(path);
-      } else if (!it->second.empty()) {
+      } else if (it->second.kind() != CodeEntry::KIND_UNSPECIFIED) {
         found.emplace(path, it->second);
       }
     }
   }
   if (missing.empty()) return found;
-  RISEML_ASSIGN_OR_RETURN(const auto asked, files_.Ids(project_uid, commit, missing));
+  RISEML_ASSIGN_OR_RETURN(CodeEntries asked, files_.Read(project_uid, commit, missing));
   MutexLock lock(mu_);
-  if (ids_.size() + missing.size() > capacity_) ids_.clear();
   for (const std::string& path : missing) {
-    const auto it = asked.find(path);
-    const std::string id = it == asked.end() ? "" : it->second;
-    if (ids_.size() < capacity_) ids_.emplace(key_of(path), id);
-    if (!id.empty()) found.emplace(path, id);
+    CodeEntry& entry = asked[path];
+    const std::string key = key_of(path);
+    const std::size_t bytes = key.size() + entry.ByteSizeLong() + 100;
+    if (bytes_ + bytes > capacity_) {
+      entries_.clear();
+      bytes_ = 0;
+    }
+    // What is too large for one answer may fit into the next.
+    if (!entry.content_left_out() && bytes <= capacity_ && entries_.emplace(key, entry).second) bytes_ += bytes;
+    if (entry.kind() != CodeEntry::KIND_UNSPECIFIED) found.emplace(path, std::move(entry));
   }
   return found;
 }

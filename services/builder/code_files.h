@@ -14,40 +14,42 @@
 
 namespace riseml::builder {
 
-// Ids of files of a revision. Thread-safe.
+using CodeEntries = std::map<std::string, internal::v1::CodeEntry>;
+
+// Files, links and directories of a revision. Thread-safe.
 class CodeFiles {
  public:
   virtual ~CodeFiles() = default;
-  // Git blob ids by path; paths that are no files are left out. At most 1,000 paths.
-  virtual absl::StatusOr<std::map<std::string, std::string>> Ids(const std::string& project_uid,
-                                                                 const std::string& commit,
-                                                                 const std::vector<std::string>& paths) = 0;
+  // What lies at `paths` ("" is the root), by path; absent ones are left out. At most 500 paths.
+  virtual absl::StatusOr<CodeEntries> Read(const std::string& project_uid, const std::string& commit,
+                                           const std::vector<std::string>& paths) = 0;
 };
 
 // Asks gitsync. A call ends after 5 s at the latest.
 class GitsyncCodeFiles final : public CodeFiles {
  public:
   explicit GitsyncCodeFiles(const std::shared_ptr<grpc::Channel>& channel);
-  absl::StatusOr<std::map<std::string, std::string>> Ids(const std::string& project_uid, const std::string& commit,
-                                                         const std::vector<std::string>& paths) override;
+  absl::StatusOr<CodeEntries> Read(const std::string& project_uid, const std::string& commit,
+                                   const std::vector<std::string>& paths) override;
 
  private:
   std::unique_ptr<internal::v1::CodeService::Stub> stub_;
 };
 
-// Remembers answers: a commit never changes. At most `capacity` paths; the cache starts anew when it is full.
+// Remembers answers: a commit never changes. At most `capacity` bytes; the cache starts anew when it is full.
 class CachedCodeFiles final : public CodeFiles {
  public:
   // `files` outlives this.
   CachedCodeFiles(CodeFiles& files, std::size_t capacity) : files_(files), capacity_(capacity) {}
-  absl::StatusOr<std::map<std::string, std::string>> Ids(const std::string& project_uid, const std::string& commit,
-                                                         const std::vector<std::string>& paths) override;
+  absl::StatusOr<CodeEntries> Read(const std::string& project_uid, const std::string& commit,
+                                   const std::vector<std::string>& paths) override;
 
  private:
   CodeFiles& files_;
   const std::size_t capacity_;
   Mutex mu_;
-  std::map<std::string, std::string> ids_ ABSL_GUARDED_BY(mu_);  // by project, commit and path; empty: no file
+  CodeEntries entries_ ABSL_GUARDED_BY(mu_);  // by project, commit and path; without a kind: nothing is there
+  std::size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace riseml::builder

@@ -17,8 +17,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
+#include "services/common/base/python_versions.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -83,6 +85,30 @@ absl::StatusOr<std::string> PythonVersion(const std::string& python) {
   if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || output.empty())
     return refuse("it cannot make virtual environments");
   return output;
+}
+
+absl::StatusOr<Interpreter> Interpreters::Choose(absl::string_view image) {
+  Interpreter usual{.path = python_, .version = version_.value_or(""), .prefix = PythonPrefix(python_), .note = ""};
+  const std::string wanted = PythonOfImage(image);
+  const std::vector<absl::string_view> words = absl::StrSplit(usual.version, ' ');
+  const bool has_version = words.size() > 1 && absl::StartsWith(absl::StrCat(words[1], "."), absl::StrCat(wanted, "."));
+  if (wanted.empty() || has_version) {
+    RISEML_RETURN_IF_ERROR(version_.status());
+    return usual;
+  }
+  MutexLock lock(mu_);
+  if (const auto it = found_.find(wanted); it != found_.end()) return it->second;
+  for (const std::string& path : FindPython(wanted, directories_)) {
+    const absl::StatusOr<std::string> version = PythonVersion(path);
+    if (!version.ok()) continue;
+    return found_[wanted] = {.path = path, .version = *version, .prefix = PythonPrefix(path), .note = ""};
+  }
+  RISEML_RETURN_IF_ERROR(version_.status());
+  usual.note = absl::StrCat("image ", image, " asks for Python ", wanted,
+                            ", which this machine does not have: ", words.size() > 1 ? words[1] : usual.version,
+                            " is used. Install python", wanted, " and python", wanted,
+                            "-venv (or with `uv python install ", wanted, "`), then: riseml down, riseml up");
+  return found_[wanted] = usual;
 }
 
 absl::StatusOr<std::string> FindPackage(const std::string& dir) {

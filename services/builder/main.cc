@@ -8,6 +8,7 @@
 #include "services/builder/code_files.h"
 #include "services/builder/interpreter.h"
 #include "services/builder/resolver.h"
+#include "services/builder/stored.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
@@ -22,7 +23,7 @@ namespace riseml::builder {
 namespace {
 
 constexpr int kDirectoryFormat = 1;
-constexpr std::size_t kCachedPaths = 100'000;
+constexpr std::size_t kCachedBytes = 32 << 20;
 
 absl::Status Check(const config::v1::BuilderConfig& config) {
   std::string problems;
@@ -48,7 +49,10 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RISEML_RETURN_IF_ERROR(CheckFormat(config.environments_dir(), "environments", kDirectoryFormat));
   Installation installation{.environments_dir = config.environments_dir(),
                             .python = config.python(),
-                            .python_version = PythonVersion(config.python())};
+                            .python_version = PythonVersion(config.python()),
+                            .client_dir = "",
+                            .client_digest = "",
+                            .interpreter_dirs = {config.interpreter_dirs().begin(), config.interpreter_dirs().end()}};
   if (!installation.python_version.ok())
     LogError("python_unusable", {{"error", installation.python_version.status().message()}});
   RISEML_ASSIGN_OR_RETURN(installation.client_dir, FindPackage(config.python_client_dir()));
@@ -56,10 +60,12 @@ absl::Status Run(const runtime::Arguments& arguments) {
 
   RISEML_ASSIGN_OR_RETURN(const auto channel, rpc::ServiceChannel(config.gitsync_address(), config.client_tls()));
   GitsyncCodeFiles gitsync(channel);
-  CachedCodeFiles files(gitsync, kCachedPaths);
-  Resolver resolver(std::move(installation), files);
+  CachedCodeFiles files(gitsync, kCachedBytes);
+  StoredEnvironments stored(config.environments_dir());
+  RISEML_RETURN_IF_ERROR(stored.Sweep());
+  Resolver resolver(std::move(installation), files, stored);
   BuilderMetrics metrics(*metrics::ProcessRegistry());
-  BuilderHandler handler(resolver, metrics);
+  BuilderHandler handler(resolver, stored, metrics);
 
   RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
   rpc::ServerOptions options;

@@ -8,10 +8,33 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "services/builder/files.h"
+#include "services/builder/leavings.h"
+#include "services/builder/system_tools.h"
 
 namespace riseml::builder {
 namespace {
+
+constexpr std::size_t kMostLines = 20;  // of steps and of files
+constexpr std::size_t kMostColumns = 160;
+constexpr std::size_t kShortKey = 8;
+
+// One line of bounded length in which passwords of URLs do not show.
+std::string ForLine(absl::string_view text) {
+  std::string out;
+  for (const char c : text) out += absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
+  std::size_t at = 0;
+  while ((at = out.find("://", at)) != std::string::npos) {
+    at += 3;
+    const std::size_t end = std::min(out.find_first_of("/ '\"", at), out.size());
+    const std::size_t sign = out.rfind('@', end);
+    if (sign == std::string::npos || sign < at) continue;
+    std::fill(out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(sign), '*');
+  }
+  if (out.size() <= kMostColumns) return out;
+  std::size_t end = kMostColumns;
+  while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80) --end;
+  return absl::StrCat(out.substr(0, end), "...");
+}
 
 // "install", "pip install x" as "7:install13:pip install x".
 void AddField(std::string& text, absl::string_view name, absl::string_view value) {
@@ -31,14 +54,23 @@ bool IsPlainWord(absl::string_view text) {
   });
 }
 
+std::string Refusal(absl::string_view text) { return absl::StrCat("printf '%s\\n' ", Quote(text), " >&2; exit 1"); }
+
 Step InstallStep(absl::string_view install) {
-  const std::string tool = SystemPackageTool(install);
-  if (tool.empty()) return {std::string(install), std::string(install)};
+  if (const std::string tool = SystemPackageTool(install); !tool.empty()) {
+    const std::string refusal = absl::StrCat(
+        "`", tool, "` is not available: jobs of this installation run in a Python environment without root's rights. ",
+        "Install the Python package instead (pip install ...), or ask an administrator to install the system package ",
+        "on the nodes and remove this step.");
+    return {std::string(install), Refusal(refusal)};
+  }
+  const std::string conda = CondaTool(install);
+  if (conda.empty()) return {std::string(install), std::string(install)};
   const std::string refusal = absl::StrCat(
-      "`", tool, "` is not available: jobs of this installation run in a Python environment without root's rights. ",
-      "Install the Python package instead (pip install ...), or ask an administrator to install the system package on ",
-      "the nodes and remove this step.");
-  return {std::string(install), absl::StrCat("printf '%s\\n' ", Quote(refusal), " >&2; exit 1")};
+      "`", conda, "` is not installed on this machine: write `pip install PACKAGE...` under `install:` for what the ",
+      "step installs, or ask an administrator to install ", conda, ".");
+  return {std::string(install),
+          absl::StrCat("command -v ", conda, " >/dev/null 2>&1 || { ", Refusal(refusal), "; }\n", install)};
 }
 
 Step FrameworkStep(const Inputs& inputs) {
@@ -75,13 +107,36 @@ std::string KeyOf(const Inputs& inputs) {
   for (const std::string& step : inputs.install) AddField(text, "install", step);
   AddField(text, "framework", inputs.framework);
   AddField(text, "framework_version", inputs.framework_version);
-  for (const auto& [path, id] : inputs.file_ids) {
+  for (const auto& [path, id] : inputs.code.ids) {
     AddField(text, "path", path);
     AddField(text, "id", id);
   }
-  AddField(text, "commit", inputs.commit);
+  AddField(text, "tree", inputs.code.tree);
+  AddField(text, "rebuild", inputs.rebuild);
   AddField(text, "client", inputs.client_digest);
   return Sha256Hex(text);
+}
+
+std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key) {
+  std::vector<std::string> lines = {absl::StrCat("Environment ", key.substr(0, kShortKey), " is decided by:"),
+                                    absl::StrCat("  Python: ", inputs.python_version, " (", inputs.python, ")")};
+  if (!inputs.python_note.empty()) lines.push_back(absl::StrCat("  NOTE: ", inputs.python_note));
+  for (std::size_t i = 0; i < inputs.install.size() && i < kMostLines; ++i)
+    lines.push_back(absl::StrCat("  step: ", ForLine(inputs.install[i])));
+  if (inputs.install.size() > kMostLines)
+    lines.push_back(absl::StrCat("  and ", inputs.install.size() - kMostLines, " more steps"));
+  if (!inputs.framework.empty())
+    lines.push_back(absl::StrCat("  framework: ", inputs.framework, " ", inputs.framework_version));
+  std::size_t files = 0;
+  for (const auto& [name, id] : inputs.code.ids)
+    if (files++ < kMostLines) lines.push_back(absl::StrCat("  file: ", ForLine(name), " ", id.substr(0, kShortKey)));
+  if (files > kMostLines) lines.push_back(absl::StrCat("  and ", files - kMostLines, " more files"));
+  if (!inputs.code.everything_because.empty())
+    lines.push_back(absl::StrCat("  all files of the project but riseml.yml, as ",
+                                 ForLine(inputs.code.everything_because), ": any edit builds a new environment"));
+  if (inputs.code.ids.empty() && inputs.code.everything_because.empty()) lines.push_back("  no files of the project");
+  if (!inputs.rebuild.empty()) lines.push_back("  built anew on request");
+  return lines;
 }
 
 std::string MarkerOf(absl::string_view key) {
@@ -90,7 +145,11 @@ std::string MarkerOf(absl::string_view key) {
 
 std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::string_view path) {
   std::vector<Step> steps;
-  steps.push_back({"create Python environment", absl::StrCat(Quote(inputs.python), " -m venv --clear ", Quote(path))});
+  std::string lines = "printf '%s\\n'";
+  for (const std::string& line : DecisionLines(inputs, key)) absl::StrAppend(&lines, " ", Quote(line));
+  steps.push_back(
+      {"create Python environment", absl::StrCat(lines, " && ", Quote(inputs.python), " -m venv --clear ", Quote(path),
+                                                 " && ", RememberCommand(inputs.python, key))});
   if (!inputs.client_dir.empty()) {
     steps.push_back(
         {"add package riseml",
@@ -99,6 +158,7 @@ std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::str
   }
   for (const std::string& install : inputs.install) steps.push_back(InstallStep(install));
   if (!inputs.framework.empty()) steps.push_back(FrameworkStep(inputs));
+  steps.push_back({"keep what the steps made", KeepCommand(inputs.python, key, path)});
   const std::string marker = absl::StrCat(path, "/", kMarkerName);
   // Everything is on the disk before the marker is: an environment that has one survives a power failure.
   steps.push_back({"seal environment",

@@ -14,22 +14,33 @@
 namespace riseml::builder {
 
 // Version of the directory's layout and of how it is made; part of the key.
-inline constexpr int kEnvironmentFormat = 1;
+inline constexpr int kEnvironmentFormat = 2;
 
 // Name of the file that says an environment is complete.
 inline constexpr absl::string_view kMarkerName = ".riseml-complete";
 
+// Directory of what steps left beside packages: `code` lies beneath a job's code, `home` in its HOME.
+inline constexpr absl::string_view kLeavingsName = ".riseml";
+
+// What of the code decides an environment.
+struct CodeInputs {
+  std::map<std::string, std::string> ids;  // git ids by path; of a directory "path/"
+  std::string tree;                        // what the root holds but riseml.yml, with ids; then `ids` is empty
+  std::string everything_because;          // why it is the whole tree
+};
+
 struct Inputs {
-  std::string owner_uid;                        // environments are not shared between users
-  std::string python;                           // path of the interpreter
-  std::string python_version;                   // its full version and machine
-  std::vector<std::string> install;             // the user's steps, in order
-  std::string framework;                        // "tensorflow" or empty
-  std::string framework_version;                // empty: what the index offers
-  std::map<std::string, std::string> file_ids;  // git blob ids of the files that steps read, by path
-  std::string commit;                           // set when a step reads the whole tree
-  std::string client_dir;                       // directory of the Python package `riseml`; empty: none
-  std::string client_digest;                    // of its content
+  std::string owner_uid;             // environments are not shared between users
+  std::string python;                // path of the interpreter
+  std::string python_version;        // its full version and machine
+  std::string python_note;           // why it is another one than the image asks for; may be empty
+  std::vector<std::string> install;  // the user's steps, in order
+  std::string framework;             // "tensorflow" or empty
+  std::string framework_version;     // empty: what the index offers
+  CodeInputs code;                   // what of the code decides
+  std::string rebuild;               // of what is built anew: who asked for it
+  std::string client_dir;            // directory of the Python package `riseml`; empty: none
+  std::string client_digest;         // of its content
 };
 
 // True when a job with these inputs needs an environment of its own.
@@ -46,9 +57,13 @@ struct Step {
   std::string command;  // for the shell
 };
 
-// The steps, in order: a fresh virtual environment at `path`, the product's package, the user's install steps, the
-// framework, the completion marker. They run in the directory of the code with PATH/bin first on PATH.
+// The steps, in order: a fresh virtual environment at `path` (its log begins with what decides it), the product's
+// package, the user's install steps, the framework, what they left elsewhere, the completion marker. They run in the
+// directory of the code with PATH/bin first on PATH.
 std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::string_view path);
+
+// What decides the environment, for the log of its build: interpreter, steps and files, at most about 60 lines.
+std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key);
 
 // `text` as one word for the shell.
 std::string Quote(absl::string_view text);

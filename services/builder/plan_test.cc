@@ -20,7 +20,7 @@ Inputs Example() {
   inputs.python = "/usr/bin/python3";
   inputs.python_version = "cpython 3.11.2 x86_64";
   inputs.install = {"pip install -r requirements.txt", "pip install numpy"};
-  inputs.file_ids = {{"requirements.txt", std::string(40, 'a')}};
+  inputs.code.ids = {{"requirements.txt", std::string(40, 'a')}};
   return inputs;
 }
 
@@ -44,10 +44,11 @@ TEST(KeyOf, DependsOnEveryInput) {
       [](Inputs& i) { std::swap(i.install[0], i.install[1]); },
       [](Inputs& i) { i.framework = "tensorflow"; },
       [](Inputs& i) { i.framework_version = "2.15.0"; },
-      [](Inputs& i) { i.file_ids["requirements.txt"] = std::string(40, 'b'); },
-      [](Inputs& i) { i.file_ids.clear(); },
-      [](Inputs& i) { i.commit = std::string(40, 'c'); },
+      [](Inputs& i) { i.code.ids["requirements.txt"] = std::string(40, 'b'); },
+      [](Inputs& i) { i.code.ids.clear(); },
+      [](Inputs& i) { i.code.tree = "t"; },
       [](Inputs& i) { i.client_digest = "d"; },
+      [](Inputs& i) { i.rebuild = "r"; },
   };
   std::set<std::string> keys = {KeyOf(Example())};
   for (const auto& change : changes) {
@@ -72,9 +73,9 @@ TEST(StepsOf, OneStepForEachThingDone) {
   Inputs inputs = Example();
   inputs.framework = "tensorflow";
   inputs.client_dir = "/opt/client/riseml";
-  EXPECT_THAT(Titles(inputs),
-              ElementsAre("create Python environment", "add package riseml", "pip install -r requirements.txt",
-                          "pip install numpy", "pip install tensorflow", "seal environment"));
+  EXPECT_THAT(Titles(inputs), ElementsAre("create Python environment", "add package riseml",
+                                          "pip install -r requirements.txt", "pip install numpy",
+                                          "pip install tensorflow", "keep what the steps made", "seal environment"));
 }
 
 TEST(StepsOf, CommandOfTheUserIsTakenAsItIs) {
@@ -83,6 +84,28 @@ TEST(StepsOf, CommandOfTheUserIsTakenAsItIs) {
 
 TEST(StepsOf, PathsAreQuotedForTheShell) {
   EXPECT_THAT(StepsOf(Example(), "k", "/e f/k")[0].command, HasSubstr("'/e f/k'"));
+}
+
+TEST(DecisionLines, NameInterpreterStepsAndFiles) {
+  Inputs inputs = Example();
+  inputs.install.push_back("pip install --index-url https://me:s3cr3t@host/simple six");
+  const std::vector<std::string> lines = DecisionLines(inputs, "0123456789");
+  EXPECT_EQ(lines[0], "Environment 01234567 is decided by:");
+  EXPECT_EQ(lines[1], "  Python: cpython 3.11.2 x86_64 (/usr/bin/python3)");
+  EXPECT_EQ(lines[2], "  step: pip install -r requirements.txt");
+  EXPECT_EQ(lines[4], "  step: pip install --index-url https://*********@host/simple six");
+  EXPECT_EQ(lines[5], "  file: requirements.txt aaaaaaaa");
+  for (int i = 0; i < 100; ++i) inputs.install.push_back(std::string(1000, 'x'));
+  EXPECT_LT(DecisionLines(inputs, "k").size(), 30u);
+}
+
+TEST(Case13Tools, CondaRunsWhereItIsAndElseSaysWhatToWrite) {
+  Inputs inputs = Example();
+  inputs.install = {"conda env update -f environment.yml"};
+  const Step step = StepsOf(inputs, "k", "/e/k")[1];
+  EXPECT_THAT(step.command, HasSubstr("command -v conda"));
+  EXPECT_THAT(step.command, HasSubstr("pip install"));
+  EXPECT_TRUE(absl::EndsWith(step.command, "\nconda env update -f environment.yml"));
 }
 
 TEST(StepsOf, FrameworkVersionThatFailsSaysWhatToDo) {

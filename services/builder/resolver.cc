@@ -1,13 +1,12 @@
 #include "services/builder/resolver.h"
 
 #include <algorithm>
-#include <set>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "services/builder/files.h"
-#include "services/builder/plan.h"
-#include "services/common/base/file.h"
+#include "services/builder/input_finder.h"
+#include "services/builder/step_reads.h"
 #include "services/common/base/id.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
@@ -21,7 +20,7 @@ using internal::v1::ResolveEnvironmentRequest;
 
 constexpr int kMaxSteps = 1000;
 constexpr std::size_t kMaxStepBytes = 64 << 10;
-constexpr std::size_t kMaxPaths = 1000;
+constexpr std::size_t kMaxKnown = 2000;
 
 bool IsVersion(absl::string_view text) {
   return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -36,6 +35,7 @@ absl::Status Check(const ResolveEnvironmentRequest& request) {
     return refuse(absl::StrCat("framework must be tensorflow or empty, not ", request.framework()));
   if (!IsVersion(request.framework_version()))
     return refuse(absl::StrCat("framework_version is not a version: ", request.framework_version()));
+  if (!request.rebuild().empty() && !IsUuid(request.rebuild())) return refuse("rebuild must be a UUID or empty");
   if (request.install_size() > kMaxSteps) return refuse(absl::StrCat("at most ", kMaxSteps, " install steps"));
   for (const std::string& step : request.install())
     if (step.size() > kMaxStepBytes)
@@ -45,35 +45,32 @@ absl::Status Check(const ResolveEnvironmentRequest& request) {
   return absl::OkStatus();
 }
 
-// Fills what the install steps read.
-absl::Status AddFiles(const ResolveEnvironmentRequest& request, CodeFiles& files, Inputs* inputs) {
-  std::set<std::string> paths, directories;
-  bool whole_tree = false;
-  for (const std::string& step : inputs->install) {
-    const NamedFiles named = FilesOf(step);
-    paths.insert(named.paths.begin(), named.paths.end());
-    directories.insert(named.paths_or_directories.begin(), named.paths_or_directories.end());
-    whole_tree |= named.whole_tree;
-  }
-  whole_tree |= paths.size() > kMaxPaths;
-  if (!whole_tree && !paths.empty()) {
-    RISEML_ASSIGN_OR_RETURN(inputs->file_ids, files.Ids(request.project_uid(), request.commit(),
-                                                        std::vector<std::string>(paths.begin(), paths.end())));
-    whole_tree = std::ranges::any_of(directories, [&](const std::string& p) { return !inputs->file_ids.contains(p); });
-  }
-  if (whole_tree) {
-    inputs->file_ids.clear();
-    inputs->commit = request.commit();
-  }
-  return absl::OkStatus();
-}
-
-bool IsComplete(const std::string& path, absl::string_view key) {
-  const auto marker = ReadFile(absl::StrCat(path, "/", kMarkerName), 4096);
-  return marker.ok() && *marker == MarkerOf(key);
-}
-
 }  // namespace
+
+Resolver::Resolver(Installation installation, CodeFiles& files, StoredEnvironments& stored)
+    : installation_(std::move(installation)),
+      files_(files),
+      stored_(stored),
+      interpreters_(installation_.python, installation_.python_version, installation_.interpreter_dirs) {}
+
+absl::StatusOr<CodeInputs> Resolver::FindCode(const ResolveEnvironmentRequest& request) {
+  if (request.install().empty()) return CodeInputs();
+  std::string key = absl::StrCat(request.project_uid(), "/", request.commit());
+  for (const std::string& step : request.install()) absl::StrAppend(&key, "/", step.size(), ":", step);
+  {
+    MutexLock lock(mu_);
+    if (const auto it = known_.find(key); it != known_.end()) return it->second;
+  }
+  const ReadCode read = [&](const std::vector<std::string>& paths) {
+    return files_.Read(request.project_uid(), request.commit(), paths);
+  };
+  RISEML_ASSIGN_OR_RETURN(CodeInputs code,
+                          FindInputs(ReadsOf({request.install().begin(), request.install().end()}), read));
+  MutexLock lock(mu_);
+  if (known_.size() >= kMaxKnown) known_.clear();
+  known_.emplace(std::move(key), code);
+  return code;
+}
 
 absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& request) {
   RISEML_RETURN_IF_ERROR(Check(request));
@@ -87,17 +84,22 @@ absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& r
     environment.set_state(Environment::NOT_NEEDED);
     return environment;
   }
-  RISEML_ASSIGN_OR_RETURN(inputs.python_version, installation_.python_version);
-  inputs.python = installation_.python;
+  RISEML_ASSIGN_OR_RETURN(const Interpreter interpreter, interpreters_.Choose(request.image()));
+  inputs.python = interpreter.path;
+  inputs.python_version = interpreter.version;
+  inputs.python_note = interpreter.note;
   inputs.client_dir = installation_.client_dir;
   inputs.client_digest = installation_.client_digest;
-  RISEML_RETURN_IF_ERROR(AddFiles(request, files_, &inputs));
+  RISEML_ASSIGN_OR_RETURN(inputs.code, FindCode(request));
+  if (!interpreter.prefix.empty()) environment.add_shown_paths(interpreter.prefix);
 
-  environment.set_key(KeyOf(inputs));
-  // Below the directory of the user, whose cache lies there too: files can be linked from one to the other.
-  environment.set_path(absl::StrCat(installation_.environments_dir, "/", request.owner_uid(), "/", environment.key()));
-  if (IsComplete(environment.path(), environment.key())) {
+  const std::string base = KeyOf(inputs);
+  inputs.rebuild = request.rebuild();
+  environment.set_key(inputs.rebuild.empty() ? stored_.NewestOf(base) : KeyOf(inputs));
+  environment.set_path(stored_.PathOf(request.owner_uid(), environment.key()));
+  if (stored_.IsComplete(environment.key())) {
     environment.set_state(Environment::READY);
+    if (!inputs.rebuild.empty()) RISEML_RETURN_IF_ERROR(stored_.SetNewest(base, environment.key()));
     return environment;
   }
   environment.set_state(Environment::MISSING);

@@ -1,11 +1,17 @@
-// Tells which environment a job needs, whether it exists, and how to build it. Reads, never writes.
+// Tells which environment a job needs, whether it exists, and how to build it.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "riseml/internal/v1/builder.pb.h"
 #include "services/builder/code_files.h"
+#include "services/builder/interpreter.h"
+#include "services/builder/plan.h"
+#include "services/builder/stored.h"
+#include "services/common/base/mutex.h"
 
 namespace riseml::builder {
 
@@ -15,21 +21,29 @@ struct Installation {
   absl::StatusOr<std::string> python_version;
   std::string client_dir;
   std::string client_digest;
+  std::vector<std::string> interpreter_dirs;  // further places of interpreters
 };
 
 // Thread-safe.
 class Resolver {
  public:
-  // `files` outlives this.
-  Resolver(Installation installation, CodeFiles& files) : installation_(std::move(installation)), files_(files) {}
+  // Both outlive this.
+  Resolver(Installation installation, CodeFiles& files, StoredEnvironments& stored);
 
   // Errors: INVALID_ARGUMENT for a request over the limits or with an unknown framework; FAILED_PRECONDITION when the
   // interpreter cannot be used; UNAVAILABLE when the code cannot be read; NOT_FOUND when there is no such commit.
   absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::ResolveEnvironmentRequest& request);
 
  private:
+  // What of the commit decides; remembered, as a commit never changes.
+  absl::StatusOr<CodeInputs> FindCode(const internal::v1::ResolveEnvironmentRequest& request);
+
   const Installation installation_;
   CodeFiles& files_;
+  StoredEnvironments& stored_;
+  Interpreters interpreters_;
+  Mutex mu_;
+  std::map<std::string, CodeInputs> known_ ABSL_GUARDED_BY(mu_);  // by project, commit and steps; at most 2,000
 };
 
 }  // namespace riseml::builder

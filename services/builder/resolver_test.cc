@@ -18,13 +18,17 @@ using internal::v1::ResolveEnvironmentRequest;
 
 class FakeFiles final : public CodeFiles {
  public:
-  absl::StatusOr<std::map<std::string, std::string>> Ids(const std::string&, const std::string&,
-                                                         const std::vector<std::string>& paths) override {
+  absl::StatusOr<CodeEntries> Read(const std::string&, const std::string& commit,
+                                   const std::vector<std::string>& paths) override {
     asked.insert(asked.end(), paths.begin(), paths.end());
     if (!status.ok()) return status;
-    std::map<std::string, std::string> found;
-    for (const std::string& path : paths)
-      if (ids.contains(path)) found[path] = ids[path];
+    CodeEntries found;
+    for (const std::string& path : paths) {
+      if (!ids.contains(path) && !path.empty()) continue;
+      found[path].set_kind(path.empty() ? internal::v1::CodeEntry::DIRECTORY : internal::v1::CodeEntry::FILE);
+      found[path].set_id(path.empty() ? commit : ids[path]);
+      if (path.empty()) (*found[path].mutable_children())["train.py"].set_id(commit);
+    }
     return found;
   }
   std::map<std::string, std::string> ids = {{"requirements.txt", std::string(40, 'a')}};
@@ -50,8 +54,14 @@ class ResolverTest : public testing::Test {
   }
   absl::StatusOr<Environment> Resolve(const ResolveEnvironmentRequest& request,
                                       absl::StatusOr<std::string> version = std::string("cpython 3.11.2 x86_64")) {
-    Resolver resolver({.environments_dir = dir_, .python = "/usr/bin/python3", .python_version = std::move(version)},
-                      files_);
+    StoredEnvironments stored(dir_);
+    Resolver resolver({.environments_dir = dir_,
+                       .python = "/usr/bin/python3",
+                       .python_version = std::move(version),
+                       .client_dir = "",
+                       .client_digest = "",
+                       .interpreter_dirs = {}},
+                      files_, stored);
     return resolver.Resolve(request);
   }
   void Seal(const Environment& environment, absl::string_view marker) {
@@ -75,7 +85,7 @@ TEST_F(ResolverTest, MissingEnvironmentComesWithItsSteps) {
   ASSERT_TRUE(environment.ok()) << environment.status();
   EXPECT_EQ(environment->state(), Environment::MISSING);
   EXPECT_EQ(environment->path(), dir_ + "/11111111-1111-4111-8111-111111111111/" + environment->key());
-  EXPECT_EQ(environment->steps_size(), 3);
+  EXPECT_EQ(environment->steps_size(), 4);
 }
 
 TEST_F(ResolverTest, SealedEnvironmentIsReady) {
@@ -105,12 +115,46 @@ TEST_F(ResolverTest, KeyFollowsTheFilesStepsReadAndNotTheCommit) {
 }
 
 TEST_F(ResolverTest, KeyFollowsTheCommitWhenAStepReadsTheTree) {
-  for (const char* step : {"pip install .", "pip install ./package"}) {
+  for (const char* step : {"pip install .", "bash setup.sh"}) {
     ResolveEnvironmentRequest request = Request({step});
     const std::string before = Resolve(request)->key();
     request.set_commit(std::string(40, 'd'));
     EXPECT_NE(Resolve(request)->key(), before) << step;
   }
+}
+
+TEST_F(ResolverTest, RebuiltEnvironmentReplacesTheOldOne) {
+  ResolveEnvironmentRequest request = Request({"pip install numpy"});
+  const Environment old = *Resolve(request);
+  Seal(old, MarkerOf(old.key()));
+  ResolveEnvironmentRequest anew = request;
+  anew.set_rebuild("33333333-3333-4333-8333-333333333333");
+  const Environment fresh = *Resolve(anew);
+  EXPECT_EQ(fresh.state(), Environment::MISSING);
+  EXPECT_NE(fresh.key(), old.key());
+  EXPECT_EQ(Resolve(request)->key(), old.key()) << "until it is there";
+  Seal(fresh, MarkerOf(fresh.key()));
+  EXPECT_EQ(Resolve(anew)->state(), Environment::READY);
+  EXPECT_EQ(Resolve(request)->key(), fresh.key());
+  EXPECT_TRUE(StoredEnvironments(dir_).Remove(fresh.key()).ok());
+  EXPECT_EQ(Resolve(request)->key(), old.key());
+}
+
+TEST_F(ResolverTest, StoredEnvironmentsAreListedWithTheirSizes) {
+  const Environment environment = *Resolve(Request({"pip install numpy"}));
+  Seal(environment, MarkerOf(environment.key()));
+  ASSERT_TRUE(WriteFileAtomically(environment.path() + "/large", std::string(100'000, 'x')).ok());
+  StoredEnvironments stored(dir_);
+  const auto list = stored.List();
+  ASSERT_TRUE(list.ok()) << list.status();
+  ASSERT_EQ(list->size(), 1u);
+  EXPECT_EQ(list->at(0).key(), environment.key());
+  EXPECT_TRUE(list->at(0).complete());
+  EXPECT_GE(list->at(0).bytes(), 100'000);
+  EXPECT_FALSE(stored.Remove("../x").ok());
+  EXPECT_TRUE(stored.Remove(environment.key()).ok());
+  EXPECT_TRUE(stored.Remove(environment.key()).ok()) << "nothing to do";
+  EXPECT_TRUE(stored.List()->empty());
 }
 
 TEST_F(ResolverTest, LatestIsNoVersion) {
@@ -141,38 +185,38 @@ TEST_F(ResolverTest, ErrorsOfInterpreterAndCodeComeThrough) {
   EXPECT_EQ(Resolve(Request({"pip install x"}), absl::FailedPreconditionError("no python")).status().code(),
             absl::StatusCode::kFailedPrecondition);
   files_.status = absl::UnavailableError("away");
-  EXPECT_EQ(Resolve(Request({"pip install x"})).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Resolve(Request({"pip install -r x"})).status().code(), absl::StatusCode::kUnavailable);
 }
 
 TEST(CachedCodeFiles, AsksForEachPathOnce) {
   FakeFiles files;
-  CachedCodeFiles cached(files, 10);
+  CachedCodeFiles cached(files, 10'000);
   for (int i = 0; i < 2; ++i) {
-    const auto ids = cached.Ids("p", "c", {"requirements.txt", "absent"});
-    ASSERT_TRUE(ids.ok());
-    EXPECT_EQ(ids->size(), 1u);
+    const auto found = cached.Read("p", "c", {"requirements.txt", "absent"});
+    ASSERT_TRUE(found.ok());
+    EXPECT_EQ(found->size(), 1u);
   }
   EXPECT_EQ(files.asked.size(), 2u);
-  ASSERT_TRUE(cached.Ids("p", "other", {"absent"}).ok());
+  ASSERT_TRUE(cached.Read("p", "other", {"absent"}).ok());
   EXPECT_EQ(files.asked.size(), 3u);
 }
 
 TEST(CachedCodeFiles, ErrorsAreNotRemembered) {
   FakeFiles files;
   files.status = absl::UnavailableError("away");
-  CachedCodeFiles cached(files, 10);
-  EXPECT_FALSE(cached.Ids("p", "c", {"requirements.txt"}).ok());
+  CachedCodeFiles cached(files, 10'000);
+  EXPECT_FALSE(cached.Read("p", "c", {"requirements.txt"}).ok());
   files.status = absl::OkStatus();
-  EXPECT_EQ(cached.Ids("p", "c", {"requirements.txt"})->size(), 1u);
+  EXPECT_EQ(cached.Read("p", "c", {"requirements.txt"})->size(), 1u);
 }
 
 TEST(CachedCodeFiles, StaysWithinItsCapacityAndRight) {
   FakeFiles files;
-  CachedCodeFiles cached(files, 2);
+  CachedCodeFiles cached(files, 400);
   for (int i = 0; i < 10; ++i) {
-    const auto ids = cached.Ids("p", absl::StrCat(i), {"requirements.txt", "a", "b"});
-    ASSERT_TRUE(ids.ok());
-    EXPECT_EQ(ids->size(), 1u);
+    const auto found = cached.Read("p", absl::StrCat(i), {"requirements.txt", "a", "b"});
+    ASSERT_TRUE(found.ok());
+    EXPECT_EQ(found->size(), 1u);
   }
 }
 

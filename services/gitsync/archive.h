@@ -1,9 +1,5 @@
-// A revision as a tar archive, and ids of single files of it.
+// A revision as a tar archive.
 #pragma once
-
-#include <map>
-#include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,12 +9,11 @@
 
 namespace riseml::gitsync {
 
+// The commit of 40 hex digits. INVALID_ARGUMENT, NOT_FOUND.
+absl::StatusOr<CommitInfo> FindCommit(const Repository& repository, absl::string_view commit);
+
 // Writes the files of a commit, sorted as git sorts them, directories before what they hold. Equal trees and times give
 // equal bytes. `commit` is 40 hex digits. NOT_FOUND; or the sink's error. Holds one file in memory at a time.
 absl::Status WriteArchive(const Repository& repository, absl::string_view commit, const ByteSink& sink);
-
-// Blob ids, 40 hex digits, by path; paths that are absent or directories are left out. NOT_FOUND for the commit.
-absl::StatusOr<std::map<std::string, std::string>> FindFileIds(const Repository& repository, absl::string_view commit,
-                                                               const std::vector<std::string>& paths);
 
 }  // namespace riseml::gitsync

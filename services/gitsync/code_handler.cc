@@ -1,11 +1,11 @@
 #include "services/gitsync/code_handler.h"
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "services/common/base/status_macros.h"
 #include "services/gitsync/archive.h"
+#include "services/gitsync/entries.h"
 
 namespace riseml::gitsync {
 
@@ -25,14 +25,12 @@ grpc::Status CodeHandler::GetCode(grpc::ServerContext* context, const internal::
   });
 }
 
-grpc::Status CodeHandler::GetFileIds(grpc::ServerContext* context, const internal::v1::GetFileIdsRequest* request,
-                                     internal::v1::GetFileIdsResponse* response) {
-  return rpc::Unary(context, "riseml.internal.v1.CodeService/GetFileIds", [&](const rpc::Call&) -> absl::Status {
+grpc::Status CodeHandler::ReadEntries(grpc::ServerContext* context, const internal::v1::ReadEntriesRequest* request,
+                                      internal::v1::ReadEntriesResponse* response) {
+  return rpc::Unary(context, "riseml.internal.v1.CodeService/ReadEntries", [&](const rpc::Call&) -> absl::Status {
     RISEML_ASSIGN_OR_RETURN(const Repository repository, store_.OpenRepository(ProjectId{request->project_uid()}));
     const std::vector<std::string> paths(request->paths().begin(), request->paths().end());
-    RISEML_ASSIGN_OR_RETURN(const auto ids, FindFileIds(repository, request->commit(), paths));
-    response->mutable_ids()->insert(ids.begin(), ids.end());
-    return absl::OkStatus();
+    return rpc::Answer(gitsync::ReadEntries(repository, request->commit(), paths), response);
   });
 }
 

@@ -16,8 +16,8 @@ class CodeHandler final : public internal::v1::CodeService::Service {
 
   grpc::Status GetCode(grpc::ServerContext* context, const internal::v1::GetCodeRequest* request,
                        grpc::ServerWriter<internal::v1::GetCodeResponse>* writer) override;
-  grpc::Status GetFileIds(grpc::ServerContext* context, const internal::v1::GetFileIdsRequest* request,
-                          internal::v1::GetFileIdsResponse* response) override;
+  grpc::Status ReadEntries(grpc::ServerContext* context, const internal::v1::ReadEntriesRequest* request,
+                           internal::v1::ReadEntriesResponse* response) override;
 
  private:
   const RepositoryStore& store_;

@@ -120,16 +120,16 @@ TEST_F(FileHandlerTest, PushAndFetch) {
   ASSERT_TRUE(reader->Finish().ok());
   EXPECT_EQ(code, *archive);
 
-  internal::v1::GetFileIdsRequest ids_request;
-  ids_request.set_project_uid(get.project_uid());
-  ids_request.set_commit(get.commit());
-  ids_request.add_paths("a");
-  ids_request.add_paths("requirements.txt");
-  internal::v1::GetFileIdsResponse ids;
-  grpc::ClientContext ids_context;
-  ASSERT_TRUE(server_.code().GetFileIds(&ids_context, ids_request, &ids).ok());
-  EXPECT_EQ(ids.ids_size(), 1);
-  EXPECT_EQ(ids.ids().at("a"), git::Hex(blob));
+  internal::v1::ReadEntriesRequest read;
+  read.set_project_uid(get.project_uid());
+  read.set_commit(get.commit());
+  read.add_paths("a");
+  read.add_paths("requirements.txt");
+  internal::v1::ReadEntriesResponse entries;
+  grpc::ClientContext read_context;
+  ASSERT_TRUE(server_.code().ReadEntries(&read_context, read, &entries).ok());
+  EXPECT_EQ(entries.entries_size(), 1);
+  EXPECT_EQ(entries.entries().at("a").id(), git::Hex(blob));
 }
 
 TEST_F(FileHandlerTest, AKnownTreeNeedsNoFrames) {

@@ -21,7 +21,6 @@ inline constexpr std::int64_t kMaxLinkBytes = 4'000;             // of a symboli
 inline constexpr std::int64_t kMaxFrameBytes = 256 * 1024;       // of a frame, unpacked
 inline constexpr int kMaxFramePieces = 20'000;
 inline constexpr int kMaxIdsPerCall = 50'000;
-inline constexpr int kMaxPathsPerCall = 1'000;
 
 // The configured limits, defaults where the file says nothing.
 inline Limits LimitsOf(const config::v1::GitsyncConfig& config) {

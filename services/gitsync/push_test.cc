@@ -9,6 +9,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/gitsync/archive.h"
+#include "services/gitsync/entries.h"
 #include "services/gitsync/pack_merge.h"
 #include "services/gitsync/testing/fake_registry.h"
 #include "services/gitsync/testing/push_builder.h"
@@ -394,18 +395,30 @@ TEST_F(PushTest, AnArchiveIsTheTree) {
   EXPECT_EQ(result.output, absl::StrCat("dir/", long_name, "\n0/0 2023-11-14 22:13\n"));
 }
 
-TEST_F(PushTest, FileIds) {
+TEST_F(PushTest, Entries) {
   PushBuilder push;
   const auto blob = push.Blob("1");
-  const auto inner = push.Tree({{"a", Mode::kFile, blob}});
-  const auto response = Push(push, push.Tree({{"d", Mode::kDirectory, inner}}));
-  ASSERT_TRUE(response.ok());
+  const auto inner =
+      push.Tree({{"a", Mode::kFile, blob}, {"large", Mode::kFile, push.Blob(std::string(300'000, 'x'))}});
+  const auto link = push.Blob("d");
+  const auto response = Push(push, push.Tree({{"d", Mode::kDirectory, inner}, {"e", Mode::kSymlink, link}}));
+  ASSERT_TRUE(response.ok()) << response.status();
   const auto repository = store_->OpenRepository(ProjectId{registry_.UidOf(kProject)});
-  const auto ids =
-      FindFileIds(*repository, response->revision().commit(), {"d/a", "d", "d/b", "d/a/x", "", "/", "../d/a"});
-  ASSERT_TRUE(ids.ok()) << ids.status();
-  EXPECT_EQ(*ids, (std::map<std::string, std::string>{{"d/a", git::Hex(blob)}}));
-  EXPECT_TRUE(HasReason(FindFileIds(*repository, std::string(40, '0'), {"a"}).status(), Reason::kNotFound));
+  const auto read = ReadEntries(*repository, response->revision().commit(),
+                                {"d/a", "d", "d/b", "d/a/x", "", "/", "../d/a", "d/large", "e", "e/a"});
+  ASSERT_TRUE(read.ok()) << read.status();
+  const auto& entries = read->entries();
+  ASSERT_EQ(entries.size(), 6u);
+  EXPECT_EQ(entries.at("e").kind(), internal::v1::CodeEntry::LINK);
+  EXPECT_EQ(entries.at("e").content(), "d");
+  EXPECT_EQ(entries.at("e/a").id(), git::Hex(blob));
+  EXPECT_EQ(entries.at("d/a").id(), git::Hex(blob));
+  EXPECT_EQ(entries.at("d/a").content(), "1");
+  EXPECT_TRUE(entries.at("d/large").content_left_out());
+  EXPECT_EQ(entries.at("d").id(), git::Hex(inner));
+  EXPECT_EQ(entries.at("d").children().at("a").id(), git::Hex(blob));
+  EXPECT_EQ(entries.at("").children().at("d").kind(), internal::v1::CodeEntry::DIRECTORY);
+  EXPECT_TRUE(HasReason(ReadEntries(*repository, std::string(40, '0'), {"a"}).status(), Reason::kNotFound));
 }
 
 TEST_F(PushTest, AStartRemovesWhatACrashLeft) {

@@ -2,6 +2,9 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+#include <cstdint>
+
 #include "services/common/base/file.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/state.h"
@@ -63,6 +66,10 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
   // Told to users, hence by the path they know.
   config.set_local_dir(input.layout.dir);
   config.set_output_dir(input.layout.dir + "/output");
+  if (const std::int64_t days = input.state.environments_max_days(); days != 0)
+    config.mutable_environments_max_age()->set_seconds(std::max<std::int64_t>(days, 0) * 24 * 3600);
+  if (const std::int64_t gigabytes = input.state.environments_max_gigabytes(); gigabytes != 0)
+    config.set_environments_max_bytes(gigabytes < 0 ? -1 : gigabytes * 1'000'000'000);
   return config;
 }
 
@@ -85,6 +92,7 @@ config::v1::BuilderConfig MakeBuilderConfig(const ConfigInput& input) {
   config.set_environments_dir(input.layout.In("environments"));
   config.set_metrics_address(AddressOf(input.state, "builder.metrics"));
   config.set_python_client_dir(input.python_client_dir);
+  config.mutable_interpreter_dirs()->Assign(input.interpreter_dirs.begin(), input.interpreter_dirs.end());
   return config;
 }
 
@@ -115,6 +123,7 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   config.set_metrics_address(AddressOf(input.state, "agent.metrics"));
   config.set_isolation("auto");
   config.set_installation_dir(input.layout.dir);
+  config.mutable_interpreter_dirs()->Assign(input.interpreter_dirs.begin(), input.interpreter_dirs.end());
   return config;
 }
 

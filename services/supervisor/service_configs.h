@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +26,7 @@ struct ConfigInput {
   Layout layout;
   config::v1::SupervisorState state;
   std::string python_client_dir;
+  std::vector<std::string> interpreter_dirs;  // beside the system's own
 };
 
 config::v1::ApiConfig MakeApiConfig(const ConfigInput& input);

@@ -21,6 +21,7 @@
 #include "services/supervisor/service_configs.h"
 #include "services/supervisor/stack.h"
 #include "services/supervisor/state.h"
+#include "services/supervisor/surroundings.h"
 
 namespace riseml::supervisor {
 namespace {
@@ -74,8 +75,10 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   if (HasReason(state.status(), Reason::kNotFound)) state = config::v1::SupervisorState();
   RISEML_RETURN_IF_ERROR(state.status());
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
+  RISEML_RETURN_IF_ERROR(TakeEnvironmentLimits(&*state));
   RISEML_RETURN_IF_ERROR(While("keep the supervisor's state", SaveState(layout, *state)));
-  RISEML_ASSIGN_OR_RETURN(const auto configs, RenderConfigs({layout, *state, programs.python_client_dir}));
+  RISEML_ASSIGN_OR_RETURN(const auto configs,
+                          RenderConfigs({layout, *state, programs.python_client_dir, InterpreterDirs()}));
   RISEML_RETURN_IF_ERROR(While("write the services' configuration", WriteConfigs(layout, configs)));
 
   progress.Step("database", "making");

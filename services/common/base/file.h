@@ -50,6 +50,10 @@ absl::Status MakeDirectories(const std::string& path, int mode = 0755);
 
 bool FileExists(const std::string& path);
 
+// Removes a directory tree, whatever modes its owner has given to directories in it. Links are not followed. Absent:
+// nothing to do.
+absl::Status RemoveTree(const std::string& path);
+
 // Reads or creates DIR/FORMAT. NEWER_FORMAT when the directory was written by a newer version than `version`.
 absl::Status CheckFormat(const std::string& dir, absl::string_view what, int version);
 

@@ -100,6 +100,8 @@ Command Command::AddCommand(const char* name, const char* description) {
   return Command(app_->add_subcommand(name, description));
 }
 
+void Command::Alias(const char* name) { app_->alias(name); }
+
 void Command::Footer(const std::string& text) { app_->footer(text); }
 
 void Command::RequireCommand(bool optional) { app_->require_subcommand(optional ? 0 : 1, 1); }

@@ -58,6 +58,8 @@ class Command {
   void AddVersion(const char* names, const std::string& text);
 
   Command AddCommand(const char* name, const char* description);
+  // Another name for this command.
+  void Alias(const char* name);
   // Text below the help.
   void Footer(const std::string& text);
   // One of the commands added must be typed; `optional`: may be typed.

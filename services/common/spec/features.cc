@@ -1,5 +1,6 @@
 #include "services/common/spec/features.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 
@@ -21,8 +22,10 @@ absl::Status CheckRunnable(const Train& train) {
 std::vector<std::string> Notices(const Train& train) {
   std::vector<std::string> notices;
   if (train.image_given) {
-    notices.push_back(
-        absl::StrCat("image ", train.image, " is not used here: jobs run as processes in a Python environment"));
+    const bool names_version = absl::StrContains(train.image, "python:");
+    notices.push_back(absl::StrCat("image ", train.image, " is not used here",
+                                   names_version ? " but for its version" : "",
+                                   ": jobs run as processes in a Python environment"));
   }
   if (train.tensorflow && train.tensorflow->tensorboard) {
     notices.push_back(

@@ -36,9 +36,11 @@ TEST(Notices, NameWhatHasNoEffect) {
   train.image = "python:3.6";
   train.image_given = true;
   train.tensorflow = TensorFlow{};
-  EXPECT_THAT(Notices(train),
-              ElementsAre("image python:3.6 is not used here: jobs run as processes in a Python environment",
-                          HasSubstr("no TensorBoard job is started")));
+  EXPECT_THAT(
+      Notices(train),
+      ElementsAre(
+          "image python:3.6 is not used here but for its version: jobs run as processes in a Python environment",
+          HasSubstr("no TensorBoard job is started")));
   train.image_given = false;
   train.tensorflow->tensorboard = false;
   EXPECT_THAT(Notices(train), IsEmpty());

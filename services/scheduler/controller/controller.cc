@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/log.h"
+#include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/scheduler/controller/snapshot_of.h"
 #include "services/scheduler/controller/step.h"
@@ -86,6 +87,7 @@ absl::Time Controller::Pass() {
 void Controller::TakeEvents() {
   while (const auto batch = ports_.api.TakeWork()) state_.Apply(*batch);
   state_.Apply(ports_.cluster.Read(state_.cluster_version()));
+  ShareFailures();
   if (builds_seen_ != state_.builds_ended()) {
     builds_seen_ = state_.builds_ended();
     cache_.Clear();
@@ -203,6 +205,22 @@ void Controller::SyncWaiting(const std::string& uid, Job& job) {
   if (Now() < job.retry_at) return state_.Later(uid, job.retry_at);
   if (job.is_build()) return SyncBuild(uid, job);
   job.candidate = true;
+}
+
+// A build that failed fails for all that wait for the same environment: it would fail for each of them.
+void Controller::ShareFailures() {
+  for (const State::FailedBuild& failed : state_.TakeFailedBuilds()) {
+    for (const auto& [uid, job] : state_.jobs()) {
+      if (!job.is_build() || job.environment_key != failed.environment_key || job.Live() != nullptr) continue;
+      if (job.work.state() != v1::Job::PENDING || job.work.kill() || job.settled) continue;
+      const auto name = ParseJobName(failed.job);
+      Observation observation = MakeObservation(uid, 0, Observation::IMPOSSIBLE);
+      observation.set_reason("BUILD_FAILED");
+      observation.set_message(absl::StrCat(failed.message, " (in ", name.ok() ? ShortId(*name) : failed.job,
+                                           ", which built the same environment)"));
+      Observe(*state_.Find(uid), std::move(observation));
+    }
+  }
 }
 
 // A build is placed when its environment is missing and nobody else makes it.

@@ -87,6 +87,7 @@ class Controller {
   void SyncStrayAttempts(const std::string& uid, Job& job);
   void SyncWaiting(const std::string& uid, Job& job);
   void SyncBuild(const std::string& uid, Job& job);
+  void ShareFailures();
   bool IsGangCommitted(const Job& job) const;
 
   // actions.cc: calls to nodes and reports to api

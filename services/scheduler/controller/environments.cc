@@ -22,6 +22,8 @@ internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplat
   *request.mutable_install() = job.install();
   request.set_framework(job.framework());
   request.set_framework_version(job.framework_version());
+  request.set_rebuild(job.rebuild());
+  request.set_image(job.image());
   return request;
 }
 

@@ -51,14 +51,42 @@ TEST_F(ControllerTest, ManyBuildsOfOneEnvironmentAtOnceAreOneBuild) {
   EXPECT_EQ(w_.node->total_starts(), 1);
 }
 
-TEST_F(ControllerTest, FailedBuildLetsTheNextOneTry) {
+TEST_F(ControllerTest, Case23FailedBuildFailsForAllThatWaitForItAtOnce) {
   w_.Add("first", World::Build("x"));
   w_.Add("second", World::Build("x"));
+  w_.Add("third", World::Build("x"));
+  w_.Add("other", World::Build("y"));
   w_.node->Exit({"first", 1}, 1);
   w_.Settle();
   EXPECT_EQ(w_.api.Outcome("first"), "FAILED 1");
+  EXPECT_EQ(w_.api.Outcome("second"), "FAILED 0") << "without any time going by";
+  EXPECT_EQ(w_.api.Outcome("third"), "FAILED 0");
+  EXPECT_EQ(w_.api.Outcome("other"), "STARTING 1");
+  EXPECT_THAT(w_.Events("second"), ElementsAre("IMPOSSIBLE 0"));
+  EXPECT_EQ(w_.api.observations().back().reason(), "BUILD_FAILED");
+  EXPECT_THAT(w_.api.observations().back().message(), HasSubstr("(in 1.build, which built the same environment)"));
+  w_.Add("later", World::Build("x"));
+  EXPECT_EQ(w_.api.Outcome("later"), "STARTING 1") << "who comes later tries again";
+}
+
+TEST_F(ControllerTest, KilledBuildLetsTheNextOneTry) {
+  w_.Add("first", World::Build("x"));
+  w_.Add("second", World::Build("x"));
+  w_.api.Kill("first");
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("first"), "KILLED 1");
   w_.Advance(absl::Seconds(1));
   EXPECT_EQ(w_.api.Outcome("second"), "STARTING 1");
+}
+
+TEST_F(ControllerTest, JobsSayWhichEnvironmentTheyUse) {
+  w_.environments.ready.insert("key-x");
+  w_.Add("ready", World::Install("x"));
+  w_.Add("vanished", World::Install("y"));
+  EXPECT_EQ(w_.api.placements().at("ready").uses_environment(), "key-x");
+  EXPECT_FALSE(w_.api.placements().at("ready").makes_environment());
+  EXPECT_EQ(w_.api.placements().at("vanished").uses_environment(), "key-y");
+  EXPECT_TRUE(w_.api.placements().at("vanished").makes_environment());
 }
 
 TEST_F(ControllerTest, RefusalBecauseOfAnotherBuildIsAWait) {

@@ -138,6 +138,7 @@ internal::v1::PlacementResult FakeApi::Place(const internal::v1::Placement& plac
       return result;
     }
   }
+  placements_[uid] = placement;
   result.set_attempt(++attempts_[uid]);
   result.set_token(absl::StrCat("token-", uid, "-", result.attempt()));
   Change(uid, [&](Work& changed) {
@@ -164,11 +165,15 @@ void FakeApi::Derive(const Observation& observation) {
   observations_.push_back(observation);
   if (!jobs_.contains(observation.job_uid())) return;
   const Work& work = jobs_.at(observation.job_uid());
+  const std::string reason =
+      observation.event() == Observation::EXITED && observation.exit_code() != 0 ? "ERROR" : observation.reason();
   const auto end = [&](v1::Job::State state) {
     std::erase_if(builds_, [&](const auto& build) { return build.second == observation.job_uid(); });
     Change(observation.job_uid(), [&](Work& changed) {
       changed.clear_attempt();
       changed.set_state(state);
+      changed.set_reason(reason);
+      changed.set_message(observation.message());
     });
   };
   if (observation.attempt() == 0) {

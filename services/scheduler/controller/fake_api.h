@@ -32,6 +32,8 @@ class FakeApi final : public Api {
   // "FINISHED 2" for the second attempt of a job.
   std::string Outcome(const std::string& uid) const;
   const std::vector<internal::v1::Observation>& observations() const { return observations_; }
+  // The last placement of each job that was accepted.
+  const std::map<std::string, internal::v1::Placement>& placements() const { return placements_; }
   const std::vector<v1::Node>& nodes() const { return nodes_; }
   int calls() const { return calls_; }
 
@@ -61,6 +63,7 @@ class FakeApi final : public Api {
   std::map<std::string, int> attempts_;        // number of attempts made
   std::map<std::string, std::string> builds_;  // job uid by environment key, while the attempt is live
   std::vector<internal::v1::Observation> observations_;
+  std::map<std::string, internal::v1::Placement> placements_;
   std::vector<v1::Node> nodes_;
   std::deque<WorkBatch> batches_;
   std::function<void()> wake_;

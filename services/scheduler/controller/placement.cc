@@ -95,6 +95,10 @@ bool Controller::Prepare(const std::vector<const engine::Binding*>& unit, const 
     placement.set_job_uid(uid);
     placement.set_node(binding->node);
     for (const std::string& gpu : binding->gpu_uuids) placement.add_gpu_uuids(gpu);
+    if (!job.is_build() && environment->state() != Environment::NOT_NEEDED) {
+      placement.set_uses_environment(environment->key());
+      placement.set_makes_environment(environment->state() == Environment::MISSING);
+    }
     if (environment->state() != Environment::MISSING) continue;
     // For a training job it has vanished since its build; the attempt makes it again before its commands run.
     const auto [claim, is_first] = claimed.emplace(environment->key(), job.work.job());

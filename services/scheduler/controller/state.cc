@@ -57,9 +57,20 @@ void State::Put(const Work& work) {
   job.wait_message = work.wait_message();
   if (job.committed && work.has_attempt() && work.attempt().number() >= job.committed->number()) job.committed.reset();
   if (!work.gang().empty()) gangs_[work.gang()].insert(work.job_uid());
-  if (job.is_terminal()) Ended(job);
+  if (job.is_terminal()) {
+    NoteFailedBuild(job);
+    Ended(job);
+  }
   MarkDirty(work.job_uid());
   for (const std::string& member : Gang(work.gang())) MarkDirty(member);
+}
+
+void State::NoteFailedBuild(const Job& job) {
+  // Others go on where a kill, or the platform, has ended a build.
+  constexpr char kExitedByItself[] = "ERROR";
+  if (!job.is_build() || job.environment_key.empty() || job.work.state() != v1::Job::FAILED) return;
+  if (job.work.reason() == kExitedByItself)
+    failed_builds_.push_back({job.work.job(), job.environment_key, job.work.message()});
 }
 
 // The job has ended, or api does not know it: nothing of it is live.

@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "riseml/internal/v1/scheduling.pb.h"
@@ -101,11 +102,17 @@ class State {
   const std::map<std::string, NodeState>& nodes() const { return nodes_; }
   bool work_synced() const { return work_synced_; }
   std::int64_t cluster_version() const { return cluster_version_; }
+  // A build that failed by the exit code of one of its steps.
+  struct FailedBuild {
+    std::string job, environment_key, message;
+  };
+  std::vector<FailedBuild> TakeFailedBuilds() { return std::exchange(failed_builds_, {}); }
   // Number of builds that were seen to end.
   std::int64_t builds_ended() const { return builds_ended_; }
 
  private:
   void Put(const internal::v1::Work& work);
+  void NoteFailedBuild(const Job& job);
   void Ended(Job& job);
 
   std::unordered_map<std::string, Job> jobs_;
@@ -119,6 +126,7 @@ class State {
   bool listing_ = false;
   std::int64_t cluster_version_ = 0;
   std::int64_t builds_ended_ = 0;
+  std::vector<FailedBuild> failed_builds_;
 };
 
 }  // namespace riseml::scheduler

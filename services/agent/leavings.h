@@ -1,0 +1,21 @@
+// What the steps of a build left beside packages: files in the project's directory and in HOME. A job gets copies of
+// them beneath its own files.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace riseml::agent {
+
+// Where an environment keeps them.
+std::string LeftInCode(const std::string& environment_path);
+std::string LeftInHome(const std::string& environment_path);
+
+// Copies files, links and directories below `from` to `to`, which exists, unless something is there already. Links are
+// copied, never followed. File systems that can share blocks do. Nothing to do when `from` is absent. CANCELLED when
+// stopped.
+absl::Status CopyBeneath(const std::string& from, const std::string& to, const std::stop_token& stop);
+
+}  // namespace riseml::agent

@@ -1,0 +1,208 @@
+#include "services/api/environment_store.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/api/records.h"
+#include "services/api/views.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::api {
+namespace {
+
+constexpr std::size_t kShortKey = 8;
+constexpr int kMaxUsers = 100;
+constexpr char kNoJob[] = "00000000-0000-0000-0000-000000000000";
+// A build that was broken off is not touched while it may go on.
+constexpr absl::Duration kBrokenAge = absl::Hours(24);
+
+std::string JobNameOf(const pqxx::row& row, int first) {
+  if (row[first].is_null()) return "";
+  return Print(JobName{{.user = row[first].as<std::string>(),
+                        .number = row[first + 1].as<std::int64_t>(),
+                        .child = row[first + 2].as<std::int64_t>()},
+                       row[first + 3].as<std::string>()});
+}
+
+absl::Time TimeOfProto(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+// Jobs with a live attempt by the key of their environment.
+std::map<std::string, std::vector<std::string>> LoadUsers(pqxx::transaction_base& tx) {
+  std::map<std::string, std::vector<std::string>> users;
+  for (const auto& row :
+       tx.exec("SELECT a.environment_key, u.name, e.number, e.child, j.name FROM attempts a JOIN jobs j ON j.uid = "
+               "a.job_uid JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid "
+               "WHERE a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') AND a.environment_key <> '' ORDER BY j.sequence"))
+    users[row[0].as<std::string>()].push_back(JobNameOf(row, 1));
+  return users;
+}
+
+}  // namespace
+
+std::string UseEnvironment(pqxx::transaction_base& tx, const internal::v1::Placement& placement, const JobRow& job) {
+  const std::string& key = placement.uses_environment();
+  if (key.empty()) return "";
+  const bool made = placement.makes_environment();
+  const auto used = tx.exec_params(
+      "INSERT INTO environments (key, state, build_job, user_uid, last_use_time) "
+      "SELECT $1, 'READY', CASE WHEN $3 THEN $2::uuid ELSE $4::uuid END, e.user_uid, now() FROM experiments e WHERE "
+      "e.uid = $5 "
+      "ON CONFLICT (key) DO UPDATE SET last_use_time = now(), "
+      "state = CASE WHEN $3 THEN 'READY' ELSE environments.state END, "
+      "build_job = CASE WHEN $3 THEN EXCLUDED.build_job ELSE environments.build_job END, "
+      "user_uid = EXCLUDED.user_uid WHERE $3 OR environments.state <> 'REMOVED' RETURNING key",
+      key, job.uid, made, std::string(kNoJob), job.experiment_uid);
+  return used.empty() ? absl::StrCat("its environment ", key.substr(0, kShortKey), " was removed") : "";
+}
+
+v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid) {
+  v1::UsedEnvironment used;
+  const auto rows = tx.exec_params(
+      "SELECT a.environment_key, u.name, b.number, b.child, bj.name FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
+      "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
+      "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
+      "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' ORDER BY a.create_time DESC LIMIT "
+      "1",
+      experiment_uid);
+  if (rows.empty()) return used;
+  used.set_key(rows[0][0].as<std::string>());
+  used.set_built_by(JobNameOf(rows[0], 1));
+  return used;
+}
+
+std::optional<SharedFailure> FindSharedFailure(pqxx::transaction_base& tx, const std::string& key, const JobRow& job) {
+  const auto rows = tx.exec_params(
+      "SELECT b.message, e.number, e.child, b.name FROM environments v JOIN jobs b ON b.uid = v.build_job "
+      "JOIN experiments e ON e.uid = b.experiment_uid JOIN jobs w ON w.uid = $2 "
+      "WHERE v.key = $1 AND v.state = 'FAILED' AND b.uid <> w.uid AND b.state = 'FAILED' AND b.reason = 'ERROR' "
+      "AND b.end_time > w.create_time",
+      key, job.uid);
+  if (rows.empty()) return std::nullopt;
+  const std::string build =
+      absl::StrCat(rows[0][1].as<std::int64_t>(),
+                   rows[0][2].as<std::int64_t>() > 0 ? absl::StrCat(".", rows[0][2].as<std::int64_t>()) : "", ".",
+                   rows[0][3].c_str());
+  return SharedFailure{absl::StrCat(rows[0][0].c_str(), " (in ", build, ", which built the same environment)")};
+}
+
+std::vector<std::string> ChooseForRemoval(const std::vector<v1::StoredEnvironment>& environments,
+                                          const EnvironmentLimits& limits, absl::Time now) {
+  struct Candidate {
+    absl::Time used;
+    const v1::StoredEnvironment* environment;
+  };
+  std::vector<Candidate> candidates;
+  std::int64_t total = 0;
+  for (const v1::StoredEnvironment& environment : environments) {
+    total += environment.bytes();
+    if (environment.used_by_size() > 0) continue;
+    const absl::Time used = std::max(TimeOfProto(environment.create_time()), TimeOfProto(environment.last_use_time()));
+    candidates.push_back({used, &environment});
+  }
+  std::ranges::stable_sort(candidates, {}, &Candidate::used);
+  std::vector<std::string> keys;
+  for (const Candidate& candidate : candidates) {
+    // Without an owner: nobody has recorded it, so its build was broken off or is under way.
+    const absl::Duration age = now - candidate.used;
+    const bool broken = candidate.environment->owner().empty() && age > kBrokenAge;
+    const bool old = limits.max_age > absl::ZeroDuration() && age > limits.max_age;
+    const bool too_large = limits.max_bytes >= 0 && total > limits.max_bytes && age > absl::Minutes(10);
+    if (!broken && !old && !too_large) continue;
+    keys.push_back(candidate.environment->key());
+    total -= candidate.environment->bytes();
+  }
+  return keys;
+}
+
+absl::StatusOr<std::vector<v1::StoredEnvironment>> EnvironmentStore::List(const rpc::Call* call, const Stored& stored) {
+  return db_.Read("list environments", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<v1::StoredEnvironment>> {
+    auto users = LoadUsers(tx);
+    std::map<std::string, v1::StoredEnvironment> known;
+    for (const auto& row : tx.exec(absl::StrCat(
+             "SELECT v.key, o.name, ", Micros("v.last_use_time"),
+             ", v.user_uid, u.name, b.number, b.child, bj.name FROM environments v LEFT JOIN jobs bj ON bj.uid = "
+             "v.build_job "
+             "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
+             "LEFT JOIN users o ON o.uid = COALESCE(v.user_uid, b.user_uid)"))) {
+      v1::StoredEnvironment& environment = known[row[0].as<std::string>()];
+      if (!row[1].is_null()) environment.set_owner(Print(UserName{row[1].as<std::string>()}));
+      if (!row[2].is_null()) *environment.mutable_last_use_time() = ToTimestamp(row[2].as<std::int64_t>());
+      environment.set_built_by(JobNameOf(row, 4));
+    }
+    std::vector<v1::StoredEnvironment> out;
+    for (const internal::v1::StoredEnvironment& one : stored) {
+      v1::StoredEnvironment environment = known[one.key()];
+      environment.set_key(one.key());
+      environment.set_bytes(one.bytes());
+      *environment.mutable_create_time() = one.change_time();
+      std::vector<std::string>& names = users[one.key()];
+      for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), kMaxUsers); ++i)
+        environment.add_used_by(names[i]);
+      if (!one.complete()) environment.clear_owner();
+      const bool mine =
+          call == nullptr || IsAdmin(*call) || environment.owner() == Print(UserName{call->caller.user()});
+      if (mine && (call == nullptr || one.complete())) out.push_back(std::move(environment));
+    }
+    std::ranges::stable_sort(out, [](const auto& a, const auto& b) {
+      return std::max(TimeOfProto(a.last_use_time()), TimeOfProto(a.create_time())) >
+             std::max(TimeOfProto(b.last_use_time()), TimeOfProto(b.create_time()));
+    });
+    return out;
+  });
+}
+
+absl::StatusOr<std::string> EnvironmentStore::FindKey(const std::vector<v1::StoredEnvironment>& environments,
+                                                      const std::string& key) {
+  if (key.size() < kShortKey)
+    return Error(Reason::kInvalidArgument, absl::StrCat("an environment is named by at least ", kShortKey,
+                                                        " digits of its key; see: riseml environment list"));
+  std::optional<std::string> found;
+  for (const v1::StoredEnvironment& environment : environments) {
+    if (!absl::StartsWith(environment.key(), key)) continue;
+    if (found)
+      return Error(Reason::kInvalidArgument, absl::StrCat(key, " is the beginning of several keys; write more"));
+    found = environment.key();
+  }
+  if (!found)
+    return Error(Reason::kNotFound, absl::StrCat("environment ", key, " not found; see: riseml environment list"));
+  return *found;
+}
+
+absl::Status EnvironmentStore::BeginRemoval(const rpc::Call* call, const std::string& key) {
+  return db_.Write("remove environment", [&](pqxx::work& tx) -> absl::Status {
+    // The row's lock makes placements that use it wait, and then find it removed.
+    tx.exec_params(
+        "INSERT INTO environments (key, state, build_job) VALUES ($1, 'FAILED', $2) ON CONFLICT (key) DO UPDATE SET "
+        "key = "
+        "EXCLUDED.key",
+        key, std::string(kNoJob));
+    const auto users = LoadUsers(tx);
+    if (const auto used = users.find(key); used != users.end()) {
+      const auto job = ParseJobName(used->second.front());
+      return absl::FailedPreconditionError(absl::StrCat(
+          "environment ", key.substr(0, kShortKey), " is used by ", job.ok() ? ShortId(*job) : used->second.front(),
+          used->second.size() > 1 ? absl::StrCat(" and ", used->second.size() - 1, " more") : "",
+          "; wait, or kill them"));
+    }
+    tx.exec_params("UPDATE environments SET state = 'REMOVED', update_time = now() WHERE key = $1", key);
+    if (call != nullptr) RecordAudit(tx, *call, absl::StrCat("environments/", key));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status EnvironmentStore::CancelRemoval(const std::string& key) {
+  return db_.Write("keep environment", [&](pqxx::work& tx) -> absl::Status {
+    tx.exec_params("UPDATE environments SET state = 'READY' WHERE key = $1 AND state = 'REMOVED'", key);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,80 @@
+#include "services/builder/leavings.h"
+
+#include "absl/strings/str_cat.h"
+#include "services/builder/plan.h"
+
+namespace riseml::builder {
+namespace {
+
+constexpr char kRemember[] = R"py(import os, sys
+def names(top):
+    for folder, folders, files in os.walk(top):
+        for name in folders + files:
+            yield os.path.relpath(os.path.join(folder, name), top)
+code, home = os.fsencode(os.getcwd()), os.fsencode(os.environ.get("HOME", ""))
+with open(sys.argv[1], "wb") as file:
+    file.write(b"\0".join([code, home, *names(code)]))
+)py";
+
+constexpr char kKeep[] = R"py(import os, shutil, stat, sys
+MOST_BYTES, MOST_FILES = 4 << 30, 200000
+CACHES = {b"__pycache__", b".pytest_cache", b".mypy_cache", b".ruff_cache", b".ipynb_checkpoints"}
+with open(sys.argv[1], "rb") as file:
+    code, home, *names = file.read().split(b"\0")
+before, target = set(names), os.fsencode(sys.argv[2])
+sizes, files, copies = {}, 0, []
+def look(top, place, known, without):
+    global files
+    for folder, folders, leaves in os.walk(top):
+        inner = os.path.relpath(folder, top)
+        folders[:] = [name for name in folders if name not in CACHES and not (inner == b"." and name in without)]
+        for name in folders + leaves:
+            path = os.path.normpath(os.path.join(inner, name))
+            info = os.lstat(os.path.join(top, path))
+            if path in known or not (stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode) or stat.S_ISDIR(info.st_mode)):
+                continue
+            head = os.path.join(place, path.split(b"/")[0])
+            sizes[head] = sizes.get(head, 0) + (info.st_size if stat.S_ISREG(info.st_mode) else 0)
+            files += 1
+            copies.append((os.path.join(top, path), os.path.join(target, place, path), info))
+look(code, b"code", before, {b".git"})
+inside = os.path.commonpath([home, code]) if home.startswith(b"/") else b""
+if home.startswith(b"/") and inside not in (home, code):
+    look(home, b"home", set(), {b".cache"})
+def shown(head):
+    place, name = os.fsdecode(head).split("/", 1)
+    return ("~/" if place == "home" else "") + name
+total = sum(sizes.values())
+largest = ", ".join(f"{shown(head)} ({size / 1e6:.1f} MB)" for head, size in sorted(sizes.items(), key=lambda x: -x[1])[:5])
+if total > MOST_BYTES or files > MOST_FILES:
+    sys.exit(f"the steps leave {total / 1e9:.1f} GB in {files} files in the project's directory and in HOME, more than an "
+             f"environment keeps ({MOST_BYTES >> 30} GiB, {MOST_FILES} files): {largest}. Download such data into ~/.cache, "
+             "or put it where jobs find it as /data, or delete it in a last install step.")
+shutil.rmtree(target, ignore_errors=True)
+os.makedirs(target)
+for source, copy, info in copies:
+    os.makedirs(os.path.dirname(copy), exist_ok=True)
+    if stat.S_ISDIR(info.st_mode):
+        os.makedirs(copy, exist_ok=True)
+    else:
+        shutil.copy2(source, copy, follow_symlinks=False)
+if copies:
+    print(f"Kept from the project's directory and HOME: {files} files, {total / 1e6:.1f} MB: {largest}")
+)py";
+
+std::string MemoryOf(absl::string_view key) {
+  return absl::StrCat("\"${TMPDIR:-/tmp}/.riseml-before-", key.substr(0, 8), "\"");
+}
+
+}  // namespace
+
+std::string RememberCommand(absl::string_view python, absl::string_view key) {
+  return absl::StrCat(Quote(python), " -I -c ", Quote(kRemember), " ", MemoryOf(key));
+}
+
+std::string KeepCommand(absl::string_view python, absl::string_view key, absl::string_view path) {
+  return absl::StrCat(Quote(python), " -I -c ", Quote(kKeep), " ", MemoryOf(key), " ",
+                      Quote(absl::StrCat(path, "/", kLeavingsName)));
+}
+
+}  // namespace riseml::builder

@@ -1,0 +1,38 @@
+// Splits a text for the shell into its commands, without running anything. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::builder {
+
+// A word with its quotes removed.
+struct Word {
+  std::string text;       // a variable or the output of a command stands as "$" plus its name, or as "$"
+  bool expands = false;   // only the shell knows what stands in the place of a `$`
+  bool globs = false;     // has an unquoted * or ?, or a [
+  bool is_input = false;  // stands behind a <
+};
+
+// A simple command: words up to ; & | ( ) or the end of a line.
+struct ShellCommand {
+  std::vector<Word> words;
+  std::string here_document;  // text that is its standard input
+};
+
+// All commands of `text`, those in $(…) and `…` too, in the order in which they begin. Comments and what stands behind
+// a > are left out. $PWD and /code, where a job finds the project, become ".".
+std::vector<ShellCommand> SplitCommands(absl::string_view text);
+
+// Name of a program without its directory.
+absl::string_view BaseName(absl::string_view path);
+
+// True for NAME=value.
+bool IsAssignment(absl::string_view word);
+
+// Relative `path` as seen from `directory`, normalised; false when it leaves the project.
+bool Locate(absl::string_view directory, absl::string_view path, std::string* located);
+
+}  // namespace riseml::builder

@@ -1,0 +1,50 @@
+// The directory of the environments: what lies in it, which of several is the newest, removal. The environments of a user
+// lie in a directory of that user, named by UUID, beside the user's cache: files can be linked from one to the other.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "riseml/internal/v1/builder.pb.h"
+#include "services/common/base/mutex.h"
+
+namespace riseml::builder {
+
+// Thread-safe.
+class StoredEnvironments {
+ public:
+  explicit StoredEnvironments(std::string directory) : directory_(std::move(directory)) {}
+
+  // Removes what an interrupted removal has left. Called once, at the start.
+  absl::Status Sweep();
+
+  // Where the environment of a user lies or will lie.
+  std::string PathOf(absl::string_view owner_uid, absl::string_view key) const;
+  // True when its build has ended well.
+  bool IsComplete(absl::string_view key) const;
+
+  // An environment that was built anew replaces the one with the key `base` from now on, unless a newer one does.
+  absl::Status SetNewest(absl::string_view base, absl::string_view key);
+  // The environment to use for `base`: the newest one that is complete, otherwise `base` itself.
+  std::string NewestOf(absl::string_view base) const;
+
+  absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> List();
+  // Absent: nothing to do. INVALID_ARGUMENT for what is no key.
+  absl::Status Remove(const std::string& key);
+
+ private:
+  std::string PointerOf(absl::string_view base) const;
+  std::vector<std::string> Owners() const;
+  // Where an environment lies; empty if there is none with this key.
+  std::string Find(absl::string_view key) const;
+
+  const std::string directory_;
+  Mutex mu_;
+  std::map<std::pair<std::string, std::int64_t>, std::int64_t> sizes_ ABSL_GUARDED_BY(mu_);  // by key and seal time
+};
+
+}  // namespace riseml::builder

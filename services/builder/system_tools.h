@@ -1,0 +1,17 @@
+// Programs of install steps that manage more than a Python environment. Pure.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::builder {
+
+// The program that a process environment cannot offer ("apt-get" …) when a command of the step starts with one;
+// otherwise empty.
+std::string SystemPackageTool(absl::string_view install_step);
+
+// The program of conda's family ("conda", "mamba" …) that a command of the step starts with; otherwise empty.
+std::string CondaTool(absl::string_view install_step);
+
+}  // namespace riseml::builder

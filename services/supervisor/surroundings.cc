@@ -1,0 +1,75 @@
+#include "services/supervisor/surroundings.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "services/common/base/python_versions.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::supervisor {
+namespace {
+
+constexpr int kOldestMinor = 6;
+constexpr int kNewestMinor = 20;
+constexpr std::int64_t kMostLimit = 1'000'000;
+
+std::string EnvironmentValue(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+bool HoldsInterpreters(const std::string& directory) {
+  for (int minor = kOldestMinor; minor <= kNewestMinor; ++minor)
+    for (const std::string& path : FindPython(absl::StrCat("3.", minor), {directory}))
+      if (absl::StartsWith(path, directory + "/")) return true;
+  return false;
+}
+
+absl::Status TakeLimit(const char* name, std::int64_t* limit) {
+  const std::string text = EnvironmentValue(name);
+  if (text.empty()) return absl::OkStatus();
+  std::int64_t value = 0;
+  if (!absl::SimpleAtoi(text, &value) || value < -1 || value == 0 || value > kMostLimit)
+    return Error(Reason::kInvalidArgument,
+                 absl::StrCat(name, " must be a whole number of 1 or more, or -1 for no limit, not ", text));
+  *limit = value;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<std::string> InterpreterDirs() {
+  std::vector<std::string> candidates = {EnvironmentValue("UV_PYTHON_INSTALL_DIR")};
+  if (const std::string pyenv = EnvironmentValue("PYENV_ROOT"); !pyenv.empty())
+    candidates.push_back(pyenv + "/versions");
+  if (const std::string home = EnvironmentValue("HOME"); !home.empty()) {
+    candidates.push_back(home + "/.pyenv/versions");
+    candidates.push_back(home + "/.local/share/uv/python");
+  }
+  const std::string path = EnvironmentValue("PATH");
+  for (const absl::string_view entry : absl::StrSplit(path, ':', absl::SkipEmpty())) candidates.emplace_back(entry);
+  std::vector<std::string> found;
+  for (const std::string& directory : candidates) {
+    const bool usual = absl::StartsWith(directory, "/usr/") || directory == "/bin" || directory == "/sbin";
+    if (usual || !absl::StartsWith(directory, "/") || std::ranges::count(found, directory) > 0) continue;
+    if (HoldsInterpreters(directory)) found.push_back(directory);
+  }
+  return found;
+}
+
+absl::Status TakeEnvironmentLimits(config::v1::SupervisorState* state) {
+  std::int64_t days = state->environments_max_days(), gigabytes = state->environments_max_gigabytes();
+  RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_DAYS", &days));
+  RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_GB", &gigabytes));
+  state->set_environments_max_days(days);
+  state->set_environments_max_gigabytes(gigabytes);
+  return absl::OkStatus();
+}
+
+}  // namespace riseml::supervisor
