@@ -27,9 +27,9 @@ constexpr absl::string_view kInheritedNames[] = {
     "LC_CTYPE",      "TZ",           "GIT_SSL_CAINFO"};
 constexpr absl::string_view kInheritedPrefixes[] = {"PIP_", "UV_"};
 // Settings that would lead pip to places a job does not have.
-constexpr absl::string_view kNotInherited[] = {"PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_USER", "PIP_TARGET",
-                                               "PIP_PREFIX",      "PIP_ROOT",      "PIP_LOG",  "UV_CACHE_DIR",
-                                               "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"};
+constexpr absl::string_view kNotInherited[] = {
+    "PIP_CONFIG_FILE", "PIP_CACHE_DIR",          "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_LOG",
+    "UV_CACHE_DIR",    "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"};
 // Names that programs, shells and loaders give a meaning to: no parameter of that name becomes a variable.
 constexpr absl::string_view kReserved[] = {
     "PATH",       "HOME",        "SHELL",       "USER",     "LOGNAME",

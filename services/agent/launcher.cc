@@ -154,7 +154,9 @@ Launcher::Launcher(LauncherOptions options, CodeSource& code)
     : options_(std::move(options)),
       code_(code),
       system_(LookAtSystem(ExtraPaths(options_.environment, PythonOf(options_.config)),
-                           options_.config.installation_dir())) {}
+                           options_.config.installation_dir())),
+      interpreters_(PythonOf(options_.config), PythonVersion(PythonOf(options_.config)),
+                    {options_.config.interpreter_dirs().begin(), options_.config.interpreter_dirs().end()}) {}
 
 absl::StatusOr<bool> Launcher::CreateAttempt(const std::string& parent, const AttemptId& id,
                                              const StartAttemptRequest& start) {
@@ -258,8 +260,8 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   return WriteMessage(dir.run_plan(), plan);
 }
 
-// Without an environment, "python" is an interpreter of the machine under its usual names, told where the package `riseml`
-// is in a way that PYTHONPATH and -I do not change: by files for its start.
+// Without an environment, "python" is an interpreter of the machine under its usual names, told where the package
+// `riseml` is in a way that PYTHONPATH and -I do not change: by files for its start.
 absl::Status Launcher::MakeBareInterpreter(const AttemptDir& dir, const std::string& python) const {
   const std::string bin = dir.control() + "/bin";
   RISEML_RETURN_IF_ERROR(MakeDirectory(bin, 0755));
@@ -309,19 +311,12 @@ absl::Status Launcher::DiscardEnvironment(const AttemptDir& dir, const StartAtte
   return claims_.Discard(start.environment_path(), dir.path());
 }
 
-Launcher::Python Launcher::PythonFor(const std::string& image) const {
+Interpreter Launcher::PythonFor(const std::string& image) const {
+  absl::StatusOr<Interpreter> chosen = interpreters_.Choose(image);
+  if (chosen.ok()) return *std::move(chosen);
+  // It cannot make environments, but may run programs.
   const std::string usual = PythonOf(options_.config);
-  const std::string wanted = PythonOfImage(image);
-  if (wanted.empty()) return {.path = usual, .note = ""};
-  std::error_code error;
-  const std::string name = fs::canonical(usual, error).filename().string();
-  if (name == absl::StrCat("python", wanted)) return {.path = usual, .note = ""};
-  const std::vector<std::string> found =
-      FindPython(wanted, {options_.config.interpreter_dirs().begin(), options_.config.interpreter_dirs().end()});
-  if (!found.empty()) return {.path = found.front(), .note = ""};
-  return {.path = usual,
-          .note = absl::StrCat("image ", image, " asks for Python ", wanted,
-                               ", which this machine does not have: ", name, " was used")};
+  return {.path = usual, .version = "", .prefix = PythonPrefix(usual), .note = ""};
 }
 
 SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttemptRequest& start) const {
@@ -341,7 +336,7 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.python_client = options_.config.python_client_dir();
   request.gpus = start.gpu_uuids_size() > 0;
   request.shown.assign(start.shown_paths().begin(), start.shown_paths().end());
-  const std::string prefix = PythonPrefix(PythonFor(start.template_().image()).path);
+  const std::string prefix = PythonFor(start.template_().image()).prefix;
   if (start.environment_path().empty() && !prefix.empty()) request.shown.push_back(prefix);
   return request;
 }

@@ -19,6 +19,7 @@
 #include "services/agent/environment_claims.h"
 #include "services/agent/sandbox.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/python_versions.h"
 
 namespace riseml::agent {
 
@@ -32,8 +33,8 @@ struct LauncherOptions {
   Variables environment;  // of the node itself
 };
 
-// What keeps jobs apart on this machine: the configured isolation, "auto" decided by a probe. FAILED_PRECONDITION when
-// "bubblewrap" was asked for and does not work.
+// What keeps jobs apart on this machine: the configured isolation, "auto" decided by a probe. FAILED_PRECONDITION
+// when "bubblewrap" was asked for and does not work.
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
                                             const std::string& python);
 
@@ -83,11 +84,7 @@ class Launcher {
   absl::StatusOr<bool> CopyPipConfig(const AttemptDir& dir) const;
   SandboxRequest DescribeSandbox(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
 
-  // The interpreter for an image, and what is to be said when it is not the one that was asked for.
-  struct Python {
-    std::string path, note;
-  };
-  Python PythonFor(const std::string& image) const;
+  Interpreter PythonFor(const std::string& image) const;
 
   const LauncherOptions options_;
   CodeSource& code_;
@@ -95,6 +92,7 @@ class Launcher {
   mutable Mutex shares_;  // held while ports and processors are chosen
   mutable std::map<std::string, absl::Time> cache_looked_ ABSL_GUARDED_BY(shares_);
   mutable EnvironmentClaims claims_;
+  mutable Interpreters interpreters_;
 };
 
 }  // namespace riseml::agent

@@ -367,8 +367,7 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
     if (work.role() == kBuildRole) *work.mutable_next_resources() = config.spec.resources();
     FillTemplate(config.spec, work.role(), experiment, row[20].as<std::string>(),
                  ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), work.root_uid(),
-                 row[21].as<std::string>(),
-                 work.mutable_template_());
+                 row[21].as<std::string>(), work.mutable_template_());
     work.mutable_template_()->set_owner_uid(row[18].as<std::string>());
     work.mutable_template_()->set_project_uid(row[19].as<std::string>());
     work.mutable_template_()->set_commit(row[21].as<std::string>());

@@ -15,6 +15,7 @@
 #include "services/builder/plan.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
+#include "services/common/base/python_versions.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "services/common/base/file.h"
+#include "services/common/base/python_versions.h"
 
 namespace riseml::builder {
 namespace {

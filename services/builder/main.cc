@@ -11,6 +11,7 @@
 #include "services/builder/stored.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
+#include "services/common/base/python_versions.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/config/config.h"

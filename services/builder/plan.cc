@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "services/builder/leavings.h"
@@ -56,6 +57,25 @@ bool IsPlainWord(absl::string_view text) {
 
 std::string Refusal(absl::string_view text) { return absl::StrCat("printf '%s\\n' ", Quote(text), " >&2; exit 1"); }
 
+// `uv venv` would make an environment that the job does not use, or fail as the job's exists already: the name becomes
+// a link to the job's, so that `.venv/bin/activate` and `.venv/bin/python` work in steps and in jobs.
+constexpr char kUvVenv[] = R"sh(uv() {
+  if [ "${1:-}" != venv ]; then command uv "$@"; return; fi
+  shift
+  riseml_name=.venv
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      -p|--python|--prompt|--link-mode|--index-url|--default-index|-i) if [ $# -gt 1 ]; then shift; fi ;;
+      -*) ;;
+      *) riseml_name=$1 ;;
+    esac
+    shift
+  done
+  echo "uv venv: $riseml_name is the environment of the job"
+  if [ ! -e "$riseml_name" ]; then ln -s "$VIRTUAL_ENV" "$riseml_name"; fi
+}
+)sh";
+
 Step InstallStep(absl::string_view install) {
   if (const std::string tool = SystemPackageTool(install); !tool.empty()) {
     const std::string refusal = absl::StrCat(
@@ -65,6 +85,7 @@ Step InstallStep(absl::string_view install) {
     return {std::string(install), Refusal(refusal)};
   }
   const std::string conda = CondaTool(install);
+  if (absl::StrContains(install, "uv venv")) return {std::string(install), absl::StrCat(kUvVenv, install)};
   if (conda.empty()) return {std::string(install), std::string(install)};
   const std::string refusal = absl::StrCat(
       "`", conda, "` is not installed on this machine: write `pip install PACKAGE...` under `install:` for what the ",

@@ -86,6 +86,15 @@ TEST(StepsOf, PathsAreQuotedForTheShell) {
   EXPECT_THAT(StepsOf(Example(), "k", "/e f/k")[0].command, HasSubstr("'/e f/k'"));
 }
 
+TEST(Case13Tools, UvVenvNamesTheEnvironmentOfTheJob) {
+  Inputs inputs = Example();
+  inputs.install = {"uv venv && uv pip install six"};
+  const Step step = StepsOf(inputs, "k", "/e/k")[1];
+  EXPECT_EQ(step.title, "uv venv && uv pip install six");
+  EXPECT_THAT(step.command, HasSubstr("ln -s \"$VIRTUAL_ENV\""));
+  EXPECT_TRUE(absl::EndsWith(step.command, "\nuv venv && uv pip install six"));
+}
+
 TEST(DecisionLines, NameInterpreterStepsAndFiles) {
   Inputs inputs = Example();
   inputs.install.push_back("pip install --index-url https://me:s3cr3t@host/simple six");

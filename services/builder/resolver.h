@@ -8,10 +8,10 @@
 #include "absl/status/statusor.h"
 #include "riseml/internal/v1/builder.pb.h"
 #include "services/builder/code_files.h"
-#include "services/builder/interpreter.h"
 #include "services/builder/plan.h"
 #include "services/builder/stored.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/python_versions.h"
 
 namespace riseml::builder {
 

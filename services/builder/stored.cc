@@ -113,7 +113,8 @@ absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> StoredEnvironments:
   std::vector<std::string> keys;
   std::error_code error;
   for (const std::string& owner : Owners()) {
-    for (fs::directory_iterator it(absl::StrCat(directory_, "/", owner), error), end; !error && it != end; it.increment(error))
+    for (fs::directory_iterator it(absl::StrCat(directory_, "/", owner), error), end; !error && it != end;
+         it.increment(error))
       if (std::string name = it->path().filename().string(); IsKey(name)) keys.push_back(std::move(name));
     if (error) return ErrnoError(error.value(), absl::StrCat("list ", directory_, "/", owner));
   }

@@ -1,5 +1,6 @@
-// The directory of the environments: what lies in it, which of several is the newest, removal. The environments of a user
-// lie in a directory of that user, named by UUID, beside the user's cache: files can be linked from one to the other.
+// The directory of the environments: what lies in it, which of several is the newest, removal. The environments of a
+// user lie in a directory of that user, named by UUID, beside the user's cache: files can be linked from one to the
+// other.
 #pragma once
 
 #include <map>

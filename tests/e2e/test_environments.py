@@ -113,6 +113,12 @@ class Environments(StackTest):
         self.write(path, "pyproject.toml", '[project]\nname = "c13"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["attrs"]\n')
         self.assertEqual(self.log(self.finish(path)).split(), ["attrs", "2"])
 
+    def test_case_13_uv_venv_is_the_environment_of_the_job(self):
+        path = self.stack.project("c13venv", ["python -c 'import attrs; print(1)'", ".venv/bin/python -c 'import attrs; print(2)'"],
+                                  install=["pip install uv", "uv venv --python 3.11 && . .venv/bin/activate && uv pip install -r requirements.txt"],
+                                  files={"requirements.txt": "attrs\n", "pyproject.toml": '[project]\nname = "x"\nversion = "1"\n'})
+        self.assertEqual(self.log(self.finish(path)).split(), ["1", "2"])
+
     def test_case_13_conda_says_what_to_write(self):
         if shutil.which("conda", path="/usr/local/bin:/usr/bin:/bin"):
             self.skipTest("conda is installed here")
@@ -184,7 +190,7 @@ class Environments(StackTest):
     def test_item_6_the_interpreter_an_image_asks_for(self):
         path = self.stack.project("python", ["python -c 'import sys; print(sys.version_info[:2])'", "exit 4"], image="python:2.5")
         failed = self.finish(path, code=1)
-        self.assertIn("image python:2.5 asks for Python 2.5, which this machine does not have: python3", failed["jobs"][0]["message"])
+        self.assertIn("image python:2.5 asks for Python 2.5, which this machine does not have: 3.", failed["jobs"][0]["message"])
         path = self.stack.project("python2", "python -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'", image="python:2.5",
                                   install="true")
         self.assertIn("NOTE: image python:2.5 asks for Python 2.5", self.log(self.finish(path), "build"))

@@ -1,10 +1,14 @@
-// Which interpreter of Python an image asks for, and where this machine may have it.
+// Interpreters of Python: which one an image asks for, where this machine has it, whether it works.
 #pragma once
 
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/common/base/mutex.h"
 
 namespace riseml {
 
@@ -19,5 +23,36 @@ std::vector<std::string> FindPython(const std::string& version, const std::vecto
 
 // The directory that an interpreter needs besides the system's own: PREFIX of PREFIX/bin/python3; empty below /usr.
 std::string PythonPrefix(const std::string& python);
+
+// Runs the interpreter and returns its implementation, version and machine, e.g. "cpython 3.11.2 x86_64".
+// FAILED_PRECONDITION when it is absent, cannot make virtual environments or takes longer than 10 s.
+absl::StatusOr<std::string> PythonVersion(const std::string& python);
+
+struct Interpreter {
+  std::string path;
+  std::string version;  // as PythonVersion says
+  std::string prefix;   // directory outside of /usr that it needs; may be empty
+  std::string note;     // why it is not the one that was asked for; may be empty
+};
+
+// Chooses an interpreter for an image. Thread-safe.
+class Interpreters {
+ public:
+  // `version` is that of `python`, the one that is used when no other is asked for or found.
+  Interpreters(std::string python, absl::StatusOr<std::string> version, std::vector<std::string> directories)
+      : python_(std::move(python)), version_(std::move(version)), directories_(std::move(directories)) {}
+
+  // For an image like "python:3.10" the interpreter of that version, when this machine has one that works; for all
+  // others the usual one. The first call for a version may take seconds. FAILED_PRECONDITION when the usual one does
+  // not work either.
+  absl::StatusOr<Interpreter> Choose(absl::string_view image);
+
+ private:
+  const std::string python_;
+  const absl::StatusOr<std::string> version_;
+  const std::vector<std::string> directories_;
+  Mutex mu_;
+  std::map<std::string, Interpreter> found_ ABSL_GUARDED_BY(mu_);  // by version asked for
+};
 
 }  // namespace riseml
