@@ -46,6 +46,8 @@ class AttemptDir {
   std::string token() const { return control() + "/token"; }    // mode 0400
   std::string control() const { return path_ + "/control"; }    // the job's /run/riseml
   std::string run_plan() const { return control() + "/run.pb"; }
+  std::string secrets() const { return path_ + "/secrets.pb"; }  // AttemptSecrets; absent: none
+  std::string run_secrets() const { return control() + "/secrets.pb"; }
   std::string socket() const { return control() + "/socket"; }
   std::string pip_config() const { return control() + "/pip.conf"; }
   std::string code() const { return path_ + "/code"; }

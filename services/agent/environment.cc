@@ -185,6 +185,10 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
     const bool threads = std::ranges::find(kThreadVariables, name) != std::end(kThreadVariables);
     if (threads || (!settled.contains(name) && !IsReserved(name))) out[name] = value;
   }
+  // api lets no variable through that every job gets from the product.
+  for (const auto& [name, value] : start.template_().variables()) out[name] = value;
+  for (const v1::SecretUse& use : start.template_().secrets())
+    if (use.as_file()) out[use.name()] = absl::StrCat(paths.temporary, "/", kSecretsDirectory, "/", use.name());
   return out;
 }
 

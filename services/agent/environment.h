@@ -11,6 +11,9 @@
 
 namespace riseml::agent {
 
+// Directory of secrets that are files, below the temporary directory of the attempt.
+inline constexpr char kSecretsDirectory[] = "secrets";
+
 using Variables = std::map<std::string, std::string>;
 
 // Where things are, as the job sees them.

@@ -52,14 +52,14 @@ TEST(Case13Tools, UseTheEnvironmentOfTheJob) {
   start.set_environment_path("/env/key");
   const JobPaths paths{
       .control = "/c", .temporary = "/t", .output = "", .data = "", .python_client = "", .pip_config = ""};
-  Variables job = JobVariables(start, paths, {});
+  Variables job = JobVariables(start, paths, {}, {});
   EXPECT_EQ(job.at("UV_PROJECT_ENVIRONMENT"), "/env/key");
   EXPECT_EQ(job.at("POETRY_VIRTUALENVS_CREATE"), "false");
   EXPECT_EQ(job.at("UV_NO_SYNC"), "1");
   start.add_build_steps();
-  EXPECT_FALSE(JobVariables(start, paths, {}).contains("UV_NO_SYNC"));
+  EXPECT_FALSE(JobVariables(start, paths, {}, {}).contains("UV_NO_SYNC"));
   start.clear_environment_path();
-  EXPECT_FALSE(JobVariables(start, paths, {}).contains("UV_PROJECT_ENVIRONMENT"));
+  EXPECT_FALSE(JobVariables(start, paths, {}, {}).contains("UV_PROJECT_ENVIRONMENT"));
 }
 
 TEST(Case23EnvironmentClaims, OnlyTheOwnIncompleteEnvironmentIsRemoved) {

@@ -16,6 +16,7 @@
 #include "services/agent/command_sequence.h"
 #include "services/agent/environment.h"
 #include "services/agent/inventory.h"
+#include "services/agent/notes.h"
 #include "services/agent/sandbox.h"
 #include "services/agent/shares.h"
 #include "services/agent/testing.h"
@@ -288,6 +289,25 @@ TEST(Sandbox, ABuildSeesTheUsersCacheOnTheMountOfItsEnvironment) {  // R10
 TEST(Sandbox, ShowsTheProcessors) {
   EXPECT_THAT(absl::StrJoin(SandboxArguments({}, {.processors = true}, {}), " "),
               HasSubstr("--ro-bind /sys/devices/system /sys/devices/system"));
+}
+
+TEST(Notes, TellWhatDoesNotExistWithoutASandbox) {
+  internal::v1::StartAttemptRequest start;
+  start.mutable_template_()->add_commands("ls my/data $X/code; cp a '/output/x' /database");
+  EXPECT_THAT(NotesOnPlainPaths(start), ElementsAre(HasSubstr("/output does not exist here")));
+  start.add_build_steps()->set_command("pip install -e .");
+  EXPECT_THAT(NotesOnPlainPaths(start), Contains(HasSubstr("An editable install")));
+}
+
+TEST(Notes, TellLinksThatLeadOutOfTheData) {  // case 10
+  TemporaryDirectory root;
+  ASSERT_TRUE(MakeDirectories(root / "data/own").ok());
+  std::filesystem::create_symlink("own", root / "data/second");
+  std::filesystem::create_symlink("/usr/share", root / "data/shown");
+  std::filesystem::create_symlink("/srv/bigdisk/mnist", root / "data/mnist");
+  EXPECT_THAT(NotesOnData(root / "data", {.directories = {"/usr"}}),
+              ElementsAre("/data/mnist is a link to /srv/bigdisk/mnist, which jobs cannot see: run `riseml up --data "
+                          "mnist=/srv/bigdisk/mnist`"));
 }
 
 TEST(Cache, WhatWasNotUsedForLongestGoesFirst) {

@@ -12,13 +12,13 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "services/agent/cache.h"
 #include "services/agent/journal.h"
 #include "services/agent/leavings.h"
+#include "services/agent/notes.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/runner.h"
@@ -44,7 +44,6 @@ constexpr std::int64_t kDefaultUnshippedLimit = std::int64_t{4} << 30;
 constexpr std::int64_t kDefaultKeptLimit = std::int64_t{1} << 30;
 constexpr std::int64_t kDefaultCacheLimit = std::int64_t{20} << 30;
 constexpr absl::Duration kCachePause = absl::Minutes(10);
-constexpr std::size_t kMaxNotes = 20;
 
 absl::Status MakeDirectory(const std::string& path, int mode) {
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return ErrnoError(errno, absl::StrCat("mkdir ", path));
@@ -93,44 +92,6 @@ std::string PythonOf(const config::v1::NodeConfig& config) {
   return config.python().empty() ? kDefaultPython : config.python();
 }
 
-// Links in the data directory whose targets no job can see.
-std::vector<std::string> NotesOnData(const std::string& data, const SystemView& system) {
-  std::vector<std::string> notes;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(data.empty() ? "/nonexistent" : data, error)) {
-    std::error_code broken;
-    if (!entry.is_symlink(broken) || notes.size() == kMaxNotes) continue;
-    const std::string target = fs::weakly_canonical(entry.path(), broken).string();
-    const auto shows = [&target](const std::string& path) { return IsPathBelow(target, path); };
-    if (broken || shows(fs::canonical(data, broken).string()) || std::ranges::any_of(system.directories, shows))
-      continue;
-    const std::string name = entry.path().filename().string();
-    notes.push_back(absl::StrCat("/data/", name, " is a link to ", target,
-                                 ", which jobs cannot see: run `riseml up --data ", name, "=", target, "`"));
-  }
-  std::ranges::sort(notes);
-  return notes;
-}
-
-// Without a sandbox the short names of directories do not exist.
-std::vector<std::string> NotesOnPlainPaths(const internal::v1::JobTemplate& job) {
-  std::vector<std::string> notes;
-  const auto names = [&job](absl::string_view path) {
-    return std::ranges::any_of(job.commands(), [path](const std::string& command) {
-      const std::size_t at = command.find(path.data(), 0, path.size());
-      const std::size_t end = at + path.size();
-      return at != std::string::npos && (at == 0 || absl::StrContains(" \t\n='\":", command[at - 1])) &&
-             (end == command.size() || !absl::ascii_isalnum(static_cast<unsigned char>(command[end])));
-    });
-  };
-  for (const auto& [path, instead] : {std::pair{"/output", "$OUTPUT_DIR"}, std::pair{"/data", "$RISEML_DATA_DIR"},
-                                      std::pair{"/code", "a path relative to the project"}})
-    if (names(path))
-      notes.push_back(absl::StrCat(path, " does not exist here, since this node runs jobs without a sandbox: write ",
-                                   instead, ", or install bubblewrap on the node"));
-  return notes;
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
@@ -150,9 +111,10 @@ absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const
   return std::string(kIsolationNone);
 }
 
-Launcher::Launcher(LauncherOptions options, CodeSource& code)
+Launcher::Launcher(LauncherOptions options, CodeSource& code, SecretSource& secrets)
     : options_(std::move(options)),
       code_(code),
+      secrets_(secrets),
       system_(LookAtSystem(ExtraPaths(options_.environment, PythonOf(options_.config)),
                            options_.config.installation_dir())),
       interpreters_(PythonOf(options_.config), PythonVersion(PythonOf(options_.config)),
@@ -183,6 +145,26 @@ absl::Status Launcher::FetchCode(const AttemptDir& dir, const internal::v1::JobT
   if (job.commit().empty()) return absl::OkStatus();
   RISEML_ASSIGN_OR_RETURN(const ChunkReader reader, code_.Open(job.project_uid(), job.commit(), std::move(stop)));
   return UnpackArchive(reader, dir.code());
+}
+
+absl::Status Launcher::PlaceSecrets(const AttemptDir& dir, const StartAttemptRequest& start) const {
+  if (start.template_().secrets().empty()) return absl::OkStatus();
+  RISEML_ASSIGN_OR_RETURN(const auto values, secrets_.Fetch(start.token()));
+  internal::v1::AttemptSecrets all, variables;
+  const std::string files = absl::StrCat(dir.temporary(), "/", kSecretsDirectory);
+  RISEML_RETURN_IF_ERROR(MakeDirectory(files, 0700));
+  for (const v1::SecretUse& use : start.template_().secrets()) {
+    const auto value = values.find(use.name());
+    if (value == values.end())
+      return absl::FailedPreconditionError(absl::StrCat("secret ", use.name(), " has no value; set it again"));
+    (*all.mutable_values())[use.name()] = value->second;
+    if (use.as_file())
+      RISEML_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(files, "/", use.name()), value->second, 0400));
+    else
+      (*variables.mutable_values())[use.name()] = value->second;
+  }
+  RISEML_RETURN_IF_ERROR(WriteMessage(dir.secrets(), all));
+  return WriteMessage(dir.run_secrets(), variables);
 }
 
 absl::StatusOr<std::string> Launcher::MakeOutput(const internal::v1::JobTemplate& job) const {
@@ -242,7 +224,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
   if (!output.empty()) plan.set_kept_dir(output + "/workdir");
   const std::vector<std::string> notes =
-      sandboxed() ? NotesOnData(options_.config.volume_data_dir(), system_) : NotesOnPlainPaths(start.template_());
+      sandboxed() ? NotesOnData(options_.config.volume_data_dir(), system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
 
   const MutexLock lock(shares_);  // until the plan is there for others to see
@@ -300,6 +282,7 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
     RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(start.environment_path()), dir.code(), stop));
     RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInHome(start.environment_path()), dir.temporary() + "/home", stop));
   }
+  RISEML_RETURN_IF_ERROR(PlaceSecrets(dir, start));
   RISEML_ASSIGN_OR_RETURN(const std::string output, MakeOutput(start.template_()));
   if (!options_.config.volume_data_dir().empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(options_.config.volume_data_dir()));

@@ -18,6 +18,7 @@
 #include "services/agent/environment.h"
 #include "services/agent/environment_claims.h"
 #include "services/agent/sandbox.h"
+#include "services/agent/secret_source.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/python_versions.h"
 
@@ -41,8 +42,8 @@ absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const
 // Thread-safe; one call at a time for a directory.
 class Launcher {
  public:
-  // `code` outlives this.
-  Launcher(LauncherOptions options, CodeSource& code);
+  // Both outlive this.
+  Launcher(LauncherOptions options, CodeSource& code, SecretSource& secrets);
 
   // Makes a new attempt's directory in `parent`, whole or not at all; false when it was there before.
   static absl::StatusOr<bool> CreateAttempt(const std::string& parent, const AttemptId& id,
@@ -74,6 +75,7 @@ class Launcher {
  private:
   bool sandboxed() const { return options_.isolation == kIsolationBubblewrap; }
   absl::Status FetchCode(const AttemptDir& dir, const internal::v1::JobTemplate& job, std::stop_token stop) const;
+  absl::Status PlaceSecrets(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
   absl::StatusOr<std::string> MakeOutput(const internal::v1::JobTemplate& job) const;
   absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                             const std::string& output) const;
@@ -88,6 +90,7 @@ class Launcher {
 
   const LauncherOptions options_;
   CodeSource& code_;
+  SecretSource& secrets_;
   const SystemView system_;
   mutable Mutex shares_;  // held while ports and processors are chosen
   mutable std::map<std::string, absl::Time> cache_looked_ ABSL_GUARDED_BY(shares_);

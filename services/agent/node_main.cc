@@ -72,13 +72,14 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   RISEML_ASSIGN_OR_RETURN(const std::string agent, OwnPath());
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<CodeSource> code,
                           MakeGitsyncCodeSource(config.gitsync_address(), config.client_tls()));
+  RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<SecretSource> secrets, MakeApiSecretSource(config));
   const v1::Node node = LookAtMachine(config, isolation);
 
   const SystemClock clock;
   AttemptTable table;
   const std::shared_ptr<prometheus::Registry> registry = metrics::ProcessRegistry();
   AgentMetrics agent_metrics(*registry);
-  const Launcher launcher({config, agent, isolation, environment}, *code);
+  const Launcher launcher({config, agent, isolation, environment}, *code, *secrets);
   RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
                           Keeper::Start(config.data_dir() + "/attempts", launcher, table, agent_metrics, clock));
   NodeService service(node, *keeper, table);

@@ -143,8 +143,9 @@ TEST_P(NodeTest, BuildsAnEnvironmentThatJobsThenFind) {
   build.set_role("build");
   build.mutable_template_()->clear_output_subpath();
   build.set_environment_path(environment);
-  for (const std::string& command : {absl::StrCat("/usr/bin/python3 -m venv --without-pip ", environment),
-                                     std::string("python -c 'import sys; print(sys.prefix)'")}) {
+  for (const std::string& command :
+       {absl::StrCat("/usr/bin/python3 -m venv --without-pip ", environment),
+        absl::StrCat("python -c 'import sys; print(sys.prefix)' && touch ", environment, "/.riseml-complete")}) {
     auto& step = *build.add_build_steps();
     step.set_title("do " + command.substr(0, 6));
     step.set_command(command);
@@ -177,6 +178,7 @@ TEST_P(NodeTest, SaysWhichBuildStepFailed) {
   EXPECT_EQ(status.message(), "Step 1/1 `apt-get install cowsay` return code: 100");
   EXPECT_THAT(LogOf(build).bytes, HasSubstr("==> Step 1/1 failed with exit code 100: apt-get install cowsay\n"));
   EXPECT_THAT(LogOf(build).bytes, HasSubstr("apt-get cannot install system packages here"));
+  EXPECT_TRUE(Eventually([&] { return !FileExists(directory_ / "environments/broken"); })) << "nothing is left of it";
 }
 
 TEST_P(NodeTest, WatchesTellTheInventoryAllAttemptsAndChanges) {

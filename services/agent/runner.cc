@@ -454,6 +454,16 @@ absl::Status Runner::Fail(const absl::Status& why) {
   return End(std::move(outcome));
 }
 
+// Adds the secrets to the variables and removes their file.
+absl::Status TakeSecrets(const std::string& dir, internal::v1::RunPlan* plan) {
+  const std::string path = dir + "/secrets.pb";
+  const absl::StatusOr<internal::v1::AttemptSecrets> secrets = ReadMessage<internal::v1::AttemptSecrets>(path);
+  if (HasReason(secrets.status(), Reason::kNotFound)) return absl::OkStatus();
+  RISEML_RETURN_IF_ERROR(secrets.status());
+  for (const auto& [name, value] : secrets->values()) (*plan->mutable_environment())[name] = value;
+  return unlink(path.c_str()) == 0 ? absl::OkStatus() : ErrnoError(errno, absl::StrCat("remove ", path));
+}
+
 absl::Status CloseOnExec(const RunFiles& files) {
   for (const int fd : {files.log, files.journal, files.results, files.output_read, files.output_write})
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return ErrnoError(errno, absl::StrCat("use descriptor ", fd));
@@ -470,6 +480,7 @@ absl::Status RunAttempt(const std::string& dir, const RunFiles& files, const Clo
   RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile(dir + "/run.pb", kMaxPlanBytes));
   internal::v1::RunPlan plan;
   if (!plan.ParseFromString(text)) return absl::DataLossError(absl::StrCat(dir, "/run.pb is damaged"));
+  RISEML_RETURN_IF_ERROR(TakeSecrets(dir, &plan));
   Runner runner(dir, files, clock, std::move(plan));
   RISEML_RETURN_IF_ERROR(runner.Prepare());
   const absl::Status status = runner.Run();

@@ -17,7 +17,9 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
+#include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/logtext/redact.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/runtime/runtime.h"
 
@@ -37,6 +39,23 @@ absl::StatusOr<Delivery> ReadDelivery(const AttemptDir& dir) {
                           ReadMessage<internal::v1::StartAttemptRequest>(dir.start()));
   delivery.token = start.token();
   return delivery;
+}
+
+// What becomes asterisks in the stored log: secrets, and passwords of URLs in commands.
+absl::StatusOr<std::vector<std::string>> HiddenValues(const AttemptDir& dir) {
+  std::vector<std::string> hidden;
+  const auto secrets = ReadMessage<internal::v1::AttemptSecrets>(dir.secrets());
+  if (!secrets.ok() && !HasReason(secrets.status(), Reason::kNotFound)) return secrets.status();
+  if (secrets.ok())
+    for (const auto& [name, value] : secrets->values()) hidden.push_back(value);
+  RISEML_ASSIGN_OR_RETURN(const internal::v1::StartAttemptRequest start,
+                          ReadMessage<internal::v1::StartAttemptRequest>(dir.start()));
+  const auto add = [&hidden](const std::string& command) {
+    for (std::string& password : logtext::UrlPasswords(command)) hidden.push_back(std::move(password));
+  };
+  for (const internal::v1::BuildStep& step : start.build_steps()) add(step.command());
+  for (const std::string& command : start.template_().commands()) add(command);
+  return hidden;
 }
 
 // Reports over a channel that is kept until the address changes.
@@ -79,6 +98,7 @@ absl::Status ShipAttempt(const std::string& path, int log_fd) {
   RISEML_ASSIGN_OR_RETURN(const Delivery first, ReadDelivery(dir));
   ShipperOptions options;
   if (first.plan.unshipped_bytes_limit() > 0) options.unshipped_limit = first.plan.unshipped_bytes_limit();
+  RISEML_ASSIGN_OR_RETURN(options.hidden, HiddenValues(dir));
   GrpcLogTransport transport([dir]() -> absl::StatusOr<IngestEndpoint> {
     RISEML_ASSIGN_OR_RETURN(const Delivery delivery, ReadDelivery(dir));
     return IngestEndpoint{delivery.plan.loghandler_address(), delivery.plan.ca_pem(), delivery.token};

@@ -106,13 +106,12 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   out->set_image(spec.image());
   if (spec.rebuild()) out->set_rebuild(std::string(root_uid));
   out->set_max_run_seconds(spec.max_run_seconds());
-  for (const auto& [name, value] : GitVariables(spec.git())) (*out->mutable_environment())[name] = value;
+  for (const auto& [name, value] : GitVariables(spec.git())) (*out->mutable_variables())[name] = value;
   if (role == kBuildRole) return;
   for (std::string& command : CommandsOf(spec, role, parameters)) out->add_commands(std::move(command));
-  // In this order: the product's variables win over parameters, and those over `env`.
   for (const auto& [name, value] : spec.env()) {
     const auto filled = spec::Substitute(value, parameters, spec::Undeclared::kKeep);
-    (*out->mutable_environment())[name] = filled.ok() ? *filled : value;
+    (*out->mutable_variables())[name] = filled.ok() ? *filled : value;
   }
   const auto variables = VariablesOf(parameters);
   for (const auto& [name, value] : variables) (*out->mutable_environment())[name] = value;

@@ -14,6 +14,7 @@
 #include "services/api/states.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/logtext/redact.h"
 
 namespace riseml::api {
 namespace {
@@ -76,6 +77,14 @@ const std::string& ExperimentSelect() {
 }
 constexpr int kExperimentRootColumn = 12;
 
+// The spec as users see it: passwords in URLs are hidden.
+v1::TrainSpec Shown(v1::TrainSpec spec) {
+  for (std::string& step : *spec.mutable_install()) step = logtext::MaskUrlPasswords(step);
+  for (std::string& command : *spec.mutable_run()) command = logtext::MaskUrlPasswords(command);
+  for (auto& [name, value] : *spec.mutable_env()) value = logtext::MaskUrlPasswords(value);
+  return spec;
+}
+
 v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool whole, const ViewOptions& options) {
   v1::Experiment e;
   const ExperimentName name{
@@ -90,7 +99,7 @@ v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool
   e.set_desired_state(row[9].as<bool>() ? v1::Experiment::DESIRED_KILLED : v1::Experiment::DESIRED_FINISHED);
   e.set_reason(row[10].as<std::string>());
   e.set_message(row[11].as<std::string>());
-  if (whole || name.child == 0) *e.mutable_spec() = config.spec;
+  if (whole || name.child == 0) *e.mutable_spec() = Shown(config.spec);
   FillMap(row[13], e.mutable_parameters());
   // jsonb that was made from a Struct is always one again.
   [[maybe_unused]] const auto parsed =
@@ -99,7 +108,7 @@ v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool
   FillMap(row[16], e.mutable_labels());
   e.set_display_name(row[17].as<std::string>());
   e.set_description(row[18].as<std::string>());
-  e.set_config_text(config.text);
+  e.set_config_text(logtext::MaskUrlPasswords(config.text));
   e.set_client_version(row[19].as<std::string>());
   e.set_version(row[20].as<std::int64_t>());
   SetTime(row[21], &v1::Experiment::mutable_create_time, &e);
@@ -160,7 +169,8 @@ v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
   }
   job.set_version(row[16].as<std::int64_t>());
   const Parameters parameters = ParametersFromJson(row[17].as<std::string>());
-  for (std::string& command : CommandsOf(spec, job.role(), parameters)) job.add_commands(std::move(command));
+  for (const std::string& command : CommandsOf(spec, job.role(), parameters))
+    job.add_commands(logtext::MaskUrlPasswords(command));
   if (job.role() != kBuildRole) {
     const auto variables = VariablesOf(parameters);
     job.mutable_environment()->insert(variables.begin(), variables.end());
