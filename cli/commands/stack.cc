@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands/commands.h"
@@ -17,8 +18,13 @@ namespace {
 
 constexpr char kSupervisor[] = "riseml-supervisor";
 
+struct StackOptions {
+  std::string dir;
+  std::vector<std::string> data;  // NAME=PATH; of `up`
+};
+
 // Becomes the supervisor; returns only on failure.
-absl::StatusOr<int> Become(const std::string& verb, const std::string& dir) {
+absl::StatusOr<int> Become(const std::string& verb, const StackOptions& options) {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return ErrnoError(error.value(), "find the directory of this program");
@@ -27,27 +33,40 @@ absl::StatusOr<int> Become(const std::string& verb, const std::string& dir) {
     return absl::NotFoundError(absl::StrCat(kSupervisor, " is not beside this program in ", self.parent_path().string(),
                                             "; install the whole of RiseML to run it on this machine"));
   }
-  const char* const argv[] = {program.c_str(), verb.c_str(), dir.empty() ? nullptr : "--dir", dir.c_str(), nullptr};
-  execv(program.c_str(), const_cast<char* const*>(argv));
+  std::vector<std::string> words = {program, verb};
+  if (!options.dir.empty()) words.insert(words.end(), {"--dir", options.dir});
+  for (const std::string& data : options.data) words.insert(words.end(), {"--data", data});
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execv(program.c_str(), argv.data());
   return ErrnoError(errno, absl::StrCat("start ", program));
 }
 
 void AddVerb(cmdline::Command app, Plan& plan, const char* verb, const char* description, const char* examples) {
   cmdline::Command command = AddCommand(app, verb, description, examples);
-  auto dir = std::make_shared<std::string>();
+  auto options = std::make_shared<StackOptions>();
   command
       .AddOption(
-          "--dir", *dir,
+          "--dir", options->dir,
           "Directory of the installation; default: $RISEML_DIR, else ~/.riseml/local (for root: /var/lib/riseml)")
       .Type("DIR");
-  command.OnTyped([&plan, dir, verb] { plan.action = [dir, verb](Session&) { return Become(verb, *dir); }; });
+  if (absl::string_view(verb) == "up") {
+    command
+        .AddOption(
+            "--data", options->data,
+            "Directory that jobs see read-only as /data/NAME; may be given several times, is kept; NAME= takes it away")
+        .Type("NAME=PATH");
+  }
+  command.OnTyped(
+      [&plan, options, verb] { plan.action = [options, verb](Session&) { return Become(verb, *options); }; });
 }
 
 }  // namespace
 
 void AddStack(cmdline::Command app, Plan& plan) {
   AddVerb(app, plan, "up", "Start RiseML on this machine and log in to it",
-          "  riseml up\n  riseml up --dir /srv/riseml");
+          "  riseml up\n  riseml up --dir /srv/riseml\n  riseml up --data imagenet=/srv/imagenet");
   AddVerb(app, plan, "down", "Stop RiseML on this machine; running jobs go on", "  riseml down");
 }
 

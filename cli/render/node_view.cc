@@ -1,5 +1,8 @@
 #include "cli/render/node_view.h"
 
+#include <map>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -71,6 +74,9 @@ std::string NodeNotes(const std::vector<v1::Node>& nodes) {
                       node.message().empty() ? "" : absl::StrCat(": ", OneLine(node.message())), "\n");
       continue;
     }
+    const std::map<std::string, std::string> data(node.data_paths().begin(), node.data_paths().end());
+    for (const auto& [name, path] : data)
+      absl::StrAppend(&out, "Data on ", NodePart(node), ": /data/", OneLine(name), " is ", OneLine(path), "\n");
     if (node.isolation() == "none")
       absl::StrAppend(&out, "Node ", NodePart(node),
                       " does not keep jobs apart: they may read what others and the installation have there\n");

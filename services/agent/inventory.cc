@@ -104,6 +104,7 @@ v1::Node LookAtMachine(const config::v1::NodeConfig& config, absl::string_view i
   for (const v1::Gpu& gpu : inventory.gpus) *node.add_gpus() = gpu;
   node.set_gpu_driver_version(inventory.driver_version);
   (*node.mutable_labels())["kubernetes.io/hostname"] = config.name();
+  *node.mutable_data_paths() = config.data_paths();
   return node;
 }
 

@@ -312,6 +312,7 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   if (!start.template_().output_subpath().empty())
     request.output = absl::StrCat(options_.config.volume_output_dir(), "/", start.template_().output_subpath());
   request.data = options_.config.volume_data_dir();
+  request.data_paths = {options_.config.data_paths().begin(), options_.config.data_paths().end()};
   request.environment = start.environment_path();
   request.user_directory = UserDirectory(start.template_());
   request.cache = CacheOf(start.template_());

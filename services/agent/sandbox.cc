@@ -103,6 +103,9 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   add({"--bind", request.control, kSandboxControl});
   // At their own paths, and after /tmp and /run: they may lie below these.
   if (!request.data.empty()) add({"--ro-bind", request.data, request.data, "--ro-bind", request.data, kSandboxData});
+  for (const auto& [name, path] : request.data_paths)
+    for (const std::string& data : {request.data, std::string(kSandboxData)})
+      add({"--ro-bind", path, absl::StrCat(data, "/", name)});
   if (!request.output.empty())
     add({"--bind", request.output, request.output, "--symlink", request.output, kSandboxOutput});
   for (const std::string& path : request.shown) add({"--ro-bind", path, path});

@@ -6,6 +6,7 @@
 // not their processes.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,9 @@ struct SandboxRequest {
   std::string control;
   std::string code;
   std::string temporary;
-  std::string output;       // empty: none
-  std::string data;         // empty: none
+  std::string output;                             // empty: none
+  std::string data;                               // empty: none
+  std::map<std::string, std::string> data_paths;  // directories to show below `data`, by name
   std::string environment;  // empty: none; shown at its own path, since virtual environments cannot be moved
   bool environment_writable = false;
   std::string cache;           // empty: none; the user's own, shown at its own path and writable

@@ -84,8 +84,9 @@ ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts&
     return children.Of(ExperimentState::kFailed) > 0 ? ExperimentState::kFailed : ExperimentState::kFinished;
   }
   if (building) return ExperimentState::kBuilding;
-  // Once a child has ended, the set runs until the last one has: between two children it does not wait.
-  if (children.Of(ExperimentState::kRunning) + children.Terminal() > 0) return ExperimentState::kRunning;
+  // Once a child has run, the set runs until the last one has: between two children it does not wait.
+  const int have_run = children.Of(ExperimentState::kFinished) + children.Of(ExperimentState::kFailed);
+  if (children.Of(ExperimentState::kRunning) + have_run > 0) return ExperimentState::kRunning;
   if (children.Of(ExperimentState::kStarting) > 0) return ExperimentState::kStarting;
   return ExperimentState::kPending;
 }

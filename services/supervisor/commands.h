@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -9,8 +10,9 @@
 namespace riseml::supervisor {
 
 struct Options {
-  std::string dir;      // --dir; empty: the default
-  std::string bin_dir;  // --bin-dir; empty: where this program lies
+  std::string dir;                // --dir; empty: the default
+  std::string bin_dir;            // --bin-dir; empty: where this program lies
+  std::vector<std::string> data;  // --data NAME=PATH
 };
 
 // Each prints what the user should know on standard output; errors are returned.

@@ -31,6 +31,8 @@ int main(int argc, char** argv) {
                    "~/.riseml/local for others");
   }
   up.AddOption("--bin-dir", options.bin_dir, "Directory of the services' programs (default: where this program lies)");
+  up.AddOption("--data", options.data, "Directory that jobs see read-only as /data/NAME; kept; NAME= takes it away")
+      .Type("NAME=PATH");
   command_line.ParseOrExit(argc, argv);
 
   if (up.typed()) return Finish(riseml::supervisor::Up(options));

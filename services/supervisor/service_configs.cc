@@ -123,6 +123,7 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   config.set_metrics_address(AddressOf(input.state, "agent.metrics"));
   config.set_isolation("auto");
   config.set_installation_dir(input.layout.dir);
+  *config.mutable_data_paths() = input.state.data_paths();
   config.mutable_interpreter_dirs()->Assign(input.interpreter_dirs.begin(), input.interpreter_dirs.end());
   return config;
 }

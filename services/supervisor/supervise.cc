@@ -63,8 +63,8 @@ absl::Status RecordOurselves(const Layout& layout) {
 }
 
 // Everything a start needs, made or brought up to date.
-absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs, const Clock& clock,
-                                  ProgressSender& progress) {
+absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs, const std::vector<std::string>& data,
+                                  const Clock& clock, ProgressSender& progress) {
   RISEML_RETURN_IF_ERROR(MakeSubdirectories(layout));
   progress.Step("certificates", "making");
   RISEML_RETURN_IF_ERROR(While("make certificates", EnsureCertificates(layout, clock.Now())));
@@ -76,6 +76,7 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   RISEML_RETURN_IF_ERROR(state.status());
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
   RISEML_RETURN_IF_ERROR(TakeEnvironmentLimits(&*state));
+  RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout.In("data"), &*state));
   RISEML_RETURN_IF_ERROR(While("keep the supervisor's state", SaveState(layout, *state)));
   RISEML_ASSIGN_OR_RETURN(const auto configs,
                           RenderConfigs({layout, *state, programs.python_client_dir, InterpreterDirs()}));
@@ -93,7 +94,7 @@ absl::Status RunStack(SuperviseRequest& request, ProgressSender& progress) {
   RISEML_RETURN_IF_ERROR(LeaveTerminal(layout));
   RISEML_RETURN_IF_ERROR(RecordOurselves(layout));
   const SystemClock clock;
-  RISEML_ASSIGN_OR_RETURN(StackPlan plan, Prepare(layout, request.programs, clock, progress));
+  RISEML_ASSIGN_OR_RETURN(StackPlan plan, Prepare(layout, request.programs, request.data, clock, progress));
   RISEML_ASSIGN_OR_RETURN(ProbeKeys keys, LoadProbeKeys(SupervisorTls(layout)));
 
   sigset_t set;

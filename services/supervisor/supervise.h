@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "services/common/base/file.h"
 #include "services/supervisor/programs.h"
@@ -10,6 +11,7 @@ namespace riseml::supervisor {
 
 struct SuperviseRequest {
   std::string dir;
+  std::vector<std::string> data;  // NAME=PATH
   Programs programs;
   UniqueFd lock;      // held until the end
   UniqueFd progress;  // pipe to the terminal's process

@@ -1,6 +1,10 @@
 #include "services/supervisor/surroundings.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 
@@ -8,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/common/base/file.h"
 #include "services/common/base/python_versions.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -69,6 +74,38 @@ absl::Status TakeEnvironmentLimits(config::v1::SupervisorState* state) {
   RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_GB", &gigabytes));
   state->set_environments_max_days(days);
   state->set_environments_max_gigabytes(gigabytes);
+  return absl::OkStatus();
+}
+
+absl::Status TakeDataPaths(const std::vector<std::string>& given, const std::string& data_dir,
+                           config::v1::SupervisorState* state) {
+  for (const std::string& text : given) {
+    const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+    const auto& [name, path] = parts;
+    const auto refuse = [&text](absl::string_view why) {
+      return Error(Reason::kInvalidArgument, absl::StrCat("--data ", text, ": ", why));
+    };
+    const bool plain = !name.empty() && name[0] != '.' && name.find('/') == std::string::npos;
+    if (!plain || text.find('=') == std::string::npos)
+      return refuse("write NAME=PATH, e.g. --data imagenet=/srv/imagenet");
+    if (path.empty()) {
+      state->mutable_data_paths()->erase(name);
+      continue;
+    }
+    if (path[0] != '/') return refuse("the path must be absolute");
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return refuse("there is no such directory");
+    if (access(path.c_str(), R_OK | X_OK) != 0)
+      return refuse("the user that RiseML runs as cannot read it; give others the right to, with chmod o+rx");
+    (*state->mutable_data_paths())[name] = path;
+  }
+  for (const auto& [name, path] : state->data_paths()) {
+    const std::string point = absl::StrCat(data_dir, "/", name);
+    struct stat info {};
+    if (lstat(point.c_str(), &info) == 0 && S_ISLNK(info.st_mode) && unlink(point.c_str()) != 0)
+      return ErrnoError(errno, absl::StrCat("remove the link ", point));
+    RISEML_RETURN_IF_ERROR(MakeDirectories(point));
+  }
   return absl::OkStatus();
 }
 

@@ -16,4 +16,10 @@ std::vector<std::string> InterpreterDirs();
 // -1 for no limit. INVALID_ARGUMENT.
 absl::Status TakeEnvironmentLimits(config::v1::SupervisorState* state);
 
+// Keeps the directories of `riseml up --data NAME=PATH` and makes what they are mounted on below `data_dir`; "NAME="
+// takes one away. A link of that name in `data_dir` gives way. INVALID_ARGUMENT, with what to do, if a directory cannot
+// be used.
+absl::Status TakeDataPaths(const std::vector<std::string>& given, const std::string& data_dir,
+                           config::v1::SupervisorState* state);
+
 }  // namespace riseml::supervisor

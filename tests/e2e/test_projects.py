@@ -93,6 +93,25 @@ class Projects(StackTest):
         number = self.stack.train(path)
         self.assertIn("with changes that are not committed", self.stack.run("status", number).decode())
 
+    def test_case_10_data_of_the_machine_is_seen_by_name(self):
+        big = os.path.join(self.stack.root, "bigdisk")
+        os.makedirs(big)
+        with open(os.path.join(big, "0.txt"), "w", encoding="ascii") as file:
+            file.write("img\n")
+        os.symlink(big, os.path.join(self.stack.dir, "data", "mnist"))
+        path = self.stack.project("c10", "cat /data/mnist/0.txt $RISEML_DATA_DIR/mnist/0.txt; touch /data/mnist/x && exit 1 || true")
+        number = self.stack.train(path)
+        self.stack.run("wait", number, code=1)
+        self.assertIn(f"riseml up --data mnist={big}", self.log(number))
+        self.assertIn("riseml down", self.stack.fails("up", "--dir", self.stack.dir, "--data", f"mnist={big}"))
+        self.stack.down()
+        self.assertIn("no such directory", self.stack.fails("up", "--dir", self.stack.dir, "--data", "x=/nowhere"))
+        self.stack.run("up", "--dir", self.stack.dir, "--data", f"mnist={big}", limit=180)
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        self.assertEqual(self.log(number).split("\n")[:2], ["img", "img"])
+        self.assertIn(f"/data/mnist is {big}", self.stack.run("system", "info").decode())
+
     def test_case_24_what_no_node_can_hold_fails_at_once(self):
         path = self.stack.project("c24", "true", resources={"cpus": 100000, "mem": 64, "gpus": 0}, install=["sleep 60"])
         experiment = self.finish(path, code=1)
