@@ -32,6 +32,7 @@
 #include "services/agent/process.h"
 #include "services/agent/proto_time.h"
 #include "services/agent/result_socket.h"
+#include "services/agent/run_secrets.h"
 #include "services/agent/shell_session.h"
 #include "services/agent/stop_plan.h"
 #include "services/agent/work_files.h"
@@ -452,16 +453,6 @@ absl::Status Runner::Fail(const absl::Status& why) {
   outcome.set_message(absl::StrCat("the commands could not be watched any more: ", std::string(why.message())));
   outcome.set_exit_class(internal::v1::Observation::INFRASTRUCTURE);
   return End(std::move(outcome));
-}
-
-// Adds the secrets to the variables and removes their file.
-absl::Status TakeSecrets(const std::string& dir, internal::v1::RunPlan* plan) {
-  const std::string path = dir + "/secrets.pb";
-  const absl::StatusOr<internal::v1::AttemptSecrets> secrets = ReadMessage<internal::v1::AttemptSecrets>(path);
-  if (HasReason(secrets.status(), Reason::kNotFound)) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(secrets.status());
-  for (const auto& [name, value] : secrets->values()) (*plan->mutable_environment())[name] = value;
-  return unlink(path.c_str()) == 0 ? absl::OkStatus() : ErrnoError(errno, absl::StrCat("remove ", path));
 }
 
 absl::Status CloseOnExec(const RunFiles& files) {
