@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "services/agent/result_socket.h"
+#include "services/common/base/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -55,6 +56,17 @@ bool IsRefusal(const absl::Status& status) {
     default:
       return false;
   }
+}
+
+google::protobuf::Struct MaskResults(const logtext::Masker& masker, const google::protobuf::Struct& results) {
+  if (masker.empty()) return results;
+  google::protobuf::Struct masked;
+  for (const auto& [name, value] : results.fields()) {
+    google::protobuf::Value& at = (*masked.mutable_fields())[masker.Mask(name)];
+    at = value;
+    if (value.has_string_value()) at.set_string_value(masker.Mask(value.string_value()));
+  }
+  return masked;
 }
 
 ResultDelivery::ResultDelivery(std::string spool_path, std::int64_t delivered, ReportResults report)

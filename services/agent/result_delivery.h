@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "services/common/base/file.h"
+#include "services/common/logtext/redact.h"
 
 namespace riseml::agent {
 
@@ -18,6 +18,9 @@ using ReportResults = std::function<absl::Status(const google::protobuf::Struct&
 
 // True for answers that will stay the same: the results are refused.
 bool IsRefusal(const absl::Status& status);
+
+// The results with hidden values in names and texts as asterisks.
+google::protobuf::Struct MaskResults(const logtext::Masker& masker, const google::protobuf::Struct& results);
 
 // Lives on one thread.
 class ResultDelivery {

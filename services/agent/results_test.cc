@@ -48,6 +48,15 @@ struct Reported {
   }
 };
 
+TEST(ResultDelivery, HidesSecretsInResults) {
+  google::protobuf::Struct results;
+  (*results.mutable_fields())["url"].set_string_value("https://me:hunter22@host");
+  (*results.mutable_fields())["of hunter22"].set_number_value(0.5);
+  const google::protobuf::Struct masked = MaskResults(logtext::Masker({"hunter22"}), results);
+  EXPECT_EQ(masked.fields().at("url").string_value(), "https://me:********@host");
+  EXPECT_EQ(masked.fields().at("of ********").number_value(), 0.5);
+}
+
 TEST(ResultDelivery, MergesWhatIsThere) {
   TemporaryDirectory directory;
   WriteAll(directory / "spool", "{\"a\":1}\n{\"b\":2}\n{\"c\":");

@@ -4,8 +4,10 @@
 #include <signal.h>
 
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "riseml/internal/v1/attempt_files.pb.h"
 #include "riseml/internal/v1/node_agent.pb.h"
@@ -13,6 +15,7 @@
 #include "services/agent/attempt_dir.h"
 #include "services/agent/grpc_log_transport.h"
 #include "services/agent/process.h"
+#include "services/agent/result_delivery.h"
 #include "services/agent/shipper.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
@@ -59,20 +62,21 @@ absl::StatusOr<std::vector<std::string>> HiddenValues(const AttemptDir& dir) {
 }
 
 // Reports over a channel that is kept until the address changes.
-ReportResults ReportTo(const AttemptDir& dir) {
+ReportResults ReportTo(const AttemptDir& dir, const std::vector<std::string>& hidden) {
   struct Connection {
     std::string address;
     std::unique_ptr<v1::JobService::Stub> stub;
   };
   auto connection = std::make_shared<Connection>();
-  return [dir, connection](const google::protobuf::Struct& results, std::int64_t sequence) -> absl::Status {
+  return [dir, connection, masker = logtext::Masker(hidden)](const google::protobuf::Struct& results,
+                                                             std::int64_t sequence) -> absl::Status {
     RISEML_ASSIGN_OR_RETURN(const Delivery delivery, ReadDelivery(dir));
     if (connection->stub == nullptr || connection->address != delivery.plan.api_address()) {
       connection->address = delivery.plan.api_address();
       connection->stub = v1::JobService::NewStub(rpc::UserChannel(connection->address, delivery.plan.ca_pem()));
     }
     v1::ReportResultsRequest request;
-    *request.mutable_results() = results;
+    *request.mutable_results() = MaskResults(masker, results);
     request.set_sequence(sequence);
     const auto call = [&](grpc::ClientContext* context, v1::ReportResultsResponse* response) {
       return connection->stub->ReportResults(context, request, response);
@@ -104,7 +108,7 @@ absl::Status ShipAttempt(const std::string& path, int log_fd) {
     return IngestEndpoint{delivery.plan.loghandler_address(), delivery.plan.ca_pem(), delivery.token};
   });
   const SystemClock clock;
-  Shipper shipper(dir, std::move(log), transport, ReportTo(dir), options, clock);
+  Shipper shipper(dir, std::move(log), transport, ReportTo(dir, options.hidden), options, clock);
   absl::Status status;
   std::jthread worker([&](std::stop_token stop) {
     status = shipper.Run(stop);
