@@ -9,6 +9,8 @@ find_package(yaml-cpp CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
+# Its tar reader alone needs none of the dozen libraries that the shared one loads.
+find_library(LibArchive_LIBRARY libarchive.a REQUIRED)
 find_package(LibArchive REQUIRED)
 find_package(GTest CONFIG REQUIRED)
 pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)

@@ -36,7 +36,7 @@ HOMES = {
     "libpq": ["services/common/sql"],
     "git2": ["services/gitsync"],
     "yaml-cpp/": ["services/common/spec", "services/common/config", "cli/client/config.cc"],
-    "archive": ["services/agent", "services/gitsync"],
+    "archive": ["services/common/archive"],
     "CLI/": ["services/common/cmdline"],
     "curl/": [],
     "librdkafka/": [],

@@ -27,6 +27,7 @@ void AddLogs(cmdline::Command app, Plan& plan);
 void AddKill(cmdline::Command app, Plan& plan);
 void AddSecret(cmdline::Command app, Plan& plan);
 void AddEnvironment(cmdline::Command app, Plan& plan);
+void AddCode(cmdline::Command app, Plan& plan);
 void AddStatus(cmdline::Command app, Plan& plan);
 void AddWait(cmdline::Command app, Plan& plan);
 void AddValidate(cmdline::Command app, Plan& plan);

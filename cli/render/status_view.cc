@@ -128,7 +128,16 @@ std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
   return out;
 }
 
-// Which code ran: the revision, and where the user's own repository stood.
+// A path that its reader cannot use would only lead astray.
+std::string OutputLine(const Viewer& viewer, const v1::Experiment& experiment) {
+  if (experiment.output_path().empty()) return "";
+  if (viewer.may_read != nullptr && !viewer.may_read(experiment.output_path()))
+    return "Output: kept by the installation in a directory that your user cannot read\n";
+  return absl::StrCat("Output: ", OneLine(experiment.output_path()), "\n");
+}
+
+}  // namespace
+
 std::string CodeLine(const v1::Experiment& experiment) {
   const std::size_t slash = experiment.revision().rfind('/');
   if (slash == std::string::npos) return "";
@@ -141,16 +150,6 @@ std::string CodeLine(const v1::Experiment& experiment) {
   }
   return out + "\n";
 }
-
-// A path that its reader cannot use would only lead astray.
-std::string OutputLine(const Viewer& viewer, const v1::Experiment& experiment) {
-  if (experiment.output_path().empty()) return "";
-  if (viewer.may_read != nullptr && !viewer.may_read(experiment.output_path()))
-    return "Output: kept by the installation in a directory that your user cannot read\n";
-  return absl::StrCat("Output: ", OneLine(experiment.output_path()), "\n");
-}
-
-}  // namespace
 
 std::string WaitsFor(const v1::Experiment& experiment) {
   for (const v1::Job& job : experiment.jobs()) {

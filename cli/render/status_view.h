@@ -38,6 +38,10 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
 std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const std::vector<v1::Experiment>& children);
 std::string JobDetails(const Viewer& viewer, const v1::Job& job);
 
+// Which code ran and where the user's own repository stood: "Code: 8e82663 (your commit 1a2b3c4 on main)", a line;
+// empty without a revision.
+std::string CodeLine(const v1::Experiment& experiment);
+
 // Why an experiment that has not begun waits: the wait message of its first job that has one, with the code behind it;
 // may be empty.
 std::string WaitsFor(const v1::Experiment& experiment);

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "riseml/config/v1/common.pb.h"
-#include "services/agent/code_archive.h"
+#include "services/common/archive/unpack.h"
 
 namespace riseml::agent {
 

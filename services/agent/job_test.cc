@@ -1,4 +1,4 @@
-// The pure parts: what runs, what a job sees, what a machine offers, what an archive may hold.
+// The pure parts: what runs, what a job sees, what a machine offers.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -12,7 +12,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/agent/cache.h"
-#include "services/agent/code_archive.h"
 #include "services/agent/command_sequence.h"
 #include "services/agent/environment.h"
 #include "services/agent/inventory.h"
@@ -462,109 +461,6 @@ TEST(Inventory, ParsesTheMachine) {
   EXPECT_EQ(ParseCpuModel(""), "");
   EXPECT_EQ(ParseMemory("MemTotal:       24117248 kB\nMemFree: 1 kB\n"), std::int64_t{24117248} * 1024);
   EXPECT_EQ(ParseMemory("nothing"), 0);
-}
-
-class ArchiveTest : public ::testing::Test {
- protected:
-  ArchiveTest() {
-    EXPECT_TRUE(MakeDirectories(root_ / "code").ok());
-    WriteAll(root_ / "outside", "untouched");
-  }
-  absl::Status Unpack(const std::vector<TarEntry>& entries, const ArchiveLimits& limits = {}) {
-    return UnpackBytes(MakeTar(entries), limits);
-  }
-  absl::Status UnpackBytes(std::string tar, const ArchiveLimits& limits = {}) {
-    const ChunkReader read = [tar, at = std::size_t{0}]() mutable -> absl::StatusOr<std::string> {
-      const std::string part = tar.substr(std::min(at, tar.size()), 700);
-      at += part.size();
-      return part;
-    };
-    return UnpackArchive(read, root_ / "code", limits);
-  }
-  TemporaryDirectory root_;
-};
-
-TEST_F(ArchiveTest, UnpacksFilesDirectoriesAndLinks) {
-  ASSERT_TRUE(Unpack({{"a/b/file", std::string(3000, 'x')},
-                      {"empty/", "", '5'},
-                      {"./tool", "#!/bin/sh\n", '0', "", 0755},
-                      {"a/link", "", '2', "b/file"},
-                      {"a/up", "", '2', "../tool"}})
-                  .ok());
-  EXPECT_EQ(ReadAll(root_ / "code/a/b/file"), std::string(3000, 'x'));
-  EXPECT_TRUE(std::filesystem::is_directory(root_ / "code/empty"));
-  EXPECT_EQ(ReadAll(root_ / "code/a/link"), std::string(3000, 'x'));
-  EXPECT_EQ(ReadAll(root_ / "code/a/up"), "#!/bin/sh\n");
-  struct stat tool {};
-  ASSERT_EQ(stat((root_ / "code/tool").c_str(), &tool), 0);
-  EXPECT_EQ(tool.st_mode & 07777, 0755u);
-}
-
-TEST_F(ArchiveTest, RefusesWhatLeadsElsewhere) {
-  for (const TarEntry& entry : std::vector<TarEntry>{{"/abs", "x"},
-                                                     {"../outside", "x"},
-                                                     {"a/../../outside", "x"},
-                                                     {"link", "", '2', ""},
-                                                     {"hard", "", '1', "/etc/passwd"},
-                                                     {"pipe", "", '6'},
-                                                     {"device", "", '3'}}) {
-    const absl::Status status = Unpack({entry});
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << entry.name << " " << entry.target << ": " << status;
-  }
-  EXPECT_EQ(ReadAll(root_ / "outside"), "untouched");
-}
-
-TEST_F(ArchiveTest, Case9LinksAreMadeAsTheyAre) {
-  for (const std::string target : {"/etc/passwd", "../outside", "../../..", "nowhere", "self", "a/../self"}) {
-    std::filesystem::remove_all(root_ / "code");
-    ASSERT_TRUE(MakeDirectories(root_ / "code").ok());
-    ASSERT_TRUE(Unpack({{"self", "", '2', target}, {"after", "1"}}).ok()) << target;
-    EXPECT_EQ(std::filesystem::read_symlink(root_ / "code/self"), target);
-  }
-}
-
-TEST_F(ArchiveTest, Case9WritesNothingThroughALink) {
-  for (const std::string target : {"..", "../elsewhere", "/tmp", "l", "d"}) {
-    std::filesystem::remove_all(root_ / "code");
-    ASSERT_TRUE(MakeDirectories(root_ / "code").ok());
-    ASSERT_TRUE(MakeDirectories(root_ / "elsewhere").ok());
-    EXPECT_FALSE(Unpack({{"d/", "", '5'}, {"l", "", '2', target}, {"l/written", "2"}}).ok()) << target;
-    EXPECT_FALSE(Unpack({{"m", "", '2', target}, {"m/", "", '5'}}).ok()) << target;
-    EXPECT_FALSE(Unpack({{"n", "", '2', absl::StrCat(target, "/written")}, {"n", "2"}}).ok()) << target;
-  }
-  for (const std::string path : {"written", "elsewhere/written", "code/d/written"})
-    EXPECT_FALSE(FileExists(root_ / path)) << path;
-}
-
-TEST_F(ArchiveTest, NeverFollowsALinkItHasMade) {
-  EXPECT_EQ(Unpack({{"d/x", "1"}, {"l", "", '2', "d"}, {"l/x", "2"}}).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReadAll(root_ / "code/d/x"), "1");
-}
-
-TEST_F(ArchiveTest, RefusesNamesThatAreThereTwice) {
-  EXPECT_EQ(Unpack({{"x", "1"}, {"x", "2"}}).code(), absl::StatusCode::kInvalidArgument);
-}
-
-TEST_F(ArchiveTest, HasLimits) {
-  EXPECT_TRUE(HasReason(Unpack({{"a", "1"}, {"b", "1"}}, {.entries = 1}), Reason::kLimitExceeded));
-  EXPECT_TRUE(HasReason(Unpack({{"c", std::string(1000, 'x')}}, {.bytes = 999}), Reason::kLimitExceeded));
-}
-
-TEST_F(ArchiveTest, RefusesDamagedArchivesAndPassesErrorsOn) {
-  const std::string tar = MakeTar({{"a", std::string(3000, 'x')}});
-  EXPECT_EQ(UnpackBytes(tar.substr(0, 2000)).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(UnpackBytes(std::string(5000, 'z')).code(), absl::StatusCode::kInvalidArgument);
-  const ChunkReader broken = [] { return absl::StatusOr<std::string>(absl::UnavailableError("away")); };
-  EXPECT_EQ(UnpackArchive(broken, root_ / "code").code(), absl::StatusCode::kUnavailable);
-}
-
-TEST_F(ArchiveTest, MakesOutputDirectoriesBelowTheirVolumeOnly) {
-  EXPECT_EQ(*MakeDirectoriesBelow(root_.path(), "paul/p/1"), root_ / "paul/p/1");
-  EXPECT_TRUE(std::filesystem::is_directory(root_ / "paul/p/1"));
-  for (const char* bad : {"", "/x", "..", "a/../../b"})
-    EXPECT_EQ(MakeDirectoriesBelow(root_.path(), bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
-  std::filesystem::create_directory_symlink("/tmp", root_ / "paul/evil");
-  EXPECT_FALSE(MakeDirectoriesBelow(root_.path(), "paul/evil/x").ok());
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "riseml/v1/job.grpc.pb.h"
 #include "riseml/v1/log.grpc.pb.h"
 #include "services/agent/attempt_dir.h"
+#include "services/common/archive/testing.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/server.h"
 
@@ -119,15 +120,6 @@ class FakeCodeService final : public internal::v1::CodeService::Service {
   grpc::Status refusal_ ABSL_GUARDED_BY(mu_);
   std::int64_t calls_ ABSL_GUARDED_BY(mu_) = 0;
 };
-
-// A tar archive of plain files.
-struct TarEntry {
-  std::string name, content;
-  char type = '0';  // '0' file, '1' hard link, '2' symbolic link, '5' directory
-  std::string target{};
-  int mode = 0644;
-};
-std::string MakeTar(const std::vector<TarEntry>& entries);
 
 // The three services with certificates; the user listeners take every token. One that was stopped comes back at the
 // same port.

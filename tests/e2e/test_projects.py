@@ -144,6 +144,29 @@ class Projects(StackTest):
         self.stack.run("wait", again)
         self.assertEqual(self.log(again), "0.2\n")
 
+    def test_repo_r8_the_code_of_an_experiment_comes_back(self):
+        path = self.stack.project("r8", "./lr.sh", files={"lr.sh": "#!/bin/sh\necho 0.1\n"})
+        os.chmod(os.path.join(path, "lr.sh"), 0o755)
+        os.symlink("lr.sh", os.path.join(path, "link"))
+        os.mkdir(os.path.join(path, "empty"))
+        first = self.stack.train(path)
+        self.stack.project("r8", "./lr.sh", files={"lr.sh": "#!/bin/sh\necho 0.2\n"})
+        second = self.stack.train(path)
+        self.stack.run("wait", first, second)
+        shown = self.stack.run("code", "checkout", first, cwd=self.stack.root).decode()
+        commit = self.stack.experiment(first)["revision"].rsplit("/", 1)[1]
+        self.assertEqual(shown, f"Code: {commit[:7]}\nDirectory: r8-{first}\n")
+        code = os.path.join(self.stack.root, f"r8-{first}")
+        self.assertEqual(subprocess.run([os.path.join(code, "lr.sh")], capture_output=True, check=True).stdout, b"0.1\n")
+        self.assertEqual(os.readlink(os.path.join(code, "link")), "lr.sh")
+        self.assertTrue(os.path.isdir(os.path.join(code, "empty")))
+        self.assertIn("is not an empty directory", self.stack.fails("code", "checkout", second, code))
+        other = os.path.join(self.stack.root, "other")
+        self.assertEqual(self.stack.run("code", "checkout", "-q", second, other).decode(), f"{other}\n")
+        self.assertEqual(subprocess.run(["diff", "-rq", "-x", "riseml.yml", other, path], capture_output=True, check=False).stdout, b"")
+        self.assertIn("Could not find experiment", self.stack.fails("code", "checkout", "9999", other + "2"))
+        self.assertFalse(os.path.exists(other + "2"))
+
 
 if __name__ == "__main__":
     unittest.main()

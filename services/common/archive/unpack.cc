@@ -1,4 +1,4 @@
-#include "services/agent/code_archive.h"
+#include "services/common/archive/unpack.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -19,7 +19,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
-namespace riseml::agent {
+namespace riseml {
 namespace {
 
 constexpr std::size_t kMaxDepth = 256;
@@ -165,4 +165,4 @@ absl::StatusOr<std::string> MakeDirectoriesBelow(const std::string& root, const 
   return path;
 }
 
-}  // namespace riseml::agent
+}  // namespace riseml

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace riseml::agent {
+namespace riseml {
 
 // Returns the next bytes of a stream; empty at its end.
 using ChunkReader = std::function<absl::StatusOr<std::string>()>;
@@ -27,4 +27,4 @@ absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory
 // INVALID_ARGUMENT for "..", absolute and empty names.
 absl::StatusOr<std::string> MakeDirectoriesBelow(const std::string& root, const std::string& relative);
 
-}  // namespace riseml::agent
+}  // namespace riseml
