@@ -167,6 +167,7 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   out["PYTHONUNBUFFERED"] = "1";
   if (!paths.pip_config.empty()) out["PIP_CONFIG_FILE"] = paths.pip_config;
   if (!paths.output.empty()) out["OUTPUT_DIR"] = paths.output;
+  if (!paths.shared.empty()) out["RISEML_SHARED_DIR"] = paths.shared;
   if (!paths.data.empty()) out["RISEML_DATA_DIR"] = paths.data;
   if (!paths.cache.empty())
     for (const auto& [name, below] : kCacheVariables) out[std::string(name)] = absl::StrCat(paths.cache, below);

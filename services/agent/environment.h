@@ -21,6 +21,7 @@ struct JobPaths {
   std::string control;    // holds `socket` and, without an environment, `bin` with the interpreter
   std::string temporary;  // its own directory for temporary files; holds `home`
   std::string output;     // empty: it has none
+  std::string shared;     // of its set; empty: there is none
   std::string data;       // empty: there is none
   std::string python_client;
   std::string pip_config;  // empty: none

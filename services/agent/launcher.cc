@@ -172,9 +172,15 @@ absl::StatusOr<std::string> Launcher::MakeOutput(const internal::v1::JobTemplate
   RISEML_RETURN_IF_ERROR(MakeDirectories(options_.config.volume_output_dir()));
   RISEML_ASSIGN_OR_RETURN(const std::string path,
                           MakeDirectoriesBelow(options_.config.volume_output_dir(), job.output_subpath()));
+  if (!job.shared_subpath().empty())
+    RISEML_RETURN_IF_ERROR(MakeDirectoriesBelow(options_.config.volume_output_dir(), job.shared_subpath()).status());
   if (!job.config_copy().empty())
     RISEML_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(path, "/", kConfigCopy), job.config_copy()));
   return path;
+}
+
+std::string Launcher::OnOutputVolume(const std::string& below) const {
+  return below.empty() ? below : absl::StrCat(options_.config.volume_output_dir(), "/", below);
 }
 
 absl::StatusOr<bool> Launcher::CopyPipConfig(const AttemptDir& dir) const {
@@ -209,6 +215,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   JobPaths paths{.control = sandboxed() ? kSandboxControl : dir.control(),
                  .temporary = sandboxed() ? kSandboxTemporary : dir.temporary(),
                  .output = output,
+                 .shared = OnOutputVolume(start.template_().shared_subpath()),
                  .data = options_.config.volume_data_dir(),
                  .python_client = options_.config.python_client_dir(),
                  .cache = CacheOf(start.template_())};
@@ -309,8 +316,8 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.control = dir.control();
   request.code = dir.code();
   request.temporary = dir.temporary();
-  if (!start.template_().output_subpath().empty())
-    request.output = absl::StrCat(options_.config.volume_output_dir(), "/", start.template_().output_subpath());
+  request.output = OnOutputVolume(start.template_().output_subpath());
+  request.shared = OnOutputVolume(start.template_().shared_subpath());
   request.data = options_.config.volume_data_dir();
   request.data_paths = {options_.config.data_paths().begin(), options_.config.data_paths().end()};
   request.environment = start.environment_path();

@@ -79,6 +79,8 @@ class Launcher {
   absl::StatusOr<std::string> MakeOutput(const internal::v1::JobTemplate& job) const;
   absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                             const std::string& output) const;
+  // Whole path of something on the output volume; empty for nothing.
+  std::string OnOutputVolume(const std::string& below) const;
   // Directory of the user's environments and cache; empty: unknown.
   std::string UserDirectory(const internal::v1::JobTemplate& job) const;
   std::string CacheOf(const internal::v1::JobTemplate& job) const;

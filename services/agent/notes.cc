@@ -57,8 +57,9 @@ std::vector<std::string> NotesOnData(const std::string& data, const SystemView& 
 std::vector<std::string> NotesOnPlainPaths(const internal::v1::StartAttemptRequest& start) {
   std::vector<std::string> notes;
   const auto& commands = start.template_().commands();
-  for (const auto& [path, instead] : {std::pair{"/output", "$OUTPUT_DIR"}, std::pair{"/data", "$RISEML_DATA_DIR"},
-                                      std::pair{"/code", "a path relative to the project"}})
+  for (const auto& [path, instead] :
+       {std::pair{"/output", "$OUTPUT_DIR"}, std::pair{"/data", "$RISEML_DATA_DIR"},
+        std::pair{"/shared", "$RISEML_SHARED_DIR"}, std::pair{"/code", "a path relative to the project"}})
     if (std::ranges::any_of(commands, [path = path](const std::string& command) { return NamesPath(command, path); }))
       notes.push_back(absl::StrCat(path, " does not exist here, since this node runs jobs without a sandbox: write ",
                                    instead, ", or install bubblewrap on the node"));

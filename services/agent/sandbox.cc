@@ -108,6 +108,8 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
       add({"--ro-bind", path, absl::StrCat(data, "/", name)});
   if (!request.output.empty())
     add({"--bind", request.output, request.output, "--symlink", request.output, kSandboxOutput});
+  if (!request.shared.empty())
+    add({"--bind", request.shared, request.shared, "--symlink", request.shared, kSandboxShared});
   for (const std::string& path : request.shown) add({"--ro-bind", path, path});
   if (!request.python_client.empty()) add({"--ro-bind", request.python_client, request.python_client});
   const bool whole = request.environment_writable && !request.user_directory.empty() &&

@@ -1,9 +1,9 @@
 // The sandbox of a job: a description in, a command line for bubblewrap out. Pure, but for the probe.
 //
 // A job sees the system's programs, /etc and what describes the processors read-only, its own /code, /tmp, control and
-// output directory, and the data volume read-only. Output and data have the same paths as outside; /output and /data
-// are second names. It sees nothing else of the machine: not the stack's directories, keys or sockets, not other jobs,
-// not their processes.
+// output directory and that of its set, and the data volume read-only. These have the same paths as outside; /output,
+// /shared and /data are second names. It sees nothing else of the machine: not the stack's directories, keys or
+// sockets, not other jobs, not their processes.
 #pragma once
 
 #include <map>
@@ -18,6 +18,7 @@ namespace riseml::agent {
 // Where a sandboxed job finds its things.
 inline constexpr char kSandboxCode[] = "/code";
 inline constexpr char kSandboxOutput[] = "/output";
+inline constexpr char kSandboxShared[] = "/shared";
 inline constexpr char kSandboxData[] = "/data";
 inline constexpr char kSandboxTemporary[] = "/tmp";
 inline constexpr char kSandboxControl[] = "/run/riseml";
@@ -48,6 +49,7 @@ struct SandboxRequest {
   std::string code;
   std::string temporary;
   std::string output;                             // empty: none
+  std::string shared;                             // of the job's set; empty: none
   std::string data;                               // empty: none
   std::map<std::string, std::string> data_paths;  // directories to show below `data`, by name
   std::string environment;  // empty: none; shown at its own path, since virtual environments cannot be moved

@@ -118,6 +118,8 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   (*out->mutable_environment())["EXPERIMENT_ID"] = std::string(experiment_uid);
   *out->mutable_secrets() = spec.secrets();
   out->set_output_subpath(OutputSubpath(experiment, project));
+  if (experiment.child > 0)
+    out->set_shared_subpath(absl::StrCat(experiment.user, "/", project, "/", experiment.number, "/shared"));
   out->set_config_copy(ConfigText({spec, experiment, std::string(project), std::string(commit), parameters}));
 }
 

@@ -128,6 +128,17 @@ class Projects(StackTest):
         self.assertNotEqual(self.stack.experiment(first)["desired_state"], "DESIRED_KILLED")
         self.stack.run("kill", "-q", first)
 
+    def test_repo_r5_children_of_a_set_share_a_directory(self):
+        path = self.stack.project(
+            "r5", ["mkdir $RISEML_SHARED_DIR/{{worker}}", "until [ -d /shared/1 -a -d /shared/2 ]; do sleep 0.1; done"],
+            parameters={"worker": [1, 2]}, concurrency=2)
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        shared = os.path.join(self.stack.experiment(number)["output_path"], "shared")
+        self.assertEqual(sorted(os.listdir(shared)), ["1", "2"])
+        alone = self.stack.project("r5alone", "[ ! -e /shared ] && echo none: $RISEML_SHARED_DIR")
+        self.assertEqual(self.log(self.finish(alone)["name"].rsplit("/", 1)[1]), "none:\n")
+
     def test_repo_r7_the_stored_configuration_is_the_childs(self):
         path = self.stack.project("r7", "echo {{lr}}", parameters={"lr": [0.1, 0.2]})
         number = self.stack.train(path)
