@@ -14,6 +14,7 @@
 #include "services/common/archive/unpack.h"
 #include "services/common/base/file.h"
 #include "services/common/base/names.h"
+#include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/status.h"
 
