@@ -23,7 +23,7 @@ absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(Connection& connecti
 // Restricts the request to experiments that have not ended.
 void OnlyUnderWay(v1::ListExperimentsRequest* request);
 
-// What a command is about.
+// The experiment or job of a command.
 struct Subject {
   Target target;           // kExperiment or kJob
   std::string experiment;  // resource name

@@ -1,4 +1,4 @@
-// What the user's own git repository says about the code that is sent.
+// State of the user's own git repository: commit, branch, changes.
 #pragma once
 
 #include <optional>

@@ -10,7 +10,7 @@
 
 namespace riseml::cli {
 
-// What to run once everything is parsed.
+// The action to run once everything is parsed.
 struct Plan {
   Globals globals;
   std::function<absl::StatusOr<int>(Session&)> action;  // exit code; an error is printed

@@ -1,4 +1,4 @@
-// What `riseml environment list` shows. Pure: messages in, text out.
+// Text of `riseml environment list`. Pure: messages in, text out.
 #pragma once
 
 #include <string>

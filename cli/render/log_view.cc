@@ -15,7 +15,7 @@ constexpr int kPalette[] = {36, 35, 34, 33, 32, 96, 95, 94, 93, 92};
 constexpr std::size_t kMaxColors = 64;     // bytes of sequences carried over to the next line
 constexpr std::size_t kMaxTimes = 10'000;  // marks kept for one unfinished line
 
-// What colour sequences in `text` leave switched on, when `before` was on before.
+// Returns the colours that are on after `text`, when `before` was on before it.
 std::string ColorsAfter(std::string before, absl::string_view text) {
   for (std::size_t at = text.find("\x1b["); at != absl::string_view::npos; at = text.find("\x1b[", at + 2)) {
     std::size_t end = at + 2;

@@ -1,4 +1,4 @@
-// What `riseml status` shows. Pure: messages in, text out.
+// Text of `riseml status`. Pure: messages in, text out.
 #pragma once
 
 #include <string>

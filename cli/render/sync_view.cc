@@ -63,7 +63,7 @@ int Surprise(const sync::SkippedPath& path) {
   return !IsDirectory(path) && sync::LooksLikeCode(path.path) ? 2 : 1;
 }
 
-// What matters most first: some surprises, then by size.
+// Order of a list: surprises first, then by size.
 std::vector<const sync::SkippedPath*> ByImportance(const std::vector<sync::SkippedPath>& skipped) {
   std::vector<const sync::SkippedPath*> out;
   for (const sync::SkippedPath& path : skipped)

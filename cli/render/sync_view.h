@@ -1,4 +1,4 @@
-// What `riseml train` says about the files of a project. Pure.
+// Messages of `riseml train` about the files of a project. Pure.
 #pragma once
 
 #include <string>
