@@ -36,6 +36,48 @@ config::v1::ClientTls TlsIn(const std::string& dir, const std::string& service) 
 
 }  // namespace
 
+grpc::Status FakeBuilder::ResolveEnvironment(grpc::ServerContext*, const internal::v1::ResolveEnvironmentRequest*,
+                                             internal::v1::Environment* response) {
+  MutexLock lock(mu_);
+  response->set_state(state_);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeBuilder::ListStoredEnvironments(grpc::ServerContext*,
+                                                 const internal::v1::ListStoredEnvironmentsRequest*,
+                                                 internal::v1::ListStoredEnvironmentsResponse* response) {
+  MutexLock lock(mu_);
+  *response = stored_;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeBuilder::RemoveStoredEnvironment(grpc::ServerContext*,
+                                                  const internal::v1::RemoveStoredEnvironmentRequest* request,
+                                                  internal::v1::RemoveStoredEnvironmentResponse*) {
+  MutexLock lock(mu_);
+  removed_ = request->key();
+  return grpc::Status::OK;
+}
+
+void FakeBuilder::Reset(internal::v1::Environment::State state) {
+  MutexLock lock(mu_);
+  stored_.clear_environments();
+  state_ = state;
+}
+
+void FakeBuilder::Store(const std::string& key, std::int64_t bytes) {
+  MutexLock lock(mu_);
+  internal::v1::StoredEnvironment* const environment = stored_.add_environments();
+  environment->set_key(key);
+  environment->set_bytes(bytes);
+  environment->set_complete(true);
+}
+
+std::string FakeBuilder::removed() {
+  MutexLock lock(mu_);
+  return removed_;
+}
+
 ApiFixture::ApiFixture() {
   char pattern[] = "/tmp/riseml-api-XXXXXX";
   dir_ = mkdtemp(pattern);
@@ -215,6 +257,20 @@ void ApiFixture::RunToEnd(const std::string& job_uid, int exit_code) {
   ASSERT_GT(placed->attempt(), 0) << placed->refusal();
   EXPECT_TRUE(Report(job_uid, placed->attempt(), internal::v1::Observation::STARTED).ok());
   EXPECT_TRUE(Report(job_uid, placed->attempt(), internal::v1::Observation::EXITED, exit_code).ok());
+}
+
+void ApiTestBase::SetUp() {
+  static int users = 0;
+  user_ = absl::StrCat("user", ++users);
+  key_ = api_->NewUser(user_);
+  api_->NewRevision(user_, "digits");
+  api_->builder().Reset(internal::v1::Environment::READY);
+}
+
+v1::Experiment ApiTestBase::Create(const std::string& yaml) {
+  auto made = api_->Create(key_, user_, yaml);
+  EXPECT_TRUE(made.ok()) << made.status();
+  return *std::move(made);
 }
 
 }  // namespace riseml::api

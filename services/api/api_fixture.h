@@ -1,6 +1,8 @@
 // A whole api over TLS on a PostgreSQL of its own, with a builder a test controls.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 
@@ -13,33 +15,37 @@
 #include "riseml/v1/secret.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/api/api_server.h"
+#include "services/common/base/mutex.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/server.h"
 #include "services/common/testing/postgres.h"
 
 namespace riseml::api {
 
+// BuilderService as a test wants it: every environment is in one state, and stored is what the test stored.
 class FakeBuilder final : public internal::v1::BuilderService::Service {
  public:
-  grpc::Status ResolveEnvironment(grpc::ServerContext*, const internal::v1::ResolveEnvironmentRequest*,
-                                  internal::v1::Environment* response) override {
-    response->set_state(state);
-    return grpc::Status::OK;
-  }
-  grpc::Status ListStoredEnvironments(grpc::ServerContext*, const internal::v1::ListStoredEnvironmentsRequest*,
-                                      internal::v1::ListStoredEnvironmentsResponse* response) override {
-    *response = stored;
-    return grpc::Status::OK;
-  }
-  grpc::Status RemoveStoredEnvironment(grpc::ServerContext*,
+  grpc::Status ResolveEnvironment(grpc::ServerContext* context, const internal::v1::ResolveEnvironmentRequest* request,
+                                  internal::v1::Environment* response) override;
+  grpc::Status ListStoredEnvironments(grpc::ServerContext* context,
+                                      const internal::v1::ListStoredEnvironmentsRequest* request,
+                                      internal::v1::ListStoredEnvironmentsResponse* response) override;
+  grpc::Status RemoveStoredEnvironment(grpc::ServerContext* context,
                                        const internal::v1::RemoveStoredEnvironmentRequest* request,
-                                       internal::v1::RemoveStoredEnvironmentResponse*) override {
-    removed = request->key();
-    return grpc::Status::OK;
-  }
-  internal::v1::ListStoredEnvironmentsResponse stored;
-  std::string removed;
-  internal::v1::Environment::State state = internal::v1::Environment::READY;
+                                       internal::v1::RemoveStoredEnvironmentResponse* response) override;
+
+  // Forgets what is stored and answers every question with this state.
+  void Reset(internal::v1::Environment::State state);
+  // Stores a complete environment.
+  void Store(const std::string& key, std::int64_t bytes);
+  // Key of the environment that was removed last.
+  std::string removed();
+
+ private:
+  Mutex mu_;
+  internal::v1::ListStoredEnvironmentsResponse stored_ ABSL_GUARDED_BY(mu_);
+  std::string removed_ ABSL_GUARDED_BY(mu_);
+  internal::v1::Environment::State state_ ABSL_GUARDED_BY(mu_) = internal::v1::Environment::READY;
 };
 
 class ApiFixture {
@@ -91,6 +97,22 @@ class ApiFixture {
   std::unique_ptr<ApiServer> api_;
   std::string admin_key_;
   std::int64_t epoch_ = 0;
+};
+
+// Tests of one suite share an api; each has a user of its own with the project "digits".
+class ApiTestBase : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { api_ = new ApiFixture(); }
+  static void TearDownTestSuite() {
+    delete api_;
+    api_ = nullptr;
+  }
+  void SetUp() override;
+  v1::Experiment Create(const std::string& yaml);
+  v1::Experiment Get(const std::string& name) { return *api_->Get(key_, name); }
+
+  static inline ApiFixture* api_ = nullptr;
+  std::string user_, key_;
 };
 
 inline constexpr char kSingle[] =

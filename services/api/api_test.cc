@@ -1,3 +1,4 @@
+// Lives of experiments and jobs over the wire: states, sets, leadership, lists, limits.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,33 +17,11 @@ namespace {
 using internal::v1::Observation;
 using testing::ElementsAre;
 
-class ApiTest : public testing::Test {
+class ApiTest : public ApiTestBase {
  protected:
-  static void SetUpTestSuite() { api_ = new ApiFixture(); }
-  static void TearDownTestSuite() {
-    delete api_;
-    api_ = nullptr;
-  }
-  void SetUp() override {
-    static int users = 0;
-    user_ = absl::StrCat("user", ++users);
-    key_ = api_->NewUser(user_);
-    api_->NewRevision(user_, "digits");
-    api_->builder().state = internal::v1::Environment::READY;
-  }
-  v1::Experiment Create(const std::string& yaml) {
-    auto made = api_->Create(key_, user_, yaml);
-    EXPECT_TRUE(made.ok()) << made.status();
-    return *std::move(made);
-  }
-  v1::Experiment Get(const std::string& name) { return *api_->Get(key_, name); }
   std::string Child(const v1::Experiment& set, int n) { return absl::StrCat(set.name(), ".", n); }
   std::string TrainJob(const std::string& name) { return Get(name).jobs().rbegin()->uid(); }
-
-  static ApiFixture* api_;
-  std::string user_, key_;
 };
-ApiFixture* ApiTest::api_ = nullptr;
 
 TEST_F(ApiTest, SingleExperimentRunsToItsEnd) {
   v1::Experiment e = Create(kSingle);
@@ -120,7 +99,7 @@ TEST_F(ApiTest, LeadershipIsTakenOverOnlyByItsHolderOrAfterTheLease) {
 }
 
 TEST_F(ApiTest, BuildComesFirstAndItsFailureFailsTheExperiment) {
-  api_->builder().state = internal::v1::Environment::MISSING;
+  api_->builder().Reset(internal::v1::Environment::MISSING);
   const v1::Experiment e = Create(kInstall);
   EXPECT_EQ(e.state(), v1::Experiment::BUILDING);
   ASSERT_EQ(e.jobs_size(), 2);
@@ -148,7 +127,7 @@ TEST_F(ApiTest, BuildComesFirstAndItsFailureFailsTheExperiment) {
 }
 
 TEST_F(ApiTest, ABuildThatIsNotNeededAnyMoreIsFinished) {
-  api_->builder().state = internal::v1::Environment::MISSING;
+  api_->builder().Reset(internal::v1::Environment::MISSING);
   const v1::Experiment e = Create(kInstall);
   EXPECT_TRUE(api_->Report(e.jobs(0).uid(), 0, Observation::ENVIRONMENT_READY).ok());
   const v1::Experiment after = Get(e.name());
@@ -286,77 +265,6 @@ TEST_F(ApiTest, ListsPageWithoutGapOrRepeat) {
   EXPECT_THAT(names, ElementsAre("7", "6", "5", "4", "3", "2", "1"));
 }
 
-TEST_F(ApiTest, WatchSendsEverythingThenChangesThenEnds) {
-  const v1::Experiment e = Create(kSingle);
-  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
-  grpc::ClientContext context;
-  rpc::Prepare(context, absl::Seconds(30), "w", key_);
-  v1::WatchExperimentRequest request;
-  request.set_name(e.name());
-  const auto reader = stub->WatchExperiment(&context, request);
-  v1::WatchExperimentResponse response;
-  std::vector<v1::Experiment::State> states;
-  bool synced = false;
-  while (reader->Read(&response)) {
-    if (response.has_experiment() && (states.empty() || states.back() != response.experiment().state()))
-      states.push_back(response.experiment().state());
-    if (response.has_synced()) {
-      synced = true;
-      api_->RunToEnd(e.jobs(0).uid());
-    }
-  }
-  EXPECT_TRUE(reader->Finish().ok());
-  EXPECT_TRUE(synced);
-  EXPECT_EQ(states.front(), v1::Experiment::PENDING);
-  EXPECT_EQ(states.back(), v1::Experiment::FINISHED);
-}
-
-TEST_F(ApiTest, WatchResumesAcrossARestart) {
-  const v1::Experiment e = Create(kSingle);
-  v1::WatchExperimentRequest request;
-  request.set_name(e.name());
-  {
-    const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
-    grpc::ClientContext context;
-    rpc::Prepare(context, absl::Seconds(30), "w", key_);
-    const auto reader = stub->WatchExperiment(&context, request);
-    v1::WatchExperimentResponse response;
-    while (reader->Read(&response))
-      if (response.has_synced()) break;
-    request.set_resume_token(response.resume_token());
-    context.TryCancel();
-  }
-  EXPECT_EQ(api_->Place(e.jobs(0).uid())->attempt(), 1);
-  api_->Restart();
-  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
-  grpc::ClientContext context;
-  rpc::Prepare(context, absl::Seconds(30), "w", key_);
-  const auto reader = stub->WatchExperiment(&context, request);
-  v1::WatchExperimentResponse response;
-  bool starting = false;
-  while (!starting && reader->Read(&response)) {
-    EXPECT_FALSE(response.has_synced()) << "resumed, not started anew";
-    starting = response.has_experiment() && response.experiment().state() == v1::Experiment::STARTING;
-  }
-  EXPECT_TRUE(starting);
-  context.TryCancel();
-}
-
-TEST_F(ApiTest, EveryTransitionIsInTheHistory) {
-  const v1::Experiment e = Create(kSingle);
-  api_->RunToEnd(e.jobs(0).uid());
-  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
-  v1::ListTransitionsRequest request;
-  request.set_parent(e.name());
-  const auto list = rpc::Invoke<v1::ListTransitionsResponse>(
-      [&](auto* c, auto* r) { return stub->ListTransitions(c, request, r); }, {.credential = key_});
-  ASSERT_TRUE(list.ok()) << list.status();
-  std::vector<std::string> job;
-  for (const v1::Transition& t : list->transitions())
-    if (t.object() == "1.train" && t.attempt() == 0) job.push_back(t.to());
-  EXPECT_THAT(job, ElementsAre("PENDING", "STARTING", "RUNNING", "FINISHED"));
-}
-
 TEST_F(ApiTest, TenThousandChildrenAllOrNothing) {
   std::string yaml =
       "project: digits\ntrain:\n  image: x\n  resources: {}\n  parameters:\n    a: {range: {min: 1, max: 100, step: "
@@ -418,68 +326,6 @@ TEST_F(ApiTest, EveryChangeIsAuditedOnceInItsTransaction) {
   EXPECT_EQ(rows(), before + 2) << "the second kill changed nothing";
   EXPECT_FALSE(api_->Create(key_, user_, "nonsense").ok());
   EXPECT_EQ(rows(), before + 2);
-}
-
-TEST_F(ApiTest, SecretsAreNotStored) {
-  pqxx::connection db(api_->database());
-  pqxx::work tx(db);
-  for (const auto& row : tx.exec("SELECT encode(secret_hash, 'escape') FROM api_keys"))
-    EXPECT_EQ(std::string(row[0].c_str()).find(key_.substr(14, 20)), std::string::npos);
-}
-
-TEST_F(ApiTest, Case08SecretsReachTheAttemptThatAsksForThemAndNobodyElse) {
-  const auto stub = v1::SecretService::NewStub(api_->UserChannel());
-  const auto set = [&](const std::string& parent, const std::string& value) {
-    v1::SetSecretRequest request;
-    request.set_parent(parent);
-    request.set_secret_id("WANDB_API_KEY");
-    request.set_value(value);
-    return rpc::Invoke<v1::Secret>([&](auto* c, auto* r) { return stub->SetSecret(c, request, r); },
-                                   {.credential = key_});
-  };
-  const std::string asks =
-      "project: digits\ntrain:\n  image: x\n  resources: {}\n  run: a\n  secrets: [WANDB_API_KEY: file]\n";
-  EXPECT_THAT(std::string(api_->Create(key_, user_, asks).status().message()),
-              testing::HasSubstr("store it with: riseml secret set WANDB_API_KEY"));
-  ASSERT_TRUE(set("users/" + user_, "for-all").ok());
-  const auto secret = set("users/" + user_ + "/projects/digits", "hunter2");
-  EXPECT_EQ(secret->name(), "users/" + user_ + "/projects/digits/secrets/WANDB_API_KEY");
-  const auto e = api_->Create(key_, user_, asks);
-  ASSERT_TRUE(e.ok()) << e.status();
-  const auto placed = api_->Place(e->jobs(0).uid());
-  const auto jobs = v1::JobService::NewStub(api_->UserChannel());
-  const auto fetch = [&](const std::string& credential) {
-    return rpc::Invoke<v1::FetchSecretsResponse>(
-        [&](auto* c, auto* r) { return jobs->FetchSecrets(c, v1::FetchSecretsRequest(), r); },
-        {.credential = credential});
-  };
-  const auto values = fetch(placed->token());
-  ASSERT_TRUE(values.ok()) << values.status();
-  EXPECT_EQ(values->values_size(), 1);
-  EXPECT_EQ(values->values().at("WANDB_API_KEY"), "hunter2") << "the project's wins";
-  EXPECT_EQ(fetch(key_).status().code(), absl::StatusCode::kUnauthenticated) << "users never see a value";
-  const v1::Experiment other = Create(kSingle);
-  EXPECT_EQ(fetch(api_->Place(other.jobs(0).uid())->token())->values_size(), 0) << "it has not asked";
-
-  pqxx::connection db(api_->database());
-  pqxx::work tx(db);
-  EXPECT_EQ(
-      tx.exec_params1("SELECT count(*) FROM secrets WHERE encode(sealed, 'escape') LIKE '%hunter2%'")[0].as<int>(), 0);
-  EXPECT_GE(tx.exec_params1("SELECT count(*) FROM audit WHERE object LIKE 'secret WANDB_API_KEY%'")[0].as<int>(), 1);
-
-  v1::ListSecretsRequest list;
-  list.set_parent("users/" + user_);
-  const auto listed = rpc::Invoke<v1::ListSecretsResponse>(
-      [&](auto* c, auto* r) { return stub->ListSecrets(c, list, r); }, {.credential = key_});
-  ASSERT_EQ(listed->secrets_size(), 2);
-  EXPECT_FALSE(listed->secrets(0).has_use_time());
-  EXPECT_TRUE(listed->secrets(1).has_use_time());
-  v1::DeleteSecretRequest remove;
-  remove.set_name(secret->name());
-  EXPECT_TRUE(rpc::Invoke<google::protobuf::Empty>([&](auto* c, auto* r) { return stub->DeleteSecret(c, remove, r); },
-                                                   {.credential = key_})
-                  .ok());
-  EXPECT_EQ(fetch(placed->token())->values().at("WANDB_API_KEY"), "for-all");
 }
 
 TEST_F(ApiTest, ADatabaseCrashIsSurvived) {

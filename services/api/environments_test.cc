@@ -13,23 +13,15 @@ namespace {
 using internal::v1::Observation;
 using testing::HasSubstr;
 
-class EnvironmentsTest : public testing::Test {
+class EnvironmentsTest : public ApiTestBase {
  protected:
-  static void SetUpTestSuite() { api_ = new ApiFixture(); }
-  static void TearDownTestSuite() {
-    delete api_;
-    api_ = nullptr;
-  }
   void SetUp() override {
-    static int users = 0;
-    user_ = absl::StrCat("owner", ++users);
-    key_ = api_->NewUser(user_);
-    api_->NewRevision(user_, "digits");
-    environment_ = std::string(63, 'a') + absl::StrCat(users % 10);
-    api_->builder().state = internal::v1::Environment::MISSING;
-    api_->builder().stored.clear_environments();
+    ApiTestBase::SetUp();
+    static int environments = 0;
+    environment_ = std::string(63, 'a') + absl::StrCat(++environments % 10);
+    api_->builder().Reset(internal::v1::Environment::MISSING);
   }
-  v1::Experiment Create() { return *api_->Create(key_, user_, kInstall); }
+  v1::Experiment Create() { return ApiTestBase::Create(kInstall); }
   static std::string Uid(const v1::Experiment& experiment, const std::string& role) {
     for (const v1::Job& job : experiment.jobs())
       if (job.role() == role) return job.uid();
@@ -39,10 +31,7 @@ class EnvironmentsTest : public testing::Test {
     ASSERT_EQ(api_->Place(Uid(experiment, "build"), environment_)->attempt(), 1);
     ASSERT_TRUE(api_->Report(Uid(experiment, "build"), 1, Observation::STARTED).ok());
     ASSERT_TRUE(api_->Report(Uid(experiment, "build"), 1, Observation::EXITED, exit_code).ok());
-    internal::v1::StoredEnvironment* const stored = api_->builder().stored.add_environments();
-    stored->set_key(environment_);
-    stored->set_bytes(1000);
-    stored->set_complete(true);
+    api_->builder().Store(environment_, 1000);
   }
   absl::StatusOr<v1::ListEnvironmentsResponse> List(const std::string& key) {
     const auto stub = v1::EnvironmentService::NewStub(api_->UserChannel());
@@ -58,10 +47,8 @@ class EnvironmentsTest : public testing::Test {
         [&](auto* c, auto* r) { return stub->RemoveEnvironment(c, request, r); }, {.credential = key});
   }
 
-  static ApiFixture* api_;
-  std::string user_, key_, environment_;
+  std::string environment_;
 };
-ApiFixture* EnvironmentsTest::api_ = nullptr;
 
 TEST_F(EnvironmentsTest, ExperimentSaysWhichItUsesAndWhoBuiltIt) {
   const v1::Experiment experiment = Create();
@@ -69,7 +56,7 @@ TEST_F(EnvironmentsTest, ExperimentSaysWhichItUsesAndWhoBuiltIt) {
   const v1::Experiment built = *api_->Get(key_, experiment.name());
   EXPECT_EQ(built.environment().key(), environment_);
   EXPECT_EQ(built.environment().built_by(), experiment.name() + "/jobs/build");
-  api_->builder().state = internal::v1::Environment::READY;
+  api_->builder().Reset(internal::v1::Environment::READY);
   const v1::Experiment second = Create();
   ASSERT_EQ(api_->Use(Uid(second, "train"), environment_)->attempt(), 1);
   EXPECT_EQ(api_->Get(key_, second.name())->environment().built_by(), experiment.name() + "/jobs/build");
@@ -95,7 +82,7 @@ TEST_F(EnvironmentsTest, WhatAJobUsesIsListedWithItAndNotRemoved) {
   const auto removed = Remove(key_);
   ASSERT_TRUE(removed.ok()) << removed.status();
   EXPECT_EQ(removed->bytes(), 1000);
-  EXPECT_EQ(api_->builder().removed, environment_);
+  EXPECT_EQ(api_->builder().removed(), environment_);
 }
 
 TEST_F(EnvironmentsTest, NoJobStartsWithWhatWasRemovedUnlessItMakesItAnew) {
