@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "cli/client/experiments.h"
 #include "cli/client/git_state.h"
 #include "cli/client/live.h"
 #include "cli/client/project.h"
@@ -50,6 +51,7 @@ struct TrainOptions {
   std::string description;
   std::vector<std::string> labels;
   std::vector<std::string> env;
+  std::vector<std::string> inputs;
 };
 
 absl::StatusOr<SpecFile> ReadRunnable(const std::string& path) {
@@ -88,6 +90,28 @@ absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentReq
                                                      "; export it, or write --env ", name, "=VALUE"));
     }
     (*request->mutable_env())[name] = own;
+  }
+  return absl::OkStatus();
+}
+
+// "NAME=ID", where the id may be one that the caller does not know by number, such as @last.
+absl::Status AddInputs(Connection& connection, const std::vector<std::string>& inputs,
+                       v1::CreateExperimentRequest* request) {
+  for (const std::string& input : inputs) {
+    const std::pair<std::string, std::string> parts = absl::StrSplit(input, absl::MaxSplits('=', 1));
+    const auto& [name, id] = parts;
+    if (id.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--input '", input, "' must have the form NAME=ID, e.g. --input model=26.3"));
+    }
+    RISEML_RETURN_IF_ERROR(While(absl::StrCat("--input ", name), spec::CheckInputName(name)));
+    const auto subject = ResolveSubject(connection, id, "there is no experiment yet");
+    RISEML_RETURN_IF_ERROR(While(absl::StrCat("--input ", name), subject.status()));
+    if (subject->target.kind == Target::Kind::kJob) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--input ", name, ": ", id, " is a job; name its experiment: its jobs share one output"));
+    }
+    (*request->mutable_inputs())[name] = subject->experiment;
   }
   return absl::OkStatus();
 }
@@ -210,10 +234,11 @@ absl::Status CheckTexts(const TrainOptions& options) {
   std::vector<std::string> texts = {options.name, options.description};
   texts.insert(texts.end(), options.labels.begin(), options.labels.end());
   texts.insert(texts.end(), options.env.begin(), options.env.end());
+  texts.insert(texts.end(), options.inputs.begin(), options.inputs.end());
   for (const std::string& text : texts) {
     if (!git::IsValidUtf8(text))
-      return absl::InvalidArgumentError(
-          absl::StrCat("--name, --description, --label and --env must be UTF-8, unlike '", git::Printable(text), "'"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--name, --description, --label, --env and --input must be UTF-8, unlike '", git::Printable(text), "'"));
   }
   return absl::OkStatus();
 }
@@ -246,6 +271,7 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   RISEML_RETURN_IF_ERROR(AddLabels(options.labels, &request));
   RISEML_RETURN_IF_ERROR(AddEnv(options.env, &request));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
+  RISEML_RETURN_IF_ERROR(AddInputs(*connection, options.inputs, &request));
   if (!options.quiet) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
     for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
@@ -305,6 +331,7 @@ void AddTrain(cmdline::Command app, Plan& plan) {
       "  riseml train\n"
       "  riseml train -l                          and follow it until it ends\n"
       "  riseml train -f sweep.yml --label owner=paul\n"
+      "  riseml train --input model=26.3          reads the output of 26.3 at /inputs/model\n"
       "  riseml train --dry-run                   what would be uploaded\n"
       "  id=$(riseml train -q) && riseml wait $id");
   auto options = std::make_shared<TrainOptions>();
@@ -321,6 +348,10 @@ void AddTrain(cmdline::Command app, Plan& plan) {
       .AddOption("--env", options->env,
                  "Variable of the commands, or its name alone for one of this shell; may be given several times")
       .Type("NAME[=VALUE]");
+  command
+      .AddOption("--input", options->inputs,
+                 "Output of an experiment that has ended, read-only at /inputs/NAME; may be given several times")
+      .Type("NAME=ID");
   command.AddFlag("--dry-run", options->dry_run, "List what would be uploaded or left out, and why; send nothing");
   command.AddFlag("--rebuild", options->rebuild, "Build the environment anew, also where one exists");
   command.AddFlag("-q,--quiet", options->quiet, "Print the id only");

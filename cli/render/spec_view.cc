@@ -57,6 +57,7 @@ Object ToJson(const spec::Train& train) {
   if (!train.env.empty()) out["env"] = train.env;
   for (const spec::Secret& secret : train.secrets)
     out["secrets"].push_back(secret.as_file ? Object{{secret.name, "file"}} : Object(secret.name));
+  for (const spec::Input& input : train.inputs) out["inputs"][input.name] = input.experiment;
   out["concurrency"] = train.concurrency;
   return out;
 }

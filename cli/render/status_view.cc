@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "cli/client/target.h"
 #include "cli/render/environment_view.h"
 #include "cli/render/format.h"
@@ -128,6 +129,17 @@ std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
   return out;
 }
 
+// "Inputs: model=26.3 (project census), …".
+std::string InputsLine(const Viewer& viewer, const v1::Experiment& experiment) {
+  std::vector<std::string> inputs;
+  for (const v1::Input& input : experiment.spec().inputs()) {
+    inputs.push_back(absl::StrCat(OneLine(input.name()), "=", ShownId(input.experiment(), viewer.caller)));
+    if (input.project() != experiment.project())
+      absl::StrAppend(&inputs.back(), " (project ", ProjectPart(input.project()), ")");
+  }
+  return inputs.empty() ? "" : absl::StrCat("Inputs: ", absl::StrJoin(inputs, ", "), "\n");
+}
+
 // A path that its reader cannot use would only lead astray.
 std::string OutputLine(const Viewer& viewer, const v1::Experiment& experiment) {
   if (experiment.output_path().empty()) return "";
@@ -216,6 +228,7 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   absl::StrAppend(&out, Field("Parameters", Pairs(experiment.parameters())),
                   Field("Result", Pairs(experiment.result())));
   absl::StrAppend(&out, CodeLine(experiment));
+  absl::StrAppend(&out, InputsLine(viewer, experiment));
   if (experiment.has_environment())
     absl::StrAppend(&out, "Environment: ", EnvironmentLine(viewer, experiment.environment()), "\n");
   absl::StrAppend(&out, OutputLine(viewer, experiment));
@@ -231,7 +244,7 @@ std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const st
   }
   std::string out = Heading(viewer, set);
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
-  absl::StrAppend(&out, CodeLine(set));
+  absl::StrAppend(&out, CodeLine(set), InputsLine(viewer, set));
   if (set.has_environment()) absl::StrAppend(&out, "Environment: ", EnvironmentLine(viewer, set.environment()), "\n");
   absl::StrAppend(&out, OutputLine(viewer, set));
   absl::StrAppend(

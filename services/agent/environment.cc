@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "services/common/base/names.h"
 
 namespace riseml::agent {
 namespace {
@@ -168,6 +169,7 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   if (!paths.pip_config.empty()) out["PIP_CONFIG_FILE"] = paths.pip_config;
   if (!paths.output.empty()) out["OUTPUT_DIR"] = paths.output;
   if (!paths.shared.empty()) out["RISEML_SHARED_DIR"] = paths.shared;
+  for (const auto& [name, path] : paths.inputs) out[InputVariable(name)] = path;
   if (!paths.data.empty()) out["RISEML_DATA_DIR"] = paths.data;
   if (!paths.cache.empty())
     for (const auto& [name, below] : kCacheVariables) out[std::string(name)] = absl::StrCat(paths.cache, below);

@@ -206,10 +206,12 @@ TEST(Environment, TellsAJobItsNamesSharePortsAndCache) {
   JobPaths paths = kPaths;
   paths.cache = "/e/u/cache";
   paths.shared = "/volume/paul/digits/27/shared";
+  paths.inputs["base-model"] = "/volume/paul/digits/26/3";
   const Variables variables = JobVariables(start, paths, {.master = 20001, .service = 20002}, {});
   for (const auto& [name, value] : Variables{{"RISEML_EXPERIMENT", "27.3"},
                                              {"RISEML_SET", "27"},
                                              {"RISEML_SHARED_DIR", "/volume/paul/digits/27/shared"},
+                                             {"RISEML_INPUT_BASE_MODEL", "/volume/paul/digits/26/3"},
                                              {"RISEML_JOB", "27.3.train"},
                                              {"RISEML_PROJECT", "digits"},
                                              {"RISEML_USER", "paul"},
@@ -429,12 +431,14 @@ TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
   SandboxRequest request{.as_root = true};
   request.output = "/v/out/1";
   request.shared = "/v/out/shared";
+  request.inputs["model"] = "/v/other/26";
   request.data = "/v/data";
   request.environment = "/env/key";
   request.python_client = "/client";
   request.gpus = true;
   const std::string line = absl::StrJoin(SandboxArguments(request, system, {}), " ");
   EXPECT_THAT(line, HasSubstr(" --bind /v/out/shared /v/out/shared --symlink /v/out/shared /shared "));
+  EXPECT_THAT(line, HasSubstr(" --ro-bind /v/other/26 /v/other/26 --symlink /v/other/26 /inputs/model "));
   EXPECT_THAT(line, HasSubstr("--unshare-user --uid 1000 --gid 1000"));
   EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /v/out/1 --symlink /v/out/1 /output"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /v/data --ro-bind /v/data /data"));

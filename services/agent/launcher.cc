@@ -179,6 +179,22 @@ absl::StatusOr<std::string> Launcher::MakeOutput(const internal::v1::JobTemplate
   return path;
 }
 
+std::map<std::string, std::string> Launcher::InputsOf(const internal::v1::JobTemplate& job) const {
+  std::map<std::string, std::string> out;
+  for (const auto& [name, below] : job.input_subpaths()) out[name] = OnOutputVolume(below);
+  return out;
+}
+
+// The sandbox could not be made without them, and would not say why.
+absl::Status Launcher::CheckInputs(const internal::v1::JobTemplate& job) const {
+  for (const auto& [name, path] : InputsOf(job)) {
+    std::error_code error;
+    if (!fs::is_directory(fs::symlink_status(path, error)))
+      return Error(Reason::kNotFound, absl::StrCat("input ", name, " has no output: there is no directory ", path));
+  }
+  return absl::OkStatus();
+}
+
 std::string Launcher::OnOutputVolume(const std::string& below) const {
   return below.empty() ? below : absl::StrCat(options_.config.volume_output_dir(), "/", below);
 }
@@ -216,6 +232,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
                  .temporary = sandboxed() ? kSandboxTemporary : dir.temporary(),
                  .output = output,
                  .shared = OnOutputVolume(start.template_().shared_subpath()),
+                 .inputs = InputsOf(start.template_()),
                  .data = options_.config.volume_data_dir(),
                  .python_client = options_.config.python_client_dir(),
                  .cache = CacheOf(start.template_())};
@@ -289,6 +306,7 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
     RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(start.environment_path()), dir.code(), stop));
     RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInHome(start.environment_path()), dir.temporary() + "/home", stop));
   }
+  RISEML_RETURN_IF_ERROR(CheckInputs(start.template_()));
   RISEML_RETURN_IF_ERROR(PlaceSecrets(dir, start));
   RISEML_ASSIGN_OR_RETURN(const std::string output, MakeOutput(start.template_()));
   if (!options_.config.volume_data_dir().empty())
@@ -318,6 +336,7 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.temporary = dir.temporary();
   request.output = OnOutputVolume(start.template_().output_subpath());
   request.shared = OnOutputVolume(start.template_().shared_subpath());
+  request.inputs = InputsOf(start.template_());
   request.data = options_.config.volume_data_dir();
   request.data_paths = {options_.config.data_paths().begin(), options_.config.data_paths().end()};
   request.environment = start.environment_path();

@@ -76,6 +76,9 @@ class Launcher {
   bool sandboxed() const { return options_.isolation == kIsolationBubblewrap; }
   absl::Status FetchCode(const AttemptDir& dir, const internal::v1::JobTemplate& job, std::stop_token stop) const;
   absl::Status PlaceSecrets(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
+  absl::Status CheckInputs(const internal::v1::JobTemplate& job) const;
+  // Directories of the inputs, by name.
+  std::map<std::string, std::string> InputsOf(const internal::v1::JobTemplate& job) const;
   absl::StatusOr<std::string> MakeOutput(const internal::v1::JobTemplate& job) const;
   absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                             const std::string& output) const;

@@ -59,7 +59,8 @@ std::vector<std::string> NotesOnPlainPaths(const internal::v1::StartAttemptReque
   const auto& commands = start.template_().commands();
   for (const auto& [path, instead] :
        {std::pair{"/output", "$OUTPUT_DIR"}, std::pair{"/data", "$RISEML_DATA_DIR"},
-        std::pair{"/shared", "$RISEML_SHARED_DIR"}, std::pair{"/code", "a path relative to the project"}})
+        std::pair{"/shared", "$RISEML_SHARED_DIR"}, std::pair{"/inputs", "$RISEML_INPUT_NAME"},
+        std::pair{"/code", "a path relative to the project"}})
     if (std::ranges::any_of(commands, [path = path](const std::string& command) { return NamesPath(command, path); }))
       notes.push_back(absl::StrCat(path, " does not exist here, since this node runs jobs without a sandbox: write ",
                                    instead, ", or install bubblewrap on the node"));

@@ -1,9 +1,9 @@
 // The sandbox of a job: a description in, a command line for bubblewrap out. Pure, but for the probe.
 //
 // A job sees the system's programs, /etc and what describes the processors read-only, its own /code, /tmp, control and
-// output directory and that of its set, and the data volume read-only. These have the same paths as outside; /output,
-// /shared and /data are second names. It sees nothing else of the machine: not the stack's directories, keys or
-// sockets, not other jobs, not their processes.
+// output directory and that of its set, and the data volume and its inputs read-only. These have the same paths as
+// outside; /output, /shared, /data and /inputs/NAME are second names. It sees nothing else of the machine: not the
+// stack's directories, keys or sockets, not other jobs, not their processes.
 #pragma once
 
 #include <map>
@@ -20,6 +20,7 @@ inline constexpr char kSandboxCode[] = "/code";
 inline constexpr char kSandboxOutput[] = "/output";
 inline constexpr char kSandboxShared[] = "/shared";
 inline constexpr char kSandboxData[] = "/data";
+inline constexpr char kSandboxInputs[] = "/inputs";
 inline constexpr char kSandboxTemporary[] = "/tmp";
 inline constexpr char kSandboxControl[] = "/run/riseml";
 inline constexpr char kSandboxAgent[] = "/run/riseml-agent";
@@ -50,6 +51,7 @@ struct SandboxRequest {
   std::string temporary;
   std::string output;                             // empty: none
   std::string shared;                             // of the job's set; empty: none
+  std::map<std::string, std::string> inputs;      // directories to show read-only, by name
   std::string data;                               // empty: none
   std::map<std::string, std::string> data_paths;  // directories to show below `data`, by name
   std::string environment;  // empty: none; shown at its own path, since virtual environments cannot be moved

@@ -163,13 +163,22 @@ std::string ApiFixture::NewRevision(const std::string& user, const std::string& 
 
 absl::StatusOr<v1::Experiment> ApiFixture::Create(const std::string& key, const std::string& user,
                                                   const std::string& yaml, const std::string& request_id) {
-  const auto stub = v1::ExperimentService::NewStub(UserChannel());
+  v1::CreateExperimentRequest request = CreateRequest(user, yaml);
+  request.set_request_id(request_id);
+  return Create(key, request);
+}
+
+v1::CreateExperimentRequest ApiFixture::CreateRequest(const std::string& user, const std::string& yaml) {
   v1::CreateExperimentRequest request;
   request.set_parent("users/" + user);
   request.set_project("digits");
   request.set_revision(std::string(40, 'a'));
   request.set_config_text(yaml);
-  request.set_request_id(request_id);
+  return request;
+}
+
+absl::StatusOr<v1::Experiment> ApiFixture::Create(const std::string& key, const v1::CreateExperimentRequest& request) {
+  const auto stub = v1::ExperimentService::NewStub(UserChannel());
   return rpc::Invoke<v1::Experiment>([&](auto* c, auto* r) { return stub->CreateExperiment(c, request, r); },
                                      {.credential = key});
 }

@@ -63,6 +63,9 @@ class ApiFixture {
 
   absl::StatusOr<v1::Experiment> Create(const std::string& key, const std::string& user, const std::string& yaml,
                                         const std::string& request_id = "");
+  // The request of the call above, to be changed.
+  static v1::CreateExperimentRequest CreateRequest(const std::string& user, const std::string& yaml);
+  absl::StatusOr<v1::Experiment> Create(const std::string& key, const v1::CreateExperimentRequest& request);
   absl::StatusOr<v1::Experiment> Get(const std::string& key, const std::string& name);
   absl::StatusOr<v1::Experiment> Kill(const std::string& key, const std::string& name);
 

@@ -87,6 +87,13 @@ std::string ConfigText(const ConfigCopy& copy) {
   if (!copy.spec.secrets().empty()) absl::StrAppend(&out, "  secrets:\n");
   for (const v1::SecretUse& use : copy.spec.secrets())
     absl::StrAppend(&out, "    - ", use.name(), use.as_file() ? ": file\n" : "\n");
+  if (!copy.spec.inputs().empty()) absl::StrAppend(&out, "  inputs:\n");
+  for (const v1::Input& input : copy.spec.inputs()) {
+    const auto source = ParseExperimentName(input.experiment());
+    if (source.ok())
+      absl::StrAppend(&out, "    ", Quoted(input.name()), ": ",
+                      Quoted(absl::StrCat(source->user, ".", ShortId(*source))), "\n");
+  }
   std::vector<std::string> run;
   for (const std::string& command : copy.spec.run()) run.push_back(Filled(command, copy.parameters));
   AddList(out, "run", run);

@@ -51,5 +51,16 @@ TEST(ConfigCopy, SingleExperimentKeepsItsText) {
   EXPECT_EQ(again.SerializeAsString(), spec.SerializeAsString());
 }
 
+TEST(ConfigCopy, RepoR4InputsAreNamedWithTheirOwner) {
+  v1::TrainSpec spec = SpecOf("project: ab\ntrain: {image: x, resources: {}, run: a}\n");
+  v1::Input* const input = spec.add_inputs();
+  input->set_name("model");
+  input->set_experiment("users/paul/experiments/26.10");
+  const auto again = spec::ParseSpec(ConfigText({spec, {"ada", 3, 0}, "ab", kCommit, {}}), "f");
+  ASSERT_TRUE(again.ok()) << again.status();
+  ASSERT_EQ(again->train->inputs.size(), 1u);
+  EXPECT_EQ(again->train->inputs[0].experiment, "paul.26.10");
+}
+
 }  // namespace
 }  // namespace riseml::api

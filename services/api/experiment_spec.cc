@@ -120,6 +120,13 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   out->set_output_subpath(OutputSubpath(experiment, project));
   if (experiment.child > 0)
     out->set_shared_subpath(absl::StrCat(experiment.user, "/", project, "/", experiment.number, "/shared"));
+  for (const v1::Input& input : spec.inputs()) {
+    // Both were resolved when the experiment was created.
+    const auto source = ParseExperimentName(input.experiment());
+    const auto source_project = ParseProjectName(input.project());
+    if (source.ok() && source_project.ok())
+      (*out->mutable_input_subpaths())[input.name()] = OutputSubpath(*source, source_project->project);
+  }
   out->set_config_copy(ConfigText({spec, experiment, std::string(project), std::string(commit), parameters}));
 }
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/api/environment_store.h"
 #include "services/api/experiment_spec.h"
+#include "services/api/inputs.h"
 #include "services/api/lifecycle.h"
 #include "services/api/page.h"
 #include "services/api/records.h"
@@ -158,6 +159,9 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
   return db_.Write("create experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
     RISEML_ASSIGN_OR_RETURN(const RevisionKey revision,
                             ReadRevision(tx, call, owner.user, request.project(), request.revision()));
+    RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Input> inputs,
+                            ResolveInputs(tx, call, owner.user, wanted.spec.train->inputs));
+    spec.mutable_inputs()->Assign(inputs.begin(), inputs.end());
     NewRows rows;
     rows.root_uid = NewUuid();
     RememberRequest(tx, call, request.request_id(), hash, rows.root_uid);
@@ -176,6 +180,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
         request.revision(), revision.tree, state, pqxx::binarystring(spec.SerializeAsString()), request.config_text(),
         spec.concurrency(), static_cast<int>(combinations.size()), ToJson(request.labels()), request.display_name(),
         request.description(), request.client_version());
+    RecordInputs(tx, rows.root_uid, spec);
     if (spec.is_set()) InsertChildren(tx, spec, combinations, revision, request.revision(), rows);
     InsertJobs(tx, spec, rows, wanted.needs_build, spec.is_set());
     InsertCreations(tx, rows.root_uid, call.caller.user());

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/experiment_spec.h"
+#include "services/api/inputs.h"
 #include "services/api/records.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -160,6 +161,7 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
                                                         ", the request project ", request.project()));
   RISEML_RETURN_IF_ERROR(spec::CheckRunnable(*wanted.spec.train));
   RISEML_RETURN_IF_ERROR(AddEnv(request, &*wanted.spec.train));
+  RISEML_RETURN_IF_ERROR(AddInputs(request, &*wanted.spec.train));
   RISEML_ASSIGN_OR_RETURN(const ExperimentStore::RevisionKey revision,
                           experiments_.FindRevision(call, owner.user, request.project(), request.revision()));
   std::vector<std::string> secrets;

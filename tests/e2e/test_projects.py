@@ -128,6 +128,34 @@ class Projects(StackTest):
         self.assertNotEqual(self.stack.experiment(first)["desired_state"], "DESIRED_KILLED")
         self.stack.run("kill", "-q", first)
 
+    def test_repo_r4_an_output_is_an_input(self):
+        source = self.stack.train(self.stack.project("r4", "echo weights {{lr}} > $OUTPUT_DIR/model.pt",
+                                                     parameters={"lr": [0.1, 0.2]}))
+        self.stack.run("wait", source)
+        reads = ["cat /inputs/model/model.pt $RISEML_INPUT_MODEL/model.pt", "ls /inputs/sweep",
+                 "! touch /inputs/model/x 2>/dev/null", "! rm $RISEML_INPUT_MODEL/model.pt 2>/dev/null"]
+        path = self.stack.project("r4reader", reads, inputs={"model": f"{source}.2", "sweep": source})
+        reader = self.finish(path)["name"].rsplit("/", 1)[1]
+        self.assertEqual(self.log(reader), "weights 0.2\nweights 0.2\n1\n2\nshared\n")
+        shown = self.stack.run("status", reader).decode()
+        self.assertIn(f"Inputs: model={source}.2 (project r4), sweep={source} (project r4)\n", shown)
+        self.finish(path, "--input", f"model={source}.1")
+        self.assertIn("weights 0.1\n", self.log("@last"))
+        again = os.path.join(self.stack.experiment(reader)["output_path"], "riseml-experiment.yml")
+        self.finish(path, "-f", again)
+        self.assertIn("weights 0.2\n", self.log("@last"))
+
+    def test_repo_r4_what_cannot_be_an_input_is_said(self):
+        running = self.stack.train(self.stack.project("r4run", "until [ -e $OUTPUT_DIR/go ]; do sleep 0.1; done"))
+        path = self.stack.project("r4no", "true", inputs={"model": running})
+        self.assertRegex(self.stack.fails("train", cwd=path),
+                         f"input model: experiment {running} is [A-Z]+ and still writes its output; train when it has ended: riseml wait {running}")
+        self.stack.run("kill", "-q", running)
+        self.stack.run("wait", running, code=3)
+        self.assertIn("input model: experiment 999 not found", self.stack.fails("train", "--input", "model=999", cwd=path))
+        self.assertIn("must have the form NAME=ID", self.stack.fails("train", "--input", "model", cwd=path))
+        self.finish(path)
+
     def test_repo_r5_children_of_a_set_share_a_directory(self):
         path = self.stack.project(
             "r5", ["mkdir $RISEML_SHARED_DIR/{{worker}}", "until [ -d /shared/1 -a -d /shared/2 ]; do sleep 0.1; done"],

@@ -6,7 +6,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -97,6 +99,17 @@ absl::StatusOr<ExperimentName> ParseExperimentName(absl::string_view name) {
   return MakeExperimentName(name, parts[0], parts[1]);
 }
 
+absl::StatusOr<ExperimentName> ParseExperimentId(absl::string_view id, absl::string_view user) {
+  if (IsUuid(id)) return MakeExperimentName(id, std::string(user), std::string(id));
+  absl::string_view rest = id;
+  const bool dotted = absl::ConsumePrefix(&rest, ".");
+  if (dotted || rest.empty() || !absl::ascii_isdigit(static_cast<unsigned char>(rest[0]))) {
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(rest, absl::MaxSplits('.', 1));
+    return MakeExperimentName(id, std::string(parts.first), std::string(parts.second));
+  }
+  return MakeExperimentName(id, std::string(user), std::string(rest));
+}
+
 absl::StatusOr<JobName> ParseJobName(absl::string_view name) {
   const auto parts = Parts(name, {"users", "experiments", "jobs"});
   if (parts.empty() || parts[2].size() > 64) return BadName(name, "users/USER/experiments/N/jobs/JOB");
@@ -132,6 +145,10 @@ std::string ShortId(const ExperimentName& name) {
   if (!name.uid.empty()) return name.uid;
   return name.child == 0 ? absl::StrCat(name.number) : absl::StrCat(name.number, ".", name.child);
 }
+std::string InputVariable(absl::string_view input) {
+  return absl::StrCat("RISEML_INPUT_", absl::StrReplaceAll(absl::AsciiStrToUpper(input), {{"-", "_"}}));
+}
+
 std::string ShortId(const JobName& name) { return absl::StrCat(ShortId(name.experiment), ".", name.job); }
 
 }  // namespace riseml

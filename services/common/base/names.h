@@ -44,6 +44,10 @@ absl::StatusOr<ExperimentName> ParseExperimentName(absl::string_view name);
 absl::StatusOr<JobName> ParseJobName(absl::string_view name);
 absl::StatusOr<SecretName> ParseSecretName(absl::string_view name);
 
+// An experiment or set as people name it: "14", "14.3", "paul.14.3", ".paul.14.3" or a UUID; `user` is meant where none
+// is named. INVALID_NAME.
+absl::StatusOr<ExperimentName> ParseExperimentId(absl::string_view id, absl::string_view user);
+
 std::string Print(const UserName& name);
 std::string Print(const ProjectName& name);
 std::string Print(const RevisionName& name);
@@ -54,6 +58,9 @@ std::string Print(const SecretName& name);
 // Short id as people type it: "14", "14.3"; with a job "14.3.train".
 std::string ShortId(const ExperimentName& name);
 std::string ShortId(const JobName& name);
+
+// The variable that holds the path of an input: RISEML_INPUT_BASE_MODEL of "base-model".
+std::string InputVariable(absl::string_view input);
 
 bool IsValidUserPart(absl::string_view text);     // 2 to 39 letters, digits and inner hyphens
 bool IsValidProjectPart(absl::string_view text);  // 2 to 100 letters, digits, inner hyphens and underscores

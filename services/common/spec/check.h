@@ -27,6 +27,9 @@ absl::StatusOr<std::map<std::string, std::string>> CheckEnv(const View& env, con
 // Secrets for the commands of `train`, whose parameters and variables are known already.
 absl::StatusOr<std::vector<Secret>> CheckSecrets(const View& secrets, const Train& train);
 
+// Outputs of other experiments that the commands read.
+absl::StatusOr<std::vector<Input>> CheckInputs(const View& inputs);
+
 // The commands of `run` with the parameters of `train`: every placeholder is declared, and the longest values still
 // make commands that can run. Warns about parameters that nothing uses and about values that the shell would change.
 absl::Status CheckCommands(const View& run, const Train& train, std::vector<std::string>& warnings);

@@ -160,6 +160,9 @@ absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& 
   if (const auto secrets = section.Find("secrets")) {
     RISEML_ASSIGN_OR_RETURN(train.secrets, CheckSecrets(*secrets, train));
   }
+  if (const auto inputs = section.Find("inputs")) {
+    RISEML_ASSIGN_OR_RETURN(train.inputs, CheckInputs(*inputs));
+  }
   RISEML_RETURN_IF_ERROR(CheckCommands(run, train, warnings));
   return train;
 }

@@ -1,6 +1,7 @@
 // Parameters: the combinations they span, and how each job gets its own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -36,6 +37,13 @@ absl::StatusOr<std::string> Substitute(absl::string_view command, const Combinat
 
 // The environment variable of a parameter: upper case, '-' becomes '_'.
 std::string EnvironmentName(absl::string_view parameter);
+
+// Most outputs of other experiments that one experiment reads.
+inline constexpr std::size_t kMostInputs = 100;
+
+// Fails (Reason::kInvalidSpec) when `name` cannot be the name of an input: 1 to 63 letters, digits, '-' and '_', a
+// letter or digit first.
+absl::Status CheckInputName(absl::string_view name);
 
 // Fails (Reason::kInvalidSpec) if a user cannot set the variable `name`: it is no name of a variable, or every job gets
 // it from the product (PATH, HOME, OUTPUT_DIR, RISEML_* …).

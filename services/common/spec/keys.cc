@@ -13,8 +13,8 @@ namespace riseml::spec {
 namespace {
 
 constexpr absl::string_view kTopKeys[] = {"project", "train", "deploy"};
-constexpr absl::string_view kTrainKeys[] = {"resources",  "run",        "image",       "install", "framework",
-                                            "tensorflow", "parameters", "concurrency", "env",     "secrets"};
+constexpr absl::string_view kTrainKeys[] = {"resources",  "run",         "image", "install", "framework", "tensorflow",
+                                            "parameters", "concurrency", "env",   "secrets", "inputs"};
 constexpr absl::string_view kResourcesKeys[] = {"cpus", "mem", "gpus"};
 constexpr absl::string_view kTensorFlowKeys[] = {"version", "tensorboard", "distributed", "horovod"};
 constexpr absl::string_view kDistributedKeys[] = {"ps", "worker", "master"};
@@ -34,7 +34,6 @@ constexpr Legacy kLegacy[] = {
     {"max-parallel-experiments", "write 'concurrency' under 'train:'"},
     {"ps-count", "write distributed: {ps: N} under 'tensorflow:'"},
     {"worker-count", "write distributed: {worker: N} under 'tensorflow:'"},
-    {"inputs", "leave it out, data lies under /data"},
 };
 
 constexpr std::size_t kLongestCompared = 40;

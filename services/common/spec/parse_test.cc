@@ -333,5 +333,16 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"MissingRun", R"({"resources":{}})", "1:1", "'run' is a required property"}),
     [](const auto& info) { return info.param.name; });
 
+TEST(Parse, RepoR4InputsKeepTheirIdsAsWritten) {
+  const auto spec = ParseSpec(
+      "project: ab\ntrain: {resources: {}, run: a, image: b, inputs: {model: 26.10, data: 7, base: .ada.3.1}}\n", "f");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  ASSERT_EQ(spec->train->inputs.size(), 3u);
+  EXPECT_EQ(spec->train->inputs[0].experiment, ".ada.3.1");
+  EXPECT_EQ(spec->train->inputs[1].experiment, "7");
+  EXPECT_EQ(spec->train->inputs[2].name, "model");
+  EXPECT_EQ(spec->train->inputs[2].experiment, "26.10") << "not the number 26.1";
+}
+
 }  // namespace
 }  // namespace riseml::spec

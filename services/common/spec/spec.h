@@ -56,6 +56,12 @@ struct Secret {
   bool as_file = false;
 };
 
+// The output of another experiment, which the commands read at /inputs/NAME.
+struct Input {
+  std::string name;
+  std::string experiment;  // its id as written: "26", "26.3", "paul.26.3", a UUID
+};
+
 struct Train {
   Resources resources;
   std::string image;         // derived when the file names none and framework is tensorflow
@@ -67,6 +73,7 @@ struct Train {
   std::vector<Parameter> parameters;       // sorted by name
   std::map<std::string, std::string> env;  // variables of the commands, before substitution of parameters
   std::vector<Secret> secrets;             // sorted by name
+  std::vector<Input> inputs;               // sorted by name
   int concurrency = 1;                     // children at the same time, 1 or more
   bool has_parameters = false;             // a set of experiments, even when there is one combination only
 };

@@ -1,0 +1,29 @@
+// Outputs of experiments as inputs of other ones.
+#pragma once
+
+#include <map>
+#include <pqxx/pqxx>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "riseml/v1/experiment.pb.h"
+#include "services/common/rpc/call.h"
+#include "services/common/spec/spec.h"
+
+namespace riseml::api {
+
+// Adds the inputs of a request (resource names by input) to those of the file. INVALID_ARGUMENT names the wrong one.
+absl::Status AddInputs(const v1::CreateExperimentRequest& request, spec::Train* train);
+
+// Finds the experiments that `inputs` name; `user` is meant where an id names none. NOT_FOUND for one that the caller
+// may not read, FAILED_PRECONDITION (EXPERIMENT_RUNS) for one that has not ended. They cannot be removed before the
+// transaction has ended.
+absl::StatusOr<std::vector<v1::Input>> ResolveInputs(pqxx::transaction_base& tx, const rpc::Call& call,
+                                                     const std::string& user, const std::vector<spec::Input>& inputs);
+
+// Records what an experiment reads.
+void RecordInputs(pqxx::transaction_base& tx, const std::string& root_uid, const v1::TrainSpec& spec);
+
+}  // namespace riseml::api
