@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "services/common/base/file.h"
 
 namespace riseml::cli {
@@ -62,6 +64,17 @@ std::optional<std::string> ReadLine() { return Read(false); }
 std::optional<std::string> ReadSecret() {
   const QuietTerminal quiet;
   return Read(quiet.active());
+}
+
+absl::Status Confirm(const std::string& question) {
+  if (isatty(STDIN_FILENO) != 1)
+    return absl::InvalidArgumentError(
+        absl::StrCat("nobody can be asked '", question, "', since standard input is not a terminal; add --yes"));
+  (void)WriteAll(STDERR_FILENO, absl::StrCat(question, " [y/N] "));
+  const auto line = ReadLine();
+  const std::string answer = absl::AsciiStrToLower(absl::StripAsciiWhitespace(line.value_or("")));
+  if (answer == "y" || answer == "yes") return absl::OkStatus();
+  return absl::CancelledError("nothing is changed");
 }
 
 }  // namespace riseml::cli

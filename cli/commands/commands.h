@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -40,5 +41,15 @@ std::string CheckId(const std::string& id);
 
 // A command whose help ends with `examples`, and that needs one of its subcommands when it is a group.
 cmdline::Command AddCommand(cmdline::Command app, const char* name, const char* description, const char* examples);
+
+// Makes `action` that of the plan when the command is the one that was typed. Returns the command.
+template <class Options>
+cmdline::Command Runs(cmdline::Command command, Plan& plan, const std::shared_ptr<Options>& options,
+                      absl::StatusOr<int> (*action)(Session&, const Options&)) {
+  command.OnTyped([&plan, options, action] {
+    plan.action = [options, action](Session& session) { return action(session, *options); };
+  });
+  return command;
+}
 
 }  // namespace riseml::cli

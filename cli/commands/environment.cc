@@ -66,13 +66,13 @@ void AddEnvironment(cmdline::Command app, Plan& plan) {
                                      "  riseml environment list --json");
   list.AddFlag("--json", options->json, "Print JSON");
   list.AddFlag("-q,--quiet", options->quiet, "Print keys only");
-  list.OnTyped([&plan, options] { plan.action = [options](Session& session) { return List(session, *options); }; });
+  Runs(list, plan, options, List);
   cmdline::Command remove =
       AddCommand(group, "rm", "Remove environments that no job uses; they are built again when needed",
                  "  riseml environment rm 3f2a91c0");
   remove.AddOption("key", options->keys, "Key, or its first 8 digits or more").Type("KEY").Required();
   remove.AddFlag("-q,--quiet", options->quiet, "Say nothing");
-  remove.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Remove(session, *options); }; });
+  Runs(remove, plan, options, Remove);
 }
 
 }  // namespace riseml::cli

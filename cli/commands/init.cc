@@ -52,7 +52,7 @@ void AddInit(cmdline::Command app, Plan& plan) {
   auto options = std::make_shared<InitOptions>();
   command.AddOption("-f,--config-file", options->file, "File to create").Type("FILE").ShowDefault();
   command.AddOption("-n,--name", options->name, "Project name; default: the directory's name").Type("NAME");
-  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Init(session, *options); }; });
+  Runs(command, plan, options, Init);
 }
 
 }  // namespace riseml::cli

@@ -93,7 +93,7 @@ void AddKill(cmdline::Command app, Plan& plan) {
   command.AddFlag("-f,--force", options->force, "Succeed for experiments that have ended already");
   command.AddFlag("--json", options->json, "Print JSON");
   command.AddFlag("-q,--quiet", options->quiet, "Print ids only");
-  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Kill(session, *options); }; });
+  Runs(command, plan, options, Kill);
 }
 
 }  // namespace riseml::cli

@@ -118,7 +118,7 @@ void AddLogin(cmdline::Command group, Plan& plan) {
       command.AddOption("--api-key", options->api_key, "API key; better: --api-key-file, or standard input")
           .Type("KEY");
   command.AddOption("--api-key-file", options->api_key_file, "File with the API key").Type("FILE").Excludes(key);
-  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Login(session, *options); }; });
+  Runs(command, plan, options, Login);
 }
 
 }  // namespace riseml::cli

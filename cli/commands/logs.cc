@@ -82,7 +82,7 @@ void AddLogs(cmdline::Command app, Plan& plan) {
   command.AddFlag("--raw", options->raw, "Exactly the bytes the job printed; of an experiment: its train job");
   command.AddFlag("--no-color", options->no_color, "Without colours");
   command.AddFlag("--timestamps", options->timestamps, "With the time of each line");
-  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Logs(session, *options); }; });
+  Runs(command, plan, options, Logs);
 }
 
 }  // namespace riseml::cli

@@ -81,11 +81,6 @@ absl::StatusOr<int> Set(Session& session, const SecretOptions& options) {
   return kExitOk;
 }
 
-std::string Moment(const google::protobuf::Timestamp& timestamp) {
-  const auto time = TimeOf(timestamp);
-  return time ? Utc(*time) : "never";
-}
-
 absl::StatusOr<int> List(Session& session, const SecretOptions& options) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   v1::ListSecretsRequest request;
@@ -104,7 +99,7 @@ absl::StatusOr<int> List(Session& session, const SecretOptions& options) {
     RISEML_ASSIGN_OR_RETURN(const SecretName name, ParseSecretName(secret.name()));
     if (options.quiet) session.Print(absl::StrCat(OneLine(name.secret), "\n"));
     rows.push_back({OneLine(name.secret), name.project.empty() ? "all" : OneLine(name.project),
-                    Moment(secret.update_time()), Moment(secret.use_time())});
+                    UtcOrNever(secret.update_time()), UtcOrNever(secret.use_time())});
   }
   if (options.quiet) return kExitOk;
   if (rows.empty()) {
@@ -132,17 +127,6 @@ absl::StatusOr<int> Remove(Session& session, const SecretOptions& options) {
   return kExitOk;
 }
 
-using Action = absl::StatusOr<int> (*)(Session&, const SecretOptions&);
-
-cmdline::Command AddSecretCommand(cmdline::Command group, Plan& plan, const std::shared_ptr<SecretOptions>& options,
-                                  const char* name, const char* description, const char* examples, Action action) {
-  cmdline::Command command = AddCommand(group, name, description, examples);
-  command.OnTyped([&plan, options, action] {
-    plan.action = [options, action](Session& session) { return action(session, *options); };
-  });
-  return command;
-}
-
 }  // namespace
 
 void AddSecret(cmdline::Command app, Plan& plan) {
@@ -152,24 +136,24 @@ void AddSecret(cmdline::Command app, Plan& plan) {
   group.RequireCommand(/*optional=*/true);
   auto options = std::make_shared<SecretOptions>();
   cmdline::Command set =
-      AddSecretCommand(group, plan, options, "set", "Store a secret, or replace it",
-                       "  riseml secret set WANDB_API_KEY                 asks for the value\n"
-                       "  pass show wandb | riseml secret set WANDB_API_KEY\n"
-                       "  riseml secret set GCP_KEY --file key.json --project census\n\n"
-                       "In riseml.yml:\n"
-                       "  secrets: [WANDB_API_KEY]     the variable WANDB_API_KEY of the job is the value\n"
-                       "  secrets: [GCP_KEY: file]     the variable GCP_KEY is the path of a file with the value",
-                       Set);
+      Runs(AddCommand(group, "set", "Store a secret, or replace it",
+                      "  riseml secret set WANDB_API_KEY                 asks for the value\n"
+                      "  pass show wandb | riseml secret set WANDB_API_KEY\n"
+                      "  riseml secret set GCP_KEY --file key.json --project census\n\n"
+                      "In riseml.yml:\n"
+                      "  secrets: [WANDB_API_KEY]     the variable WANDB_API_KEY of the job is the value\n"
+                      "  secrets: [GCP_KEY: file]     the variable GCP_KEY is the path of a file with the value"),
+           plan, options, Set);
   cmdline::Command remove =
-      AddSecretCommand(group, plan, options, "rm", "Delete a secret", "  riseml secret rm WANDB_API_KEY", Remove);
+      Runs(AddCommand(group, "rm", "Delete a secret", "  riseml secret rm WANDB_API_KEY"), plan, options, Remove);
   for (cmdline::Command command : {set, remove}) {
     command.AddOption("name", options->name, "Name of the secret and of the job's variable").Required().Type("NAME");
     command.AddOption("--project", options->project, "For this project only; it wins over the one for all projects")
         .Type("PROJECT");
   }
   set.AddOption("--file", options->file, "File with the value; default: the terminal or standard input").Type("FILE");
-  cmdline::Command list = AddSecretCommand(group, plan, options, "list", "List secrets, without their values",
-                                           "  riseml secret list", List);
+  cmdline::Command list = Runs(AddCommand(group, "list", "List secrets, without their values", "  riseml secret list"),
+                               plan, options, List);
   list.AddFlag("--json", options->json, "Print JSON");
   list.AddFlag("-q,--quiet", options->quiet, "Print names only");
 }

@@ -72,7 +72,7 @@ void AddSystem(cmdline::Command app, Plan& plan) {
   const cmdline::Option long_form = command.AddFlag("-l,--long", options->long_form, "Nodes with versions");
   command.AddFlag("-g,--gpus", options->gpus, "GPUs").Excludes(long_form);
   command.AddFlag("--json", options->json, "Print JSON");
-  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Info(session, *options); }; });
+  Runs(command, plan, options, Info);
 }
 
 }  // namespace riseml::cli

@@ -355,7 +355,7 @@ void AddTrain(cmdline::Command app, Plan& plan) {
   command.AddFlag("--dry-run", options->dry_run, "List what would be uploaded or left out, and why; send nothing");
   command.AddFlag("--rebuild", options->rebuild, "Build the environment anew, also where one exists");
   command.AddFlag("-q,--quiet", options->quiet, "Print the id only");
-  command.OnTyped([&plan, options] { plan.action = [options](Session& session) { return Train(session, *options); }; });
+  Runs(command, plan, options, Train);
 }
 
 }  // namespace riseml::cli

@@ -101,15 +101,7 @@ absl::StatusOr<int> Update(Session& session, const UserOptions& options) {
 absl::StatusOr<int> Disable(Session& session, const UserOptions& options) {
   RISEML_RETURN_IF_ERROR(CheckUsername(options.username));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
-  if (!options.yes) {
-    if (isatty(STDIN_FILENO) != 1) {
-      return absl::InvalidArgumentError(absl::StrCat("nobody can be asked whether to disable ", options.username,
-                                                     ", since standard input is not a terminal; add --yes"));
-    }
-    session.Print(absl::StrCat("Disable user ", options.username, "? [y/n] "));
-    const auto answer = ReadLine();
-    if (!answer || absl::AsciiStrToLower(*answer) != "y") return kExitOk;
-  }
+  if (!options.yes) RISEML_RETURN_IF_ERROR(Confirm(absl::StrCat("Disable user ", options.username, "?")));
   v1::DisableUserRequest request;
   request.set_name(Print(UserName{options.username}));
   const auto disabled = connection->Call<v1::User>(
@@ -145,11 +137,6 @@ absl::StatusOr<int> List(Session& session, const UserOptions& options) {
   return kExitOk;
 }
 
-std::string Moment(const google::protobuf::Timestamp& timestamp) {
-  const auto time = TimeOf(timestamp);
-  return time ? Utc(*time) : "never";
-}
-
 absl::StatusOr<int> Display(Session& session, const UserOptions& options) {
   RISEML_RETURN_IF_ERROR(CheckUsername(options.username));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
@@ -165,9 +152,9 @@ absl::StatusOr<int> Display(Session& session, const UserOptions& options) {
   session.Print(absl::StrCat("username: ", NamePart(*user), "\nemail: ", OneLine(user->email()), "\nrole: ",
                              RoleName(user->role()), "\nenabled: ", user->enabled() ? "True" : "False", "\n"));
   for (const v1::ApiKey& key : user->api_keys()) {
-    session.Print(absl::StrCat("api_key: ", OneLine(key.prefix()), "…\n  created: ", Moment(key.create_time()),
-                               "\n  expires: ", Moment(key.expire_time()),
-                               "\n  last used: ", Moment(key.last_use_time()), "\n"));
+    session.Print(absl::StrCat("api_key: ", OneLine(key.prefix()), "…\n  created: ", UtcOrNever(key.create_time()),
+                               "\n  expires: ", UtcOrNever(key.expire_time()),
+                               "\n  last used: ", UtcOrNever(key.last_use_time()), "\n"));
   }
   return kExitOk;
 }
@@ -196,17 +183,6 @@ absl::StatusOr<int> RotateKey(Session& session, const UserOptions& options) {
   return kExitOk;
 }
 
-using Action = absl::StatusOr<int> (*)(Session&, const UserOptions&);
-
-cmdline::Command AddTo(cmdline::Command group, Plan& plan, const std::shared_ptr<UserOptions>& options,
-                       const char* name, const char* description, const char* examples, Action action) {
-  cmdline::Command command = AddCommand(group, name, description, examples);
-  command.OnTyped([&plan, options, action] {
-    plan.action = [options, action](Session& session) { return action(session, *options); };
-  });
-  return command;
-}
-
 }  // namespace
 
 void AddUser(cmdline::Command app, Plan& plan) {
@@ -217,32 +193,38 @@ void AddUser(cmdline::Command app, Plan& plan) {
   const auto role = [&](cmdline::Command command) {
     command.AddOption("--role", options->role, "viewer, user or admin").OneOf({"viewer", "user", "admin"}).Type("ROLE");
   };
-  cmdline::Command create = AddTo(group, plan, options, "create", "Create a user (admins)",
-                                  "  riseml user create --username paul --email paul@example.org", Create);
+  cmdline::Command create = Runs(AddCommand(group, "create", "Create a user (admins)",
+                                            "  riseml user create --username paul --email paul@example.org"),
+                                 plan, options, Create);
   create.AddOption("--username", options->username, "Name").Required().Type("NAME");
   create.AddOption("--email", options->email, "Email address").Required().Type("EMAIL");
   role(create);
-  cmdline::Command update = AddTo(group, plan, options, "update", "Change a user, enable a disabled one (admins)",
-                                  "  riseml user update --username paul --email p@example.org", Update);
+  cmdline::Command update = Runs(AddCommand(group, "update", "Change a user, enable a disabled one (admins)",
+                                            "  riseml user update --username paul --email p@example.org"),
+                                 plan, options, Update);
   update.AddOption("--username", options->username, "Name").Required().Type("NAME");
   update.AddOption("--email", options->email, "New email address").Type("EMAIL");
   role(update);
-  cmdline::Command disable = AddTo(group, plan, options, "disable", "Refuse a user from now on (admins)",
-                                   "  riseml user disable paul", Disable);
+  cmdline::Command disable =
+      Runs(AddCommand(group, "disable", "Refuse a user from now on (admins)", "  riseml user disable paul"), plan,
+           options, Disable);
   disable.AddOption("username", options->username, "Name").Required().Type("NAME");
   disable.AddFlag("-y,--yes", options->yes, "Do not ask");
-  cmdline::Command list = AddTo(group, plan, options, "list", "List users (admins)", "  riseml user list", List);
+  cmdline::Command list =
+      Runs(AddCommand(group, "list", "List users (admins)", "  riseml user list"), plan, options, List);
   list.AddFlag("--json", options->json, "Print JSON");
   list.AddFlag("-q,--quiet", options->quiet, "Print names only");
   cmdline::Command display =
-      AddTo(group, plan, options, "display", "Show a user and the API keys", "  riseml user display paul", Display);
+      Runs(AddCommand(group, "display", "Show a user and the API keys", "  riseml user display paul"), plan, options,
+           Display);
   display.AddOption("username", options->username, "Name").Required().Type("NAME");
   display.AddFlag("--json", options->json, "Print JSON");
   AddLogin(group, plan);
-  cmdline::Command rotate = AddTo(group, plan, options, "rotate-key", "Make a new API key and revoke all others",
-                                  "  riseml user rotate-key         your own; it is stored in the configuration\n"
-                                  "  riseml user rotate-key paul    somebody else's (admins)",
-                                  RotateKey);
+  cmdline::Command rotate =
+      Runs(AddCommand(group, "rotate-key", "Make a new API key and revoke all others",
+                      "  riseml user rotate-key         your own; it is stored in the configuration\n"
+                      "  riseml user rotate-key paul    somebody else's (admins)"),
+           plan, options, RotateKey);
   rotate.AddOption("username", options->username, "Name; default: yourself").Type("NAME");
 }
 

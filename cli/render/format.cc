@@ -70,6 +70,11 @@ std::string Size(std::int64_t bytes) {
   return absl::StrCat(bytes, " B");
 }
 
+std::string UtcOrNever(const google::protobuf::Timestamp& timestamp) {
+  const auto time = TimeOf(timestamp);
+  return time ? Utc(*time) : "never";
+}
+
 std::string Pairs(const google::protobuf::Map<std::string, std::string>& values) {
   std::vector<std::pair<std::string, std::string>> pairs;
   for (const auto& [name, value] : values) pairs.emplace_back(OneLine(name), OneLine(value));

@@ -24,6 +24,8 @@ std::string Took(std::optional<absl::Time> from, std::optional<absl::Time> to);
 
 // "2018-07-07T10:31:13Z".
 std::string Utc(absl::Time time);
+// The same for a timestamp, or "never" when it is not set.
+std::string UtcOrNever(const google::protobuf::Timestamp& timestamp);
 
 // One decimal with GB, MB or KB (1024-based), or "12 B".
 std::string Size(std::int64_t bytes);
