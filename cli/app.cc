@@ -35,6 +35,7 @@ void Build(cmdline::Command app, Plan& plan) {
   AddTrain(app, plan);
   AddLogs(app, plan);
   AddKill(app, plan);
+  AddRm(app, plan);
   AddCode(app, plan);
   AddStatus(app, plan);
   AddWait(app, plan);

@@ -17,13 +17,6 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-constexpr char kGoodSpec[] =
-    "project: census\n"
-    "train:\n"
-    "  image: python:3.11\n"
-    "  resources: {cpus: 1, mem: 512, gpus: 0}\n"
-    "  run: python run.py\n";
-
 TEST_F(CliTest, WhoamiNamesTheCaller) {
   const Finished run = Run({"whoami"});
   EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
@@ -303,62 +296,10 @@ TEST_F(CliTest, NoColorIsHonoured) {
               Not(HasSubstr("\x1b")));
 }
 
-TEST_F(CliTest, WithoutAnIdTheProjectInThisDirectoryDecides) {
-  content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
-  v1::Experiment other = MakeExperiment("5", v1::Experiment::RUNNING);
-  other.set_project("users/paul/projects/other");
-  content().Put(other);
-  WriteProject("riseml.yml", kGoodSpec);
-  const Finished run = Run({"kill"});
-  EXPECT_EQ(run.out, "killed experiment 4\n");
-  EXPECT_EQ(run.err, "Newest experiment of project census that is under way: 4\n");
-  WriteProject("riseml.yml", "project: [\n");
-  EXPECT_THAT(Run({"kill"}).err, HasSubstr("Name the experiment instead."));
-  EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("4")));
-}
-
 TEST_F(CliTest, LogsOfAnAbsentExperimentSaySo) {
   const Finished run = Run({"logs", "77"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_EQ(run.err, "ERROR: Could not find experiment!\n");
-}
-
-TEST_F(CliTest, KillNamesWhatItKilled) {
-  v1::Experiment set = MakeExperiment("9", v1::Experiment::RUNNING);
-  set.set_type(v1::Experiment::SET);
-  content().Put(set);
-  content().Put(MakeExperiment("8", v1::Experiment::RUNNING));
-  const Finished run = Run({"kill", "9", "8"});
-  EXPECT_EQ(run.out, "killed series 9\nkilled experiment 8\n");
-  EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("9"), ExperimentResourceName("8")));
-  EXPECT_EQ(Run({"kill", "8.train"}).err, "ERROR: Can only kill experiments!\n");
-}
-
-TEST_F(CliTest, RepoR1KillWithoutIdNeverLeavesTheProject) {
-  content().Put(MakeExperiment("3", v1::Experiment::RUNNING));
-  const Finished nowhere = Run({"kill"});
-  EXPECT_EQ(nowhere.exit_code, 1);
-  EXPECT_THAT(nowhere.err, HasSubstr("name the experiment, or the configuration: --config-file FILE"));
-  v1::Experiment other = MakeExperiment("5", v1::Experiment::RUNNING);
-  other.set_project("users/paul/projects/other");
-  content().Put(other);
-  WriteProject("riseml-big.yml", kGoodSpec);
-  EXPECT_EQ(Run({"kill", "--config-file", "riseml-big.yml"}).out, "killed experiment 3\n");
-  EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("3")));
-}
-
-TEST_F(CliTest, KillWithoutIdTakesTheNewestUnderWay) {
-  WriteProject("riseml.yml", kGoodSpec);
-  EXPECT_EQ(Run({"kill"}).err, "ERROR: No experiment of this project is under way!\n");
-  content().Put(MakeExperiment("3", v1::Experiment::RUNNING));
-  content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
-  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
-  EXPECT_EQ(Run({"kill"}).out, "killed experiment 4\n");
-  EXPECT_EQ(Run({"kill"}).out, "killed experiment 3\n");
-  EXPECT_EQ(Run({"kill"}).exit_code, 1);
-  content().Put(MakeExperiment("4", v1::Experiment::FINISHED));
-  EXPECT_EQ(Run({"kill", "4"}).err, "ERROR: experiment 4 has ended already\n");
-  EXPECT_EQ(Run({"kill", "4", "-f"}).exit_code, 0);
 }
 
 TEST_F(CliTest, StatusListsWhatIsUnderWay) {

@@ -26,6 +26,7 @@ void AddInit(cmdline::Command app, Plan& plan);
 void AddTrain(cmdline::Command app, Plan& plan);
 void AddLogs(cmdline::Command app, Plan& plan);
 void AddKill(cmdline::Command app, Plan& plan);
+void AddRm(cmdline::Command app, Plan& plan);
 void AddSecret(cmdline::Command app, Plan& plan);
 void AddEnvironment(cmdline::Command app, Plan& plan);
 void AddCode(cmdline::Command app, Plan& plan);

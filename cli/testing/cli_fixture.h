@@ -17,6 +17,13 @@
 
 namespace riseml::cli {
 
+inline constexpr char kGoodSpec[] =
+    "project: census\n"
+    "train:\n"
+    "  image: python:3.11\n"
+    "  resources: {cpus: 1, mem: 512, gpus: 0}\n"
+    "  run: python run.py\n";
+
 class CliTest : public testing::Test {
  protected:
   void SetUp() override {

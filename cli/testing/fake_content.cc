@@ -94,5 +94,9 @@ std::vector<std::string> FakeContent::killed() const {
   MutexLock lock(mu_);
   return killed_;
 }
+std::vector<std::string> FakeContent::deleted() const {
+  MutexLock lock(mu_);
+  return deleted_;
+}
 
 }  // namespace riseml::cli

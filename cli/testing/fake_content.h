@@ -38,6 +38,7 @@ class FakeContent {
   void SetCluster(const v1::ClusterInfo& cluster);
   std::vector<v1::CreateExperimentRequest> created() const;
   std::vector<std::string> killed() const;
+  std::vector<std::string> deleted() const;
 
  private:
   friend class FakeCluster;
@@ -55,6 +56,7 @@ class FakeContent {
   std::map<std::string, Log> logs_ ABSL_GUARDED_BY(mu_);  // by job uid
   std::vector<v1::CreateExperimentRequest> created_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> killed_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> deleted_ ABSL_GUARDED_BY(mu_);
   std::vector<std::size_t> cuts_ ABSL_GUARDED_BY(mu_);
   int watch_cuts_ ABSL_GUARDED_BY(mu_) = 0;
   int follow_calls_ ABSL_GUARDED_BY(mu_) = 0;

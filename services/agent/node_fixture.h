@@ -71,11 +71,12 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
             "/agent.crt\n  key_file: ", suite_.certificates(), "/agent.key\n  client_ca_file: ", suite_.certificates(),
             "/ca.crt\nclient_tls:\n  ca_file: ", suite_.certificates(),
             "/ca.crt\n  certificate_file: ", suite_.certificates(), "/agent.crt\n  key_file: ", suite_.certificates(),
-            "/agent.key\ngitsync_address: ", suite_.internal_address(), "\napi_user_address: ", suite_.user_address(),
-            "\nloghandler_user_address: ", suite_.user_address(), "\nca_file: ", suite_.certificates(),
-            "/ca.crt\ndata_dir: ", directory_ / "node", "\nvolume_data_dir: ", directory_ / "data",
-            "\nvolume_output_dir: ", directory_ / "output", "\nenvironments_dir: ", directory_ / "environments",
-            "\npython_client_dir: ", RISEML_PYTHON_CLIENT, "\nisolation: ", GetParam(), "\n"));
+            "/agent.key\ngitsync_address: ", suite_.internal_address(), "\napi_address: ", suite_.internal_address(),
+            "\napi_user_address: ", suite_.user_address(), "\nloghandler_user_address: ", suite_.user_address(),
+            "\nca_file: ", suite_.certificates(), "/ca.crt\ndata_dir: ", directory_ / "node",
+            "\nvolume_data_dir: ", directory_ / "data", "\nvolume_output_dir: ", directory_ / "output",
+            "\nenvironments_dir: ", directory_ / "environments", "\npython_client_dir: ", RISEML_PYTHON_CLIENT,
+            "\nisolation: ", GetParam(), "\n"));
     const std::string output = directory_ / absl::StrCat("node-", starts_, ".log");
     node_ = std::make_unique<ChildProcess>(
         std::vector<std::string>{RISEML_AGENT, "node", "--config", config},

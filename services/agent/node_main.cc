@@ -12,6 +12,7 @@
 #include "services/agent/keeper.h"
 #include "services/agent/launcher.h"
 #include "services/agent/node_service.h"
+#include "services/agent/outputs.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
@@ -19,6 +20,8 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
+#include "services/common/rpc/channel.h"
+#include "services/common/rpc/remover.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
 
@@ -38,6 +41,7 @@ absl::Status Validate(const config::v1::NodeConfig& config) {
   require(config.data_dir(), "data_dir");
   require(config.internal_listener().address(), "internal_listener.address");
   require(config.gitsync_address(), "gitsync_address");
+  require(config.api_address(), "api_address");
   require(config.volume_output_dir(), "volume_output_dir");
   require(config.api_user_address(), "api_user_address");
   require(config.loghandler_user_address(), "loghandler_user_address");
@@ -82,6 +86,11 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   const Launcher launcher({config, agent, isolation, environment}, *code, *secrets);
   RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
                           Keeper::Start(config.data_dir() + "/attempts", launcher, table, agent_metrics, clock));
+  RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
+  const rpc::Remover remover(
+      {.kind = internal::v1::OUTPUT,
+       .remove = [&](const std::string& item) { return RemoveOutput(config.volume_output_dir(), item); }},
+      api);
   NodeService service(node, *keeper, table);
   rpc::ServerOptions options{
       .kind = rpc::ListenerKind::kInternal, .listener = config.internal_listener(), .services = {&service}};

@@ -14,6 +14,7 @@
 #include "services/agent/attempt_table.h"
 #include "services/agent/journal.h"
 #include "services/agent/launcher.h"
+#include "services/agent/outputs.h"
 #include "services/agent/process.h"
 #include "services/agent/process_watcher.h"
 #include "services/agent/testing.h"
@@ -277,6 +278,23 @@ TEST(RemoveTree, RemovesWhatItsOwnerHasLocked) {
   EXPECT_FALSE(FileExists(directory / "a"));
   EXPECT_TRUE(FileExists(directory / "outside"));
   EXPECT_TRUE(RemoveTree(directory / "a").ok());
+}
+
+TEST(RemoveOutput, RemovesOneOutputAndFollowsNoLink) {
+  TemporaryDirectory directory;
+  for (const char* name : {"out/paul/census/7/1", "out/paul/census/8", "elsewhere/1"})
+    ASSERT_TRUE(MakeDirectories(directory / name).ok());
+  std::filesystem::create_symlink(directory / "elsewhere", directory / "out/paul/evil");
+  const std::string volume = directory / "out";
+  EXPECT_TRUE(RemoveOutput(volume, "paul/census/7").ok());
+  EXPECT_FALSE(FileExists(directory / "out/paul/census/7"));
+  EXPECT_TRUE(FileExists(directory / "out/paul/census/8"));
+  EXPECT_TRUE(RemoveOutput(volume, "paul/census/7").ok()) << "gone already";
+  EXPECT_TRUE(RemoveOutput(volume, "ada/none/1").ok()) << "has never written";
+  EXPECT_TRUE(absl::IsFailedPrecondition(RemoveOutput(volume, "paul/evil/1")));
+  EXPECT_TRUE(FileExists(directory / "elsewhere/1"));
+  for (const char* bad : {"", "paul", "paul/census", "paul/census/", "../elsewhere/1", "/paul/census/8", "a/b/c/d"})
+    EXPECT_TRUE(absl::IsInvalidArgument(RemoveOutput(volume, bad))) << bad;
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ struct ApiServer::Parts {
         environments(db),
         scheduling(db, tokens),
         logs(db),
+        removals(db),
         secrets(db, box),
         authenticator(users, tokens, clock, absl::Seconds(config.token_grace().seconds())),
         executor(2) {}
@@ -101,6 +102,7 @@ struct ApiServer::Parts {
   EnvironmentStore environments;
   SchedulingStore scheduling;
   LogStore logs;
+  RemovalStore removals;
   SecretStore secrets;
   Authenticator authenticator;
   ThreadExecutor executor;
@@ -146,7 +148,8 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
            .listener = config.internal_listener(),
            .services = {p.Add<AccessHandler>(p.authenticator, p.code), p.Add<RevisionRegistryHandler>(p.code),
                         p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.executor),
-                        p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.executor)}}));
+                        p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.executor),
+                        p.Add<RemovalHandler>(p.removals)}}));
   RISEML_ASSIGN_OR_RETURN(
       p.user_server,
       rpc::Server::Start(
@@ -154,8 +157,8 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
            .listener = config.user_listener(),
            .authenticator = &p.authenticator,
            .services = {p.Add<UserHandler>(p.users), p.Add<ProjectHandler>(p.code), p.Add<RevisionHandler>(p.code),
-                        p.Add<ExperimentHandler>(p.db, p.experiments, p.secrets, *p.builder, p.authenticator,
-                                                 p.executor),
+                        p.Add<ExperimentHandler>(p.db, p.experiments, p.removals, p.secrets, *p.builder,
+                                                 p.authenticator, p.executor),
                         p.Add<JobHandler>(p.experiments, p.secrets), p.Add<NodeHandler>(p.scheduling),
                         p.Add<SecretHandler>(p.secrets), p.Add<EnvironmentHandler>(p.environments, *p.builder),
                         p.Add<ClusterHandler>(std::move(info))},

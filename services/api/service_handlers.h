@@ -4,9 +4,11 @@
 #include "riseml/internal/v1/access.grpc.pb.h"
 #include "riseml/internal/v1/code.grpc.pb.h"
 #include "riseml/internal/v1/log_registry.grpc.pb.h"
+#include "riseml/internal/v1/removal.grpc.pb.h"
 #include "riseml/internal/v1/scheduling.grpc.pb.h"
 #include "services/api/code_store.h"
 #include "services/api/log_store.h"
+#include "services/api/removal_store.h"
 #include "services/api/scheduling_store.h"
 #include "services/api/watchers.h"
 #include "services/common/rpc/server.h"
@@ -78,6 +80,18 @@ class LogRegistryHandler final : public internal::v1::LogRegistryService::WithCa
   LogStore& logs_;
   rpc::Authenticator& authenticator_;
   Executor& executor_;
+};
+
+class RemovalHandler final : public internal::v1::RemovalService::Service {
+ public:
+  explicit RemovalHandler(RemovalStore& removals) : removals_(removals) {}  // outlives this
+  grpc::Status ListRemovals(grpc::ServerContext*, const internal::v1::ListRemovalsRequest*,
+                            internal::v1::ListRemovalsResponse*) override;
+  grpc::Status ReportRemoved(grpc::ServerContext*, const internal::v1::ReportRemovedRequest*,
+                             internal::v1::ReportRemovedResponse*) override;
+
+ private:
+  RemovalStore& removals_;
 };
 
 }  // namespace riseml::api

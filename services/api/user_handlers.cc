@@ -208,6 +208,12 @@ grpc::Status ExperimentHandler::KillExperiment(grpc::ServerContext* context, con
   return rpc::Unary(context, "riseml.v1.ExperimentService/KillExperiment",
                     [&](const rpc::Call& call) { return rpc::Answer(experiments_.Kill(call, *request), response); });
 }
+grpc::Status ExperimentHandler::DeleteExperiment(grpc::ServerContext* context,
+                                                 const v1::DeleteExperimentRequest* request,
+                                                 v1::DeleteExperimentResponse*) {
+  return rpc::Unary(context, "riseml.v1.ExperimentService/DeleteExperiment",
+                    [&](const rpc::Call& call) { return removals_.Delete(call, *request); });
+}
 grpc::Status ExperimentHandler::ListTransitions(grpc::ServerContext* context, const v1::ListTransitionsRequest* request,
                                                 v1::ListTransitionsResponse* response) {
   return rpc::Unary(context, "riseml.v1.ExperimentService/ListTransitions", [&](const rpc::Call& call) {

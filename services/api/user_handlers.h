@@ -11,6 +11,7 @@
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/api/code_store.h"
 #include "services/api/experiment_store.h"
+#include "services/api/removal_store.h"
 #include "services/api/scheduling_store.h"
 #include "services/api/secret_store.h"
 #include "services/api/user_store.h"
@@ -58,11 +59,12 @@ class ExperimentHandler final
     : public v1::ExperimentService::WithCallbackMethod_WatchExperiment<v1::ExperimentService::Service> {
  public:
   // All outlive this.
-  ExperimentHandler(Database& db, ExperimentStore& experiments, SecretStore& secrets,
+  ExperimentHandler(Database& db, ExperimentStore& experiments, RemovalStore& removals, SecretStore& secrets,
                     internal::v1::BuilderService::StubInterface& builder, rpc::Authenticator& authenticator,
                     Executor& executor)
       : db_(db),
         experiments_(experiments),
+        removals_(removals),
         secrets_(secrets),
         builder_(builder),
         authenticator_(authenticator),
@@ -72,6 +74,8 @@ class ExperimentHandler final
   grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*,
                                v1::ListExperimentsResponse*) override;
   grpc::Status KillExperiment(grpc::ServerContext*, const v1::KillExperimentRequest*, v1::Experiment*) override;
+  grpc::Status DeleteExperiment(grpc::ServerContext*, const v1::DeleteExperimentRequest*,
+                                v1::DeleteExperimentResponse*) override;
   grpc::Status ListTransitions(grpc::ServerContext*, const v1::ListTransitionsRequest*,
                                v1::ListTransitionsResponse*) override;
   grpc::ServerWriteReactor<v1::WatchExperimentResponse>* WatchExperiment(grpc::CallbackServerContext*,
@@ -83,6 +87,7 @@ class ExperimentHandler final
                   const std::string& commit, bool rebuild);
   Database& db_;
   ExperimentStore& experiments_;
+  RemovalStore& removals_;
   SecretStore& secrets_;
   internal::v1::BuilderService::StubInterface& builder_;
   rpc::Authenticator& authenticator_;

@@ -41,10 +41,17 @@ absl::StatusOr<std::unique_ptr<LogHandler>> LogHandler::Start(LogHandlerOptions 
   FollowHandler* const follow = self->follow_.get();
   self->registry_->Start([follow](const std::vector<std::string>& roots) { follow->OnRootsChanged(roots); },
                          [follow](bool watching) { follow->SetWatching(watching); });
+  Store* const store = self->store_.get();
+  self->remover_ = std::make_unique<rpc::Remover>(
+      rpc::RemoverOptions{.kind = internal::v1::LOG,
+                          .pause = options.removal_pause,
+                          .remove = [store](const std::string& job_uid) { return store->Remove(job_uid); }},
+      options.api);
   return self;
 }
 
 void LogHandler::Stop(absl::Duration grace) {
+  remover_.reset();
   if (follow_ != nullptr) follow_->Stop();
   if (ingest_ != nullptr) ingest_->Stop();
   if (server_ != nullptr) server_->Shutdown(grace);

@@ -11,6 +11,7 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
 #include "services/common/rpc/remote_authenticator.h"
+#include "services/common/rpc/remover.h"
 #include "services/common/rpc/server.h"
 #include "services/loghandler/follow_handler.h"
 #include "services/loghandler/ingest_handler.h"
@@ -25,6 +26,7 @@ struct LogHandlerOptions {
   StoreOptions store;
   FollowOptions follow;
   RegistryOptions registry;
+  absl::Duration removal_pause = absl::Seconds(5);  // between looks for deleted experiments
   config::v1::Listener user_listener;
   std::shared_ptr<grpc::Channel> api;  // to api's internal listener
 };
@@ -55,6 +57,7 @@ class LogHandler {
   std::unique_ptr<FollowHandler> follow_;
   std::unique_ptr<LogServiceAdapter> service_;
   std::unique_ptr<rpc::Server> server_;
+  std::unique_ptr<rpc::Remover> remover_;
 };
 
 }  // namespace riseml::loghandler

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "services/common/base/status_macros.h"
 #include "services/loghandler/segment.h"
 
@@ -37,6 +39,19 @@ absl::StatusOr<std::shared_ptr<const SegmentFile>> SegmentCache::Open(const std:
     files_.pop_back();
   }
   return file;
+}
+
+void SegmentCache::Forget(absl::string_view directory) {
+  const std::string prefix = absl::StrCat(directory, "/");
+  MutexLock lock(mu_);
+  for (auto it = files_.begin(); it != files_.end();) {
+    if (absl::StartsWith((*it)->path, prefix)) {
+      by_path_.erase((*it)->path);
+      it = files_.erase(it);
+    } else {
+      ++it;
+    }
+  }
 }
 
 }  // namespace riseml::loghandler

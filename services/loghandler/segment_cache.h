@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "services/common/base/file.h"
 #include "services/common/base/mutex.h"
 #include "services/loghandler/segment_format.h"
@@ -29,6 +30,8 @@ class SegmentCache {
   absl::StatusOr<std::shared_ptr<const SegmentFile>> OpenIndexed(const std::string& path) { return Open(path, true); }
   // A file for reading records whose entries the caller knows.
   absl::StatusOr<std::shared_ptr<const SegmentFile>> OpenRaw(const std::string& path) { return Open(path, false); }
+  // Closes the files below a directory that nobody uses.
+  void Forget(absl::string_view directory);
 
  private:
   absl::StatusOr<std::shared_ptr<const SegmentFile>> Open(const std::string& path, bool with_index);

@@ -125,6 +125,23 @@ absl::StatusOr<AppendResult> Store::End(const std::shared_ptr<Stream>& stream, s
   return result;
 }
 
+absl::Status Store::Remove(const std::string& job_uid) {
+  if (!IsUuid(job_uid)) return Error(Reason::kInvalidArgument, absl::StrCat("'", job_uid, "' is not a job's UUID"));
+  {
+    MutexLock lock(mu_);
+    for (auto it = streams_.begin(); it != streams_.end();) {
+      if (it->first.job.value == job_uid)
+        streams_.erase(it++);
+      else
+        ++it;
+    }
+  }
+  const std::string directory = absl::StrCat(given_.dir, "/logs/", job_uid);
+  RISEML_RETURN_IF_ERROR(RemoveTree(directory));
+  cache_.Forget(directory);
+  return absl::OkStatus();
+}
+
 void Store::MarkDirty(const std::shared_ptr<Stream>& stream, std::int64_t bytes) {
   {
     MutexLock lock(dirty_mu_);

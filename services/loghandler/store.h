@@ -60,6 +60,9 @@ class Store {
   absl::StatusOr<AppendResult> Append(const std::shared_ptr<Stream>& stream, const v1::LogBlock& block);
   absl::StatusOr<AppendResult> End(const std::shared_ptr<Stream>& stream, std::int64_t final_offset);
 
+  // Removes all logs of a job, which must have ended; also one that nobody knows. INVALID_ARGUMENT for no UUID.
+  absl::Status Remove(const std::string& job_uid);
+
   absl::StatusOr<Piece> Read(const Stream& stream, std::int64_t offset) { return stream.Read(offset, cache_); }
   absl::StatusOr<std::int64_t> TailOffset(const Stream& stream, std::int64_t lines) {
     return stream.TailOffset(lines, cache_);

@@ -306,6 +306,23 @@ TEST_F(StoreTest, IdleStreamsAreForgottenBusyOnesAreNot) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(ReadAll(*store_, **store_->Get(ids[i])), absl::StrCat("log ", i, "!"));
 }
 
+TEST_F(StoreTest, RemovesTheLogsOfOneJob) {
+  Open();
+  Put(ZstdBlock(0, "hello\n"));
+  WaitDurable();
+  EXPECT_EQ(ReadAll(*store_, *stream_), "hello\n");
+  const StreamId other{JobId{NewUuid()}, 1};
+  ASSERT_TRUE(store_->Append(*store_->Get(other), ZstdBlock(0, "other\n")).ok());
+  EXPECT_TRUE(store_->Remove(id_.job.value).ok());
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(StreamDir()).parent_path()));
+  stream_ = *store_->Get(id_);
+  EXPECT_EQ(stream_->state().next_offset, 0) << "nothing is remembered";
+  EXPECT_EQ((*store_->Get(other))->state().next_offset, 6) << "another job's";
+  EXPECT_TRUE(store_->Remove(id_.job.value).ok()) << "gone already";
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->Remove("../data")));
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->Remove("")));
+}
+
 TEST_F(StoreTest, TwoStoresDoNotShareADirectory) {
   Open();
   EXPECT_TRUE(absl::IsUnavailable(Store::Open(options_, clock_, metrics_).status()));

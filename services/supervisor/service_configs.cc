@@ -111,6 +111,7 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   *config.mutable_internal_listener() = ListenerOf(input, "agent", "internal");
   *config.mutable_client_tls() = ClientTlsOf(input.layout, "agent");
   config.set_gitsync_address(AddressOf(input.state, "gitsync.internal"));
+  config.set_api_address(AddressOf(input.state, "api.internal"));
   config.set_name(kNodeName);
   config.set_data_dir(input.layout.In("node"));
   config.set_volume_data_dir(input.layout.In("data"));

@@ -5,7 +5,7 @@ import os
 import subprocess
 import unittest
 
-from stack import StackTest
+from stack import StackTest, eventually
 
 
 class Projects(StackTest):
@@ -155,6 +155,25 @@ class Projects(StackTest):
         self.assertIn("input model: experiment 999 not found", self.stack.fails("train", "--input", "model=999", cwd=path))
         self.assertIn("must have the form NAME=ID", self.stack.fails("train", "--input", "model", cwd=path))
         self.finish(path)
+
+    def test_repo_r4_rm_deletes_logs_and_outputs(self):
+        source = self.stack.train(self.stack.project("rm", "echo {{lr}} > $OUTPUT_DIR/model.pt", parameters={"lr": [0.1, 0.2]}))
+        self.assertRegex(self.stack.fails("rm", "--yes", source), rf"experiment {source} is [A-Z]+; stop it first: riseml kill {source}")
+        self.stack.run("wait", source)
+        jobs = [job["uid"] for i in (1, 2) for job in self.stack.experiment(f"{source}.{i}")["jobs"]]
+        output = self.stack.experiment(source)["output_path"]
+        logs = [os.path.join(self.stack.dir, "log-store", "logs", uid) for uid in jobs]
+        eventually(lambda: all(map(os.path.isdir, logs)), "logs stored")
+        reader = self.finish(self.stack.project("rmreader", "true", inputs={"model": f"{source}.1"}))["name"].rsplit("/", 1)[1]
+        self.assertIn(f"the output of {source}.1 is an input of experiment {reader}; delete that first: riseml rm {reader}",
+                      eventually(lambda: self.stack.fails("rm", "--yes", source), "rm fails"))
+        self.assertIn("add --yes", self.stack.fails("rm", source))
+        said = self.stack.run("rm", "--yes", source, reader).decode()
+        self.assertEqual(said, f"deleted experiment {reader} of project rmreader, FINISHED\n"
+                               f"deleted set {source} of project rm, 2 experiments, FINISHED\n")
+        self.assertIn("Could not find experiment!", self.stack.fails("status", source))
+        self.assertNotIn(f"{source} ", self.stack.run("status", "-a").decode())
+        eventually(lambda: not any(map(os.path.exists, [output, *logs])), "logs and output gone")
 
     def test_repo_r5_children_of_a_set_share_a_directory(self):
         path = self.stack.project(

@@ -1,0 +1,130 @@
+#include "services/api/removal_store.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "services/api/experiment_spec.h"
+#include "services/api/lifecycle.h"
+#include "services/api/records.h"
+#include "services/api/views.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::api {
+namespace {
+
+constexpr int kMostItems = 500;
+// A log that is open for longer will not become complete soon: its node is away.
+constexpr int kLogSeconds = 60;
+
+absl::StatusOr<std::string> KindName(internal::v1::RemovalKind kind) {
+  if (kind == internal::v1::LOG || kind == internal::v1::OUTPUT) return internal::v1::RemovalKind_Name(kind);
+  return Error(Reason::kInvalidArgument, "kind must be LOG or OUTPUT");
+}
+
+// Fails when something below the root still runs or writes.
+absl::Status CheckEnded(pqxx::transaction_base& tx, const ExperimentKey& key) {
+  const std::string id = ShortId(key.name);
+  const auto rows = tx.exec_params("SELECT state FROM experiments WHERE uid = $1", key.uid);
+  const ExperimentState state = ParseExperimentState(rows[0][0].c_str());
+  if (!IsTerminal(state))
+    return Error(Reason::kExperimentRuns, absl::StrCat("experiment ", id, " is ", Name(state),
+                                                       "; stop it first: riseml kill ", id, " && riseml wait ", id));
+  const auto open = tx.exec_params(
+      "SELECT j.name FROM jobs j JOIN attempts a ON a.job_uid = j.uid WHERE j.root_uid = $1 AND a.log_state = 'OPEN' "
+      "AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $2)) LIMIT 1",
+      key.uid, kLogSeconds);
+  if (open.empty()) return absl::OkStatus();
+  return Error(Reason::kExperimentRuns,
+               absl::StrCat("the log of experiment ", id, " is still being stored; try again in a few seconds"));
+}
+
+// Fails when another experiment reads an output below the root.
+absl::Status CheckUnused(pqxx::transaction_base& tx, const rpc::Call& call, const ExperimentKey& key) {
+  const auto rows = tx.exec_params(
+      "SELECT u.name, r.number, s.number, s.child FROM experiment_inputs i JOIN experiments s ON s.uid = i.input_uid "
+      "JOIN experiments r ON r.uid = i.root_uid JOIN users u ON u.uid = r.user_uid "
+      "WHERE s.root_uid = $1 AND i.root_uid <> $1 ORDER BY r.number LIMIT 1",
+      key.uid);
+  if (rows.empty()) return absl::OkStatus();
+  const auto& row = rows[0];
+  const ExperimentName source{.user = "", .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
+  const std::string user = row[0].as<std::string>();
+  const std::string reader = absl::StrCat(user == call.caller.user() ? "" : user + ".", row[1].as<std::int64_t>());
+  return Error(Reason::kInUse, absl::StrCat("the output of ", ShortId(source), " is an input of experiment ", reader,
+                                            "; delete that first: riseml rm ", reader));
+}
+
+void RecordRemovals(pqxx::transaction_base& tx, const ExperimentKey& key) {
+  tx.exec_params(
+      "INSERT INTO removals (kind, item) SELECT 'LOG', uid::text FROM jobs WHERE root_uid = $1 ON CONFLICT DO NOTHING",
+      key.uid);
+  const auto project = tx.exec_params1(
+      "SELECT p.name FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE e.uid = $1", key.uid);
+  tx.exec_params("INSERT INTO removals (kind, item) VALUES ('OUTPUT', $1) ON CONFLICT DO NOTHING",
+                 OutputSubpath(key.name, project[0].as<std::string>()));
+}
+
+void DeleteRows(pqxx::transaction_base& tx, const std::string& root_uid) {
+  tx.exec_params("DELETE FROM attempts WHERE job_uid IN (SELECT uid FROM jobs WHERE root_uid = $1)", root_uid);
+  tx.exec_params("DELETE FROM jobs WHERE root_uid = $1", root_uid);
+  tx.exec_params("DELETE FROM transitions WHERE root_uid = $1", root_uid);
+  tx.exec_params("DELETE FROM experiment_inputs WHERE root_uid = $1", root_uid);
+  tx.exec_params("DELETE FROM requests WHERE resource = $1::text", root_uid);
+  tx.exec_params("DELETE FROM experiments WHERE root_uid = $1", root_uid);
+}
+
+}  // namespace
+
+absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperimentRequest& request) {
+  v1::DeleteExperimentRequest arguments = request;
+  arguments.clear_request_id();
+  const std::string hash = ArgumentHash(arguments);
+  return db_.Write("delete experiment", [&](pqxx::work& tx) -> absl::Status {
+    RISEML_ASSIGN_OR_RETURN(const std::optional<std::string> seen, FindRequest(tx, call, request.request_id(), hash));
+    if (seen) return absl::OkStatus();
+    RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.name()));
+    if (key.uid != key.root_uid)
+      return Error(Reason::kInvalidArgument,
+                   absl::StrCat(ShortId(key.name), " is part of set ", key.name.number,
+                                "; only a whole set can be deleted: riseml rm ", key.name.number));
+    LockRoot(tx, key.root_uid);
+    // Waits for those who are making one of these their input.
+    tx.exec_params("SELECT uid FROM experiments WHERE root_uid = $1 FOR UPDATE", key.uid);
+    RISEML_RETURN_IF_ERROR(CheckEnded(tx, key));
+    RISEML_RETURN_IF_ERROR(CheckUnused(tx, call, key));
+    RecordRemovals(tx, key);
+    DeleteRows(tx, key.uid);
+    RememberRequest(tx, call, request.request_id(), hash, Print(key.name));
+    RecordAudit(tx, call, Print(key.name));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<internal::v1::ListRemovalsResponse> RemovalStore::List(
+    const internal::v1::ListRemovalsRequest& request) {
+  RISEML_ASSIGN_OR_RETURN(const std::string kind, KindName(request.kind()));
+  return db_.Read("list removals", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ListRemovalsResponse> {
+    internal::v1::ListRemovalsResponse response;
+    for (const auto& row :
+         tx.exec_params("SELECT item FROM removals WHERE kind = $1 ORDER BY number LIMIT $2", kind, kMostItems))
+      response.add_items(row[0].as<std::string>());
+    return response;
+  });
+}
+
+absl::Status RemovalStore::Report(const internal::v1::ReportRemovedRequest& request) {
+  RISEML_ASSIGN_OR_RETURN(const std::string kind, KindName(request.kind()));
+  if (request.items_size() > kMostItems)
+    return Error(Reason::kInvalidArgument, absl::StrCat("items: at most ", kMostItems));
+  return db_.Read("report removals", [&](pqxx::work& tx) {
+    for (const std::string& item : request.items())
+      tx.exec_params("DELETE FROM removals WHERE kind = $1 AND item = $2", kind, item);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace riseml::api

@@ -1,0 +1,28 @@
+// Deleted experiments: what goes at once, and what other services have to remove.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "riseml/internal/v1/removal.pb.h"
+#include "riseml/v1/experiment.pb.h"
+#include "services/api/database.h"
+#include "services/common/rpc/call.h"
+
+namespace riseml::api {
+
+// Thread-safe.
+class RemovalStore {
+ public:
+  explicit RemovalStore(Database& db) : db_(db) {}  // outlives this
+
+  // One transaction. See ExperimentService.DeleteExperiment for the errors.
+  absl::Status Delete(const rpc::Call& call, const v1::DeleteExperimentRequest& request);
+
+  absl::StatusOr<internal::v1::ListRemovalsResponse> List(const internal::v1::ListRemovalsRequest& request);
+  absl::Status Report(const internal::v1::ReportRemovedRequest& request);
+
+ private:
+  Database& db_;
+};
+
+}  // namespace riseml::api

@@ -1,0 +1,139 @@
+// Deletion of experiments: what may go, what goes at once, what the stores are told.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <pqxx/pqxx>
+
+#include "absl/strings/str_cat.h"
+#include "riseml/internal/v1/removal.grpc.pb.h"
+#include "services/api/api_fixture.h"
+#include "services/common/base/id.h"
+#include "services/common/base/status.h"
+
+namespace riseml::api {
+namespace {
+
+using internal::v1::RemovalKind;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class RemovalsTest : public ApiTestBase {
+ protected:
+  absl::Status Delete(const std::string& key, const std::string& name, const std::string& request_id = "") {
+    const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+    v1::DeleteExperimentRequest request;
+    request.set_name(name);
+    request.set_request_id(request_id);
+    return rpc::Invoke<v1::DeleteExperimentResponse>(
+               [&](auto* c, auto* r) { return stub->DeleteExperiment(c, request, r); }, {.credential = key})
+        .status();
+  }
+  std::vector<std::string> Listed(const std::string& service, RemovalKind kind) {
+    const auto stub = internal::v1::RemovalService::NewStub(api_->ServiceChannel(service));
+    internal::v1::ListRemovalsRequest request;
+    request.set_kind(kind);
+    const auto listed = rpc::Invoke<internal::v1::ListRemovalsResponse>(
+        [&](auto* c, auto* r) { return stub->ListRemovals(c, request, r); });
+    EXPECT_TRUE(listed.ok()) << listed.status();
+    return {listed->items().begin(), listed->items().end()};
+  }
+  absl::Status Report(const std::string& service, RemovalKind kind, const std::string& item) {
+    const auto stub = internal::v1::RemovalService::NewStub(api_->ServiceChannel(service));
+    internal::v1::ReportRemovedRequest request;
+    request.set_kind(kind);
+    request.add_items(item);
+    return rpc::Invoke<internal::v1::ReportRemovedResponse>(
+               [&](auto* c, auto* r) { return stub->ReportRemoved(c, request, r); })
+        .status();
+  }
+  void CompleteLog(const std::string& job_uid) {
+    const auto stub = internal::v1::LogRegistryService::NewStub(api_->ServiceChannel("loghandler"));
+    internal::v1::ReportLogEndRequest request;
+    request.set_job_uid(job_uid);
+    request.set_attempt(1);
+    request.set_log_state(v1::Attempt::COMPLETE);
+    const auto reported = rpc::Invoke<internal::v1::ReportLogEndResponse>(
+        [&](auto* c, auto* r) { return stub->ReportLogEnd(c, request, r); });
+    EXPECT_TRUE(reported.ok()) << reported.status();
+  }
+  v1::Experiment Ended(const std::string& yaml) {
+    const v1::Experiment made = Create(yaml);
+    for (const v1::Job& job : made.jobs()) {
+      api_->RunToEnd(job.uid());
+      CompleteLog(job.uid());
+    }
+    return made;
+  }
+  int Rows(const std::string& table) {
+    pqxx::connection db(api_->database());
+    pqxx::work tx(db);
+    return tx.exec1("SELECT count(*) FROM " + table)[0].as<int>();
+  }
+};
+
+TEST_F(RemovalsTest, ADeletedExperimentIsGoneAndStoresAreTold) {
+  const v1::Experiment experiment = Ended(kSingle);
+  const std::string job = experiment.jobs(0).uid(), output = user_ + "/digits/1";
+  ASSERT_TRUE(Delete(key_, experiment.name()).ok());
+  EXPECT_TRUE(absl::IsNotFound(api_->Get(key_, experiment.name()).status()));
+  EXPECT_TRUE(absl::IsNotFound(Delete(key_, experiment.name())));
+  EXPECT_THAT(Listed("loghandler", internal::v1::LOG), Contains(job));
+  EXPECT_THAT(Listed("agent", internal::v1::OUTPUT), Contains(output));
+  EXPECT_TRUE(Report("loghandler", internal::v1::LOG, job).ok());
+  EXPECT_TRUE(Report("loghandler", internal::v1::LOG, job).ok()) << "idempotent";
+  EXPECT_THAT(Listed("loghandler", internal::v1::LOG), Not(Contains(job)));
+  EXPECT_THAT(Listed("agent", internal::v1::OUTPUT), Contains(output)) << "that is another store's";
+  EXPECT_EQ(Create(kSingle).name(), absl::StrCat("users/", user_, "/experiments/2")) << "numbers are not used again";
+}
+
+TEST_F(RemovalsTest, ASetGoesWithItsChildrenAndNothingElse) {
+  const std::vector<std::string> tables = {"experiments", "jobs", "attempts", "transitions"};
+  const v1::Experiment kept = Ended(kSingle);
+  std::vector<int> before;
+  for (const std::string& table : tables) before.push_back(Rows(table));
+  const v1::Experiment set = Create(kSet);
+  EXPECT_TRUE(api_->Kill(key_, set.name()).ok());
+  const absl::Status child = Delete(key_, set.name() + ".2");
+  EXPECT_THAT(std::string(child.message()), HasSubstr("2.2 is part of set 2; only a whole set can be deleted"));
+  ASSERT_TRUE(Delete(key_, set.name()).ok());
+  for (std::size_t i = 0; i < tables.size(); ++i) EXPECT_EQ(Rows(tables[i]), before[i]) << tables[i];
+  EXPECT_TRUE(api_->Get(key_, kept.name()).ok());
+  EXPECT_THAT(Listed("agent", internal::v1::OUTPUT), Contains(user_ + "/digits/2"));
+}
+
+TEST_F(RemovalsTest, WhatRunsOrStillStoresItsLogStays) {
+  const v1::Experiment experiment = Create(kSingle);
+  absl::Status status = Delete(key_, experiment.name());
+  EXPECT_TRUE(HasReason(status, Reason::kExperimentRuns)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("experiment 1 is PENDING; stop it first: riseml kill 1"));
+  api_->RunToEnd(experiment.jobs(0).uid());
+  status = Delete(key_, experiment.name());
+  EXPECT_TRUE(HasReason(status, Reason::kExperimentRuns)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the log of experiment 1 is still being stored"));
+  CompleteLog(experiment.jobs(0).uid());
+  EXPECT_TRUE(Delete(key_, experiment.name()).ok());
+}
+
+TEST_F(RemovalsTest, AnInputStaysAsLongAsItsReader) {
+  const v1::Experiment source = Ended(kSingle);
+  const v1::Experiment reader =
+      Ended("project: digits\ntrain: {image: x, resources: {}, run: a, inputs: {model: 1}}\n");
+  const absl::Status status = Delete(key_, source.name());
+  EXPECT_TRUE(HasReason(status, Reason::kInUse)) << status;
+  EXPECT_EQ(std::string(status.message()),
+            "the output of 1 is an input of experiment 2; delete that first: riseml rm 2");
+  EXPECT_TRUE(Delete(key_, reader.name()).ok());
+  EXPECT_TRUE(Delete(key_, source.name()).ok());
+}
+
+TEST_F(RemovalsTest, OthersMayNotDeleteAndARepeatedCallSucceeds) {
+  const v1::Experiment experiment = Ended(kSingle);
+  EXPECT_TRUE(absl::IsNotFound(Delete(api_->NewUser(user_ + "x"), experiment.name())));
+  const std::string id = NewUuid();
+  EXPECT_TRUE(Delete(key_, experiment.name(), id).ok());
+  EXPECT_TRUE(Delete(key_, experiment.name(), id).ok());
+}
+
+}  // namespace
+}  // namespace riseml::api
