@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "services/agent/job_tools.h"
 #include "services/common/base/names.h"
 
 namespace riseml::agent {
@@ -176,7 +177,8 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   SetPorts(ports, out);
   SetCommands(start.template_(), out);
   const bool bare = start.environment_path().empty();
-  out["PATH"] = absl::StrCat(bare ? paths.control : start.environment_path(), "/bin:", kSystemPath);
+  out["PATH"] = absl::StrCat(bare ? paths.control : start.environment_path(), "/bin:", paths.control, "/",
+                             kToolsDirectory, ":", kSystemPath);
   if (!bare) AddToolVariables(start.environment_path(), start.build_steps_size() > 0, &out);
   out["HOME"] = absl::StrCat(paths.temporary, "/home");
   if (!paths.python_client.empty()) out["PYTHONPATH"] = paths.python_client;

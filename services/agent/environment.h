@@ -18,10 +18,10 @@ using Variables = std::map<std::string, std::string>;
 
 // Where things are, as the job sees them.
 struct JobPaths {
-  std::string control;                        // holds `socket` and, without an environment, `bin` with the interpreter
-  std::string temporary;                      // its own directory for temporary files; holds `home`
-  std::string output;                         // empty: it has none
-  std::string shared;                         // of its set; empty: there is none
+  std::string control;    // holds `socket`, `tools` and, without an environment, `bin` with the interpreter
+  std::string temporary;  // its own directory for temporary files; holds `home`
+  std::string output;     // empty: it has none
+  std::string shared;     // of its set; empty: there is none
   std::map<std::string, std::string> inputs;  // outputs of other experiments by name
   std::string data;                           // empty: there is none
   std::string python_client;

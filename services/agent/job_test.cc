@@ -162,28 +162,30 @@ TEST(Environment, IsAnAllowList) {
                           {"TZ", "UTC"},
                           {"PYTHONPATH", "/x"}};
   const Variables variables = JobVariables(Request(), kPaths, {}, node);
-  EXPECT_EQ(variables,
-            (Variables{{"COMMAND_1", "python a.py"},
-                       {"CUDA_VISIBLE_DEVICES", ""},
-                       {"HOME", "/tmp/home"},
-                       {"LANG", "C.UTF-8"},
-                       {"LOGNAME", "paul"},
-                       {"LR", "1e-6"},
-                       {"OUTPUT_DIR", "/output"},
-                       {"PATH", "/run/riseml/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-                       {"PIP_CONFIG_FILE", "/run/riseml/pip.conf"},
-                       {"PIP_INDEX_URL", "https://i"},
-                       {"PYTHONPATH", "/client"},
-                       {"PYTHONUNBUFFERED", "1"},
-                       {"RISEML_DATA_DIR", "/data"},
-                       {"RISEML_SOCKET", "/run/riseml/socket"},
-                       {"RISEML_USER", "paul"},
-                       {"SSL_CERT_FILE", "/ca.pem"},
-                       {"TMPDIR", "/tmp"},
-                       {"TZ", "UTC"},
-                       {"USER", "paul"},
-                       {"UV_INDEX_URL", "u"},
-                       {"https_proxy", "http://p:1"}}));
+  EXPECT_EQ(
+      variables,
+      (Variables{
+          {"COMMAND_1", "python a.py"},
+          {"CUDA_VISIBLE_DEVICES", ""},
+          {"HOME", "/tmp/home"},
+          {"LANG", "C.UTF-8"},
+          {"LOGNAME", "paul"},
+          {"LR", "1e-6"},
+          {"OUTPUT_DIR", "/output"},
+          {"PATH", "/run/riseml/bin:/run/riseml/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+          {"PIP_CONFIG_FILE", "/run/riseml/pip.conf"},
+          {"PIP_INDEX_URL", "https://i"},
+          {"PYTHONPATH", "/client"},
+          {"PYTHONUNBUFFERED", "1"},
+          {"RISEML_DATA_DIR", "/data"},
+          {"RISEML_SOCKET", "/run/riseml/socket"},
+          {"RISEML_USER", "paul"},
+          {"SSL_CERT_FILE", "/ca.pem"},
+          {"TMPDIR", "/tmp"},
+          {"TZ", "UTC"},
+          {"USER", "paul"},
+          {"UV_INDEX_URL", "u"},
+          {"https_proxy", "http://p:1"}}));
 }
 
 TEST(Environment, OfAJobWithAnEnvironmentAndGpus) {
@@ -192,7 +194,7 @@ TEST(Environment, OfAJobWithAnEnvironmentAndGpus) {
   start.add_gpu_uuids("GPU-1");
   start.add_gpu_uuids("GPU-2");
   const Variables variables = JobVariables(start, kPaths, {}, {});
-  EXPECT_THAT(variables.at("PATH"), ::testing::StartsWith("/env/key/bin:/usr/local/sbin:"));
+  EXPECT_THAT(variables.at("PATH"), ::testing::StartsWith("/env/key/bin:/run/riseml/tools:/usr/local/sbin:"));
   EXPECT_EQ(variables.at("VIRTUAL_ENV"), "/env/key");
   EXPECT_EQ(variables.at("CUDA_VISIBLE_DEVICES"), "GPU-1,GPU-2");
 }

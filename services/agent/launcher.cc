@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "services/agent/cache.h"
+#include "services/agent/job_tools.h"
 #include "services/agent/journal.h"
 #include "services/agent/leavings.h"
 #include "services/agent/notes.h"
@@ -295,6 +296,7 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary(), 0700));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary() + "/home", 0700));
   RISEML_RETURN_IF_ERROR(MakeBareInterpreter(dir, PythonFor(start.template_().image()).path));
+  RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), sandboxed() ? kSandboxAgent : options_.agent));
   if (const std::string cache = CacheOf(start.template_()); !cache.empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(cache));
   if (!start.environment_path().empty() && start.build_steps_size() > 0)

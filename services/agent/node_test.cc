@@ -14,7 +14,8 @@ using namespace riseml::agent::testing;
 TEST_P(NodeTest, RunsAJobFromItsCodeToItsResults) {
   StartAttemptRequest start =
       Job({"cat hello.txt; bin/tool", "echo $OUTPUT_DIR > $OUTPUT_DIR/made",
-           "python -c 'import riseml; riseml.report_result(accuracy=0.5, name=\"a\", good=True)'"});
+           "python -c 'import riseml; riseml.report_result(accuracy=0.5, name=\"a\", good=True)'",
+           "riseml-report epochs=3"});
   (*start.mutable_template_()->mutable_environment())["EXPERIMENT_ID"] = "some-id";
   start.mutable_template_()->add_commands(
       "echo id $EXPERIMENT_ID of $USER; echo $COMMAND_1; env | grep -c ^SECRET_OF_NODE || true");
@@ -25,8 +26,8 @@ TEST_P(NodeTest, RunsAJobFromItsCodeToItsResults) {
   EXPECT_EQ(status.exit_class(), Observation::SUCCESS);
   EXPECT_THAT(status.message(), HasSubstr("return code: 0"));
   EXPECT_EQ(LogOf(start).bytes, "hello from the code\ntool\nid some-id of paul\ncat hello.txt; bin/tool\n0\n");
-  EXPECT_THAT(suite_.jobs.Of(start.token()),
-              UnorderedElementsAre(Pair("accuracy", "0.5"), Pair("name", "\"a\""), Pair("good", "true")));
+  EXPECT_THAT(suite_.jobs.Of(start.token()), UnorderedElementsAre(Pair("accuracy", "0.5"), Pair("name", "\"a\""),
+                                                                  Pair("good", "true"), Pair("epochs", "3")));
   EXPECT_EQ(ReadAll(OutputOf(start) + "/riseml-experiment.yml"), "project: project\n");
   EXPECT_THAT(ReadAll(OutputOf(start) + "/made"), OutputOf(start) + "\n");
   EXPECT_TRUE(Eventually([&] { return !FileExists(DirOf(start).code()) && !FileExists(DirOf(start).temporary()); }));

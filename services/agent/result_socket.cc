@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/git/tree.h"
 
 namespace riseml::agent {
 namespace {
@@ -54,6 +55,9 @@ absl::Status Watch(int epoll, int fd) {
 }  // namespace
 
 absl::StatusOr<std::string> ParseResultLine(absl::string_view line) {
+  // The JSON reader lets other bytes pass; api would refuse the report later, when nobody can be told.
+  if (!git::IsValidUtf8(line))
+    return Error(Reason::kInvalidArgument, "a name or a text is not UTF-8; write it as UTF-8");
   google::protobuf::Struct report;
   const auto parsed = google::protobuf::util::JsonStringToMessage(std::string(line), &report);
   if (!parsed.ok())

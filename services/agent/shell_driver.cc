@@ -72,11 +72,11 @@ if [ -e "$__riseml_files/state" ]; then
 fi 2>/dev/null
 )SH";
 
+}  // namespace
+
 std::string QuoteForShell(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", R"('\'')"}}), "'");
 }
-
-}  // namespace
 
 std::string DriverScript(const DriverPlan& plan) {
   const bool bash = plan.kind == ShellKind::kBash;

@@ -29,6 +29,9 @@ struct DriverPlan {
 // Text of the driver. The shell that reads it gets no arguments.
 std::string DriverScript(const DriverPlan& plan);
 
+// The text as one word of a shell.
+std::string QuoteForShell(absl::string_view text);
+
 // What the driver tells `run` through `reports`, one line each.
 struct ShellReport {
   enum class Kind {

@@ -104,6 +104,27 @@ class Commands(StackTest):
         self.assertEqual(log, "riseml\n1\n")
         self.assertEqual(self.stack.experiment(number)["result"], {"accuracy": 0.9})
 
+    def test_results_are_reported_without_python(self):
+        script = (
+            "#!/bin/bash\nset -e\nexport LD_LIBRARY_PATH=/nowhere\n"
+            'riseml-report accuracy=0.93 note="good run" converged=true epochs=3\n'
+            "riseml-report accuracy=0.95\nriseml-report --text commit=0012\n"
+            "riseml-report --help | head -1\n"
+            "riseml-report broken || echo code $?\n"
+            "RISEML_SOCKET=/nowhere/socket riseml-report a=1 || echo code $?\n")
+        for name, install in (("report", None), ("report-env", "true")):
+            path = self.stack.project(name, "./train.sh", files={"train.sh": script}, **({"install": install} if install else {}))
+            os.chmod(os.path.join(path, "train.sh"), 0o755)
+            number, log = self.finish(path)
+            self.assertEqual(log.split("\n"), [
+                "Reports results of the experiment that this job belongs to",
+                "ERROR: results not reported: 'broken' is not NAME=VALUE; write it without blanks, e.g. accuracy=0.93", "code 1",
+                "ERROR: results not reported: the socket of the job is lost: cannot connect to /nowhere/socket: No such file or directory; "
+                "try again while the commands of the job run, and leave RISEML_SOCKET as it is", "code 1", ""])
+            self.assertEqual(self.stack.experiment(number)["result"],
+                             {"accuracy": 0.95, "note": "good run", "converged": True, "epochs": 3, "commit": "0012"})
+            self.assertIn("accuracy=0.95", self.stack.run("status", "-a", "-l").decode())
+
     def test_case_19_installing_in_a_run_command_is_told_where_to_write_it(self):
         number, _ = self.finish(self.stack.project("c19", ["pip install six", "true"]), code=1)
         self.assertIn("write `pip install six` under `install:`", self.message(number))
