@@ -267,35 +267,16 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   return WriteMessage(dir.run_plan(), plan);
 }
 
-// Without an environment, "python" is an interpreter of the machine under its usual names, told where the package
-// `riseml` is in a way that PYTHONPATH and -I do not change: by files for its start.
-absl::Status Launcher::MakeBareInterpreter(const AttemptDir& dir, const std::string& python) const {
-  const std::string bin = dir.control() + "/bin";
-  RISEML_RETURN_IF_ERROR(MakeDirectory(bin, 0755));
-  for (const char* name : {"/python", "/python3"})
-    if (symlink(python.c_str(), (bin + name).c_str()) != 0 && errno != EEXIST)
-      return ErrnoError(errno, absl::StrCat("make the link ", bin, name));
-  std::error_code error;
-  const std::string version = fs::canonical(python, error).filename().string();
-  if (options_.config.python_client_dir().empty() || !absl::StartsWith(version, "python3.")) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(WriteFileAtomically(
-      dir.control() + "/pyvenv.cfg",
-      absl::StrCat("home = ", fs::path(python).parent_path().string(), "\ninclude-system-site-packages = true\n")));
-  for (const std::string& base : {dir.control(), dir.temporary() + "/home/.local"}) {
-    const std::string site = absl::StrCat(base, "/lib/", version, "/site-packages");
-    RISEML_RETURN_IF_ERROR(MakeDirectories(site));
-    RISEML_RETURN_IF_ERROR(WriteFileAtomically(site + "/riseml.pth", options_.config.python_client_dir() + "\n"));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest& start, std::stop_token stop) const {
   if (start.secret_environment_size() > 0)
     return Error(Reason::kUnsupported, "this node cannot resolve secret variables; start the job without them");
   RISEML_RETURN_IF_ERROR(FetchCode(dir, start.template_(), stop));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary(), 0700));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary() + "/home", 0700));
-  RISEML_RETURN_IF_ERROR(MakeBareInterpreter(dir, PythonFor(start.template_().image()).path));
+  // What lies in the HOME of a build is kept for jobs, and each job gets these files anyway.
+  const std::string home = start.build_steps_size() > 0 ? "" : dir.temporary() + "/home";
+  RISEML_RETURN_IF_ERROR(PlaceInterpreter(dir.control(), home, PythonFor(start.template_().image()).path,
+                                          options_.config.python_client_dir()));
   RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), sandboxed() ? kSandboxAgent : options_.agent));
   if (const std::string cache = CacheOf(start.template_()); !cache.empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(cache));

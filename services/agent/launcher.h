@@ -87,7 +87,6 @@ class Launcher {
   // Directory of the user's environments and cache; empty: unknown.
   std::string UserDirectory(const internal::v1::JobTemplate& job) const;
   std::string CacheOf(const internal::v1::JobTemplate& job) const;
-  absl::Status MakeBareInterpreter(const AttemptDir& dir, const std::string& python) const;
   absl::StatusOr<bool> CopyPipConfig(const AttemptDir& dir) const;
   SandboxRequest DescribeSandbox(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
 
