@@ -202,7 +202,7 @@ sync::Snapshot SampleSnapshot() {
                   {.path = "venv/", .reason = "virtual environment", .expected = true, .files = 0, .measured = false}};
   scan.skipped_count = 19;
   scan.directories = {"checkpoints"};
-  scan.links_outside = {"data -> /mnt/data"};
+  scan.links_outside = {"data -> /mnt/data", "images -> /data/images"};
   scan.links_to_left_out = {"best -> ckpt/1.pt"};
   scan.tracked_secrets = {"docker/.env"};
   scan.empty_submodules = {"lib"};

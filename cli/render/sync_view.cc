@@ -126,9 +126,15 @@ std::string DvcNote(const sync::Snapshot& snapshot) {
 
 std::string LinkNotes(const sync::Scan& scan) {
   std::string out;
-  if (!scan.links_outside.empty())
-    absl::StrAppend(&out, "NOTE: ", scan.links_outside.size() == 1 ? "a link leads" : "links lead",
-                    " out of the project, to what the job may not have: ", Some(scan.links_outside),
+  std::vector<std::string> to_data, elsewhere;
+  for (const std::string& link : scan.links_outside)
+    (absl::StrContains(link, " -> /data/") ? to_data : elsewhere).push_back(link);
+  if (!to_data.empty())
+    absl::StrAppend(&out, "NOTE: ", to_data.size() == 1 ? "a link leads" : "links lead",
+                    " to data that jobs have when `riseml system info` lists it: ", Some(to_data), "\n");
+  if (!elsewhere.empty())
+    absl::StrAppend(&out, "NOTE: ", elsewhere.size() == 1 ? "a link leads" : "links lead",
+                    " out of the project, to what the job may not have: ", Some(elsewhere),
                     ". Data for jobs belongs below /data: riseml up --data NAME=PATH\n");
   if (!scan.links_to_left_out.empty())
     absl::StrAppend(&out, "NOTE: ", scan.links_to_left_out.size() == 1 ? "a link leads" : "links lead",
