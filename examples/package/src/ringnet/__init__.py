@@ -1,0 +1,1 @@
+"""Tells rings in the plane apart."""
