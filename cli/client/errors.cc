@@ -67,7 +67,8 @@ std::string ErrorText(const absl::Status& status) {
   } else if (IsUnreachable(status)) {
     const std::string server = Payload(status, kServer);
     message = absl::StrCat("Could not connect to ", server, " (", Payload(status, kAddress), ") — ", Why(status));
-    if (hint.empty()) hint = "Is it running? Start a local installation with: riseml up";
+    if (hint.empty())
+      hint = "It may still be starting: try again in a few seconds. Start a local installation with: riseml up";
   } else {
     // The messages of the parser have several lines; what comes from elsewhere is made harmless line by line.
     absl::string_view rest = status.message();

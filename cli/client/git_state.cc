@@ -35,10 +35,11 @@ struct Output {
   std::string text;  // standard output, then standard error
 };
 
-// Reads until the end; false when that takes too long or is too much.
-bool ReadAll(int fd, std::string* text) {
+// Reads until the end, or with `any` until there is something; false when that takes too long or is too much.
+bool ReadOutput(int fd, bool any, std::string* text) {
   char buffer[4096];
   while (text->size() < kMostOutput) {
+    if (any && !text->empty()) return true;
     pollfd wanted = {fd, POLLIN, 0};
     const int ready = poll(&wanted, 1, kTimeoutMs);
     if (ready < 0 && errno == EINTR) continue;
@@ -51,7 +52,9 @@ bool ReadAll(int fd, std::string* text) {
   return false;
 }
 
-absl::StatusOr<Output> RunGit(const std::string& directory, const std::vector<std::string>& arguments) {
+// `any_output` ends git with the first byte that it prints, when nobody needs the rest.
+absl::StatusOr<Output> RunGit(const std::string& directory, const std::vector<std::string>& arguments,
+                              bool any_output = false) {
   // No locks: a status that refreshes the index must not get into the way of the user's own git.
   std::vector<std::string> words = {"git", "--no-optional-locks", "-C", directory};
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -72,13 +75,14 @@ absl::StatusOr<Output> RunGit(const std::string& directory, const std::vector<st
   if (error != 0) return absl::UnavailableError("git is not installed");
   to = UniqueFd();
   Output output;
-  const bool complete = ReadAll(from.get(), &output.text);
-  if (!complete) kill(pid, SIGKILL);
+  const bool complete = ReadOutput(from.get(), any_output, &output.text);
+  const bool cut = any_output && !output.text.empty();
+  if (!complete || cut) kill(pid, SIGKILL);
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (!complete) return absl::UnavailableError("git took too long");
-  output.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  output.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : cut ? 0 : 128;
   output.text = std::string(absl::StripTrailingAsciiWhitespace(output.text));
   return output;
 }
@@ -150,6 +154,11 @@ absl::StatusOr<std::optional<v1::GitState>> ReadGitState(const std::string& dire
     return absl::UnavailableError(absl::StrCat("git says: ", described.text.substr(0, described.text.find('\n'))));
   }
   if (branch.exit_code == 0) state.set_branch(branch.text);
+  RISEML_ASSIGN_OR_RETURN(const Output others, RunGit(directory,
+                                                      {"ls-files", "--others", "--exclude-standard", "--directory",
+                                                       "--no-empty-directory", "--", ".", ":(exclude)riseml*.yml"},
+                                                      /*any_output=*/true));
+  state.set_untracked(others.exit_code == 0 && !others.text.empty());
   for (const char* name : {"/pyproject.toml", "/setup.cfg"}) {
     if (!state.package().empty()) continue;
     if (const auto text = ReadFile(directory + name, kMaxProjectFile); text.ok()) state.set_package(PackageName(*text));

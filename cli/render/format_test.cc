@@ -91,10 +91,10 @@ TEST(ErrorText, TellsAServerThatRefusesFromOneThatIsAbsent) {
   const absl::Status absent =
       WithCall(absl::UnavailableError("failed to connect: Connection refused"), "API", "h:1", "r");
   EXPECT_TRUE(IsUnreachable(absent));
-  EXPECT_EQ(
-      ErrorText(absent),
-      "ERROR: Could not connect to API (h:1) — connection refused\n       Is it running? Start a local installation "
-      "with: riseml up\n");
+  EXPECT_EQ(ErrorText(absent),
+            "ERROR: Could not connect to API (h:1) — connection refused\n       It may still be starting: try again in "
+            "a few seconds. Start a local installation "
+            "with: riseml up\n");
   const absl::Status refusing = WithCall(Error(Reason::kShuttingDown, "stopping"), "API", "h:1", "r");
   EXPECT_FALSE(IsUnreachable(refusing));
   EXPECT_EQ(ErrorText(refusing), "ERROR: stopping\n");

@@ -158,7 +158,8 @@ std::string CodeLine(const v1::Experiment& experiment) {
   if (!git.commit().empty()) {
     absl::StrAppend(&out, " (your commit ", OneLine(git.commit().substr(0, kShortCommit)),
                     git.branch().empty() ? "" : absl::StrCat(" on ", OneLine(git.branch())),
-                    git.dirty() ? ", with changes that are not committed)" : ")");
+                    git.dirty() ? ", with changes that are not committed" : "",
+                    git.untracked() ? ", with files that git does not track" : "", ")");
   }
   return out + "\n";
 }

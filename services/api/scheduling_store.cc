@@ -69,9 +69,7 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
       return result->set_refusal(absl::StrCat("its environment is being built by ", Print(*building)));
     }
   }
-  if (!MoveJob(tx, *job, JobEvent::kPlaced,
-               {.reason = "PREPARE", .message = "Preparing environment", .actor = kScheduler}))
-    return;
+  if (!MoveJob(tx, *job, JobEvent::kPlaced, {.reason = "PREPARE", .message = "Preparing", .actor = kScheduler})) return;
   result->set_attempt(job->attempt_count);
   result->set_token(tokens.Make({job->uid, job->attempt_count}));
   tx.exec_params(
