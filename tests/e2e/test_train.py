@@ -167,7 +167,31 @@ class Train(StackTest):
         self.assertIn("not authorized", self.stack.fails("status", config=wrong))
 
 
+def users_of(directory):
+    """What keeps a directory busy: processes that stand in it, run from it or have a file of it open, and mounts."""
+    users = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        links = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")]
+        try:
+            links += [f"/proc/{pid}/fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")]
+            users += [(link, os.readlink(link)) for link in links if os.readlink(link).startswith(directory + "/")]
+        except OSError:
+            pass  # it has just ended
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        return users + [line for line in mounts if directory + "/" in line]
+
+
 class UpAndDown(unittest.TestCase):
+    def test_down_leaves_nothing_that_keeps_the_directory_busy(self):
+        stack = Stack()
+        self.addCleanup(stack.close)
+        stack.up()
+        self.assertTrue(users_of(stack.dir), "services are seen while they run")
+        number = stack.train(stack.project("quiet", "sleep 600 & echo done", install="mkdir made"))
+        stack.run("wait", number)
+        stack.down()
+        eventually(lambda: not users_of(stack.dir), "nothing uses the directory", 30)
+
     def test_jobs_survive_down_and_their_end_is_seen_after_up(self):
         stack = Stack()
         self.addCleanup(stack.close)
