@@ -1,3 +1,4 @@
+// Pushes: what becomes a revision, and what is refused.
 #include "services/gitsync/push.h"
 
 #include <gmock/gmock.h>
@@ -8,74 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "services/gitsync/archive.h"
-#include "services/gitsync/entries.h"
-#include "services/gitsync/pack_merge.h"
-#include "services/gitsync/testing/fake_registry.h"
-#include "services/gitsync/testing/push_builder.h"
-#include "services/gitsync/testing/test_directory.h"
+#include "services/gitsync/testing/push_fixture.h"
 
 namespace riseml::gitsync {
 namespace {
 
 using git::Mode;
 using ::testing::HasSubstr;
-
-constexpr char kProject[] = "users/paul/projects/census";
-
-class PushTest : public ::testing::Test {
- protected:
-  PushTest() {
-    limits_.revision_bytes = 1'000'000;
-    limits_.file_bytes = 500'000;
-    limits_.files = 20;
-    OpenStore();
-  }
-
-  void OpenStore() {
-    pusher_.reset();
-    store_.reset();
-    auto store = RepositoryStore::Open(data_.File("repositories"));
-    ASSERT_TRUE(store.ok()) << store.status();
-    store_ = *std::move(store);
-    pusher_ = std::make_unique<Pusher>(*store_, registry_, limits_, clock_);
-  }
-
-  PushTarget Target() const { return {kProject, ProjectId{registry_.UidOf(kProject)}, "paul", UserId{"u"}}; }
-
-  absl::StatusOr<v1::PushResponse> Push(const PushBuilder& builder, const git::ObjectId& tree,
-                                        const std::string& parent = "") {
-    RISEML_ASSIGN_OR_RETURN(const auto session, pusher_->Begin(Header(kProject, tree, parent), Target()));
-    for (const v1::PushFrame& frame : builder.Frames()) RISEML_RETURN_IF_ERROR(session->Add(frame));
-    return session->Finish();
-  }
-
-  // Pushes a tree that has to be refused, and checks that nothing of it stays.
-  std::string Refusal(const PushBuilder& builder, const git::ObjectId& tree) {
-    const auto response = Push(builder, tree);
-    EXPECT_FALSE(response.ok());
-    EXPECT_EQ(registry_.projects(), 0);
-    EXPECT_TRUE(std::filesystem::is_empty(data_.File("repositories/tmp")));
-    return absl::StrCat(ReasonName(response.status()), " ", response.status().message());
-  }
-
-  std::string RepositoryPath() const {
-    return data_.File(absl::StrCat("repositories/", registry_.UidOf(kProject), ".git"));
-  }
-  std::string Git(const std::string& arguments) {
-    const CommandResult result = RunShell(absl::StrCat("git -C ", RepositoryPath(), " ", arguments));
-    EXPECT_EQ(result.exit_code, 0) << arguments << "\n" << result.output;
-    return result.output;
-  }
-
-  std::unique_ptr<GitLibrary> library_ = *GitLibrary::Start();
-  TestDirectory data_;
-  FakeRegistry registry_;
-  FakeClock clock_;
-  Limits limits_;
-  std::unique_ptr<RepositoryStore> store_;
-  std::unique_ptr<Pusher> pusher_;
-};
 
 TEST_F(PushTest, MakesARevisionThatGitUnderstands) {
   PushBuilder push;
@@ -362,137 +302,6 @@ TEST_F(PushTest, RefusesAHeaderThatIsNone) {
   EXPECT_EQ(pusher_->Begin(header, Target()).status().code(), absl::StatusCode::kInvalidArgument);
   header = Header(kProject, {}, "not hex");
   EXPECT_EQ(pusher_->Begin(header, Target()).status().code(), absl::StatusCode::kInvalidArgument);
-}
-
-TEST_F(PushTest, AnArchiveIsTheTree) {
-  PushBuilder push;
-  const std::string long_name(120, 'n');
-  const auto inner = push.Tree({{long_name, Mode::kFile, push.Blob("long")}, {"größe", Mode::kFile, push.Blob("u")}});
-  const auto tree = push.Tree({{"dir", Mode::kDirectory, inner},
-                               {"dir.txt", Mode::kFile, push.Blob("t")},
-                               {"run", Mode::kExecutable, push.Blob(std::string(300'000, 'x'))},
-                               {"link", Mode::kSymlink, push.Blob("dir/" + long_name)}});
-  const auto response = Push(push, tree);
-  ASSERT_TRUE(response.ok()) << response.status();
-  const auto repository = store_->OpenRepository(ProjectId{registry_.UidOf(kProject)});
-  const auto archive = [&] {
-    std::string bytes;
-    EXPECT_TRUE(WriteArchive(*repository, response->revision().commit(), [&bytes](absl::string_view piece) {
-                  EXPECT_LE(piece.size(), 256u * 1024);
-                  absl::StrAppend(&bytes, piece);
-                  return absl::OkStatus();
-                }).ok());
-    return bytes;
-  };
-  const std::string bytes = archive();
-  EXPECT_EQ(bytes, archive());
-  data_.Write("ours.tar", bytes);
-  const CommandResult result = RunShell(absl::StrCat(
-      "set -e; cd ", data_.path(), "; mkdir ours theirs; tar -x -f ours.tar -C ours; git -C ", RepositoryPath(),
-      " archive main | tar -x -C theirs; diff -r --no-dereference ours theirs; test -x ours/run; readlink ours/link; "
-      "tar -t -v --numeric-owner --utc -f ours.tar | awk '{print $2, $4, $5}' | sort -u"));
-  EXPECT_EQ(result.exit_code, 0) << result.output;
-  EXPECT_EQ(result.output, absl::StrCat("dir/", long_name, "\n0/0 2023-11-14 22:13\n"));
-}
-
-TEST_F(PushTest, Entries) {
-  PushBuilder push;
-  const auto blob = push.Blob("1");
-  const auto inner =
-      push.Tree({{"a", Mode::kFile, blob}, {"large", Mode::kFile, push.Blob(std::string(300'000, 'x'))}});
-  const auto link = push.Blob("d");
-  const auto response = Push(push, push.Tree({{"d", Mode::kDirectory, inner}, {"e", Mode::kSymlink, link}}));
-  ASSERT_TRUE(response.ok()) << response.status();
-  const auto repository = store_->OpenRepository(ProjectId{registry_.UidOf(kProject)});
-  const auto read = ReadEntries(*repository, response->revision().commit(),
-                                {"d/a", "d", "d/b", "d/a/x", "", "/", "../d/a", "d/large", "e", "e/a"});
-  ASSERT_TRUE(read.ok()) << read.status();
-  const auto& entries = read->entries();
-  ASSERT_EQ(entries.size(), 6u);
-  EXPECT_EQ(entries.at("e").kind(), internal::v1::CodeEntry::LINK);
-  EXPECT_EQ(entries.at("e").content(), "d");
-  EXPECT_EQ(entries.at("e/a").id(), git::Hex(blob));
-  EXPECT_EQ(entries.at("d/a").id(), git::Hex(blob));
-  EXPECT_EQ(entries.at("d/a").content(), "1");
-  EXPECT_TRUE(entries.at("d/large").content_left_out());
-  EXPECT_EQ(entries.at("d").id(), git::Hex(inner));
-  EXPECT_EQ(entries.at("d").children().at("a").id(), git::Hex(blob));
-  EXPECT_EQ(entries.at("").children().at("d").kind(), internal::v1::CodeEntry::DIRECTORY);
-  EXPECT_TRUE(HasReason(ReadEntries(*repository, std::string(40, '0'), {"a"}).status(), Reason::kNotFound));
-}
-
-TEST_F(PushTest, AStartRemovesWhatACrashLeft) {
-  PushBuilder push;
-  const auto one = Push(push, push.Tree({{"a", Mode::kFile, push.Blob("1")}}));
-  ASSERT_TRUE(one.ok());
-  data_.Write("repositories/tmp/push/spool", "half");
-  const std::string repository = absl::StrCat("repositories/", registry_.UidOf(kProject), ".git");
-  for (const char* file : {"/refs/heads/main.lock", "/objects/tmp_object_git2_x", "/objects/pack/pack-1.pack"})
-    data_.Write(absl::StrCat(repository, file), "half");
-  OpenStore();
-  EXPECT_TRUE(std::filesystem::is_empty(data_.File("repositories/tmp")));
-  EXPECT_FALSE(std::filesystem::exists(data_.File(repository + "/objects/pack/pack-1.pack")));
-  PushBuilder next;
-  const auto two = Push(next, next.Tree({{"a", Mode::kFile, next.Blob("2")}}), one->revision().commit());
-  ASSERT_TRUE(two.ok()) << two.status();
-  EXPECT_EQ(Git("show main:a"), "2");
-}
-
-TEST_F(PushTest, AStartMergesManyPacks) {
-  const auto packs = [&] {
-    return RunShell(absl::StrCat("ls ", RepositoryPath(), "/objects/pack/*.pack | wc -l")).output;
-  };
-  std::string head;
-  const auto push = [&](int i) {
-    PushBuilder builder;
-    const auto response = Push(builder, builder.Tree({{"a", Mode::kFile, builder.Blob(absl::StrCat(i))}}), head);
-    ASSERT_TRUE(response.ok()) << response.status();
-    head = response->revision().commit();
-  };
-  for (int i = 0; i < kManyPacks; ++i) push(i);
-  OpenStore();
-  EXPECT_EQ(packs(), absl::StrCat(kManyPacks, "\n"));
-  push(kManyPacks);
-  OpenStore();
-  EXPECT_EQ(packs(), "1\n");
-  EXPECT_TRUE(std::filesystem::is_empty(data_.File("repositories/tmp")));
-  EXPECT_EQ(Git("fsck --strict --full"), "");
-  EXPECT_EQ(Git("rev-list --count main"), absl::StrCat(kManyPacks + 1, "\n"));
-  EXPECT_EQ(Git("show main~50:a main:a"), absl::StrCat("0", kManyPacks));
-  push(1000);
-}
-
-TEST_F(PushTest, APackThatIsDamagedStaysAsItIs) {
-  std::string head;
-  for (int i = 0; i <= kManyPacks; ++i) {
-    PushBuilder builder;
-    const auto response =
-        Push(builder, builder.Tree({{"a", Mode::kFile, builder.Blob(absl::StrCat("text ", i))}}), head);
-    ASSERT_TRUE(response.ok()) << response.status();
-    head = response->revision().commit();
-  }
-  const std::string count = absl::StrCat("ls ", RepositoryPath(), "/objects/pack/*.pack | wc -l");
-  const CommandResult damage =
-      RunShell(absl::StrCat("f=$(ls ", RepositoryPath(),
-                            "/objects/pack/*.pack | head -1); chmod +w $f; printf '\\377\\377\\377\\377' | "
-                            "dd of=$f bs=1 seek=20 conv=notrunc status=none"));
-  ASSERT_EQ(damage.exit_code, 0) << damage.output;
-  OpenStore();
-  EXPECT_EQ(RunShell(count).output, absl::StrCat(kManyPacks + 1, "\n"));
-}
-
-TEST_F(PushTest, AStoreBelongsToOneProcess) {
-  const auto second = RepositoryStore::Open(data_.File("repositories"));
-  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition) << second.status();
-}
-
-TEST_F(PushTest, ANewerFormatIsRefused) {
-  data_.Write("newer/FORMAT", "2\n");
-  EXPECT_TRUE(HasReason(RepositoryStore::Open(data_.File("newer")).status(), Reason::kNewerFormat));
-}
-
-TEST_F(PushTest, AProjectIdIsNoPath) {
-  EXPECT_EQ(store_->OpenRepository(ProjectId{"../../etc"}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
-#include "services/loghandler/loghandler.h"
-
+// Logs of a whole log handler: shipped, followed, read again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,69 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
-#include "services/common/rpc/certificates.h"
-#include "services/loghandler/fake_api.h"
-#include "services/loghandler/test_client.h"
+#include "services/loghandler/loghandler_fixture.h"
 
 namespace riseml::loghandler {
 namespace {
-
-constexpr char kRoot[] = "users/paul/experiments/14";
-constexpr char kKey[] = "paul-key";
-
-class LogHandlerTest : public testing::Test {
- protected:
-  LogHandlerTest() {
-    EXPECT_TRUE(rpc::WriteCertificates(dir_.path(), {"api", "loghandler"}, clock_.Now()).ok());
-    api_ = std::make_unique<FakeApi>(dir_.path());
-    api_->AddUser(kKey);
-    api_->AddUser("other-key");
-    api_->AddRoot(kRoot, kKey);
-    options_.store.dir = dir_.path() + "/data";
-    options_.follow.tick = absl::Milliseconds(10);
-    options_.registry.sweep = absl::Milliseconds(20);
-    options_.user_listener.set_address("127.0.0.1:0");
-    options_.user_listener.set_certificate_file(dir_.path() + "/loghandler.crt");
-    options_.user_listener.set_key_file(dir_.path() + "/loghandler.key");
-  }
-  void SetUp() override { Start(); }
-  void TearDown() override {
-    handler_.reset();
-    api_.reset();
-  }
-
-  void Start() {
-    config::v1::ClientTls tls;
-    tls.set_ca_file(dir_.path() + "/ca.crt");
-    tls.set_certificate_file(dir_.path() + "/loghandler.crt");
-    tls.set_key_file(dir_.path() + "/loghandler.key");
-    options_.api = *rpc::ServiceChannel(api_->address(), tls);
-    handler_.reset();
-    metrics_ = std::make_unique<prometheus::Registry>();
-    absl::StatusOr<std::unique_ptr<LogHandler>> handler = LogHandler::Start(options_, clock_, *metrics_);
-    ASSERT_TRUE(handler.ok()) << handler.status();
-    handler_ = *std::move(handler);
-    stub_ = v1::LogService::NewStub(
-        rpc::UserChannel(absl::StrCat("127.0.0.1:", handler_->port()), *ReadFile(dir_.path() + "/ca.crt", 1 << 20)));
-  }
-
-  bool Ship(const StreamId& id, const std::string& log) {
-    return ShipLog(*stub_, id, FakeApi::TokenOf(id), log, random_);
-  }
-  TestReader Follow(const v1::FollowRequest& request = FollowFor(kRoot)) { return TestReader(*stub_, kKey, request); }
-  absl::Status FollowStatus(const v1::FollowRequest& request, const std::string& key = kKey) {
-    return TestReader(*stub_, key, request).Finish();
-  }
-
-  TempDir dir_;
-  const SystemClock clock_;
-  std::mt19937 random_{42};
-  LogHandlerOptions options_;
-  std::unique_ptr<FakeApi> api_;
-  std::unique_ptr<prometheus::Registry> metrics_;
-  std::unique_ptr<LogHandler> handler_;
-  std::unique_ptr<v1::LogService::Stub> stub_;
-};
 
 TEST_F(LogHandlerTest, AWholeLogComesOutExactlyAsItWasPrinted) {
   const StreamId id = api_->AddStream(kRoot, "train");
@@ -250,21 +190,6 @@ TEST_F(LogHandlerTest, TailAndNoFollowStopAtThePresentEnd) {
   EXPECT_EQ(beyond[id].bytes, "");
 }
 
-TEST_F(LogHandlerTest, LostBytesAreSaidToBeLost) {
-  const StreamId id = api_->AddStream(kRoot, "train");
-  TestShipper shipper(*stub_, FakeApi::TokenOf(id));
-  shipper.Send(PlainBlock(0, "abc"));
-  shipper.Send(GapBlock(3, 1000));
-  shipper.Send(PlainBlock(1003, "def"));
-  shipper.SendEnd(1006);
-  ASSERT_TRUE(shipper.WaitComplete());
-  api_->EndRoot(kRoot);
-  TestReader reader = Follow();
-  EXPECT_TRUE(reader.Finish().ok());
-  EXPECT_EQ(reader[id].bytes, "abc" + std::string(1000, '#') + "def");
-  EXPECT_EQ(reader[id].gaps, 1);
-}
-
 TEST_F(LogHandlerTest, TimesComeWithTheBytes) {
   const StreamId id = api_->AddStream(kRoot, "train");
   v1::LogBlock block = PlainBlock(0, "abcdef");
@@ -320,73 +245,6 @@ TEST_F(LogHandlerTest, AJobIsFollowedWithoutItsSiblings) {
   EXPECT_TRUE(reader.Finish().ok());
   EXPECT_EQ(reader.streams.size(), 1u);
   EXPECT_EQ(reader[mine].bytes, "mine");
-}
-
-TEST_F(LogHandlerTest, NewStreamsAreNoticedWhileChangesAreNotHeardOf) {
-  options_.follow.poll = absl::Milliseconds(20);
-  Start();
-  api_->SetWatchOff(true);
-  TestReader reader = Follow();
-  const StreamId id = api_->AddStream(kRoot, "train");
-  ASSERT_TRUE(Ship(id, "abc"));
-  ASSERT_TRUE(reader.NextUntil([&] { return reader[id].end.has_value(); }));
-  api_->EndRoot(kRoot);
-  EXPECT_TRUE(reader.Finish().ok());
-  api_->SetWatchOff(false);
-}
-
-TEST_F(LogHandlerTest, ALogWithoutAnEndIsCutAfterTheGrace) {
-  options_.registry.end_marker_grace = absl::ZeroDuration();
-  Start();
-  const StreamId id = api_->AddStream(kRoot, "train");
-  TestReader reader = Follow();
-  TestShipper shipper(*stub_, FakeApi::TokenOf(id));
-  shipper.Send(PlainBlock(0, "abc"));
-  ASSERT_TRUE(shipper.WaitDurable(3));
-  api_->EndAttempt(id);
-  EXPECT_EQ(api_->WaitForLog(id, v1::Attempt::TRUNCATED), 3);
-  api_->EndRoot(kRoot);
-  EXPECT_TRUE(reader.Finish().ok());
-  EXPECT_EQ(reader[id].bytes, "abc");
-  ASSERT_TRUE(reader[id].end.has_value());
-  EXPECT_FALSE(reader[id].end->complete());
-  EXPECT_EQ(reader[id].end->final_offset(), 3);
-  // The node comes back.
-  shipper.Send(PlainBlock(3, "def"));
-  shipper.SendEnd(6);
-  EXPECT_TRUE(shipper.WaitComplete());
-  EXPECT_EQ(api_->WaitForLog(id, v1::Attempt::COMPLETE), 6);
-}
-
-TEST_F(LogHandlerTest, AnAttemptThatNeverBeganHasACompleteEmptyLog) {
-  const StreamId id = api_->AddStream(kRoot, "train");
-  api_->SetLog(id, v1::Attempt::COMPLETE, 0);
-  api_->EndRoot(kRoot);
-  TestReader reader = Follow();
-  EXPECT_TRUE(reader.Finish().ok());
-  ASSERT_TRUE(reader[id].end.has_value());
-  EXPECT_TRUE(reader[id].end->complete());
-  EXPECT_EQ(reader[id].bytes, "");
-}
-
-TEST_F(LogHandlerTest, ALogThatBecameCompleteWhileApiWasAwayIsReportedLater) {
-  const StreamId id = api_->AddStream(kRoot, "train");
-  ASSERT_TRUE(Ship(id, "abc"));
-  api_->WaitForLog(id, v1::Attempt::COMPLETE);
-  handler_.reset();
-  api_->SetLog(id, v1::Attempt::OPEN, 0);  // as if the report had been lost
-  Start();
-  EXPECT_EQ(api_->WaitForLog(id, v1::Attempt::COMPLETE), 3);
-}
-
-TEST_F(LogHandlerTest, AStreamEndsWhenItsReaderMayNotReadAnyMore) {
-  options_.follow.recheck = absl::Milliseconds(20);
-  Start();
-  api_->AddStream(kRoot, "train");
-  TestReader reader = Follow();
-  ASSERT_TRUE(reader.NextUntil([&] { return reader.streams.size() == 1; }));
-  api_->DisableUser(kKey);
-  EXPECT_TRUE(absl::IsUnauthenticated(reader.Finish()));
 }
 
 TEST_F(LogHandlerTest, SilenceIsFilledWithHeartbeats) {
