@@ -10,111 +10,12 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "services/builder/known_words.h"
 #include "services/builder/shell_words.h"
 #include "services/builder/system_tools.h"
 
 namespace riseml::builder {
 namespace {
-
-// Words that may stand in front of the command they run.
-constexpr absl::string_view kPrefixes[] = {"sudo", "env",     "exec",  "command", "time", "nice",  "nohup", "if",
-                                           "then", "elif",    "else",  "do",      "!",    "while", "{",     "until",
-                                           "eval", "builtin", "xargs", "fi",      "done", "}",     "stdbuf"};
-// Read nothing of the project, whatever their words are.
-constexpr absl::string_view kReadNothing[] = {
-    "echo",   "printf",   "true",  "false",    ":",        "mkdir",   "rm",         "rmdir",     "export", "unset",
-    "set",    "sleep",    "exit",  "ulimit",   "umask",    "hash",    "type",       "which",     "pwd",    "date",
-    "uname",  "id",       "nproc", "free",     "df",       "lscpu",   "nvidia-smi", "touch",     "chmod",  "popd",
-    "whoami", "return",   "shopt", "trap",     "wait",     "local",   "mktemp",     "hostname",  "break",  "deactivate",
-    "alias",  "continue", "shift", "readlink", "realpath", "dirname", "basename",   "virtualenv"};
-// Read what their words name, and nothing else.
-constexpr absl::string_view kReadWords[] = {"cat",
-                                            "cp",
-                                            "mv",
-                                            "ln",
-                                            "head",
-                                            "tail",
-                                            "grep",
-                                            "egrep",
-                                            "sed",
-                                            "awk",
-                                            "sort",
-                                            "uniq",
-                                            "tr",
-                                            "wc",
-                                            "cut",
-                                            "tee",
-                                            "ls",
-                                            "test",
-                                            "[",
-                                            "[[",
-                                            "find",
-                                            "rsync",
-                                            "tar",
-                                            "unzip",
-                                            "gunzip",
-                                            "gzip",
-                                            "bunzip2",
-                                            "xz",
-                                            "wget",
-                                            "curl",
-                                            "aria2c",
-                                            "git",
-                                            "patch",
-                                            "diff",
-                                            "cmp",
-                                            "install",
-                                            "zip",
-                                            "sha256sum",
-                                            "md5sum",
-                                            "gdown",
-                                            "kaggle",
-                                            "hf",
-                                            "huggingface-cli",
-                                            "for",
-                                            "du",
-                                            "stat",
-                                            "file",
-                                            "dd",
-                                            "split",
-                                            "read",
-                                            "jq",
-                                            "spacy",
-                                            "playwright",
-                                            "gsutil",
-                                            "aws"};
-constexpr absl::string_view kShells[] = {"sh", "bash", "dash", "zsh", "ksh"};
-constexpr absl::string_view kPipValues[] = {"-i",
-                                            "--index-url",
-                                            "--extra-index-url",
-                                            "--trusted-host",
-                                            "--proxy",
-                                            "--cert",
-                                            "--timeout",
-                                            "--retries",
-                                            "--cache-dir",
-                                            "--python",
-                                            "--python-version",
-                                            "--platform",
-                                            "--abi",
-                                            "--progress-bar",
-                                            "--only-binary",
-                                            "--no-binary",
-                                            "--index-strategy",
-                                            "--extra",
-                                            "--upgrade-strategy",
-                                            "-p",
-                                            "--torch-backend",
-                                            "--index",
-                                            "--prefix",
-                                            "--target",
-                                            "-t",
-                                            "--root"};
-constexpr absl::string_view kRequirementOptions[] = {
-    "-r",           "--requirement",      "--requirements",     "-c",
-    "--constraint", "--constraints",      "--override",         "--overrides",
-    "-b",           "--build-constraint", "--build-constraints"};
-constexpr absl::string_view kArchives[] = {".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz"};
 
 template <class Range>
 bool Has(const Range& names, absl::string_view name) {

@@ -1,0 +1,138 @@
+// What a job sees of the machine, what it is told about that, and what the machine offers.
+#include "services/agent/sandbox.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/agent/inventory.h"
+#include "services/agent/notes.h"
+#include "services/agent/testing.h"
+#include "services/common/base/file.h"
+
+namespace riseml::agent {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using namespace riseml::agent::testing;
+
+TEST(Sandbox, ABuildSeesTheUsersCacheOnTheMountOfItsEnvironment) {  // R10
+  SandboxRequest request;
+  request.user_directory = "/e/u";
+  request.cache = "/e/u/cache";
+  request.environment = "/e/u/key";
+  EXPECT_THAT(absl::StrJoin(SandboxArguments(request, {}, {}), " "),
+              HasSubstr("--ro-bind /e/u/key /e/u/key --bind /e/u/cache /e/u/cache"));
+  request.environment_writable = true;
+  const std::string line = absl::StrJoin(SandboxArguments(request, {}, {}), " ");
+  EXPECT_THAT(line, HasSubstr("--bind /e/u /e/u"));
+  EXPECT_THAT(line, Not(HasSubstr("/e/u/cache")));
+}
+
+TEST(Sandbox, ShowsTheProcessors) {
+  EXPECT_THAT(absl::StrJoin(SandboxArguments({}, {.processors = true}, {}), " "),
+              HasSubstr("--ro-bind /sys/devices/system /sys/devices/system"));
+}
+
+TEST(Notes, TellWhatDoesNotExistWithoutASandbox) {
+  internal::v1::StartAttemptRequest start;
+  start.mutable_template_()->add_commands("ls my/data $X/code; cp a '/output/x' /database");
+  EXPECT_THAT(NotesOnPlainPaths(start), ElementsAre(HasSubstr("/output does not exist here")));
+  start.add_build_steps()->set_command("pip install -e .");
+  EXPECT_THAT(NotesOnPlainPaths(start), Contains(HasSubstr("An editable install")));
+}
+
+TEST(Notes, TellLinksThatLeadOutOfTheData) {  // case 10
+  TemporaryDirectory root;
+  ASSERT_TRUE(MakeDirectories(root / "data/own").ok());
+  std::filesystem::create_symlink("own", root / "data/second");
+  std::filesystem::create_symlink("/usr/share", root / "data/shown");
+  std::filesystem::create_symlink("/srv/bigdisk/mnist", root / "data/mnist");
+  EXPECT_THAT(NotesOnData(root / "data", {.directories = {"/usr"}}),
+              ElementsAre("/data/mnist is a link to /srv/bigdisk/mnist, which jobs cannot see: run `riseml up --data "
+                          "mnist=/srv/bigdisk/mnist`"));
+}
+
+TEST(Sandbox, ShowsNothingButWhatItNames) {
+  SystemView system;
+  system.links = {{"/bin", "usr/bin"}};
+  system.directories = {"/usr", "/etc"};
+  system.hidden_files = {"/etc/shadow"};
+  system.hidden_directories = {"/etc/ssl/private"};
+  system.gpu_devices = {"/dev/nvidia0"};
+  SandboxRequest request;
+  request.agent = "/opt/riseml-agent";
+  request.control = "/d/control";
+  request.code = "/d/code";
+  request.temporary = "/d/tmp";
+  EXPECT_THAT(
+      SandboxArguments(request, system, {"true", "x"}),
+      ElementsAre("/usr/bin/bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--cap-drop",
+                  "ALL", "--tmpfs", "/", "--symlink", "usr/bin", "/bin", "--ro-bind", "/usr", "/usr", "--ro-bind",
+                  "/etc", "/etc", "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private", "--proc",
+                  "/proc", "--dev", "/dev", "--bind", "/d/tmp", "/tmp", "--bind", "/d/control", "/run/riseml", "--bind",
+                  "/d/code", "/code", "--ro-bind", "/opt/riseml-agent", "/run/riseml-agent", "--remount-ro",
+                  "/etc/ssl/private", "--chdir", "/code", "--", "true", "x"));
+}
+
+TEST(Sandbox, HidesAnInstallationBelowWhatItShows) {
+  EXPECT_THAT(LookAtSystem({}, "/usr/share/riseml").hidden_directories, Contains("/usr/share/riseml"));
+  EXPECT_THAT(LookAtSystem({}, "/var/lib/riseml").hidden_directories, Not(Contains("/var/lib/riseml")));
+}
+
+TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
+  SystemView system;
+  system.gpu_devices = {"/dev/nvidia0"};
+  SandboxRequest request{.as_root = true};
+  request.output = "/v/out/1";
+  request.shared = "/v/out/shared";
+  request.inputs["model"] = "/v/other/26";
+  request.data = "/v/data";
+  request.environment = "/env/key";
+  request.python_client = "/client";
+  request.gpus = true;
+  const std::string line = absl::StrJoin(SandboxArguments(request, system, {}), " ");
+  EXPECT_THAT(line, HasSubstr(" --bind /v/out/shared /v/out/shared --symlink /v/out/shared /shared "));
+  EXPECT_THAT(line, HasSubstr(" --ro-bind /v/other/26 /v/other/26 --symlink /v/other/26 /inputs/model "));
+  EXPECT_THAT(line, HasSubstr("--unshare-user --uid 1000 --gid 1000"));
+  EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /v/out/1 --symlink /v/out/1 /output"));
+  EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /v/data --ro-bind /v/data /data"));
+  EXPECT_THAT(line, HasSubstr("--ro-bind /env/key /env/key"));
+  EXPECT_THAT(line, HasSubstr("--ro-bind /client /client"));
+  EXPECT_THAT(line, HasSubstr("--dev-bind /dev/nvidia0 /dev/nvidia0"));
+  request.environment_writable = true;
+  EXPECT_THAT(absl::StrJoin(SandboxArguments(request, system, {}), " "), HasSubstr(" --bind /env/key /env/key"));
+}
+
+TEST(Inventory, ParsesGpus) {
+  const GpuInventory inventory = ParseGpus(
+      "0, GPU-6a1f, NVIDIA H200, 143771, 1650000000000, 560.35.03\n1, GPU-77, Tesla, V100, x\n"
+      "1, GPU-77, NVIDIA A10, 23028, [N/A], 560.35.03\n\nNo devices were found\n");
+  ASSERT_EQ(inventory.gpus.size(), 2u);
+  EXPECT_EQ(inventory.gpus[0].uuid(), "GPU-6a1f");
+  EXPECT_EQ(inventory.gpus[0].model(), "NVIDIA H200");
+  EXPECT_EQ(inventory.gpus[0].memory_bytes(), std::int64_t{143771} << 20);
+  EXPECT_EQ(inventory.gpus[0].serial(), "1650000000000");
+  EXPECT_EQ(inventory.gpus[1].index(), 1);
+  EXPECT_EQ(inventory.gpus[1].serial(), "");
+  EXPECT_EQ(inventory.driver_version, "560.35.03");
+  EXPECT_THAT(ParseGpus("").gpus, IsEmpty());
+}
+
+TEST(Inventory, ParsesTheMachine) {
+  EXPECT_EQ(ParseCpuModel("processor\t: 0\nmodel name\t: Xeon @ 2: x\nmodel name\t: other\n"), "Xeon @ 2: x");
+  EXPECT_EQ(ParseCpuModel(""), "");
+  EXPECT_EQ(ParseMemory("MemTotal:       24117248 kB\nMemFree: 1 kB\n"), std::int64_t{24117248} * 1024);
+  EXPECT_EQ(ParseMemory("nothing"), 0);
+}
+
+}  // namespace
+}  // namespace riseml::agent
