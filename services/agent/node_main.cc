@@ -88,7 +88,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
                           Keeper::Start(config.data_dir() + "/attempts", launcher, table, agent_metrics, clock));
   RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
   const rpc::Remover remover(
-      {.kind = internal::v1::OUTPUT,
+      {.kind = internal::v1::ListRemovalsRequest::OUTPUT,
        .remove = [&](const std::string& item) { return RemoveOutput(config.volume_output_dir(), item); }},
       api);
   NodeService service(node, *keeper, table);

@@ -20,8 +20,9 @@ constexpr int kMostItems = 500;
 // A log that is open for longer will not become complete soon: its node is away.
 constexpr int kLogSeconds = 60;
 
-absl::StatusOr<std::string> KindName(internal::v1::RemovalKind kind) {
-  if (kind == internal::v1::LOG || kind == internal::v1::OUTPUT) return internal::v1::RemovalKind_Name(kind);
+absl::StatusOr<std::string> KindName(internal::v1::ListRemovalsRequest::Kind kind) {
+  if (kind == internal::v1::ListRemovalsRequest::LOG || kind == internal::v1::ListRemovalsRequest::OUTPUT)
+    return internal::v1::ListRemovalsRequest::Kind_Name(kind);
   return Error(Reason::kInvalidArgument, "kind must be LOG or OUTPUT");
 }
 

@@ -13,7 +13,7 @@
 namespace riseml::api {
 namespace {
 
-using internal::v1::RemovalKind;
+using internal::v1::ListRemovalsRequest;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -29,7 +29,7 @@ class RemovalsTest : public ApiTestBase {
                [&](auto* c, auto* r) { return stub->DeleteExperiment(c, request, r); }, {.credential = key})
         .status();
   }
-  std::vector<std::string> Listed(const std::string& service, RemovalKind kind) {
+  std::vector<std::string> Listed(const std::string& service, ListRemovalsRequest::Kind kind) {
     const auto stub = internal::v1::RemovalService::NewStub(api_->ServiceChannel(service));
     internal::v1::ListRemovalsRequest request;
     request.set_kind(kind);
@@ -38,7 +38,7 @@ class RemovalsTest : public ApiTestBase {
     EXPECT_TRUE(listed.ok()) << listed.status();
     return {listed->items().begin(), listed->items().end()};
   }
-  absl::Status Report(const std::string& service, RemovalKind kind, const std::string& item) {
+  absl::Status Report(const std::string& service, ListRemovalsRequest::Kind kind, const std::string& item) {
     const auto stub = internal::v1::RemovalService::NewStub(api_->ServiceChannel(service));
     internal::v1::ReportRemovedRequest request;
     request.set_kind(kind);
@@ -78,12 +78,13 @@ TEST_F(RemovalsTest, ADeletedExperimentIsGoneAndStoresAreTold) {
   ASSERT_TRUE(Delete(key_, experiment.name()).ok());
   EXPECT_TRUE(absl::IsNotFound(api_->Get(key_, experiment.name()).status()));
   EXPECT_TRUE(absl::IsNotFound(Delete(key_, experiment.name())));
-  EXPECT_THAT(Listed("loghandler", internal::v1::LOG), Contains(job));
-  EXPECT_THAT(Listed("agent", internal::v1::OUTPUT), Contains(output));
-  EXPECT_TRUE(Report("loghandler", internal::v1::LOG, job).ok());
-  EXPECT_TRUE(Report("loghandler", internal::v1::LOG, job).ok()) << "idempotent";
-  EXPECT_THAT(Listed("loghandler", internal::v1::LOG), Not(Contains(job)));
-  EXPECT_THAT(Listed("agent", internal::v1::OUTPUT), Contains(output)) << "that is another store's";
+  EXPECT_THAT(Listed("loghandler", internal::v1::ListRemovalsRequest::LOG), Contains(job));
+  EXPECT_THAT(Listed("agent", internal::v1::ListRemovalsRequest::OUTPUT), Contains(output));
+  EXPECT_TRUE(Report("loghandler", internal::v1::ListRemovalsRequest::LOG, job).ok());
+  EXPECT_TRUE(Report("loghandler", internal::v1::ListRemovalsRequest::LOG, job).ok()) << "idempotent";
+  EXPECT_THAT(Listed("loghandler", internal::v1::ListRemovalsRequest::LOG), Not(Contains(job)));
+  EXPECT_THAT(Listed("agent", internal::v1::ListRemovalsRequest::OUTPUT), Contains(output))
+      << "that is another store's";
   EXPECT_EQ(Create(kSingle).name(), absl::StrCat("users/", user_, "/experiments/2")) << "numbers are not used again";
 }
 
@@ -99,7 +100,7 @@ TEST_F(RemovalsTest, ASetGoesWithItsChildrenAndNothingElse) {
   ASSERT_TRUE(Delete(key_, set.name()).ok());
   for (std::size_t i = 0; i < tables.size(); ++i) EXPECT_EQ(Rows(tables[i]), before[i]) << tables[i];
   EXPECT_TRUE(api_->Get(key_, kept.name()).ok());
-  EXPECT_THAT(Listed("agent", internal::v1::OUTPUT), Contains(user_ + "/digits/2"));
+  EXPECT_THAT(Listed("agent", internal::v1::ListRemovalsRequest::OUTPUT), Contains(user_ + "/digits/2"));
 }
 
 TEST_F(RemovalsTest, WhatRunsOrStillStoresItsLogStays) {

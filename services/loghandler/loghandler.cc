@@ -43,7 +43,7 @@ absl::StatusOr<std::unique_ptr<LogHandler>> LogHandler::Start(LogHandlerOptions 
                          [follow](bool watching) { follow->SetWatching(watching); });
   Store* const store = self->store_.get();
   self->remover_ = std::make_unique<rpc::Remover>(
-      rpc::RemoverOptions{.kind = internal::v1::LOG,
+      rpc::RemoverOptions{.kind = internal::v1::ListRemovalsRequest::LOG,
                           .pause = options.removal_pause,
                           .remove = [store](const std::string& job_uid) { return store->Remove(job_uid); }},
       options.api);

@@ -62,7 +62,8 @@ absl::StatusOr<int> Remover::RemoveListed(const std::stop_token& stop) {
             [&](auto* context, auto* response) { return stub_->ReportRemoved(context, report, response); },
             {.timeout = kTimeout, .tries = 1})
             .status());
-    LogInfo("removed", {{"kind", internal::v1::RemovalKind_Name(options_.kind)}, {"items", report.items_size()}});
+    LogInfo("removed",
+            {{"kind", internal::v1::ListRemovalsRequest::Kind_Name(options_.kind)}, {"items", report.items_size()}});
   }
   RISEML_RETURN_IF_ERROR(failed);
   return report.items_size();

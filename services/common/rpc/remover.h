@@ -15,7 +15,7 @@
 namespace riseml::rpc {
 
 struct RemoverOptions {
-  internal::v1::RemovalKind kind = internal::v1::REMOVAL_KIND_UNSPECIFIED;
+  internal::v1::ListRemovalsRequest::Kind kind = internal::v1::ListRemovalsRequest::KIND_UNSPECIFIED;
   absl::Duration pause = absl::Seconds(5);  // between two questions
   // Removes one item; also succeeds for one that is gone. What fails is asked for again.
   std::function<absl::Status(const std::string& item)> remove;

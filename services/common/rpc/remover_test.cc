@@ -42,15 +42,15 @@ class FakeRemovals final : public internal::v1::RemovalService::Service {
       return absl::OkStatus();
     });
   }
-  void Put(internal::v1::RemovalKind kind, const std::string& item) {
+  void Put(internal::v1::ListRemovalsRequest::Kind kind, const std::string& item) {
     MutexLock lock(mu_);
     items_[kind].insert(item);
   }
-  void WaitUntilEmpty(internal::v1::RemovalKind kind) {
+  void WaitUntilEmpty(internal::v1::ListRemovalsRequest::Kind kind) {
     MutexLock lock(mu_);
     changed_.wait(mu_, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return items_[kind].empty(); });
   }
-  std::set<std::string> Items(internal::v1::RemovalKind kind) {
+  std::set<std::string> Items(internal::v1::ListRemovalsRequest::Kind kind) {
     MutexLock lock(mu_);
     return items_[kind];
   }
@@ -58,7 +58,7 @@ class FakeRemovals final : public internal::v1::RemovalService::Service {
  private:
   Mutex mu_;
   std::condition_variable_any changed_;
-  std::map<internal::v1::RemovalKind, std::set<std::string>> items_ ABSL_GUARDED_BY(mu_);
+  std::map<internal::v1::ListRemovalsRequest::Kind, std::set<std::string>> items_ ABSL_GUARDED_BY(mu_);
 };
 
 TEST(Remover, RemovesItsKindReportsAndTriesAgainWhatFailed) {
@@ -66,9 +66,9 @@ TEST(Remover, RemovesItsKindReportsAndTriesAgainWhatFailed) {
   const std::string dir = mkdtemp(pattern);
   ASSERT_TRUE(WriteCertificates(dir, {"api", "loghandler"}, SystemClock().Now()).ok());
   FakeRemovals removals;
-  removals.Put(internal::v1::LOG, "a");
-  removals.Put(internal::v1::LOG, "b");
-  removals.Put(internal::v1::OUTPUT, "c");
+  removals.Put(internal::v1::ListRemovalsRequest::LOG, "a");
+  removals.Put(internal::v1::ListRemovalsRequest::LOG, "b");
+  removals.Put(internal::v1::ListRemovalsRequest::OUTPUT, "c");
   ServerOptions options;
   options.kind = ListenerKind::kInternal;
   options.listener.set_address("127.0.0.1:0");
@@ -87,7 +87,7 @@ TEST(Remover, RemovesItsKindReportsAndTriesAgainWhatFailed) {
 
   std::vector<std::string> asked;  // of the remover's thread until it has ended
   {
-    const Remover remover({.kind = internal::v1::LOG,
+    const Remover remover({.kind = internal::v1::ListRemovalsRequest::LOG,
                            .pause = absl::Milliseconds(1),
                            .remove = [&](const std::string& item) -> absl::Status {
                              asked.push_back(item);
@@ -95,10 +95,10 @@ TEST(Remover, RemovesItsKindReportsAndTriesAgainWhatFailed) {
                              return absl::OkStatus();
                            }},
                           *channel);
-    removals.WaitUntilEmpty(internal::v1::LOG);
+    removals.WaitUntilEmpty(internal::v1::ListRemovalsRequest::LOG);
   }
   EXPECT_THAT(asked, ElementsAre("a", "b", "a"));
-  EXPECT_THAT(removals.Items(internal::v1::OUTPUT), ElementsAre("c")) << "another store's";
+  EXPECT_THAT(removals.Items(internal::v1::ListRemovalsRequest::OUTPUT), ElementsAre("c")) << "another store's";
   std::filesystem::remove_all(dir);
 }
 
