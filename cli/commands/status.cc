@@ -24,6 +24,7 @@ struct StatusOptions {
   bool long_form = false;
   bool json = false;
   bool quiet = false;
+  std::string sort_by;  // of children; empty: their number
 };
 
 bool HasNotBegun(const v1::Experiment& experiment) {
@@ -32,10 +33,13 @@ bool HasNotBegun(const v1::Experiment& experiment) {
           experiment.state() == v1::Experiment::BUILDING);
 }
 
-absl::StatusOr<std::vector<v1::Experiment>> Children(Connection& connection, const v1::Experiment& set) {
+absl::StatusOr<std::vector<v1::Experiment>> Children(Connection& connection, const v1::Experiment& set,
+                                                     const std::string& sort_by) {
   v1::ListExperimentsRequest request;
   request.set_parent(set.name());
-  return ListExperiments(connection, request, 0);
+  RISEML_ASSIGN_OR_RETURN(std::vector<v1::Experiment> children, ListExperiments(connection, request, 0));
+  if (!sort_by.empty()) SortByValue(sort_by, children);
+  return children;
 }
 
 absl::StatusOr<int> PrintList(Session& session, Connection& connection, const StatusOptions& options,
@@ -62,7 +66,7 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
   for (v1::Experiment& experiment : found) {
     ListedExperiment row;
     if (options.long_form && experiment.type() == v1::Experiment::SET) {
-      RISEML_ASSIGN_OR_RETURN(row.children, Children(connection, experiment));
+      RISEML_ASSIGN_OR_RETURN(row.children, Children(connection, experiment, options.sort_by));
     }
     if (!options.json && HasNotBegun(experiment) && asked++ < kMostWaitReasons) {
       // It may have begun, or be gone, by now; then there is nothing to say.
@@ -87,7 +91,7 @@ absl::StatusOr<int> PrintExperiment(Session& session, Connection& connection, co
   const bool set = experiment.type() == v1::Experiment::SET;
   std::vector<v1::Experiment> children;
   if (set) {
-    RISEML_ASSIGN_OR_RETURN(children, Children(connection, experiment));
+    RISEML_ASSIGN_OR_RETURN(children, Children(connection, experiment, options.sort_by));
   }
   if (options.json) {
     JsonObject object;
@@ -137,6 +141,7 @@ void AddStatus(cmdline::Command app, Plan& plan) {
                                         "  riseml status           what is under way\n"
                                         "  riseml status -a -n 20  the last 20 experiments in any state\n"
                                         "  riseml status -al       with parameters, results and the children of sets\n"
+                                        "  riseml status 14 --sort-by loss  children of set 14, the best one first\n"
                                         "  riseml status 14.3      details of child 3 of set 14\n"
                                         "  riseml status 14.train  details of a job\n"
                                         "  riseml status .paul     experiments of paul");
@@ -145,7 +150,9 @@ void AddStatus(cmdline::Command app, Plan& plan) {
   command.AddFlag("-a,--all", options->all, "In all states, not only what is under way");
   command.AddCount("-n,--num-last", options->last, "At most this many, 0: all; default with -a: 10");
   command.AddFlag("-u,--all-users", options->all_users, "Of all users (admins)");
-  command.AddFlag("-l,--long", options->long_form, "With children, parameters and results");
+  command.AddFlag("-l,--long", options->long_form, "With children, durations, parameters and results");
+  command.AddOption("--sort-by", options->sort_by, "Children of sets by a result or parameter, smallest first")
+      .Type("NAME");
   command.AddFlag("--json", options->json, "Print JSON");
   command.AddFlag("-q,--quiet", options->quiet, "Print ids only");
   command.OnTyped(

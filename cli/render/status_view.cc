@@ -1,8 +1,10 @@
 #include "cli/render/status_view.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -178,6 +180,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
   for (const Column& column : {Column{"PROJECT", 14}, {"STATE", 10}, {"AGE", 11}, {"TYPE", 15}})
     header.push_back(column);
   if (columns.long_form) {
+    header.push_back({"DURATION", 9});
     header.push_back({"PARAMS", 14});
     header.push_back({"RESULT", 14});
   }
@@ -191,6 +194,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
     cells.push_back(Since(TimeOf(child ? experiment.start_time() : experiment.create_time()), viewer.now));
     cells.push_back(absl::StrCat(branch, TypeName(experiment)));
     if (columns.long_form) {
+      cells.push_back(Lasted(viewer, experiment));
       cells.push_back(Pairs(experiment.parameters()));
       cells.push_back(Pairs(experiment.result()));
     }
@@ -212,6 +216,26 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
     }
   }
   return absl::StrCat(Table(viewer.terminal, header, rows), waits.empty() ? "" : "\n", waits);
+}
+
+void SortByValue(const std::string& name, std::vector<v1::Experiment>& experiments) {
+  // Numbers first, in their order, then texts, then what has no such value.
+  const auto key = [&name](const v1::Experiment& experiment) {
+    std::tuple<int, double, std::string> out = {2, 0, ""};
+    const auto set_text = [&out](const std::string& text) {
+      double number = 0;
+      out = absl::SimpleAtod(text, &number) ? std::make_tuple(0, number, std::string()) : std::make_tuple(1, 0.0, text);
+    };
+    if (const auto result = experiment.result().fields().find(name); result != experiment.result().fields().end()) {
+      if (result->second.has_number_value()) out = {0, result->second.number_value(), ""};
+      if (result->second.has_string_value()) set_text(result->second.string_value());
+      if (result->second.has_bool_value()) out = {1, 0, result->second.bool_value() ? "true" : "false"};
+    } else if (const auto value = experiment.parameters().find(name); value != experiment.parameters().end()) {
+      set_text(value->second);
+    }
+    return out;
+  };
+  std::ranges::stable_sort(experiments, {}, key);
 }
 
 std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment) {

@@ -36,6 +36,10 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
                            const ListColumns& columns);
 std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment);
 std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const std::vector<v1::Experiment>& children);
+// Sorts experiments by their result of this name, or else their parameter: numbers from the smallest, then texts, then
+// those that have none; equal ones keep their order.
+void SortByValue(const std::string& name, std::vector<v1::Experiment>& experiments);
+
 std::string JobDetails(const Viewer& viewer, const v1::Job& job);
 
 // Which code ran and where the user's own repository stood: "Code: 8e82663 (your commit 1a2b3c4 on main)", a line;

@@ -224,5 +224,18 @@ TEST(SyncView, NamesWhatWasLeftOutAndAdvises) {
 
 TEST(SyncView, DryRunListsEverything) { ExpectGolden("dry_run", DryRunText({}, SampleSnapshot())); }
 
+TEST(SortByValue, NumbersThenTextsThenNothing) {
+  std::vector<v1::Experiment> children(5);
+  for (int i = 0; i < 5; ++i) children[i].set_name(absl::StrCat(i + 1));
+  (*children[0].mutable_result()->mutable_fields())["loss"].set_number_value(10);
+  (*children[1].mutable_parameters())["loss"] = "9.5";
+  (*children[2].mutable_result()->mutable_fields())["loss"].set_string_value("diverged");
+  (*children[4].mutable_result()->mutable_fields())["loss"].set_number_value(-1);
+  SortByValue("loss", children);
+  std::string order;
+  for (const v1::Experiment& child : children) order += child.name();
+  EXPECT_EQ(order, "52134");
+}
+
 }  // namespace
 }  // namespace riseml::cli
