@@ -42,6 +42,14 @@ void AddField(std::string& text, absl::string_view name, absl::string_view value
   absl::StrAppend(&text, name.size(), ":", name, value.size(), ":", value);
 }
 
+void AddCode(std::string& text, const CodeInputs& code) {
+  for (const auto& [path, id] : code.ids) {
+    AddField(text, "path", path);
+    AddField(text, "id", id);
+  }
+  AddField(text, "tree", code.tree);
+}
+
 std::string Sha256Hex(absl::string_view text) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
@@ -76,22 +84,21 @@ constexpr char kUvVenv[] = R"sh(uv() {
 }
 )sh";
 
-Step InstallStep(absl::string_view install) {
+std::string CommandOfInstall(absl::string_view install) {
   if (const std::string tool = SystemPackageTool(install); !tool.empty()) {
     const std::string refusal = absl::StrCat(
         "`", tool, "` is not available: jobs of this installation run in a Python environment without root's rights. ",
         "Install the Python package instead (pip install ...), or ask an administrator to install the system package ",
         "on the nodes and remove this step.");
-    return {std::string(install), Refusal(refusal)};
+    return Refusal(refusal);
   }
   const std::string conda = CondaTool(install);
-  if (absl::StrContains(install, "uv venv")) return {std::string(install), absl::StrCat(kUvVenv, install)};
-  if (conda.empty()) return {std::string(install), std::string(install)};
+  if (absl::StrContains(install, "uv venv")) return absl::StrCat(kUvVenv, install);
+  if (conda.empty()) return std::string(install);
   const std::string refusal = absl::StrCat(
       "`", conda, "` is not installed on this machine: write `pip install PACKAGE...` under `install:` for what the ",
       "step installs, or ask an administrator to install ", conda, ".");
-  return {std::string(install),
-          absl::StrCat("command -v ", conda, " >/dev/null 2>&1 || { ", Refusal(refusal), "; }\n", install)};
+  return absl::StrCat("command -v ", conda, " >/dev/null 2>&1 || { ", Refusal(refusal), "; }\n", install);
 }
 
 Step FrameworkStep(const Inputs& inputs) {
@@ -107,7 +114,36 @@ Step FrameworkStep(const Inputs& inputs) {
                          "). If the output above lists versions, write one of them as `version`, or remove `version` "
                          "for the newest.");
   const std::string install = absl::StrCat("pip install ", Quote(package));
-  return {install, absl::StrCat(install, " || { printf '%s\\n' ", Quote(hint), " >&2; exit 1; }")};
+  return {.title = install,
+          .command = absl::StrCat(install, " || { printf '%s\\n' ", Quote(hint), " >&2; exit 1; }"),
+          .prefix_key = "",
+          .reuse_command = ""};
+}
+
+// What of the inputs decides the first steps.
+struct Prefix {
+  bool client = true;        // the package `riseml` is among them
+  std::size_t installs = 0;  // number of install steps
+  bool framework = false;    // the framework is among them
+};
+
+// The key of what some first steps make. Who asked for a rebuild is no part of it: what a rebuild keeps replaces what
+// was kept before, for everybody with the same steps. Empty when it is not known what of the code decides.
+std::string PrefixKeyOf(const Inputs& inputs, const Prefix& prefix) {
+  if (prefix.installs > inputs.prefix_digests.size()) return "";
+  std::string text;
+  AddField(text, "kept_steps_of_format", absl::StrCat(kEnvironmentFormat));
+  AddField(text, "owner", inputs.owner_uid);
+  AddField(text, "python", inputs.python);
+  AddField(text, "python_version", inputs.python_version);
+  if (prefix.client) AddField(text, "client", inputs.client_digest);
+  for (std::size_t i = 0; i < prefix.installs; ++i) AddField(text, "install", inputs.install[i]);
+  if (prefix.installs > 0) AddField(text, "code", inputs.prefix_digests[prefix.installs - 1]);
+  if (prefix.framework) {
+    AddField(text, "framework", inputs.framework);
+    AddField(text, "framework_version", inputs.framework_version);
+  }
+  return Sha256Hex(text);
 }
 
 }  // namespace
@@ -115,6 +151,12 @@ Step FrameworkStep(const Inputs& inputs) {
 std::string Quote(absl::string_view text) {
   if (IsPlainWord(text)) return std::string(text);
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
+}
+
+std::string DigestOf(const CodeInputs& code) {
+  std::string text;
+  AddCode(text, code);
+  return Sha256Hex(text);
 }
 
 bool NeedsEnvironment(const Inputs& inputs) { return !inputs.install.empty() || !inputs.framework.empty(); }
@@ -128,11 +170,7 @@ std::string KeyOf(const Inputs& inputs) {
   for (const std::string& step : inputs.install) AddField(text, "install", step);
   AddField(text, "framework", inputs.framework);
   AddField(text, "framework_version", inputs.framework_version);
-  for (const auto& [path, id] : inputs.code.ids) {
-    AddField(text, "path", path);
-    AddField(text, "id", id);
-  }
-  AddField(text, "tree", inputs.code.tree);
+  AddCode(text, inputs.code);
   AddField(text, "rebuild", inputs.rebuild);
   AddField(text, "client", inputs.client_digest);
   return Sha256Hex(text);
@@ -168,24 +206,42 @@ std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::str
   std::vector<Step> steps;
   std::string lines = "printf '%s\\n'";
   for (const std::string& line : DecisionLines(inputs, key)) absl::StrAppend(&lines, " ", Quote(line));
+  const std::string remember = RememberCommand(inputs.python, key);
   steps.push_back(
-      {"create Python environment", absl::StrCat(lines, " && ", Quote(inputs.python), " -m venv --clear ", Quote(path),
-                                                 " && ", RememberCommand(inputs.python, key))});
+      {.title = "create Python environment",
+       .command = absl::StrCat(lines, " && ", Quote(inputs.python), " -m venv --clear ", Quote(path), " && ", remember),
+       .prefix_key = PrefixKeyOf(inputs, {.client = false}),
+       .reuse_command = absl::StrCat(lines, " && ", remember)});
   if (!inputs.client_dir.empty()) {
     steps.push_back(
-        {"add package riseml",
-         absl::StrCat("cp -R ", Quote(inputs.client_dir),
-                      " \"$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')/riseml\"")});
+        {.title = "add package riseml",
+         .command = absl::StrCat("cp -R ", Quote(inputs.client_dir),
+                                 " \"$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')/riseml\""),
+         .prefix_key = PrefixKeyOf(inputs, {}),
+         .reuse_command = ""});
   }
-  for (const std::string& install : inputs.install) steps.push_back(InstallStep(install));
-  if (!inputs.framework.empty()) steps.push_back(FrameworkStep(inputs));
-  steps.push_back({"keep what the steps made", KeepCommand(inputs.python, key, path)});
+  for (std::size_t i = 0; i < inputs.install.size(); ++i)
+    steps.push_back({.title = inputs.install[i],
+                     .command = CommandOfInstall(inputs.install[i]),
+                     .prefix_key = PrefixKeyOf(inputs, {.installs = i + 1}),
+                     .reuse_command = ""});
+  if (!inputs.framework.empty()) {
+    steps.push_back(FrameworkStep(inputs));
+    steps.back().prefix_key = PrefixKeyOf(inputs, {.installs = inputs.install.size(), .framework = true});
+  }
+  steps.push_back({.title = "keep what the steps made",
+                   .command = KeepCommand(inputs.python, key, path),
+                   .prefix_key = "",
+                   .reuse_command = ""});
   const std::string marker = absl::StrCat(path, "/", kMarkerName);
   // Everything is on the disk before the marker is: an environment that has one survives a power failure.
-  steps.push_back({"seal environment",
-                   absl::StrCat("sync -f ", Quote(path), " && printf 'riseml-environment %s\\n%s\\n' ",
-                                kEnvironmentFormat, " ", key, " > ", Quote(marker + ".new"), " && sync ",
-                                Quote(marker + ".new"), " && mv ", Quote(marker + ".new"), " ", Quote(marker))});
+  steps.push_back(
+      {.title = "seal environment",
+       .command = absl::StrCat("sync -f ", Quote(path), " && printf 'riseml-environment %s\\n%s\\n' ",
+                               kEnvironmentFormat, " ", key, " > ", Quote(marker + ".new"), " && sync ",
+                               Quote(marker + ".new"), " && mv ", Quote(marker + ".new"), " ", Quote(marker)),
+       .prefix_key = "",
+       .reuse_command = ""});
   return steps;
 }
 

@@ -29,6 +29,9 @@ struct CodeInputs {
   std::string everything_because;          // why it is the whole tree
 };
 
+// 64 hex digits that differ when the inputs do.
+std::string DigestOf(const CodeInputs& code);
+
 struct Inputs {
   std::string owner_uid;             // environments are not shared between users
   std::string python;                // path of the interpreter
@@ -38,9 +41,12 @@ struct Inputs {
   std::string framework;             // "tensorflow" or empty
   std::string framework_version;     // empty: what the index offers
   CodeInputs code;                   // what of the code decides
-  std::string rebuild;               // of what is built anew: who asked for it
-  std::string client_dir;            // directory of the Python package `riseml`; empty: none
-  std::string client_digest;         // of its content
+  // Digests of what of the code decides the first step, the first two, and so on. Steps without one are not kept for
+  // later builds.
+  std::vector<std::string> prefix_digests;
+  std::string rebuild;        // of what is built anew: who asked for it
+  std::string client_dir;     // directory of the Python package `riseml`; empty: none
+  std::string client_digest;  // of its content
 };
 
 // True when a job with these inputs needs an environment of its own.
@@ -53,8 +59,10 @@ std::string KeyOf(const Inputs& inputs);
 std::string MarkerOf(absl::string_view key);
 
 struct Step {
-  std::string title;    // what people see
-  std::string command;  // for the shell
+  std::string title;          // what people see
+  std::string command;        // for the shell
+  std::string prefix_key;     // of it and the steps before it, 64 hex digits; empty: not kept for later builds
+  std::string reuse_command;  // for the shell when what it makes is taken from an earlier build; may be empty
 };
 
 // The steps, in order: a fresh virtual environment at `path` (its log begins with what decides it), the product's

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -76,6 +77,93 @@ TEST(StepsOf, OneStepForEachThingDone) {
   EXPECT_THAT(Titles(inputs), ElementsAre("create Python environment", "add package riseml",
                                           "pip install -r requirements.txt", "pip install numpy",
                                           "pip install tensorflow", "keep what the steps made", "seal environment"));
+}
+
+// Keys of the steps, by title.
+std::map<std::string, std::string> PrefixKeys(const Inputs& inputs) {
+  std::map<std::string, std::string> keys;
+  for (const Step& step : StepsOf(inputs, KeyOf(inputs), "/e/k")) keys[step.title] = step.prefix_key;
+  return keys;
+}
+
+Inputs ExampleOfThreeSteps() {
+  Inputs inputs = Example();
+  inputs.install = {"one", "two", "three"};
+  inputs.prefix_digests = {"1", "2", "3"};
+  inputs.client_dir = "/opt/client/riseml";
+  inputs.client_digest = "c";
+  inputs.framework = "tensorflow";
+  return inputs;
+}
+
+TEST(PrefixKeys, StepsOfAnEnvironmentHaveOneEachButTheLastTwo) {
+  const std::map<std::string, std::string> keys = PrefixKeys(ExampleOfThreeSteps());
+  std::set<std::string> distinct;
+  for (const char* title :
+       {"create Python environment", "add package riseml", "one", "two", "three", "pip install tensorflow"}) {
+    EXPECT_EQ(keys.at(title).size(), 64u) << title;
+    distinct.insert(keys.at(title));
+  }
+  EXPECT_EQ(distinct.size(), 6u);
+  EXPECT_EQ(keys.at("keep what the steps made"), "");
+  EXPECT_EQ(keys.at("seal environment"), "");
+}
+
+TEST(PrefixKeys, ChangesConcernTheirStepAndThoseAfterIt) {
+  struct Change {
+    const char* what;
+    std::function<void(Inputs&)> make;
+    std::set<std::string> kept;  // titles of the steps whose keys stay
+  };
+  const Change changes[] = {
+      {"text of the last step",
+       [](Inputs& i) { i.install[2] = "other"; },
+       {"create Python environment", "add package riseml", "one", "two"}},
+      {"file that only the last step reads",
+       [](Inputs& i) { i.prefix_digests[2] = "x"; },
+       {"create Python environment", "add package riseml", "one", "two"}},
+      {"file that the first step reads",
+       [](Inputs& i) {
+         i.prefix_digests = {"x", "y", "z"};
+       },
+       {"create Python environment", "add package riseml"}},
+      {"version of the framework",
+       [](Inputs& i) { i.framework_version = "2.15.0"; },
+       {"create Python environment", "add package riseml", "one", "two", "three"}},
+      {"package riseml", [](Inputs& i) { i.client_digest = "d"; }, {"create Python environment"}},
+      {"owner", [](Inputs& i) { i.owner_uid += "x"; }, {}},
+      {"interpreter", [](Inputs& i) { i.python_version = "cpython 3.12.0 x86_64"; }, {}},
+      {"who asked for a rebuild",
+       [](Inputs& i) { i.rebuild = "r"; },
+       {"create Python environment", "add package riseml", "one", "two", "three", "pip install tensorflow"}},
+  };
+  const std::map<std::string, std::string> before = PrefixKeys(ExampleOfThreeSteps());
+  for (const Change& change : changes) {
+    Inputs inputs = ExampleOfThreeSteps();
+    change.make(inputs);
+    const std::map<std::string, std::string> after = PrefixKeys(inputs);
+    std::set<std::string> kept;
+    for (const auto& [title, key] : before)
+      if (!key.empty() && after.contains(title) && after.at(title) == key) kept.insert(title);
+    EXPECT_EQ(kept, change.kept) << change.what;
+  }
+}
+
+TEST(PrefixKeys, StepsOfWhichNothingIsKnownHaveNone) {
+  Inputs inputs = ExampleOfThreeSteps();
+  inputs.prefix_digests.resize(2);
+  const std::map<std::string, std::string> keys = PrefixKeys(inputs);
+  EXPECT_EQ(keys.at("two").size(), 64u);
+  EXPECT_EQ(keys.at("three"), "");
+  EXPECT_EQ(keys.at("pip install tensorflow"), "");
+}
+
+TEST(StepsOf, ReusedStepsStillSayWhatDecidesTheEnvironment) {
+  const std::vector<Step> steps = StepsOf(Example(), "k", "/e/k");
+  EXPECT_THAT(steps[0].reuse_command, HasSubstr("is decided by:"));
+  EXPECT_THAT(steps[0].reuse_command, HasSubstr(".riseml-before-"));
+  EXPECT_EQ(steps[0].reuse_command.find("venv"), std::string::npos);
+  EXPECT_EQ(steps[1].reuse_command, "");
 }
 
 TEST(StepsOf, CommandOfTheUserIsTakenAsItIs) {

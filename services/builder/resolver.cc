@@ -1,7 +1,9 @@
 #include "services/builder/resolver.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,7 @@ using internal::v1::ResolveEnvironmentRequest;
 constexpr int kMaxSteps = 1000;
 constexpr std::size_t kMaxStepBytes = 64 << 10;
 constexpr std::size_t kMaxKnown = 2000;
+constexpr std::size_t kMaxPrefixes = 32;  // bounds the work for an experiment with very many steps
 
 bool IsVersion(absl::string_view text) {
   return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -53,8 +56,8 @@ Resolver::Resolver(Installation installation, CodeFiles& files, StoredEnvironmen
       stored_(stored),
       interpreters_(installation_.python, installation_.python_version, installation_.interpreter_dirs) {}
 
-absl::StatusOr<CodeInputs> Resolver::FindCode(const ResolveEnvironmentRequest& request) {
-  if (request.install().empty()) return CodeInputs();
+absl::StatusOr<Resolver::KnownCode> Resolver::FindCode(const ResolveEnvironmentRequest& request) {
+  if (request.install().empty()) return KnownCode();
   std::string key = absl::StrCat(request.project_uid(), "/", request.commit());
   for (const std::string& step : request.install()) absl::StrAppend(&key, "/", step.size(), ":", step);
   {
@@ -64,8 +67,15 @@ absl::StatusOr<CodeInputs> Resolver::FindCode(const ResolveEnvironmentRequest& r
   const ReadCode read = [&](const std::vector<std::string>& paths) {
     return files_.Read(request.project_uid(), request.commit(), paths);
   };
-  RISEML_ASSIGN_OR_RETURN(CodeInputs code,
-                          FindInputs(ReadsOf({request.install().begin(), request.install().end()}), read));
+  const std::vector<std::string> steps(request.install().begin(), request.install().end());
+  KnownCode code;
+  RISEML_ASSIGN_OR_RETURN(code.all, FindInputs(ReadsOf(steps), read));
+  for (std::size_t count = 1; count < steps.size() && count <= kMaxPrefixes; ++count) {
+    const std::vector<std::string> first(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(count));
+    RISEML_ASSIGN_OR_RETURN(const CodeInputs inputs, FindInputs(ReadsOf(first), read));
+    code.prefix_digests.push_back(DigestOf(inputs));
+  }
+  if (steps.size() <= kMaxPrefixes) code.prefix_digests.push_back(DigestOf(code.all));
   MutexLock lock(mu_);
   if (known_.size() >= kMaxKnown) known_.clear();
   known_.emplace(std::move(key), code);
@@ -90,7 +100,9 @@ absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& r
   inputs.python_note = interpreter.note;
   inputs.client_dir = installation_.client_dir;
   inputs.client_digest = installation_.client_digest;
-  RISEML_ASSIGN_OR_RETURN(inputs.code, FindCode(request));
+  RISEML_ASSIGN_OR_RETURN(KnownCode code, FindCode(request));
+  inputs.code = std::move(code.all);
+  inputs.prefix_digests = std::move(code.prefix_digests);
   if (!interpreter.prefix.empty()) environment.add_shown_paths(interpreter.prefix);
 
   const std::string base = KeyOf(inputs);
@@ -107,6 +119,9 @@ absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& r
     internal::v1::BuildStep* added = environment.add_steps();
     added->set_title(std::move(step.title));
     added->set_command(std::move(step.command));
+    added->set_prefix_key(std::move(step.prefix_key));
+    added->set_reuse_command(std::move(step.reuse_command));
+    added->set_anew(!inputs.rebuild.empty());
   }
   return environment;
 }

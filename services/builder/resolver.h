@@ -35,15 +35,20 @@ class Resolver {
   absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::ResolveEnvironmentRequest& request);
 
  private:
-  // What of the commit decides; remembered, as a commit never changes.
-  absl::StatusOr<CodeInputs> FindCode(const internal::v1::ResolveEnvironmentRequest& request);
+  // What of the commit decides an environment, and its first steps.
+  struct KnownCode {
+    CodeInputs all;
+    std::vector<std::string> prefix_digests;
+  };
+  // Remembered, as a commit never changes.
+  absl::StatusOr<KnownCode> FindCode(const internal::v1::ResolveEnvironmentRequest& request);
 
   const Installation installation_;
   CodeFiles& files_;
   StoredEnvironments& stored_;
   Interpreters interpreters_;
   Mutex mu_;
-  std::map<std::string, CodeInputs> known_ ABSL_GUARDED_BY(mu_);  // by project, commit and steps; at most 2,000
+  std::map<std::string, KnownCode> known_ ABSL_GUARDED_BY(mu_);  // by project, commit and steps; at most 2,000
 };
 
 }  // namespace riseml::builder

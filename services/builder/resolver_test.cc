@@ -123,6 +123,45 @@ TEST_F(ResolverTest, KeyFollowsTheCommitWhenAStepReadsTheTree) {
   }
 }
 
+// Prefix keys of the install steps.
+std::vector<std::string> KeysOfInstalls(const Environment& environment) {
+  std::vector<std::string> keys;
+  for (int i = 1; i < environment.steps_size() - 2; ++i) keys.push_back(environment.steps(i).prefix_key());
+  return keys;
+}
+
+TEST_F(ResolverTest, AStepKeepsItsPrefixKeyWhileNothingChangesThatItOrAnEarlierOneReads) {
+  files_.ids = {{"a.txt", std::string(40, 'a')}, {"c.txt", std::string(40, 'c')}};
+  const std::vector<std::string> steps = {"pip install -r a.txt", "pip install six", "pip install -r c.txt"};
+  const std::vector<std::string> before = KeysOfInstalls(*Resolve(Request(steps)));
+  ASSERT_EQ(before.size(), 3u);
+
+  files_.ids["c.txt"] = std::string(40, 'd');
+  const std::vector<std::string> last_file = KeysOfInstalls(*Resolve(Request(steps)));
+  EXPECT_EQ(last_file[0], before[0]);
+  EXPECT_EQ(last_file[1], before[1]);
+  EXPECT_NE(last_file[2], before[2]);
+
+  const std::vector<std::string> last_text = KeysOfInstalls(*Resolve(Request({steps[0], steps[1], "bash setup.sh"})));
+  EXPECT_EQ(last_text[0], before[0]);
+  EXPECT_EQ(last_text[1], before[1]);
+  EXPECT_NE(last_text[2], before[2]);
+
+  files_.ids["a.txt"] = std::string(40, 'b');
+  const std::vector<std::string> first_file = KeysOfInstalls(*Resolve(Request(steps)));
+  for (int i = 0; i < 3; ++i) EXPECT_NE(first_file[i], before[i]) << i;
+}
+
+TEST_F(ResolverTest, ARebuildHasThePrefixKeysOfAllAndUsesNothingKept) {
+  ResolveEnvironmentRequest request = Request({"pip install numpy"});
+  const Environment usual = *Resolve(request);
+  request.set_rebuild("33333333-3333-4333-8333-333333333333");
+  const Environment anew = *Resolve(request);
+  EXPECT_EQ(KeysOfInstalls(anew), KeysOfInstalls(usual));
+  for (const auto& step : usual.steps()) EXPECT_FALSE(step.anew());
+  for (const auto& step : anew.steps()) EXPECT_TRUE(step.anew());
+}
+
 TEST_F(ResolverTest, RebuiltEnvironmentReplacesTheOldOne) {
   ResolveEnvironmentRequest request = Request({"pip install numpy"});
   const Environment old = *Resolve(request);
