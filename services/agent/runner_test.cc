@@ -320,6 +320,11 @@ TEST_F(RunnerTest, WithoutBashAPosixShellDoesTheSame) {
   EXPECT_EQ(ended.message(), "Command `echo $A …` return code: 1");
 }
 
+TEST_F(RunnerTest, TheDirectoryOfEachItemThatExitsCarriesOver) {
+  Run({"mkdir -p a/b; cd a; exit 0", "cd b; exit 0", "basename $PWD"});
+  EXPECT_EQ(Log(), "b\n");
+}
+
 TEST_F(RunnerTest, InstallStepsShareAShellButNotWithTheCommands) {
   for (const char* command : {"V=1; cd /", "echo v=$V $PWD"}) plan_.add_build_steps()->set_command(command);
   Run({"echo v=${V-} $PWD"});

@@ -18,8 +18,8 @@ constexpr int kMostLines = 10'000'000;
 // A report about a failure counts in the shell itself, not in its subshells, and where errors end the shell.
 constexpr absl::string_view kBashFunctions = R"SH(
 __riseml_save() {
+  __riseml_directory=$PWD
   {
-    builtin printf '__riseml_directory=%q\n' "$PWD"
     builtin set +o
     builtin echo 'builtin set +e +x'
     builtin shopt -p
