@@ -1,0 +1,54 @@
+// Copies directory trees: blocks are shared where the file system can do so, links are copied and never followed, and a
+// text of a fixed length, such as the key of an environment, can be replaced by another wherever it occurs.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace riseml::agent {
+
+// A text and what takes its place. Both have the same length, so that binary files stay valid; empty: nothing is
+// replaced.
+struct Replacement {
+  std::string from;
+  std::string to;
+
+  std::string In(absl::string_view text) const;
+};
+
+// True for an entry that is copied, by its path below the tree; of a directory that is not, nothing is.
+using WantsEntry = std::function<bool(const std::string& path)>;
+
+struct CopyRules {
+  WantsEntry wants;             // empty: everything is copied
+  Replacement replacement;      // in names, in the targets of links and in `files`
+  std::set<std::string> files;  // paths below the tree
+  std::stop_token stop;
+};
+
+// Copies files, links and directories below `from` to `to`, which exists, unless something is there already; sockets
+// and pipes are left out. Times and permissions of files are kept; the owner may read and write everything. CANCELLED
+// when stopped.
+absl::Status CopyTree(const std::string& from, const std::string& to, const CopyRules& rules);
+
+// How much there is to copy.
+struct TreeSize {
+  std::int64_t files = 0;
+  std::int64_t bytes = 0;
+};
+absl::StatusOr<TreeSize> MeasureTree(const std::string& top, const WantsEntry& wants);
+
+// Paths below `top` of the files that hold `text`.
+absl::StatusOr<std::vector<std::string>> FilesHolding(const std::string& top, absl::string_view text);
+
+}  // namespace riseml::agent
