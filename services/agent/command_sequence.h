@@ -50,6 +50,9 @@ class CommandSequence {
   // The next step; nullopt when there is none left or one has failed.
   std::optional<Step> Next();
 
+  // The first `steps` steps need not run. Before the first call of Next.
+  void Skip(int steps) { next_ = steps; }
+
   // Tells how the step that Next returned last has ended. Returns what is to be printed into the log about it; mostly
   // nothing.
   std::string Finished(const StepResult& result);

@@ -266,8 +266,10 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
       RISEML_RETURN_IF_ERROR(launcher_.DiscardEnvironment(dir, *start));
     memory.cleaned = true;
     if (absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
-      preparations_.Run(
-          [this, job = std::move(*start->mutable_template_())] { launcher_.LookAtCache(job, clock_.Now()); });
+      preparations_.Run([this, job = std::move(*start->mutable_template_())] {
+        launcher_.LookAtKeptSteps(job, clock_.Now());
+        launcher_.LookAtCache(job, clock_.Now());
+      });
   }
   bool shipped = !FileExists(dir.start());  // a tombstone has nothing to ship
   if (!shipped) {

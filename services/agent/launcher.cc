@@ -118,6 +118,7 @@ Launcher::Launcher(LauncherOptions options, CodeSource& code, SecretSource& secr
       secrets_(secrets),
       system_(LookAtSystem(ExtraPaths(options_.environment, PythonOf(options_.config)),
                            options_.config.installation_dir())),
+      steps_(options_.config),
       interpreters_(PythonOf(options_.config), PythonVersion(PythonOf(options_.config)),
                     {options_.config.interpreter_dirs().begin(), options_.config.interpreter_dirs().end()}) {}
 
@@ -251,6 +252,10 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   const std::vector<std::string> notes =
       sandboxed() ? NotesOnData(options_.config.volume_data_dir(), system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
+  // Without a sandbox HOME and the project's directory have another path in each attempt.
+  if (sandboxed())
+    if (auto reuse = steps_.PlanFor(start, UserDirectory(start.template_()), kSandboxTemporary); reuse)
+      *plan.mutable_step_reuse() = *std::move(reuse);
 
   const MutexLock lock(shares_);  // until the plan is there for others to see
   const std::string parent = fs::path(dir.path()).parent_path().string();

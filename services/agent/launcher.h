@@ -19,6 +19,7 @@
 #include "services/agent/environment_claims.h"
 #include "services/agent/sandbox.h"
 #include "services/agent/secret_source.h"
+#include "services/agent/step_policy.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/python_versions.h"
 
@@ -64,6 +65,12 @@ class Launcher {
   // Starts `ship`.
   absl::StatusOr<pid_t> StartShip(const AttemptDir& dir) const;
 
+  // Brings what builds keep for later ones within its bounds: that of the job's owner, that of all users.
+  void LookAtKeptSteps(const internal::v1::JobTemplate& job, absl::Time now) const {
+    steps_.Trim(UserDirectory(job), now);
+  }
+  void LookAtAllKeptSteps(absl::Time now) const { steps_.TrimAll(now); }
+
   // Brings the cache of the job's owner within its bound. Does nothing when that was done a short while ago.
   void LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const;
 
@@ -96,6 +103,7 @@ class Launcher {
   CodeSource& code_;
   SecretSource& secrets_;
   const SystemView system_;
+  const StepPolicy steps_;
   mutable Mutex shares_;  // held while ports and processors are chosen
   mutable std::map<std::string, absl::Time> cache_looked_ ABSL_GUARDED_BY(shares_);
   mutable EnvironmentClaims claims_;

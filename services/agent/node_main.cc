@@ -84,6 +84,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   const std::shared_ptr<prometheus::Registry> registry = metrics::ProcessRegistry();
   AgentMetrics agent_metrics(*registry);
   const Launcher launcher({config, agent, isolation, environment}, *code, *secrets);
+  launcher.LookAtAllKeptSteps(clock.Now());
   RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
                           Keeper::Start(config.data_dir() + "/attempts", launcher, table, agent_metrics, clock));
   RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));

@@ -173,6 +173,17 @@ ProcessDetail Inspect(const ProcessStat& process) {
   return detail;
 }
 
+std::int64_t OomKills() {
+  const absl::StatusOr<std::string> text = ReadFile("/proc/vmstat", 1 << 20);
+  if (!text.ok()) return 0;
+  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+    std::int64_t count = 0;
+    if (words.size() == 2 && words[0] == "oom_kill" && absl::SimpleAtoi(words[1], &count)) return count;
+  }
+  return 0;
+}
+
 std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment) {
   std::vector<pid_t> found;
   for (const pid_t pid : AllPids()) {

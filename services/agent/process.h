@@ -63,6 +63,9 @@ struct ProcessDetail {
 };
 ProcessDetail Inspect(const ProcessStat& process);
 
+// Number of times the kernel has killed for memory, on the whole machine; 0 when it does not say.
+std::int64_t OomKills();
+
 // All live processes whose environment holds exactly this "NAME=value", as far as /proc shows it.
 std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment);
 

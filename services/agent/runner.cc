@@ -1,14 +1,11 @@
 #include "services/agent/runner.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,22 +16,26 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "services/agent/command_sequence.h"
 #include "services/agent/failure_hint.h"
+#include "services/agent/forked_task.h"
 #include "services/agent/journal.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/proto_time.h"
 #include "services/agent/result_socket.h"
 #include "services/agent/run_secrets.h"
+#include "services/agent/shell_process.h"
 #include "services/agent/shell_session.h"
+#include "services/agent/step_keeper.h"
 #include "services/agent/stop_plan.h"
+#include "services/agent/timer.h"
 #include "services/agent/work_files.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
@@ -53,42 +54,9 @@ constexpr std::int64_t kShortestTickMs = 10;  // between two looks at a tree tha
 constexpr std::int64_t kTickMs = 50;
 constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
 constexpr int kSyntaxErrorCode = 2;
-constexpr int kMaxTickRounds = 50;
-constexpr char kJobOomScore[] = "500";  // when memory runs out, jobs go before services
-
-// Number of times the kernel has killed for memory, on the whole machine; 0 when it does not say.
-std::int64_t OomKills() {
-  const absl::StatusOr<std::string> text = ReadFile("/proc/vmstat", 1 << 20);
-  if (!text.ok()) return 0;
-  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
-    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
-    std::int64_t count = 0;
-    if (words.size() == 2 && words[0] == "oom_kill" && absl::SimpleAtoi(words[1], &count)) return count;
-  }
-  return 0;
-}
-
-std::vector<char*> PointersTo(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// Waits for the next tick of the clock that stamps files, some milliseconds, so that a file of the job is younger than
-// any file that was there before. `marker` is a file to make for it. The end of time when it cannot be made.
-absl::Time NextTickOfFiles(const std::string& marker) {
-  const absl::StatusOr<UniqueFd> fd = OpenFile(marker, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
-  if (!fd.ok()) return absl::InfiniteFuture();
-  const auto stamp = [&fd] {
-    struct stat status {};
-    const bool known = fchmod(fd->get(), 0600) == 0 && fstat(fd->get(), &status) == 0;
-    return known ? absl::TimeFromTimespec(status.st_ctim) : absl::InfiniteFuture();
-  };
-  const absl::Time before = stamp();
-  for (int round = 0; round < kMaxTickRounds && stamp() <= before; ++round) poll(nullptr, 0, 1);
-  return stamp();
-}
+// Of the files of the shells.
+constexpr char kStepsDirectory[] = "/steps";
+constexpr char kCommandsDirectory[] = "/commands";
 
 class Runner {
  public:
@@ -99,7 +67,8 @@ class Runner {
         plan_(std::move(plan)),
         shell_(ChooseShell(plan_.shell())),
         sequence_(plan_),
-        output_(files.output_read, files.log) {}
+        output_(files.output_read, files.log),
+        keeper_(plan_, dir_ + kStepsDirectory, shell_, files.output_write) {}
 
   absl::Status Prepare();
   absl::Status Run();
@@ -110,8 +79,11 @@ class Runner {
   absl::Status WatchFd(int fd);
   absl::Status OpenSession(const Step& step);
   absl::Status StartNext();
-  absl::StatusOr<pid_t> StartShell();
-  [[noreturn]] void BecomeShell(char* const* argv, char* const* environment);
+  absl::Status StartShell();
+  absl::Status Begin();
+  absl::Status OnPrepared(absl::StatusOr<std::string> steps);
+  absl::Status KeepSteps();
+  absl::Status LetStepBegin();
   absl::Status WaitAndHandle();
   absl::Status Handle(int fd);
   absl::Status HandleReports();
@@ -126,8 +98,6 @@ class Runner {
   void KillRest();
   void KeepFiles();
   absl::Status End(internal::v1::AttemptEnded outcome);
-  static void SetTimer(const UniqueFd& timer, std::int64_t milliseconds);
-  static bool TakeTimer(const UniqueFd& timer);
 
   const std::string& dir_;
   const RunFiles files_;
@@ -138,7 +108,10 @@ class Runner {
   OutputPipe output_;
   std::unique_ptr<ResultSocket> results_;
   std::unique_ptr<ShellSession> session_;  // of the steps, then of the commands
-  UniqueFd epoll_, signals_, grace_timer_, limit_timer_, stop_timer_, retry_timer_;
+  StepKeeper keeper_;
+  ForkedTask task_;  // while it runs, no step does
+  UniqueFd epoll_, signals_;
+  const Timer grace_timer_, limit_timer_, stop_timer_, retry_timer_;
   Step step_;       // the one that runs
   pid_t main_ = 0;  // the shell
   std::optional<int> main_status_;
@@ -158,18 +131,6 @@ absl::Status Runner::WatchFd(int fd) {
   return absl::OkStatus();
 }
 
-void Runner::SetTimer(const UniqueFd& timer, std::int64_t milliseconds) {
-  itimerspec when{};
-  when.it_value.tv_sec = milliseconds / 1000;
-  when.it_value.tv_nsec = milliseconds % 1000 * 1'000'000;
-  timerfd_settime(timer.get(), 0, &when, nullptr);
-}
-
-bool Runner::TakeTimer(const UniqueFd& timer) {
-  std::uint64_t count = 0;
-  return read(timer.get(), &count, sizeof count) == sizeof count;
-}
-
 absl::Status Runner::Prepare() {
   // What leaves its parent comes to us, so that the whole tree stays in sight; and the job cannot read or trace this
   // process.
@@ -183,52 +144,14 @@ absl::Status Runner::Prepare() {
   signal(SIGPIPE, SIG_IGN);
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  grace_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  limit_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  stop_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  retry_timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!epoll_.valid()) return ErrnoError(errno, "make a descriptor to wait with");
-  for (const UniqueFd* fd : {&signals_, &grace_timer_, &limit_timer_, &stop_timer_, &retry_timer_}) {
-    if (!fd->valid()) return ErrnoError(errno, "make descriptors for signals and timers");
-    RISEML_RETURN_IF_ERROR(WatchFd(fd->get()));
+  for (const int fd : {signals_.get(), grace_timer_.fd(), limit_timer_.fd(), stop_timer_.fd(), retry_timer_.fd()}) {
+    if (fd < 0) return ErrnoError(errno, "make descriptors for signals and timers");
+    RISEML_RETURN_IF_ERROR(WatchFd(fd));
   }
   RISEML_RETURN_IF_ERROR(WatchFd(files_.output_read));
   RISEML_ASSIGN_OR_RETURN(results_, ResultSocket::Listen(dir_ + "/socket", files_.results));
   return WatchFd(results_->fd());
-}
-
-void Runner::BecomeShell(char* const* argv, char* const* environment) {
-  setsid();
-  signal(SIGPIPE, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  prctl(PR_SET_DUMPABLE, 1);  // its files in /proc are ours again
-  const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score >= 0 && write(score, kJobOomScore, sizeof kJobOomScore - 1) < 0)
-    errno = 0;  // an optional courtesy to the services
-  if (cpu_set_t set; plan_.processors_size() > 0) {
-    CPU_ZERO(&set);
-    for (const int processor : plan_.processors()) CPU_SET(processor, &set);
-    sched_setaffinity(0, sizeof set, &set);  // a courtesy to others too
-  }
-  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0 || dup2(null, 0) < 0 || dup2(files_.output_write, 1) < 0 || dup2(files_.output_write, 2) < 0) _exit(126);
-  if (!plan_.work_dir().empty() && chdir(plan_.work_dir().c_str()) != 0) _exit(126);
-  execve(argv[0], argv, environment);
-  _exit(127);
-}
-
-absl::StatusOr<pid_t> Runner::StartShell() {
-  std::vector<std::string> variables;
-  for (const auto& [name, value] : plan_.environment()) variables.push_back(absl::StrCat(name, "=", value));
-  std::sort(variables.begin(), variables.end());
-  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> words, session_->CommandLine(step_.number));
-  const std::vector<char*> argv = PointersTo(words), environment = PointersTo(variables);
-  const pid_t pid = fork();
-  if (pid < 0) return ErrnoError(errno, "start a command");
-  if (pid == 0) BecomeShell(argv.data(), environment.data());
-  return pid;
 }
 
 // Steps and commands have a shell each: what a step leaves in the shell is not there when the environment is reused.
@@ -238,8 +161,69 @@ absl::Status Runner::OpenSession(const Step& step) {
     for (const internal::v1::BuildStep& item : plan_.build_steps()) items.push_back(item.command());
   else
     items.assign(plan_.commands().begin(), plan_.commands().end());
-  RISEML_ASSIGN_OR_RETURN(session_, ShellSession::Create(dir_ + (step.build ? "/steps" : "/commands"), shell_, items));
+  RISEML_ASSIGN_OR_RETURN(
+      session_, ShellSession::Create(dir_ + (step.build ? kStepsDirectory : kCommandsDirectory), shell_, items));
   return WatchFd(session_->fd());
+}
+
+absl::Status Runner::StartShell() {
+  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> words, session_->CommandLine(step_.number));
+  RISEML_ASSIGN_OR_RETURN(main_, StartShellProcess(plan_, std::move(words), files_.output_write));
+  return absl::OkStatus();
+}
+
+// What earlier builds have kept comes before the first step.
+absl::Status Runner::Begin() {
+  if (const absl::Status begun = keeper_.Begin(began_, clock_.Now()); !begun.ok())
+    RISEML_RETURN_IF_ERROR(output_.Print(
+        absl::StrCat("==> What the steps make is not kept for later builds: ", std::string(begun.message()), "\n")));
+  if (!keeper_.HasPreparation()) return StartNext();
+  const ForkedTask::Work prepare = [this]() -> absl::StatusOr<std::string> {
+    RISEML_ASSIGN_OR_RETURN(const int steps, keeper_.Prepare(clock_.Now()));
+    return absl::StrCat(steps);
+  };
+  return task_.Start(prepare, [this](absl::StatusOr<std::string> steps) { return OnPrepared(std::move(steps)); });
+}
+
+absl::Status Runner::OnPrepared(absl::StatusOr<std::string> steps) {
+  int count = 0;
+  if (steps.ok() && absl::SimpleAtoi(*steps, &count)) {
+    sequence_.Skip(count);
+    keeper_.CountFrom(clock_.Now());
+    return StartNext();
+  }
+  RISEML_RETURN_IF_ERROR(
+      output_.Print(absl::StrCat("==> All steps run, as what an earlier build kept of them cannot be used: ",
+                                 std::string(steps.status().message()), "\n")));
+  const ForkedTask::Work undo = [this]() -> absl::StatusOr<std::string> {
+    RISEML_RETURN_IF_ERROR(keeper_.Undo());
+    return std::string();
+  };
+  // Steps that met parts of what was kept could make a broken environment.
+  return task_.Start(undo, [this](const absl::StatusOr<std::string>& undone) {
+    return undone.ok() ? StartNext() : While("remove what an earlier build kept", undone.status());
+  });
+}
+
+// The shell waits meanwhile.
+absl::Status Runner::KeepSteps() {
+  const int done = step_.number - 1;
+  const ForkedTask::Work keep = [this, done] { return keeper_.Keep(done, main_, clock_.Now()); };
+  return task_.Start(keep, [this, done](const absl::StatusOr<std::string>& line) -> absl::Status {
+    RISEML_RETURN_IF_ERROR(output_.Print(
+        line.ok() ? *line
+                  : absl::StrCat("==> ", NameSteps(done, step_.total),
+                                 " not kept for later builds: ", std::string(line.status().message()), "\n")));
+    if (!line.ok() || !line->empty()) keeper_.CountFrom(clock_.Now());
+    return LetStepBegin();
+  });
+}
+
+// Lets the shell begin the step it has asked for.
+absl::Status Runner::LetStepBegin() {
+  RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
+  oom_kills_before_ = OomKills();
+  return session_->Answer(step_.number);
 }
 
 absl::Status Runner::StartNext() {
@@ -251,8 +235,7 @@ absl::Status Runner::StartNext() {
   oom_kills_before_ = OomKills();
   main_status_.reset();
   failure_.reset();
-  RISEML_ASSIGN_OR_RETURN(main_, StartShell());
-  return absl::OkStatus();
+  return StartShell();
 }
 
 // The shell has done a step and asks for the next one.
@@ -260,15 +243,14 @@ absl::Status Runner::HandleReports() {
   for (const ShellReport& report : session_->TakeReports()) {
     if (report.kind == ShellReport::Kind::kFailed) failure_ = report;
     const bool expected = report.kind == ShellReport::Kind::kBegin && report.number == step_.number + 1;
-    if (!expected || main_ == 0 || main_status_ || sequence_.cause() != StopCause::kNone) continue;
+    if (!expected || main_ == 0 || main_status_ || task_.runs() || sequence_.cause() != StopCause::kNone) continue;
     RISEML_RETURN_IF_ERROR(output_.Print(sequence_.Finished({})));
     std::optional<Step> step = sequence_.Next();
     if (!step) continue;
     step_ = *std::move(step);
-    RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
-    oom_kills_before_ = OomKills();
     failure_.reset();
-    RISEML_RETURN_IF_ERROR(session_->Answer(step_.number));
+    const bool may_keep = step_.build && keeper_.MayKeep(step_.number - 1, main_, clock_.Now());
+    RISEML_RETURN_IF_ERROR(may_keep ? KeepSteps() : LetStepBegin());
   }
   return absl::OkStatus();
 }
@@ -279,6 +261,7 @@ void Runner::Reap() {
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
     if (pid == main_) main_status_ = status;
+    task_.Reaped(pid, status);
   }
 }
 
@@ -302,6 +285,7 @@ StepResult Runner::ResultOf(int exit_code) {
 absl::Status Runner::OnMainEnded(int wait_status) {
   main_ = 0;
   main_status_.reset();
+  task_.Cancel();
   RISEML_RETURN_IF_ERROR(output_.CopyAll());
   RISEML_RETURN_IF_ERROR(output_.Print(sequence_.Finished(ResultOf(ExitCodeOf(wait_status)))));
   return StartNext();
@@ -318,16 +302,17 @@ void Runner::TellToStop() {
   for (const StopSignal& next : stop_plan_->Next(snapshot, begin)) kill(next.pid, next.signal);
   const std::int64_t cost_ms = absl::ToInt64Milliseconds(clock_.Now() - begin);
   tick_ms_ = std::clamp(cost_ms, kShortestTickMs, kTickMs * 20);
-  SetTimer(stop_timer_, std::max(kTickMs, tick_ms_));
+  stop_timer_.Set(std::max(kTickMs, tick_ms_));
 }
 
 void Runner::Stop(StopCause cause) {
-  if (sequence_.cause() != StopCause::kNone || main_ == 0) return;
+  if (sequence_.cause() != StopCause::kNone || (main_ == 0 && !task_.runs())) return;
   sequence_.Stop(cause);
+  task_.Cancel();
   const int grace_seconds = plan_.grace_seconds() > 0 ? plan_.grace_seconds() : kDefaultGraceSeconds;
   stop_plan_.emplace(clock_.Now(), absl::Seconds(grace_seconds));
   TellToStop();
-  SetTimer(grace_timer_, std::int64_t{1000} * grace_seconds);
+  grace_timer_.Set(std::int64_t{1000} * grace_seconds);
 }
 
 absl::Status Runner::HandleSignals() {
@@ -338,8 +323,9 @@ absl::Status Runner::HandleSignals() {
   if (session_ != nullptr) RISEML_RETURN_IF_ERROR(HandleReports());
   // An exit that happened before the signal wins.
   if (main_status_) RISEML_RETURN_IF_ERROR(OnMainEnded(*main_status_));
+  RISEML_RETURN_IF_ERROR(task_.GoOn());
   if (stop) Stop(StopCause::kAsked);
-  if (stop_plan_) SetTimer(stop_timer_, tick_ms_);  // somebody has ended: who is next?
+  if (stop_plan_) stop_timer_.Set(tick_ms_);  // somebody has ended: who is next?
   return absl::OkStatus();
 }
 
@@ -347,25 +333,25 @@ absl::Status Runner::HandleSignals() {
 void Runner::CopyOutput() {
   if (output_.CopySome().ok()) return;
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, files_.output_read, nullptr);
-  SetTimer(retry_timer_, kRetryMs);
+  retry_timer_.Set(kRetryMs);
 }
 
 absl::Status Runner::Handle(int fd) {
   if (fd == signals_.get()) return HandleSignals();
   if (fd == results_->fd()) {
     results_->Serve();
-  } else if (fd == limit_timer_.get()) {
-    if (TakeTimer(limit_timer_)) Stop(StopCause::kTimeLimit);
-  } else if (fd == stop_timer_.get()) {
-    if (TakeTimer(stop_timer_) && !killing_) TellToStop();
-  } else if (fd == grace_timer_.get()) {
-    if (TakeTimer(grace_timer_)) {
+  } else if (fd == limit_timer_.fd()) {
+    if (limit_timer_.Take()) Stop(StopCause::kTimeLimit);
+  } else if (fd == stop_timer_.fd()) {
+    if (stop_timer_.Take() && !killing_) TellToStop();
+  } else if (fd == grace_timer_.fd()) {
+    if (grace_timer_.Take()) {
       killing_ = true;
       KillAll();
-      SetTimer(grace_timer_, kKillRetryMs);  // once more for what was being forked meanwhile
+      grace_timer_.Set(kKillRetryMs);  // once more for what was being forked meanwhile
     }
-  } else if (fd == retry_timer_.get()) {
-    if (TakeTimer(retry_timer_)) return WatchFd(files_.output_read);
+  } else if (fd == retry_timer_.fd()) {
+    if (retry_timer_.Take()) return WatchFd(files_.output_read);
   } else if (fd == files_.output_read) {
     CopyOutput();
   } else if (session_ != nullptr && fd == session_->fd()) {
@@ -390,13 +376,13 @@ void Runner::KillRest() {
     if (rest.empty()) break;
     for (const pid_t pid : rest) kill(pid, SIGKILL);
     // The next death wakes us; so does a short time, for children of the killed that have come to us only now.
-    SetTimer(grace_timer_, kKillRetryMs);
+    grace_timer_.Set(kKillRetryMs);
     epoll_event events[8];
     epoll_wait(epoll_.get(), events, 8, static_cast<int>(kKillRetryMs));
     signalfd_siginfo info{};
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
     }
-    TakeTimer(grace_timer_);
+    grace_timer_.Take();
     CopyOutput();
     results_->Serve();
   }
@@ -435,11 +421,11 @@ absl::Status Runner::Run() {
   internal::v1::JournalRecord started;
   *started.mutable_started()->mutable_time() = ToProtoTime(clock_.Now());
   RISEML_RETURN_IF_ERROR(AppendToJournal(files_.journal, started));
-  if (plan_.max_run_seconds() > 0) SetTimer(limit_timer_, plan_.max_run_seconds() * 1000);
+  if (plan_.max_run_seconds() > 0) limit_timer_.Set(plan_.max_run_seconds() * 1000);
   began_ = NextTickOfFiles(dir_ + "/began");
   for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
-  RISEML_RETURN_IF_ERROR(StartNext());
-  while (main_ != 0) RISEML_RETURN_IF_ERROR(WaitAndHandle());
+  RISEML_RETURN_IF_ERROR(Begin());
+  while (main_ != 0 || task_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());
   // A stop gives what the shell left behind its time too.
   while (sequence_.cause() != StopCause::kNone && !killing_ && !Descendants(getpid()).empty())
     RISEML_RETURN_IF_ERROR(WaitAndHandle());

@@ -1,5 +1,6 @@
 #include "services/agent/shell_driver.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -23,6 +24,7 @@ __riseml_save() {
     builtin set +o
     builtin echo 'builtin set +e +x'
     builtin shopt -p
+    builtin umask -p
     builtin alias -p
     builtin declare -p
     builtin declare -f
@@ -42,9 +44,9 @@ __riseml_failed() {
 __riseml_begin() {
   [ "$1" = 0 ] || builtin exit "$1"
   __riseml_item=$2
+  __riseml_save
   builtin printf 'begin %d\n' "$2" >"$__riseml_files/reports"
   IFS= builtin read -r _ <"$__riseml_files/next"
-  [ "$2" = "$__riseml_last" ] || __riseml_save
   builtin set -Ee -o pipefail
 }
 )SH";
@@ -57,9 +59,9 @@ __riseml_save() {
 __riseml_begin() {
   [ "$1" = 0 ] || exit "$1"
   __riseml_item=$2
+  __riseml_save
   printf 'begin %d\n' "$2" >"$__riseml_files/reports"
   IFS= read -r _ <"$__riseml_files/next"
-  [ "$2" = "$__riseml_last" ] || __riseml_save
   set -e
 }
 )SH";
@@ -72,16 +74,37 @@ if [ -e "$__riseml_files/state" ]; then
 fi 2>/dev/null
 )SH";
 
+bool IsVariableName(absl::string_view name) {
+  return !name.empty() && !absl::ascii_isdigit(static_cast<unsigned char>(name[0])) &&
+         std::ranges::all_of(name, [](unsigned char c) { return absl::ascii_isalnum(c) || c == '_'; });
+}
+
 }  // namespace
 
 std::string QuoteForShell(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", R"('\'')"}}), "'");
 }
 
+std::string StateWithVariables(absl::string_view state, const ShellVariables& before, const ShellVariables& now) {
+  std::string text = absl::StrCat(state, "\n");
+  for (const auto& [name, value] : before) {
+    const auto given = now.find(name);
+    if (!IsVariableName(name) || (given != now.end() && given->second == value)) continue;
+    absl::StrAppend(&text, "command [ \"${", name, "-}\" != ", QuoteForShell(value), " ] || ");
+    if (given == now.end())
+      absl::StrAppend(&text, "command unset ", name, "\n");
+    else
+      absl::StrAppend(&text, "command export ", name, "=", QuoteForShell(given->second), "\n");
+  }
+  for (const auto& [name, value] : now)
+    if (IsVariableName(name) && !before.contains(name))
+      absl::StrAppend(&text, "command export ", name, "=", QuoteForShell(value), "\n");
+  return text;
+}
+
 std::string DriverScript(const DriverPlan& plan) {
   const bool bash = plan.kind == ShellKind::kBash;
-  const std::string settings =
-      absl::StrCat("__riseml_files=", QuoteForShell(plan.directory), "\n__riseml_last=", plan.last, "\n");
+  const std::string settings = absl::StrCat("__riseml_files=", QuoteForShell(plan.directory), "\n");
   std::string text = settings;
   // What was saved holds the settings of the shell before.
   if (plan.first > 1) absl::StrAppend(&text, kRestore, settings);

@@ -6,6 +6,7 @@
 // takes over the state that the driver saved.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -25,6 +26,14 @@ struct DriverPlan {
   int first = 1;
   int last = 1;
 };
+
+// File of the plan's directory with the state before the next item.
+inline constexpr char kShellState[] = "state";
+
+using ShellVariables = std::map<std::string, std::string>;
+// A state saved by a shell that was given the variables `before`, for one that was given `now`: a variable that the
+// items have not changed has the value of `now`.
+std::string StateWithVariables(absl::string_view state, const ShellVariables& before, const ShellVariables& now);
 
 // Text of the driver. The shell that reads it gets no arguments.
 std::string DriverScript(const DriverPlan& plan);

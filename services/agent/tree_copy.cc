@@ -8,6 +8,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -187,7 +188,8 @@ absl::StatusOr<TreeSize> MeasureTree(const std::string& top, const WantsEntry& w
     struct stat info {};
     if (lstat(entry.path().c_str(), &info) != 0) return absl::OkStatus();
     ++size.files;
-    if (S_ISREG(info.st_mode)) size.bytes += info.st_blocks * 512;
+    // The copy of a file with holes has none.
+    if (S_ISREG(info.st_mode)) size.bytes += std::max<std::int64_t>(info.st_size, info.st_blocks * 512);
     return absl::OkStatus();
   }));
   return size;

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ namespace riseml::agent {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr int kMaxTickRounds = 50;
 constexpr std::int64_t kMaxFiles = 200'000;
 constexpr std::size_t kMaxNamed = 5;
 constexpr std::size_t kMaxEntriesOfDirectory = 1'000'000;
@@ -187,6 +189,19 @@ class Keeping {
 
 bool IsCacheName(absl::string_view name) {
   return std::ranges::find(kCacheNames, name) != std::end(kCacheNames) || absl::EndsWith(name, ".pyc");
+}
+
+absl::Time NextTickOfFiles(const std::string& marker) {
+  const absl::StatusOr<UniqueFd> fd = OpenFile(marker, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+  if (!fd.ok()) return absl::InfiniteFuture();
+  const auto stamp = [&fd] {
+    struct stat status {};
+    const bool known = fchmod(fd->get(), 0600) == 0 && fstat(fd->get(), &status) == 0;
+    return known ? absl::TimeFromTimespec(status.st_ctim) : absl::InfiniteFuture();
+  };
+  const absl::Time before = stamp();
+  for (int round = 0; round < kMaxTickRounds && stamp() <= before; ++round) poll(nullptr, 0, 1);
+  return stamp();
 }
 
 absl::StatusOr<KeptFiles> KeepWorkFiles(const KeepRequest& request) { return Keeping(request).Run(); }

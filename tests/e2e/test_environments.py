@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import subprocess
 import unittest
 
 from stack import StackTest, eventually
@@ -186,6 +187,59 @@ class Environments(StackTest):
             self.assertIn(f"(in {numbers[0]}.build", build["message"])
         eventually(lambda: {name for name in os.listdir(os.path.join(self.stack.dir, "environments")) if not name.startswith(".")}
                    <= before, "what it had installed is removed")
+
+    def wheel_with_program(self, path):
+        """A package with the program `onetool`, whose first line names the environment."""
+        import zipfile
+        name = self.local_package(path, "onelib", "1.0")
+        with zipfile.ZipFile(os.path.join(path, name), "a") as file:
+            file.writestr("onetool.py", "import sys\ndef main():\n    print('tool of', sys.prefix)\n")
+            file.writestr("onelib-1.0.dist-info/entry_points.txt", "[console_scripts]\nonetool = onetool:main\n")
+        return name
+
+    def test_steps_before_a_failed_or_changed_one_do_not_run_again(self):
+        path = self.stack.project("steps", ["onetool", "cat ~/count sub/made.txt"])
+        self.write(path, "sub/own.txt", "")
+        one = f"echo ran one; echo one >> $HOME/count; pip install --no-index ./{self.wheel_with_program(path)}"
+        # Longer than it takes to copy the environment, so that what the steps made is kept.
+        two = "echo ran two; export X=5; cd sub; echo made > made.txt; sleep 10"
+        three = 'echo "X=$X in $(basename $PWD)"; cat made.txt $HOME/count; onetool; echo $RISEML_JOB'
+
+        def steps(*install):
+            self.stack.project("steps", ["onetool", "cat ~/count sub/made.txt"], install=list(install))
+
+        steps(one, two, "echo half > $VIRTUAL_ENV/half; exit 9")
+        failed = self.finish(path, code=1)
+        log = self.log(failed, "build")
+        self.assertIn("==> Steps 1-4 of 7 are kept for later builds (", log)
+        self.assertIn("==> Step 5/7 failed with exit code 9", log)
+        environments = os.path.join(self.stack.dir, "environments")
+        eventually(lambda: not glob.glob(os.path.join(environments, "*", self.key(failed))), "nothing is left of the failed build")
+
+        steps(one, two, three)
+        mended = self.finish(path)
+        prefix = glob.glob(os.path.join(environments, "*", self.key(mended)))[0]
+        log = self.log(mended, "build")
+        self.assertTrue(log.startswith(f"==> Steps 1-4 of 7 are reused: built by {self.number(failed)}.build\nEnvironment "), log)
+        self.assertIn("  step: echo ran one", log)
+        self.assertNotIn("\nran ", log)
+        self.assertIn(f"==> Step 5/7: {three}\nX=5 in sub\nmade\none\ntool of {prefix}\n{self.number(mended)}.build\n", log)
+        with open(os.path.join(prefix, "bin", "onetool"), encoding="utf-8") as script:
+            self.assertIn(f"{prefix}/bin/python", script.read())
+        self.assertEqual(self.log(mended), f"tool of {prefix}\none\nmade\n")
+        self.assertFalse(os.path.exists(os.path.join(prefix, "half")))
+        old = subprocess.run(["grep", "-rl", self.key(failed), prefix], stdout=subprocess.PIPE, check=False)
+        self.assertEqual(old.stdout, b"", "no file names the environment of the failed build")
+
+        keys = {one["key"] for one in self.stack.json("environment", "list")["environments"]}
+        self.assertEqual(keys & {name for place in glob.glob(os.path.join(environments, "*", "steps")) for name in os.listdir(place)},
+                         set(), "what is kept of steps is no environment")
+
+        rebuilt = self.finish(path, "--rebuild")
+        self.assertIn("\nran one\n", self.log(rebuilt, "build"))
+        steps(one, two, "echo changed")
+        again = self.log(self.finish(path), "build")
+        self.assertTrue(again.startswith(f"==> Steps 1-4 of 7 are reused: built by {self.number(rebuilt)}.build\n"), again)
 
     def test_item_6_the_interpreter_an_image_asks_for(self):
         path = self.stack.project("python", ["python -c 'import sys; print(sys.version_info[:2])'", "exit 4"], image="python:2.5")

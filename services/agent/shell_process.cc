@@ -1,0 +1,63 @@
+#include "services/agent/shell_process.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status.h"
+
+namespace riseml::agent {
+namespace {
+
+constexpr char kJobOomScore[] = "500";  // when memory runs out, jobs go before services
+
+std::vector<char*> PointersTo(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+[[noreturn]] void BecomeShell(const internal::v1::RunPlan& plan, char* const* argv, char* const* environment,
+                              int output) {
+  setsid();
+  signal(SIGPIPE, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  prctl(PR_SET_DUMPABLE, 1);  // its files in /proc are ours again
+  const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score >= 0 && write(score, kJobOomScore, sizeof kJobOomScore - 1) < 0)
+    errno = 0;  // an optional courtesy to the services
+  if (cpu_set_t set; plan.processors_size() > 0) {
+    CPU_ZERO(&set);
+    for (const int processor : plan.processors()) CPU_SET(processor, &set);
+    sched_setaffinity(0, sizeof set, &set);  // a courtesy to others too
+  }
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) _exit(126);
+  if (!plan.work_dir().empty() && chdir(plan.work_dir().c_str()) != 0) _exit(126);
+  execve(argv[0], argv, environment);
+  _exit(127);
+}
+
+}  // namespace
+
+absl::StatusOr<pid_t> StartShellProcess(const internal::v1::RunPlan& plan, std::vector<std::string> words, int output) {
+  std::vector<std::string> variables;
+  for (const auto& [name, value] : plan.environment()) variables.push_back(absl::StrCat(name, "=", value));
+  std::sort(variables.begin(), variables.end());
+  const std::vector<char*> argv = PointersTo(words), environment = PointersTo(variables);
+  const pid_t pid = fork();
+  if (pid < 0) return ErrnoError(errno, "start a command");
+  if (pid == 0) BecomeShell(plan, argv.data(), environment.data(), output);
+  return pid;
+}
+
+}  // namespace riseml::agent

@@ -1,0 +1,18 @@
+// Starts the shells of an attempt.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+
+namespace riseml::agent {
+
+// Starts a command line as a child with the plan's variables, working directory and processors, in a session of its
+// own. It reads nothing and prints into `output`.
+absl::StatusOr<pid_t> StartShellProcess(const internal::v1::RunPlan& plan, std::vector<std::string> words, int output);
+
+}  // namespace riseml::agent
