@@ -180,7 +180,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
   for (const Column& column : {Column{"PROJECT", 14}, {"STATE", 10}, {"AGE", 11}, {"TYPE", 15}})
     header.push_back(column);
   if (columns.long_form) {
-    header.push_back({"DURATION", 9});
+    header.push_back({"DURATION", 10});
     header.push_back({"PARAMS", 14});
     header.push_back({"RESULT", 14});
   }
