@@ -17,6 +17,14 @@ class Database {
   auto Read(absl::string_view doing, Body&& body) {
     return pool_.Transact(doing, std::forward<Body>(body));
   }
+  // Reads with several statements that all see the same rows, whatever others change or delete meanwhile.
+  template <class Body>
+  auto Snapshot(absl::string_view doing, Body&& body) {
+    return pool_.Transact(doing, [&](pqxx::work& tx) {
+      tx.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+      return body(tx);
+    });
+  }
   template <class Body>
   auto Write(absl::string_view doing, Body&& body) {
     auto result = pool_.Transact(doing, std::forward<Body>(body));

@@ -123,7 +123,7 @@ std::vector<std::string> ChooseForRemoval(const std::vector<v1::StoredEnvironmen
 }
 
 absl::StatusOr<std::vector<v1::StoredEnvironment>> EnvironmentStore::List(const rpc::Call* call, const Stored& stored) {
-  return db_.Read("list environments", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<v1::StoredEnvironment>> {
+  return db_.Snapshot("list environments", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<v1::StoredEnvironment>> {
     auto users = LoadUsers(tx);
     std::map<std::string, v1::StoredEnvironment> known;
     for (const auto& row : tx.exec(absl::StrCat(

@@ -193,7 +193,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
 }
 
 absl::StatusOr<v1::Experiment> ExperimentStore::Get(const rpc::Call& call, const std::string& name) {
-  return db_.Read("get experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
+  return db_.Snapshot("get experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, name));
     return LoadOne(tx, key.uid, true, options_);
   });
@@ -206,7 +206,7 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
   std::vector<std::string> states;
   for (const int state : request.states())
     states.push_back(v1::Experiment::State_Name(static_cast<v1::Experiment::State>(state)));
-  return db_.Read("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
+  return db_.Snapshot("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
     std::string where;
     std::string parent_uid = "00000000-0000-0000-0000-000000000000";
     const bool of_set = request.parent().find("/experiments/") != std::string::npos;
@@ -260,7 +260,7 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
 absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, const v1::KillExperimentRequest& request) {
   return db_.Write("kill experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.name()));
-    LockRoot(tx, key.root_uid);
+    if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
     const pqxx::row row = tx.exec_params1("SELECT state, kill_wanted FROM experiments WHERE uid = $1", key.uid);
     const ExperimentState state = ParseExperimentState(row[0].c_str());
     if (IsTerminal(state) && state != ExperimentState::kKilled)
@@ -278,7 +278,7 @@ absl::StatusOr<v1::ListTransitionsResponse> ExperimentStore::ListTransitions(
     const rpc::Call& call, const v1::ListTransitionsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListTransitionsRequest arguments = WithoutPage(request);
-  return db_.Read("list transitions", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListTransitionsResponse> {
+  return db_.Snapshot("list transitions", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListTransitionsResponse> {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.parent()));
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
     std::int64_t after = 0;
@@ -313,7 +313,7 @@ absl::StatusOr<v1::ListTransitionsResponse> ExperimentStore::ListTransitions(
 }
 
 absl::StatusOr<v1::Job> ExperimentStore::GetJob(const rpc::Call& call, const std::string& name) {
-  return db_.Read("get job", [&](pqxx::work& tx) -> absl::StatusOr<v1::Job> {
+  return db_.Snapshot("get job", [&](pqxx::work& tx) -> absl::StatusOr<v1::Job> {
     RISEML_ASSIGN_OR_RETURN(const JobKey key, FindJob(tx, call, name));
     return std::move(LoadJobs(tx, {key.uid}, true).at(0));
   });
@@ -323,7 +323,7 @@ absl::StatusOr<v1::ListJobsResponse> ExperimentStore::ListJobs(const rpc::Call& 
                                                                const v1::ListJobsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListJobsRequest arguments = WithoutPage(request);
-  return db_.Read("list jobs", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListJobsResponse> {
+  return db_.Snapshot("list jobs", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListJobsResponse> {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.parent()));
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
     const auto rows =
@@ -360,7 +360,7 @@ absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::Rep
   return db_.Write("report results", [&](pqxx::work& tx) -> absl::Status {
     const auto job = ReadJob(tx, call.caller.job_uid());
     if (!job) return Error(Reason::kNotFound, "the job of this token does not exist any more");
-    LockRoot(tx, job->root_uid);
+    if (!LockRoot(tx, job->root_uid)) return Error(Reason::kNotFound, "the experiment of this token was deleted");
     const auto newer = tx.exec_params(
         "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3",
         job->uid, call.caller.attempt(), request.sequence());

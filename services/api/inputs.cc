@@ -13,11 +13,6 @@
 namespace riseml::api {
 namespace {
 
-// "26.3", or "paul.26.3" for somebody else than `user`.
-std::string IdFor(const std::string& user, const ExperimentName& name) {
-  return name.user == user || !name.uid.empty() ? ShortId(name) : absl::StrCat(name.user, ".", ShortId(name));
-}
-
 absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
                                   const spec::Input& input) {
   // A request names resources, a file names ids.
@@ -29,10 +24,12 @@ absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& c
     return Error(Reason::kNotFound, absl::StrCat("input ", input.name, ": experiment ", IdFor(user, *name),
                                                  " not found; `riseml status -a` lists yours"));
   RISEML_RETURN_IF_ERROR(key.status());
-  const pqxx::row row = tx.exec_params1(
+  const auto rows = tx.exec_params(
       "SELECT e.state, u.name, p.name FROM experiments e JOIN users u ON u.uid = e.user_uid "
       "JOIN projects p ON p.uid = e.project_uid WHERE e.uid = $1 FOR SHARE OF e",
       key->uid);
+  if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat("input ", input.name, ": the experiment was deleted"));
+  const pqxx::row row = rows[0];
   const ExperimentState state = ParseExperimentState(row[0].c_str());
   const std::string id = IdFor(user, key->name);
   if (!IsTerminal(state))
@@ -48,6 +45,10 @@ absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& c
 }
 
 }  // namespace
+
+std::string IdFor(const std::string& user, const ExperimentName& name) {
+  return name.user == user || !name.uid.empty() ? ShortId(name) : absl::StrCat(".", name.user, ".", ShortId(name));
+}
 
 absl::Status AddInputs(const v1::CreateExperimentRequest& request, spec::Train* train) {
   for (const auto& [name, experiment] : request.inputs()) {

@@ -9,10 +9,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "riseml/v1/experiment.pb.h"
+#include "services/common/base/names.h"
 #include "services/common/rpc/call.h"
 #include "services/common/spec/spec.h"
 
 namespace riseml::api {
+
+// An experiment as `user` names it: "26.3", or ".paul.26.3" when it is somebody else's.
+std::string IdFor(const std::string& user, const ExperimentName& name);
 
 // Adds the inputs of a request (resource names by input) to those of the file. INVALID_ARGUMENT names the wrong one.
 absl::Status AddInputs(const v1::CreateExperimentRequest& request, spec::Train* train);

@@ -61,7 +61,7 @@ TEST_F(InputsTest, RepoR4OthersOutputsLookAbsent) {
   const absl::Status foreign = api_->Create(key_, user_, Reading(absl::StrCat(other, ".1"))).status();
   const absl::Status absent = api_->Create(key_, user_, Reading(absl::StrCat(other, ".99"))).status();
   EXPECT_TRUE(absl::IsNotFound(foreign)) << foreign;
-  const std::string says = absl::StrCat("input model: experiment ", other, ".");
+  const std::string says = absl::StrCat("input model: experiment .", other, ".");
   EXPECT_EQ(absl::StrCat(foreign.message()), says + "1 not found; `riseml status -a` lists yours");
   EXPECT_EQ(absl::StrCat(absent.message()), says + "99 not found; `riseml status -a` lists yours");
   EXPECT_TRUE(api_->Create(api_->admin_key(), user_, Reading(absl::StrCat(other, ".1"))).ok()) << "admins may";

@@ -174,8 +174,8 @@ void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state)
 
 }  // namespace
 
-void LockRoot(pqxx::transaction_base& tx, const std::string& root_uid) {
-  tx.exec_params("SELECT 1 FROM experiments WHERE uid = $1 FOR UPDATE", root_uid);
+bool LockRoot(pqxx::transaction_base& tx, const std::string& root_uid) {
+  return !tx.exec_params("SELECT 1 FROM experiments WHERE uid = $1 FOR UPDATE", root_uid).empty();
 }
 
 std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid) {

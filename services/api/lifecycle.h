@@ -32,7 +32,8 @@ struct JobRow {
   bool is_build() const { return role == "build"; }
 };
 
-void LockRoot(pqxx::transaction_base& tx, const std::string& root_uid);
+// False when the root has been deleted: what was read of it before the lock is not there any more.
+[[nodiscard]] bool LockRoot(pqxx::transaction_base& tx, const std::string& root_uid);
 
 // Absent when there is no such job.
 std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid);

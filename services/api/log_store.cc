@@ -50,7 +50,7 @@ std::vector<internal::v1::StreamInfo> LogStore::Load(pqxx::transaction_base& tx,
 
 absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rpc::Call& as_user,
                                                                         const std::string& name) {
-  return db_.Read("list log streams", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ListStreamsResponse> {
+  return db_.Snapshot("list log streams", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ListStreamsResponse> {
     internal::v1::ListStreamsResponse response;
     pqxx::result rows;
     if (absl::StrContains(name, "/jobs/")) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/experiment_spec.h"
+#include "services/api/inputs.h"
 #include "services/api/lifecycle.h"
 #include "services/api/records.h"
 #include "services/api/views.h"
@@ -52,11 +53,15 @@ absl::Status CheckUnused(pqxx::transaction_base& tx, const rpc::Call& call, cons
       key.uid);
   if (rows.empty()) return absl::OkStatus();
   const auto& row = rows[0];
-  const ExperimentName source{.user = "", .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
-  const std::string user = row[0].as<std::string>();
-  const std::string reader = absl::StrCat(user == call.caller.user() ? "" : user + ".", row[1].as<std::int64_t>());
-  return Error(Reason::kInUse, absl::StrCat("the output of ", ShortId(source), " is an input of experiment ", reader,
-                                            "; delete that first: riseml rm ", reader));
+  const std::string& caller = call.caller.user();
+  const ExperimentName reader{.user = row[0].as<std::string>(), .number = row[1].as<std::int64_t>()};
+  const ExperimentName source{
+      .user = key.name.user, .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
+  const std::string id = IdFor(caller, reader);
+  return Error(Reason::kInUse,
+               absl::StrCat("the output of ", IdFor(caller, source), " is an input of experiment ", id,
+                            reader.user == caller || IsAdmin(call) ? "; delete that first: riseml rm " + id
+                                                                   : "; ask " + reader.user + " to delete that first"));
 }
 
 void RecordRemovals(pqxx::transaction_base& tx, const ExperimentKey& key) {
@@ -92,7 +97,7 @@ absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperim
       return Error(Reason::kInvalidArgument,
                    absl::StrCat(ShortId(key.name), " is part of set ", key.name.number,
                                 "; only a whole set can be deleted: riseml rm ", key.name.number));
-    LockRoot(tx, key.root_uid);
+    if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
     // Waits for those who are making one of these their input.
     tx.exec_params("SELECT uid FROM experiments WHERE root_uid = $1 FOR UPDATE", key.uid);
     RISEML_RETURN_IF_ERROR(CheckEnded(tx, key));

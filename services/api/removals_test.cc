@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <pqxx/pqxx>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "riseml/internal/v1/removal.grpc.pb.h"
@@ -126,6 +129,59 @@ TEST_F(RemovalsTest, AnInputStaysAsLongAsItsReader) {
             "the output of 1 is an input of experiment 2; delete that first: riseml rm 2");
   EXPECT_TRUE(Delete(key_, reader.name()).ok());
   EXPECT_TRUE(Delete(key_, source.name()).ok());
+}
+
+TEST_F(RemovalsTest, AReaderOfSomebodyElseIsNamedWithItsOwner) {
+  const v1::Experiment source = Ended(kSingle);
+  const std::string other = user_ + "x";
+  const std::string other_key = api_->NewUser(other, v1::User::ADMIN);
+  api_->NewRevision(other, "digits");
+  const auto reader = api_->Create(
+      other_key, other,
+      absl::StrCat("project: digits\ntrain: {image: x, resources: {}, run: a, inputs: {m: ", user_, ".1}}\n"));
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_EQ(
+      std::string(Delete(key_, source.name()).message()),
+      absl::StrCat("the output of 1 is an input of experiment .", other, ".1; ask ", other, " to delete that first"));
+  EXPECT_EQ(std::string(Delete(other_key, source.name()).message()),
+            absl::StrCat("the output of .", user_, ".1 is an input of experiment 1; delete that first: riseml rm 1"));
+}
+
+TEST_F(RemovalsTest, DeletionsAndReadersAtOnceEndWell) {
+  for (int round = 0; round < 10; ++round) {
+    const v1::Experiment experiment = Ended(kSingle);
+    const std::string yaml = absl::StrCat(
+        "project: digits\ntrain: {image: x, resources: {}, run: a, inputs: {m: ", experiment.uid(), "}}\n");
+    std::atomic<int> deleted = 0, created = 0;
+    const auto settled = [](const absl::Status& status) {
+      return status.ok() || absl::IsNotFound(status) || HasReason(status, Reason::kInUse) ||
+             HasReason(status, Reason::kExperimentDone);
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 4; ++i)
+        threads.emplace_back([&] {
+          const absl::Status status = Delete(key_, experiment.name());
+          EXPECT_TRUE(settled(status)) << status;
+          deleted += status.ok() ? 1 : 0;
+        });
+      threads.emplace_back([&] {
+        for (int i = 0; i < 5; ++i) {
+          const absl::Status read = api_->Get(key_, experiment.name()).status();
+          EXPECT_TRUE(settled(read)) << read;
+          const absl::Status killed = api_->Kill(key_, experiment.name()).status();
+          EXPECT_TRUE(settled(killed)) << killed;
+        }
+      });
+      threads.emplace_back([&] {
+        const absl::Status made = api_->Create(key_, user_, yaml).status();
+        EXPECT_TRUE(settled(made)) << made;
+        created += made.ok() ? 1 : 0;
+      });
+    }
+    EXPECT_LE(deleted, 1);
+    EXPECT_EQ(deleted + created, 1) << "either the input or its reader is there";
+  }
 }
 
 TEST_F(RemovalsTest, OthersMayNotDeleteAndARepeatedCallSucceeds) {

@@ -35,7 +35,8 @@ std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::s
       "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> "
       "'BUILDING' "
       "OR environments.build_job = EXCLUDED.build_job "
-      "OR EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state IN ('FINISHED', 'FAILED', 'KILLED')) "
+      "OR NOT EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state NOT IN ('FINISHED', 'FAILED', "
+      "'KILLED')) "
       "RETURNING key",
       key, job_uid);
   if (!claimed.empty()) return std::nullopt;
@@ -52,7 +53,7 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
   result->set_job_uid(placement.job_uid());
   std::optional<JobRow> job = ReadJob(tx, placement.job_uid());
   if (!job) return result->set_refusal("the job does not exist");
-  LockRoot(tx, job->root_uid);
+  if (!LockRoot(tx, job->root_uid)) return result->set_refusal("the job was deleted");
   job = ReadJob(tx, placement.job_uid());
   if (job->state != JobState::kPending || job->kill_wanted)
     return result->set_refusal(absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
@@ -209,7 +210,7 @@ absl::Status SchedulingStore::ReportObservations(const internal::v1::ReportObser
       if (const auto job = ReadJob(tx, observation.job_uid())) by_root.emplace_back(job->root_uid, &observation);
     std::stable_sort(by_root.begin(), by_root.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     for (const auto& [root_uid, observation] : by_root) {
-      LockRoot(tx, root_uid);
+      if (!LockRoot(tx, root_uid)) continue;
       JobRow job = *ReadJob(tx, observation->job_uid());
       if (observation->attempt() > 0)
         ApplyToAttempt(tx, job, *observation);

@@ -89,7 +89,7 @@ class ExperimentSource {
     // Anew each time: the key may have been revoked, its user's role may have changed.
     RISEML_ASSIGN_OR_RETURN(call_.caller, authenticator_.Authenticate(call_.credential));
     RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor_.Next());
-    return db_.Read("watch experiment", [&](pqxx::work& tx) { return Load(tx, changes); });
+    return db_.Snapshot("watch experiment", [&](pqxx::work& tx) { return Load(tx, changes); });
   }
 
  private:
