@@ -107,11 +107,11 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
     for (const std::string& data : {request.data, std::string(kSandboxData)})
       add({"--ro-bind", path, absl::StrCat(data, "/", name)});
   if (!request.output.empty())
-    add({"--bind", request.output, request.output, "--symlink", request.output, kSandboxOutput});
+    add({"--bind", request.output, request.output, "--bind", request.output, kSandboxOutput});
   if (!request.shared.empty())
-    add({"--bind", request.shared, request.shared, "--symlink", request.shared, kSandboxShared});
+    add({"--bind", request.shared, request.shared, "--bind", request.shared, kSandboxShared});
   for (const auto& [name, path] : request.inputs)
-    add({"--ro-bind", path, path, "--symlink", path, absl::StrCat(kSandboxInputs, "/", name)});
+    add({"--ro-bind", path, path, "--ro-bind", path, absl::StrCat(kSandboxInputs, "/", name)});
   for (const std::string& path : request.shown) add({"--ro-bind", path, path});
   if (!request.python_client.empty()) add({"--ro-bind", request.python_client, request.python_client});
   const bool whole = request.environment_writable && !request.user_directory.empty() &&

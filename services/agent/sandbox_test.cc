@@ -100,10 +100,10 @@ TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
   request.python_client = "/client";
   request.gpus = true;
   const std::string line = absl::StrJoin(SandboxArguments(request, system, {}), " ");
-  EXPECT_THAT(line, HasSubstr(" --bind /v/out/shared /v/out/shared --symlink /v/out/shared /shared "));
-  EXPECT_THAT(line, HasSubstr(" --ro-bind /v/other/26 /v/other/26 --symlink /v/other/26 /inputs/model "));
+  EXPECT_THAT(line, HasSubstr(" --bind /v/out/shared /v/out/shared --bind /v/out/shared /shared "));
+  EXPECT_THAT(line, HasSubstr(" --ro-bind /v/other/26 /v/other/26 --ro-bind /v/other/26 /inputs/model "));
   EXPECT_THAT(line, HasSubstr("--unshare-user --uid 1000 --gid 1000"));
-  EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /v/out/1 --symlink /v/out/1 /output"));
+  EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /v/out/1 --bind /v/out/1 /output"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /v/data --ro-bind /v/data /data"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /env/key /env/key"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /client /client"));
