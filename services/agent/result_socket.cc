@@ -24,7 +24,7 @@
 namespace riseml::agent {
 namespace {
 
-constexpr std::size_t kMaxConnections = 16;
+constexpr std::size_t kMaxConnections = 64;
 constexpr int kEventsAtOnce = 16;
 constexpr std::size_t kMaxResultName = 255;
 constexpr absl::string_view kAccepted = "{\"ok\":true}\n";
@@ -84,8 +84,9 @@ absl::StatusOr<std::string> ParseResultLine(absl::string_view line) {
   return text;
 }
 
-absl::StatusOr<std::unique_ptr<ResultSocket>> ResultSocket::Listen(const std::string& path, int spool) {
-  std::unique_ptr<ResultSocket> made(new ResultSocket(spool));
+absl::StatusOr<std::unique_ptr<ResultSocket>> ResultSocket::Listen(const std::string& path, int spool,
+                                                                   const std::string& refusal) {
+  std::unique_ptr<ResultSocket> made(new ResultSocket(spool, refusal));
   made->epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   made->listener_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made->epoll_.valid() || !made->listener_.valid()) return ErrnoError(errno, "make a socket for results");
@@ -100,7 +101,7 @@ absl::StatusOr<std::unique_ptr<ResultSocket>> ResultSocket::Listen(const std::st
   std::memcpy(address.sun_path, short_path.data(), short_path.size());
   unlink(path.c_str());
   if (bind(made->listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      listen(made->listener_.get(), kMaxConnections) != 0)
+      listen(made->listener_.get(), SOMAXCONN) != 0)
     return ErrnoError(errno, absl::StrCat("listen at ", path));
   RISEML_RETURN_IF_ERROR(Watch(made->epoll_.get(), made->listener_.get()));
   return made;
@@ -119,10 +120,13 @@ bool ResultSocket::Serve() {
 }
 
 void ResultSocket::Accept() {
+  if (connections_.size() >= kMaxConnections) {
+    // The others wait in the queue of the socket until one of these is done.
+    full_ = epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr) == 0;
+    return;
+  }
   UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!fd.valid()) return;
-  if (connections_.size() >= kMaxConnections)
-    return;  // the client sees the end and says that results were not reported
   if (!Watch(epoll_.get(), fd.get()).ok()) return;
   const int key = fd.get();
   connections_[key].fd = std::move(fd);
@@ -148,7 +152,9 @@ void ResultSocket::Read(int fd) {
     (void)send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
     keep = false;
   }
-  if (!keep) connections_.erase(it);
+  if (keep) return;
+  connections_.erase(it);
+  if (full_) full_ = !Watch(epoll_.get(), listener_.get()).ok();
 }
 
 std::string ResultSocket::Answer(absl::string_view line) {
@@ -159,6 +165,7 @@ std::string ResultSocket::Answer(absl::string_view line) {
 absl::Status ResultSocket::Store(absl::string_view line) {
   if (line.size() > kMaxResultLine)
     return Error(Reason::kLimitExceeded, absl::StrCat("a report has at most ", kMaxResultLine, " bytes"));
+  if (!refusal_.empty()) return absl::FailedPreconditionError(refusal_);
   RISEML_ASSIGN_OR_RETURN(const std::string results, ParseResultLine(line));
   struct stat spool {};
   if (fstat(spool_, &spool) != 0) return ErrnoError(errno, "look at the spool of results");

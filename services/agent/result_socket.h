@@ -24,8 +24,10 @@ absl::StatusOr<std::string> ParseResultLine(absl::string_view line);
 
 class ResultSocket {
  public:
-  // Listens at `path` and appends to `spool` (a descriptor opened for appending, which outlives this).
-  static absl::StatusOr<std::unique_ptr<ResultSocket>> Listen(const std::string& path, int spool);
+  // Listens at `path` and appends to `spool` (a descriptor opened for appending, which outlives this). With a `refusal`
+  // every report is refused with these words.
+  static absl::StatusOr<std::unique_ptr<ResultSocket>> Listen(const std::string& path, int spool,
+                                                              const std::string& refusal = {});
 
   // An epoll descriptor: when it is readable, call Serve.
   int fd() const { return epoll_.get(); }
@@ -34,20 +36,22 @@ class ResultSocket {
   bool Serve();
 
  private:
-  explicit ResultSocket(int spool) : spool_(spool) {}
+  ResultSocket(int spool, std::string refusal) : spool_(spool), refusal_(std::move(refusal)) {}
   void Accept();
   void Read(int fd);
   std::string Answer(absl::string_view line);
   absl::Status Store(absl::string_view line);
 
   const int spool_;
+  const std::string refusal_;
   UniqueFd epoll_;
   UniqueFd listener_;
   struct Connection {
     UniqueFd fd;
     std::string unread;
   };
-  std::map<int, Connection> connections_;  // at most 16
+  std::map<int, Connection> connections_;  // at most 64, others wait
+  bool full_ = false;                      // the listener is not watched meanwhile
 };
 
 }  // namespace riseml::agent

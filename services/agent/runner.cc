@@ -47,6 +47,9 @@ namespace {
 
 constexpr std::int64_t kMaxPlanBytes = 16 << 20;
 constexpr int kDefaultGraceSeconds = 30;
+constexpr char kNoResultsOfBuilds[] =
+    "install steps have no results, as they do not run for every experiment: report them from the commands under "
+    "'run:'";
 constexpr std::int64_t kKillRetryMs = 20;
 constexpr int kMaxKillRounds = 500;
 constexpr int kMaxServes = 1000;
@@ -150,7 +153,8 @@ absl::Status Runner::Prepare() {
     RISEML_RETURN_IF_ERROR(WatchFd(fd));
   }
   RISEML_RETURN_IF_ERROR(WatchFd(files_.output_read));
-  RISEML_ASSIGN_OR_RETURN(results_, ResultSocket::Listen(dir_ + "/socket", files_.results));
+  RISEML_ASSIGN_OR_RETURN(results_, ResultSocket::Listen(dir_ + "/socket", files_.results,
+                                                         plan_.role() == "build" ? kNoResultsOfBuilds : ""));
   return WatchFd(results_->fd());
 }
 

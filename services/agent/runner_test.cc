@@ -206,11 +206,15 @@ TEST_F(RunnerTest, TakesResults) {
   EXPECT_THAT(Ask(client, "{\"other\": 1}\n"), HasSubstr("must be"));
   EXPECT_THAT(Ask(Connect(), std::string(70 << 10, 'x') + "\n"), HasSubstr("at most 65536 bytes"));
   std::vector<UniqueFd> idle;
-  for (int i = 0; i < 15; ++i) idle.push_back(Connect());
+  for (int i = 0; i < 80; ++i) idle.push_back(Connect());  // more than are served at once: others wait
   EXPECT_EQ(Ask(client, "{\"results\": {\"last\": 1}}\n"), "{\"ok\":true}");
+  for (const UniqueFd& waiting : idle) EXPECT_EQ(send(waiting.get(), "", 0, MSG_NOSIGNAL), 0);
+  UniqueFd last = Connect();
+  idle.clear();
+  EXPECT_EQ(Ask(last, "{\"results\": {\"waited\": 1}}\n"), "{\"ok\":true}");
   WriteAll(directory_ / "go", "");
   Wait();
-  EXPECT_EQ(ReadAll(directory_ / "results"), "{\"name\":\"a\\nb\"}\n{\"good\":true}\n{\"last\":1}\n");
+  EXPECT_EQ(ReadAll(directory_ / "results"), "{\"name\":\"a\\nb\"}\n{\"good\":true}\n{\"last\":1}\n{\"waited\":1}\n");
 }
 
 TEST_F(RunnerTest, TakesResultsThatWereReportedJustBeforeTheEnd) {

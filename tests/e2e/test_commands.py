@@ -125,6 +125,19 @@ class Commands(StackTest):
                              {"accuracy": 0.95, "note": "good run", "converged": True, "epochs": 3, "commit": "0012"})
             self.assertIn("accuracy=0.95", self.stack.run("status", "-a", "-l").decode())
 
+    def test_reports_at_once_wait_for_each_other(self):
+        number, log = self.finish(self.stack.project(
+            "many", "for i in $(seq 150); do riseml-report r$i=$i & done; wait; echo reported"))
+        self.assertEqual(log, "reported\n")
+        self.assertEqual(self.stack.experiment(number)["result"], {f"r{i}": i for i in range(1, 151)})
+
+    def test_install_steps_report_no_results(self):
+        number, _ = self.finish(self.stack.project("built", "true", install="riseml-report built=1 || echo refused: $?"))
+        self.assertEqual(self.stack.experiment(number)["result"], {})
+        log = self.stack.run("logs", "--raw", f"{number}.build").decode()
+        self.assertIn("install steps have no results, as they do not run for every experiment", log)
+        self.assertIn("refused: 1", log)
+
     def test_case_19_installing_in_a_run_command_is_told_where_to_write_it(self):
         number, _ = self.finish(self.stack.project("c19", ["pip install six", "true"]), code=1)
         self.assertIn("write `pip install six` under `install:`", self.message(number))
