@@ -199,7 +199,8 @@ void Stack::AdvanceTasks(absl::Time now) {
     start_deadline_ = now + kDatabaseLimit;
     StartTask(migrate_);
   }
-  if (!bootstrap_.done && bootstrap_.pid == 0 && IsHealthy("api")) StartTask(bootstrap_);
+  // An api that was adopted is healthy before the database is.
+  if (!bootstrap_.done && bootstrap_.pid == 0 && migrate_.done && IsHealthy("api")) StartTask(bootstrap_);
 }
 
 void Stack::StartTask(Task& task) {

@@ -209,6 +209,15 @@ class UpAndDown(unittest.TestCase):
         self.assertEqual(stack.run("logs", "--raw", number), b"went\n")
         self.assertEqual(stack.experiment(number)["jobs"][0]["attempt_count"], 1)
 
+    def test_up_waits_for_a_database_that_recovers(self):
+        stack = Stack()
+        self.addCleanup(stack.close)
+        stack.up()
+        stack.kill("supervisor")
+        stack.kill("postgres")
+        stack.up()
+        self.assertIn(b"admin", stack.run("whoami"))
+
     def test_up_twice_is_harmless(self):
         stack = Stack()
         self.addCleanup(stack.close)
