@@ -44,7 +44,8 @@ std::string ConfigPath(const std::string& given) {
 absl::StatusOr<std::string> ProjectRoot(const std::string& config) {
   std::error_code error;
   fs::path own = fs::path(config).parent_path();
-  if (own.empty()) own = ".";
+  // The stored configuration of an experiment lies in its output, which is no project.
+  if (own.empty() || fs::path(config).filename() == kStoredConfigName) own = ".";
   const fs::path start = fs::canonical(own, error);
   if (error) return ErrnoError(error.value(), absl::StrCat("find the directory of ", config));
   for (fs::path at = start; at != at.parent_path(); at = at.parent_path()) {

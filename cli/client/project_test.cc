@@ -64,6 +64,7 @@ TEST_F(ProjectTest, Case17TheRootIsTheNearestDirectoryWithAMark) {
   tree_.Write("home/q/configs/riseml.yml", "");
   EXPECT_EQ(Root("q/configs/x.yml"), "home/q/configs");
   EXPECT_EQ(Root("absent/x.yml"), "error");
+  EXPECT_EQ(Root("q/configs/riseml-experiment.yml"), "home") << "RepoR7: where the user stands";
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ std::map<std::string, std::string> CommandVariables(const ConfigCopy& copy) {
 std::string ConfigText(const ConfigCopy& copy) {
   const ExperimentName& name = copy.experiment;
   std::string out = absl::StrCat("# Configuration of experiment ", ShortId(name), " of ", name.user,
-                                 "; `riseml train -f` runs it again.\n# Revision: ", copy.commit, "\n");
+                                 ".\n# Runs again in the directory of its code: riseml code checkout ", ShortId(name),
+                                 " DIR && cd DIR && riseml train -f THIS-FILE\n# Revision: ", copy.commit, "\n");
   for (const auto& [parameter, value] : copy.parameters)
     absl::StrAppend(&out, "# Parameter ", parameter, ": ", Quoted(value), "\n");
   absl::StrAppend(&out, "project: ", Quoted(copy.project), "\ntrain:\n  image: ", Quoted(copy.spec.image()), "\n");

@@ -139,11 +139,11 @@ class Projects(StackTest):
         source = self.stack.train(self.stack.project("r4", "echo weights {{lr}} > $OUTPUT_DIR/model.pt",
                                                      parameters={"lr": [0.1, 0.2]}))
         self.stack.run("wait", source)
-        reads = ["cat /inputs/model/model.pt $RISEML_INPUT_MODEL/model.pt", "ls /inputs/sweep",
+        reads = ["cat /inputs/model/model.pt $RISEML_INPUT_MODEL/model.pt", "ls /inputs/sweep", "find /inputs/model -name '*.pt'",
                  "! touch /inputs/model/x 2>/dev/null", "! rm $RISEML_INPUT_MODEL/model.pt 2>/dev/null"]
         path = self.stack.project("r4reader", reads, inputs={"model": f"{source}.2", "sweep": source})
         reader = self.finish(path)["name"].rsplit("/", 1)[1]
-        self.assertEqual(self.log(reader), "weights 0.2\nweights 0.2\n1\n2\nshared\n")
+        self.assertEqual(self.log(reader), "weights 0.2\nweights 0.2\n1\n2\nshared\n/inputs/model/model.pt\n")
         shown = self.stack.run("status", reader).decode()
         self.assertIn(f"Inputs: model={source}.2 (project r4), sweep={source} (project r4)\n", shown)
         self.finish(path, "--input", f"model={source}.1")
@@ -151,6 +151,7 @@ class Projects(StackTest):
         again = os.path.join(self.stack.experiment(reader)["output_path"], "riseml-experiment.yml")
         self.finish(path, "-f", again)
         self.assertIn("weights 0.2\n", self.log("@last"))
+        self.assertEqual(self.stack.experiment("@last")["tree"], self.stack.experiment(reader)["tree"])
 
     def test_repo_r4_what_cannot_be_an_input_is_said(self):
         running = self.stack.train(self.stack.project("r4run", "until [ -e $OUTPUT_DIR/go ]; do sleep 0.1; done"))
