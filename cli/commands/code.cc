@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/client/errors.h"
 #include "cli/client/experiments.h"
+#include "cli/client/project.h"
 #include "cli/commands/commands.h"
 #include "cli/render/format.h"
 #include "cli/render/status_view.h"
@@ -104,6 +105,17 @@ class CheckoutDirectory {
   bool kept_ = false;
 };
 
+// The project that a new directory lies in: the nearest one above it with a riseml.yml; empty: none.
+std::string ProjectAround(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::path at = std::filesystem::canonical(directory, error);
+  while (!error && at != at.parent_path()) {
+    at = at.parent_path();
+    if (std::filesystem::exists(at / kConfigName, error)) return at.string();
+  }
+  return "";
+}
+
 absl::StatusOr<int> Checkout(Session& session, const CodeOptions& options) {
   RISEML_ASSIGN_OR_RETURN(Interrupts* const interrupts, session.Signals());
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
@@ -141,6 +153,11 @@ absl::StatusOr<int> Checkout(Session& session, const CodeOptions& options) {
   target->Keep();
   session.Print(options.quiet ? absl::StrCat(directory, "\n")
                               : absl::StrCat(CodeLine(experiment), "Directory: ", OneLine(directory), "\n"));
+  if (const std::string project = ProjectAround(directory); !project.empty()) {
+    session.Tell(absl::StrCat("NOTE: it lies in the project ", OneLine(project),
+                              " and is uploaded with it from now on; write its name into .risemlignore, or name a "
+                              "directory elsewhere\n"));
+  }
   return kExitOk;
 }
 

@@ -1,6 +1,8 @@
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <variant>
@@ -95,16 +97,26 @@ absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentReq
 }
 
 // "NAME=ID", where the id may be one that the caller does not know by number, such as @last.
-absl::Status AddInputs(Connection& connection, const std::vector<std::string>& inputs,
-                       v1::CreateExperimentRequest* request) {
+absl::StatusOr<std::map<std::string, std::string>> ReadInputs(const std::vector<std::string>& inputs) {
+  std::map<std::string, std::string> out;
   for (const std::string& input : inputs) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(input, absl::MaxSplits('=', 1));
     const auto& [name, id] = parts;
-    if (id.empty()) {
+    if (name.empty() || id.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--input '", input, "' must have the form NAME=ID, e.g. --input model=26.3"));
     }
     RISEML_RETURN_IF_ERROR(While(absl::StrCat("--input ", name), spec::CheckInputName(name)));
+    RISEML_RETURN_IF_ERROR(While(absl::StrCat("--input ", name), ParseTarget(id).status()));
+    if (!out.emplace(name, id).second)
+      return absl::InvalidArgumentError(absl::StrCat("--input ", name, " is given twice; leave one of them out"));
+  }
+  return out;
+}
+
+absl::Status AddInputs(Connection& connection, const std::map<std::string, std::string>& inputs,
+                       v1::CreateExperimentRequest* request) {
+  for (const auto& [name, id] : inputs) {
     const auto subject = ResolveSubject(connection, id, "there is no experiment yet");
     RISEML_RETURN_IF_ERROR(While(absl::StrCat("--input ", name), subject.status()));
     if (subject->target.kind == Target::Kind::kJob) {
@@ -266,15 +278,20 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   RISEML_RETURN_IF_ERROR(CheckTexts(options));
   RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadRunnable(ConfigPath(options.file)));
   RISEML_ASSIGN_OR_RETURN(const std::string root, ProjectRoot(file.path));
+  RISEML_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(options.inputs));
   if (options.dry_run) return DryRun(session, file, root);
   v1::CreateExperimentRequest request;
   RISEML_RETURN_IF_ERROR(AddLabels(options.labels, &request));
   RISEML_RETURN_IF_ERROR(AddEnv(options.env, &request));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
-  RISEML_RETURN_IF_ERROR(AddInputs(*connection, options.inputs, &request));
+  RISEML_RETURN_IF_ERROR(AddInputs(*connection, inputs, &request));
   if (!options.quiet) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
     for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
+    std::set<std::string> names;
+    for (const auto& [name, id] : inputs) names.insert(name);
+    for (const std::string& warning : spec::MissingDirectories(*file.spec.train, names))
+      session.Tell(absl::StrCat("WARNING: ", OneLine(warning), "\n"));
     for (const std::string& notice : spec::Notices(*file.spec.train))
       session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
   }

@@ -1,6 +1,7 @@
 // What of a valid spec this version can run, and what the user ought to know before it does.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,5 +15,9 @@ absl::Status CheckRunnable(const Train& train);
 
 // Sentences about parts of the section that have no effect here, to be said once when an experiment is created.
 std::vector<std::string> Notices(const Train& train);
+
+// Warnings about directories that the commands name and that will not be there: /inputs/NAME without an input of that
+// name, /shared outside of a set. `inputs` are the names given besides those of the file.
+std::vector<std::string> MissingDirectories(const Train& train, const std::set<std::string>& inputs);
 
 }  // namespace riseml::spec

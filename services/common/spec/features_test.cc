@@ -46,5 +46,17 @@ TEST(Notices, NameWhatHasNoEffect) {
   EXPECT_THAT(Notices(train), IsEmpty());
 }
 
+TEST(MissingDirectories, InputsThatNobodyGivesAndWhatIsSharedByNobody) {
+  Train train;
+  train.run = {"cat /inputs/model/a.pt /inputs/base", "ls $HOME/inputs/own ./inputs/x", "echo >> /shared/study"};
+  train.inputs = {{"model", "26"}};
+  EXPECT_THAT(MissingDirectories(train, {}),
+              testing::ElementsAre("the commands name /inputs/base, but there is no input base: write inputs: {base: "
+                                   "ID} in the file, or --input base=ID",
+                                   testing::HasSubstr("/shared, which only children of a set have")));
+  train.has_parameters = true;
+  EXPECT_THAT(MissingDirectories(train, {"base"}), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace riseml::spec
