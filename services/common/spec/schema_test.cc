@@ -130,6 +130,8 @@ INSTANTIATE_TEST_SUITE_P(
         Reject{"InstallNull", WithTrain("install:"), "3:3", "train: install:", "None is not valid under any"},
         Reject{"NoImage", "project: ab\ntrain:\n  resources: {}\n  run: a\n", "3:3", "", "No image configured"},
         Reject{"ImageEmpty", WithTrain("image: ''"), "3:10", "", "No image configured"},
+        Reject{"RunColon", WithTrain("run: [echo, 'b', sed s/a: //]"), "3:20",
+               "train: run:", "this command holds ': ', so that YAML takes 'sed s/a' for a key: put the whole command"},
         Reject{"ImageNumber", WithTrain("image: 5"), "3:10", "train: image:", "5 is not of type 'string'"},
         Reject{"ImageBlank", WithTrain("image: a b"), "3:10", "", "is not the name of an image"},
         Reject{"ImageOption", WithTrain("image: --x"), "3:10", "", "is not the name of an image"},

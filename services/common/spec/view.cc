@@ -143,6 +143,11 @@ absl::StatusOr<std::vector<std::string>> View::Lines(absl::string_view instead) 
   if (node_->kind != Kind::kSequence) return forms.FailForms(instead);
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < node_->children.size(); ++i) {
+    const Node& child = node_->children[i];
+    if (child.kind == Kind::kMapping && child.keys.size() == 1)
+      return FailAt(child,
+                    absl::StrCat("this command holds ': ', so that YAML takes '", child.keys[0].text.substr(0, 40),
+                                 "' for a key: put the whole command in quotes, or write it below a '- |'"));
     RISEML_ASSIGN_OR_RETURN(std::string line, forms.Item(i).Text(instead));
     lines.push_back(std::move(line));
   }
