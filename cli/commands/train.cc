@@ -188,10 +188,10 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   return outcome;
 }
 
-// Watches until it runs or is over, on a terminal. False when the user left.
+// Watches until something prints or all is over, on a terminal. False when the user left.
 absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& state) {
   PhaseBlock block(session.out());
-  while (!state.synced || !PhasesAreOver(state)) {
+  while (!state.synced || !(PhasesAreOver(state) || BuildPrints(state))) {
     const auto event = live.Next(absl::Seconds(1));
     if (event) {
       if (std::holds_alternative<Interrupted>(*event)) return false;

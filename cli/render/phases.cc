@@ -87,6 +87,11 @@ bool PhasesAreOver(const ExperimentState& state) {
   return state.root.state() == v1::Experiment::RUNNING || IsTerminal(state.root.state());
 }
 
+bool BuildPrints(const ExperimentState& state) {
+  return std::ranges::any_of(
+      state.jobs, [](const auto& job) { return IsBuild(job.second) && job.second.state() == v1::Job::RUNNING; });
+}
+
 std::string PhaseBlock::Line(const Phase& phase) const {
   struct Mark {
     absl::string_view utf8, ascii;

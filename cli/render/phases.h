@@ -26,6 +26,9 @@ std::vector<Phase> PhasesOf(const ExperimentState& state, absl::Time now);
 // True when there is nothing left to wait for: it runs or it is over.
 bool PhasesAreOver(const ExperimentState& state);
 
+// True while the build's steps run: from then on its log says more than its phase.
+bool BuildPrints(const ExperimentState& state);
+
 // Shows phases on a terminal: one block that is drawn over itself.
 class PhaseBlock {
  public:
