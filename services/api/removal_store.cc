@@ -1,10 +1,12 @@
 #include "services/api/removal_store.h"
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "services/api/experiment_spec.h"
 #include "services/api/inputs.h"
 #include "services/api/lifecycle.h"
@@ -18,6 +20,7 @@ namespace riseml::api {
 namespace {
 
 constexpr int kMostItems = 500;
+constexpr int kMostReaders = 20;  // named in an error
 // A log that is open for longer will not become complete soon: its node is away.
 constexpr int kLogSeconds = 60;
 
@@ -44,24 +47,33 @@ absl::Status CheckEnded(pqxx::transaction_base& tx, const ExperimentKey& key) {
                absl::StrCat("the log of experiment ", id, " is still being stored; try again in a few seconds"));
 }
 
-// Fails when another experiment reads an output below the root.
+// Fails when other experiments read an output below the root.
 absl::Status CheckUnused(pqxx::transaction_base& tx, const rpc::Call& call, const ExperimentKey& key) {
   const auto rows = tx.exec_params(
-      "SELECT u.name, r.number, s.number, s.child FROM experiment_inputs i JOIN experiments s ON s.uid = i.input_uid "
-      "JOIN experiments r ON r.uid = i.root_uid JOIN users u ON u.uid = r.user_uid "
-      "WHERE s.root_uid = $1 AND i.root_uid <> $1 ORDER BY r.number LIMIT 1",
-      key.uid);
+      "SELECT u.name, r.number, min(s.child), max(s.child) FROM experiment_inputs i JOIN experiments s ON s.uid = "
+      "i.input_uid JOIN experiments r ON r.uid = i.root_uid JOIN users u ON u.uid = r.user_uid "
+      "WHERE s.root_uid = $1 AND i.root_uid <> $1 GROUP BY u.name, r.number ORDER BY u.name, r.number LIMIT $2",
+      key.uid, kMostReaders);
   if (rows.empty()) return absl::OkStatus();
-  const auto& row = rows[0];
   const std::string& caller = call.caller.user();
-  const ExperimentName reader{.user = row[0].as<std::string>(), .number = row[1].as<std::int64_t>()};
-  const ExperimentName source{
-      .user = key.name.user, .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
-  const std::string id = IdFor(caller, reader);
+  std::vector<std::string> readers;
+  std::set<std::string> others;
+  for (const auto& row : rows) {
+    const ExperimentName reader{.user = row[0].as<std::string>(), .number = row[1].as<std::int64_t>()};
+    readers.push_back(IdFor(caller, reader));
+    if (reader.user != caller && !IsAdmin(call)) others.insert(reader.user);
+  }
+  ExperimentName source = key.name;
+  if (rows.size() == 1 && rows[0][2].as<std::int64_t>() == rows[0][3].as<std::int64_t>())
+    source.child = rows[0][2].as<std::int64_t>();
+  const bool one = readers.size() == 1;
   return Error(Reason::kInUse,
-               absl::StrCat("the output of ", IdFor(caller, source), " is an input of experiment ", id,
-                            reader.user == caller || IsAdmin(call) ? "; delete that first: riseml rm " + id
-                                                                   : "; ask " + reader.user + " to delete that first"));
+               absl::StrCat("the output of ", IdFor(caller, source), " is an input of experiment", one ? " " : "s ",
+                            absl::StrJoin(readers, ", "),
+                            others.empty() ? absl::StrCat("; delete ", one ? "that" : "those", " first: riseml rm ",
+                                                          absl::StrJoin(readers, " "))
+                                           : absl::StrCat("; ask ", absl::StrJoin(others, " and "), " to delete ",
+                                                          one ? "that" : "theirs", " first")));
 }
 
 void RecordRemovals(pqxx::transaction_base& tx, const ExperimentKey& key) {

@@ -127,7 +127,11 @@ TEST_F(RemovalsTest, AnInputStaysAsLongAsItsReader) {
   EXPECT_TRUE(HasReason(status, Reason::kInUse)) << status;
   EXPECT_EQ(std::string(status.message()),
             "the output of 1 is an input of experiment 2; delete that first: riseml rm 2");
+  Ended("project: digits\ntrain: {image: x, resources: {}, run: a, inputs: {a: 1, b: 1}}\n");
+  EXPECT_EQ(std::string(Delete(key_, source.name()).message()),
+            "the output of 1 is an input of experiments 2, 3; delete those first: riseml rm 2 3");
   EXPECT_TRUE(Delete(key_, reader.name()).ok());
+  EXPECT_TRUE(Delete(key_, absl::StrCat("users/", user_, "/experiments/3")).ok());
   EXPECT_TRUE(Delete(key_, source.name()).ok());
 }
 
