@@ -97,7 +97,7 @@ void AddRm(cmdline::Command app, Plan& plan) {
   cmdline::Command command = AddCommand(
       app, "rm", "Delete experiments or sets that have ended, with their results, logs and outputs",
       "  riseml rm 14 15\n"
-      "  riseml rm --yes @last     without a question\n\n"
+      "  riseml rm --yes 14        without a question\n\n"
       "What another experiment reads as an input stays. Code and environments stay too: see riseml environment rm.");
   auto options = std::make_shared<RmOptions>();
   command.AddOption("ids", options->ids, "Experiments or sets").Type("ID").Required().Check(CheckId);

@@ -95,8 +95,10 @@ std::string LeftOut(const sync::Snapshot& snapshot) {
     unsaid += GoesWithoutSaying(path.path) ? 1 : 0;
     if (path.secret) secrets.push_back(path.path);
   }
+  std::string first;
   for (const sync::SkippedPath* path : ByImportance(snapshot.scan.skipped)) {
     if (others.size() == kMostNamed) break;
+    if (others.empty()) first = path->path;
     others.push_back(WhyShort(*path));
   }
   std::string out;
@@ -104,7 +106,9 @@ std::string LeftOut(const sync::Snapshot& snapshot) {
                             static_cast<std::int64_t>(others.size());
   if (!others.empty())
     absl::StrAppend(&out, "Left out: ", absl::StrJoin(others, ", "),
-                    more > 0 ? absl::StrCat(" and ", more, " more (riseml train --dry-run lists them)") : "", "\n");
+                    more > 0 ? absl::StrCat(" and ", more, " more (riseml train --dry-run lists them)") : "",
+                    ". If the job needs ", others.size() == 1 ? "it" : "the first", ": the line !",
+                    OneLine(sync::PatternFor(first)), " in .risemlignore brings it back\n");
   if (!secrets.empty())
     absl::StrAppend(&out, "Left out, as they look like secrets: ", Some(secrets, 2 * kMostNamed), " (the line !",
                     OneLine(sync::PatternFor(secrets.front())), " in .risemlignore brings ",
