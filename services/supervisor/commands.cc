@@ -225,7 +225,11 @@ absl::StatusOr<bool> PrintStatus(const Options& options) {
     Say(absl::StrFormat("%-12s %-8s %-22s %s", unit.name, pid, address,
                         results[i].ok() ? "healthy" : std::string(results[i].message())));
   }
-  return healthy;
+  // Whoever can take the lock is alone.
+  const auto lock = TryLock(dir);
+  if (!lock.ok() || !lock->has_value()) return healthy;
+  Say("The supervisor is not running: a service that ends is not started again. Run `riseml up`.");
+  return false;
 }
 
 }  // namespace riseml::supervisor

@@ -218,7 +218,10 @@ TEST_F(SupervisorTest, AdoptsWhatItsPredecessorLeftRunning) {
   const auto pids = AllPids();
   const int supervisor = PidOf(kSupervisor);
   KillHard(kSupervisor);
-  EXPECT_EQ(Run("status").exit_code, 0) << "services do not depend on their supervisor";
+  const auto status = Run("status");
+  EXPECT_EQ(status.exit_code, 1);
+  EXPECT_NE(status.output.find("The supervisor is not running"), std::string::npos) << status.output;
+  for (const auto& [name, pid] : pids) EXPECT_TRUE(StartTicks(pid).has_value()) << name << " depends on it";
   Up();
   EXPECT_EQ(AllPids(), pids);
   EXPECT_NE(PidOf(kSupervisor), supervisor);

@@ -2,9 +2,10 @@
 
 import os
 import stat
+import subprocess
 import unittest
 
-from stack import Stack, StackTest, eventually
+from stack import BIN, Stack, StackTest, eventually
 
 
 class Train(StackTest):
@@ -213,7 +214,13 @@ class UpAndDown(unittest.TestCase):
         stack = Stack()
         self.addCleanup(stack.close)
         stack.up()
-        stack.kill("supervisor")
+        status = [os.path.join(BIN, "riseml-supervisor"), "status", "--dir", stack.dir]
+        self.assertEqual(subprocess.run(status, env=stack.env, check=False, stdout=subprocess.DEVNULL).returncode, 0)
+        pid = stack.kill("supervisor")
+        eventually(lambda: not os.path.exists(f"/proc/{pid}/exe"), "the supervisor ends")
+        told = subprocess.run(status, env=stack.env, check=False, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("The supervisor is not running", told.stdout)
         stack.kill("postgres")
         stack.up()
         self.assertIn(b"admin", stack.run("whoami"))
