@@ -295,7 +295,7 @@ void FakeSuite::StartUserListener() {
 }
 void FakeSuite::StopInternalListener() { internal_.reset(); }
 void FakeSuite::StartInternalListener() {
-  internal_ = Serve(rpc::ListenerKind::kInternal, internal_port_, {&code});
+  internal_ = Serve(rpc::ListenerKind::kInternal, internal_port_, {&code, &removals_});
   if (internal_port_ == 0) internal_port_ = internal_->port();
 }
 

@@ -17,6 +17,7 @@
 #include "services/common/archive/testing.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/server.h"
+#include "services/common/testing/no_removals.h"
 
 namespace riseml::agent::testing {
 
@@ -146,6 +147,7 @@ class FakeSuite {
   std::unique_ptr<rpc::Server> Serve(rpc::ListenerKind kind, int port, std::vector<grpc::Service*> services);
 
   TemporaryDirectory directory_;
+  fixtures::NoRemovals removals_;
   std::shared_ptr<AnyToken> authenticator_;
   int user_port_ = 0, internal_port_ = 0;
   std::unique_ptr<rpc::Server> user_, internal_;

@@ -29,7 +29,7 @@ FakeApi::FakeApi(const std::string& certificates) {
   options.listener.set_key_file(certificates + "/api.key");
   options.listener.set_client_ca_file(certificates + "/ca.crt");
   options.services = {static_cast<internal::v1::AccessService::Service*>(this),
-                      static_cast<internal::v1::LogRegistryService::Service*>(this)};
+                      static_cast<internal::v1::LogRegistryService::Service*>(this), &removals_};
   absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(options);
   if (!server.ok()) std::abort();  // a test cannot go on
   server_ = *std::move(server);

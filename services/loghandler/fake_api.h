@@ -17,6 +17,7 @@
 #include "riseml/v1/job.pb.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/server.h"
+#include "services/common/testing/no_removals.h"
 #include "services/loghandler/stream_id.h"
 
 namespace riseml::loghandler {
@@ -73,6 +74,7 @@ class FakeApi final : public internal::v1::AccessService::Service, public intern
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Changed(const StreamId& stream, const std::string& root_uid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  fixtures::NoRemovals removals_;
   mutable Mutex mu_;
   std::condition_variable_any changed_;
   std::set<std::string> users_ ABSL_GUARDED_BY(mu_);
