@@ -34,8 +34,9 @@ class Follower:
         self.bytes = self.process.stdout.read()
 
     def wait(self):
+        """Its exit code, and what it said on standard error."""
         self.thread.join(300)
-        return self.process.wait(10)
+        return self.process.wait(10), self.process.stderr.read().decode()
 
 
 class Kill9(unittest.TestCase):
@@ -62,7 +63,8 @@ class Kill9(unittest.TestCase):
             copy = file.read()
         self.assertEqual(copy.count(b"\n"), LINES)
         self.assertTrue(self.stack.run("logs", "--raw", self.number, limit=120) == copy, "the stored log is not what was printed")
-        self.assertEqual(self.follower.wait(), 0)
+        code, said = self.follower.wait()
+        self.assertEqual(code, 0, said)
         self.assertTrue(self.follower.bytes == copy, "what was followed is not what was printed")
         self.assertEqual(self.stack.experiment(self.number)["jobs"][0]["attempt_count"], 1)
 
