@@ -14,6 +14,7 @@
 #include "cli/render/state.h"
 #include "cli/render/table.h"
 #include "services/common/base/names.h"
+#include "services/common/logtext/redact.h"
 
 namespace riseml::cli {
 namespace {
@@ -74,7 +75,8 @@ std::string Ending(const Entity& entity) {
 
 std::string Lines(absl::string_view title, const google::protobuf::RepeatedPtrField<std::string>& commands) {
   std::string out = absl::StrCat(title, ":\n");
-  for (const std::string& command : commands) absl::StrAppend(&out, "  ", OneLine(command), "\n");
+  for (const std::string& command : commands)
+    absl::StrAppend(&out, "  ", OneLine(logtext::MaskUrlPasswords(command)), "\n");
   return out;
 }
 

@@ -19,11 +19,13 @@
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/proto_time.h"
+#include "services/agent/run_secrets.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/logtext/redact.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::agent {
@@ -76,6 +78,17 @@ AttemptStatus StatusFrom(const AttemptId& id, const JournalContent& journal) {
   if (ended.has_exit_code()) status.set_exit_code(ended.exit_code());
   status.set_exit_class(ended.exit_class());
   *status.mutable_end_time() = ended.time();
+  return status;
+}
+
+// The status without secrets: its message quotes commands and what they printed.
+AttemptStatus ShownStatus(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
+  AttemptStatus status = StatusFrom(id, journal);
+  if (status.message().empty() || !FileExists(dir.start())) return status;
+  const auto hidden = HiddenValues(dir);
+  // An attempt ends all the same when its files are damaged.
+  status.set_message(hidden.ok() ? logtext::Masker(*hidden).Mask(status.message())
+                                 : absl::StrCat("not shown, as it may hold secrets: ", hidden.status().message()));
   return status;
 }
 
@@ -236,7 +249,7 @@ absl::Status Keeper::ForgetAttempt(const AttemptId& id) {
 
 absl::Status Keeper::Publish(const AttemptId& id, const AttemptDir& dir) {
   RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(dir.journal()));
-  table_.Set(id, StatusFrom(id, journal));
+  table_.Set(id, ShownStatus(id, dir, journal));
   return absl::OkStatus();
 }
 
@@ -250,7 +263,7 @@ absl::Status Keeper::Sync(const std::string& key) {
   // The lock first: once it is free, the journal says all it ever will by itself.
   RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.journal()));
   RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(dir.journal()));
-  table_.Set(*id, StatusFrom(*id, journal));
+  table_.Set(*id, ShownStatus(*id, dir, journal));
   if (journal.ended) return SyncEnded(*id, dir, *journal.ended);
   if (holder != 0) return SyncAlive(*id, dir, holder);
   return SyncIdle(*id, dir, journal.started.has_value());

@@ -16,6 +16,7 @@
 #include "services/agent/grpc_log_transport.h"
 #include "services/agent/process.h"
 #include "services/agent/result_delivery.h"
+#include "services/agent/run_secrets.h"
 #include "services/agent/shipper.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
@@ -42,23 +43,6 @@ absl::StatusOr<Delivery> ReadDelivery(const AttemptDir& dir) {
                           ReadMessage<internal::v1::StartAttemptRequest>(dir.start()));
   delivery.token = start.token();
   return delivery;
-}
-
-// What becomes asterisks in the stored log: secrets, and passwords of URLs in commands.
-absl::StatusOr<std::vector<std::string>> HiddenValues(const AttemptDir& dir) {
-  std::vector<std::string> hidden;
-  const auto secrets = ReadMessage<internal::v1::AttemptSecrets>(dir.secrets());
-  if (!secrets.ok() && !HasReason(secrets.status(), Reason::kNotFound)) return secrets.status();
-  if (secrets.ok())
-    for (const auto& [name, value] : secrets->values()) hidden.push_back(value);
-  RISEML_ASSIGN_OR_RETURN(const internal::v1::StartAttemptRequest start,
-                          ReadMessage<internal::v1::StartAttemptRequest>(dir.start()));
-  const auto add = [&hidden](const std::string& command) {
-    for (std::string& password : logtext::UrlPasswords(command)) hidden.push_back(std::move(password));
-  };
-  for (const internal::v1::BuildStep& step : start.build_steps()) add(step.command());
-  for (const std::string& command : start.template_().commands()) add(command);
-  return hidden;
 }
 
 // Reports over a channel that is kept until the address changes.

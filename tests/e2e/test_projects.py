@@ -77,6 +77,20 @@ class Projects(StackTest):
         self.assertIn("deleted", self.stack.run("secret", "rm", "WANDB_API_KEY").decode())
         self.assertIn("is not set", self.stack.fails("secret", "rm", "WANDB_API_KEY"))
 
+    def test_case_08_messages_hide_what_logs_hide(self):
+        self.feed("topsecretvalue\n", "secret", "set", "TOK")
+        path = self.stack.project("c08m", "echo $URL $TOK; curl -s https://me:hunter22@127.0.0.1:1/x || true; echo topsecretvalue; exit 4",
+                                  secrets=["TOK"], env={"URL": "https://u:pw12345@h/x"})
+        number = self.stack.train(path)
+        self.stack.run("wait", number, code=1)
+        shown = "".join(self.stack.run(*words).decode() for words in (
+            ("status", number), ("status", f"{number}.train"), ("logs", number)))
+        message = self.stack.experiment(number)["jobs"][0]["message"]
+        self.assertIn("return code: 4", message)
+        for secret in ("hunter22", "pw12345"):
+            self.assertNotIn(secret, shown + message)
+        self.assertNotIn("topsecretvalue", message + self.stack.run("logs", number).decode())
+
     def test_case_15_the_job_knows_the_commit(self):
         path = self.stack.project("c15", 'echo "$RISEML_GIT_COMMIT $RISEML_GIT_BRANCH $RISEML_GIT_DIRTY $SETUPTOOLS_SCM_PRETEND_VERSION"',
                                   files={"a.py": ""})
