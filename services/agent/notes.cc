@@ -48,7 +48,8 @@ std::vector<std::string> NotesOnData(const std::string& data, const SystemView& 
     if (broken || shows(inside) || std::ranges::any_of(system.directories, shows)) continue;
     const std::string name = entry.path().filename().string();
     notes.push_back(absl::StrCat("/data/", name, " is a link to ", target,
-                                 ", which jobs cannot see: run `riseml up --data ", name, "=", target, "`"));
+                                 ", which jobs cannot see: run `riseml down && riseml up --data ", name, "=", target,
+                                 "`"));
   }
   std::ranges::sort(notes);
   return notes;

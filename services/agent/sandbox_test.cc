@@ -56,9 +56,11 @@ TEST(Notes, TellLinksThatLeadOutOfTheData) {  // case 10
   std::filesystem::create_symlink("own", root / "data/second");
   std::filesystem::create_symlink("/usr/share", root / "data/shown");
   std::filesystem::create_symlink("/srv/bigdisk/mnist", root / "data/mnist");
-  EXPECT_THAT(NotesOnData(root / "data", {.directories = {"/usr"}}),
-              ElementsAre("/data/mnist is a link to /srv/bigdisk/mnist, which jobs cannot see: run `riseml up --data "
-                          "mnist=/srv/bigdisk/mnist`"));
+  EXPECT_THAT(
+      NotesOnData(root / "data", {.directories = {"/usr"}}),
+      ElementsAre(
+          "/data/mnist is a link to /srv/bigdisk/mnist, which jobs cannot see: run `riseml down && riseml up --data "
+          "mnist=/srv/bigdisk/mnist`"));
 }
 
 TEST(Sandbox, ShowsNothingButWhatItNames) {
