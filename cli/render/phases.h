@@ -1,4 +1,4 @@
-// What happens before an experiment runs: build, queue, start.
+// Phases before an experiment runs: build, queue, start.
 #pragma once
 
 #include <string>

@@ -12,7 +12,7 @@
 
 namespace riseml::cli {
 
-// Where and when something is shown: ids of other users than `caller` carry their user.
+// Terminal, reader and time of a text: ids of other users than `caller` carry their user.
 struct Viewer {
   Terminal terminal;
   std::string caller;

@@ -9,8 +9,8 @@
 
 namespace riseml::cli {
 
-// What travels: "Syncing project (16.8 MB, 15 files)...", "Syncing project (2.1 KB, 1 of 15 files)...", or "Project is
-// unchanged (16.8 MB, 15 files); nothing is sent".
+// Line about the upload: "Syncing project (16.8 MB, 15 files)...", "Syncing project (2.1 KB, 1 of 15 files)...", or
+// "Project is unchanged (16.8 MB, 15 files); nothing is sent".
 std::string SyncTitle(const sync::Snapshot& snapshot, const sync::UploadSize& upload);
 
 // Advice about large uploads, files that were left out, links, submodules. Lines for standard error; may be empty.

@@ -1,4 +1,4 @@
-// What a fake cluster holds, and how tests change it.
+// Content of a fake cluster; tests change it.
 #pragma once
 
 #include <condition_variable>
