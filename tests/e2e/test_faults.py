@@ -27,11 +27,19 @@ class Follower:
         self.path = os.path.join(stack.root, f"followed-{number}")
         self.process = stack.popen("logs", "--raw", number)
         self.bytes = b""
+        self.first = threading.Event()
         self.thread = threading.Thread(target=self._read)
         self.thread.start()
 
     def _read(self):
-        self.bytes = self.process.stdout.read()
+        self.bytes = self.process.stdout.read(1)
+        self.first.set()
+        self.bytes += self.process.stdout.read()
+
+    def started(self):
+        """Waits for the first byte: from here on a lost connection is found again, before it the command may give up."""
+        if not self.first.wait(60):
+            raise AssertionError("riseml logs shows nothing")
 
     def wait(self):
         """Its exit code, and what it said on standard error."""
@@ -48,6 +56,7 @@ class Kill9(unittest.TestCase):
         self.number = self.stack.train(path)
         self.stack.wait_state(self.number, "RUNNING")
         self.follower = Follower(self.stack, self.number)
+        self.follower.started()
         self.output = self.stack.experiment(self.number)["output_path"]
 
     def grown(self, by=200_000):
