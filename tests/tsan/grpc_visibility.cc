@@ -134,7 +134,8 @@ const char* __tsan_default_options() { return "ignore_noninstrumented_modules=1"
 
 // What remains. No line names code of ours, and none hides a frame of it. The libraries copy and free memory by
 // intercepted functions, ordered by atomics of their own; the call behind a reactor goes when its last reference does,
-// which is counted inside of libgrpc++. gRPC joins its own threads from a thread that a program's end does not wait for.
+// which is counted inside of libgrpc++. gRPC joins its own threads from a thread that a program's end does not wait
+// for.
 const char* __tsan_default_suppressions() {
   return "called_from_lib:libgrpc.so\n"
          "called_from_lib:libabsl_graphcycles_internal.so\n"
