@@ -29,11 +29,12 @@ const std::string* ValueOf(const Combination& parameters, absl::string_view name
 }
 
 std::string UnknownPlaceholder(const Piece& piece, const std::vector<std::string>& names) {
-  const std::string nearest = NearestName(piece.name, names);
-  return absl::StrCat("the placeholder ", piece.text, " names no parameter: ",
-                      nearest.empty() ? absl::StrCat("declare '", piece.name, "' under 'parameters:'")
-                                      : absl::StrCat("write {{", nearest, "}}"),
-                      ", or write {{", piece.text, "}} where the braces are meant as text");
+  const std::string meant = MeantParameter(piece.name, names);
+  std::string out = absl::StrCat("the placeholder ", piece.text, " names no parameter");
+  absl::StrAppend(&out, meant.empty() ? ": " : absl::StrCat("; did you mean {{", meant, "}}? Otherwise "));
+  if (std::all_of(piece.name.begin(), piece.name.end(), IsNameCharacter))
+    absl::StrAppend(&out, "declare '", piece.name, "' under 'parameters:', or ");
+  return absl::StrCat(out, "write {{", piece.text, "}} where the braces are meant as text");
 }
 
 }  // namespace

@@ -164,12 +164,13 @@ TEST(Substitute, Case05RefusesWhatLooksLikeAPlaceholderAndNamesTheNearest) {
     return std::string(Substitute(command, values).status().message());
   };
   EXPECT_THAT(says("a {{b}}"), HasSubstr("declare 'b' under 'parameters:', or write {{{{b}}}} where"));
-  EXPECT_THAT(says("a {{ LR }}"), HasSubstr("{{ LR }} names no parameter: write {{lr}}"));
-  EXPECT_THAT(says("{{learning_rate}}"), HasSubstr("write {{learning-rate}}"));
-  EXPECT_THAT(says("{{learning_rte}}"), HasSubstr("write {{learning-rate}}"));
-  EXPECT_THAT(says("{{params.lr}}"), HasSubstr("write {{lr}}"));
-  EXPECT_THAT(says("{{ lr | float }}"), HasSubstr("write {{lr}}"));
-  EXPECT_THAT(says("{{ parameters['lr'] }}"), HasSubstr("write {{lr}}"));
+  EXPECT_THAT(says("a {{ LR }}"), HasSubstr("{{ LR }} names no parameter; did you mean {{lr}}?"));
+  EXPECT_THAT(says("{{learning_rate}}"), HasSubstr("did you mean {{learning-rate}}?"));
+  EXPECT_THAT(says("{{learning_rte}}"), HasSubstr("did you mean {{learning-rate}}?"));
+  EXPECT_THAT(says("{{lrr}}"), HasSubstr("did you mean {{lr}}? Otherwise declare 'lrr' under"));
+  EXPECT_THAT(says("{{params.lr}}"), HasSubstr("did you mean {{lr}}?"));
+  EXPECT_THAT(says("{{ lr | float }}"), HasSubstr("did you mean {{lr}}?"));
+  EXPECT_THAT(says("{{ parameters['lr'] }}"), HasSubstr("did you mean {{lr}}?"));
   EXPECT_EQ(*Substitute("{{lr}} {{b}}", values, Undeclared::kKeep), "1 {{b}}");
 }
 

@@ -1,13 +1,11 @@
 #include "services/common/spec/keys.h"
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
+#include "services/common/base/nearest_name.h"
 
 namespace riseml::spec {
 namespace {
@@ -36,30 +34,7 @@ constexpr Legacy kLegacy[] = {
     {"worker-count", "write distributed: {worker: N} under 'tensorflow:'"},
 };
 
-constexpr std::size_t kLongestCompared = 40;
-
-// Without '-' and '_', in lower case, cut to what is compared.
-std::string PlainName(absl::string_view name) {
-  return absl::StrReplaceAll(absl::AsciiStrToLower(name.substr(0, kLongestCompared)), {{"-", ""}, {"_", ""}});
-}
-
 }  // namespace
-
-std::size_t NameDistance(absl::string_view a, absl::string_view b) {
-  const std::string from = PlainName(a), to = PlainName(b);
-  std::vector<std::size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      const std::size_t replace = diagonal + (from[i] == to[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replace, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
 
 const KnownObject kTopObject = {"", kTopKeys};
 const KnownObject kTrainObject = {"train:", kTrainKeys};
@@ -82,11 +57,8 @@ std::string UnknownKeyAdvice(const KnownObject& object, absl::string_view key) {
   }
   const auto quoted = [](std::string* out, absl::string_view known) { absl::StrAppend(out, "'", known, "'"); };
   const std::string all = absl::StrCat("known keys here are ", absl::StrJoin(object.keys, ", ", quoted));
-  if (key.size() > kLongestCompared) return all;
-  const absl::string_view nearest = *std::min_element(
-      object.keys.begin(), object.keys.end(),
-      [key](absl::string_view a, absl::string_view b) { return NameDistance(key, a) < NameDistance(key, b); });
-  if (NameDistance(key, nearest) > std::clamp<std::size_t>(nearest.size() / 2, 1, 3)) return all;
+  const std::string nearest = NearestName(key, {object.keys.begin(), object.keys.end()});
+  if (nearest.empty()) return all;
   return absl::StrCat("did you mean '", nearest, "'?");
 }
 

@@ -1,7 +1,6 @@
 // The keys of every object of the schema, and the advice for a key that is none of them.
 #pragma once
 
-#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -27,8 +26,5 @@ extern const KnownObject kHorovodWorkersObject;
 // What to write instead of `key`, which is no key of `object`: a legacy form's successor, the object it belongs to, the
 // nearest key, or else all of them.
 std::string UnknownKeyAdvice(const KnownObject& object, absl::string_view key);
-
-// Edit distance of two names without regard to case, '-' and '_'. Compares at most 40 characters of each.
-std::size_t NameDistance(absl::string_view a, absl::string_view b);
 
 }  // namespace riseml::spec

@@ -5,7 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "services/common/spec/keys.h"
+#include "services/common/base/nearest_name.h"
 
 namespace riseml::spec {
 namespace {
@@ -92,19 +92,10 @@ std::vector<Piece> SplitCommand(absl::string_view command, const std::vector<std
   return pieces;
 }
 
-std::string NearestName(absl::string_view name, const std::vector<std::string>& known) {
-  for (const absl::string_view word : Words(name))
-    if (IsDeclared(word, known)) return std::string(word);
-  std::string nearest;
-  std::size_t least = std::string::npos;
-  for (const std::string& candidate : known) {
-    const std::size_t distance = NameDistance(name, candidate);
-    if (distance <= candidate.size() / 3 && distance < least) {
-      least = distance;
-      nearest = candidate;
-    }
-  }
-  return nearest;
+std::string MeantParameter(absl::string_view inside, const std::vector<std::string>& declared) {
+  for (const absl::string_view word : Words(inside))
+    if (IsDeclared(word, declared)) return std::string(word);
+  return NearestName(inside, declared);
 }
 
 }  // namespace riseml::spec

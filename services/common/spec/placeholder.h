@@ -30,7 +30,7 @@ struct Piece {
 // such as {{ params.lr }} or {{ lr | float }}. Other braces are text.
 std::vector<Piece> SplitCommand(absl::string_view command, const std::vector<std::string>& declared);
 
-// The name of `known` that was most likely meant by `name`; empty if none is close.
-std::string NearestName(absl::string_view name, const std::vector<std::string>& known);
+// The parameter of `declared` that was most likely meant by what stands between the braces; empty if none is close.
+std::string MeantParameter(absl::string_view inside, const std::vector<std::string>& declared);
 
 }  // namespace riseml::spec
