@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
 #include "cli/testing/cli_fixture.h"
@@ -11,7 +10,6 @@ namespace riseml::cli {
 namespace {
 
 using testing::AllOf;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -180,113 +178,6 @@ TEST_F(CliTest, AnInterruptedWaitSaysSo) {
   EXPECT_THAT(run.err, HasSubstr("\nAborting...\n"));
 }
 
-TEST_F(CliTest, LogsComeWithoutGapOrRepeatAcrossCuts) {
-  std::string bytes, expected;
-  for (int i = 0; i < 300; ++i) {
-    absl::StrAppend(&bytes, "line ", i, " ä\n");
-    absl::StrAppend(&expected, "5.train | line ", i, " ä\n");
-  }
-  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
-  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
-  content().AppendLog("uid-5-train", JobResourceName("5", "train"), bytes);
-  content().EndLog("uid-5-train");
-  content().CutFollow({0, 1, 500, 3, 0, 1000});
-  const Finished run = Run({"logs", "5"});
-  EXPECT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_EQ(content().follow_calls(), 7);
-  EXPECT_THAT(run.out, HasSubstr(expected));
-  EXPECT_EQ(run.out, absl::StrCat(expected, "5.train | --> FINISHED\n5       | --> FINISHED\n"));
-  EXPECT_THAT(run.err, AllOf(HasSubstr("connection lost, reconnecting…\n"), HasSubstr("resumed, nothing lost\n")));
-}
-
-TEST_F(CliTest, RawLogsAreTheBytesAndNothingElse) {
-  std::string bytes("10%\r20%\r\n\x1b[31mred\xff\0end", 22);
-  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
-  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
-  content().AppendLog("uid-5-train", JobResourceName("5", "train"), bytes);
-  content().AppendLog("uid-5-build", JobResourceName("5", "build"), "not this\n");
-  content().EndLog("uid-5-train");
-  content().CutFollow({9});
-  const Finished run = Run({"logs", "5", "--raw"});
-  EXPECT_EQ(run.out, bytes);
-  EXPECT_EQ(run.exit_code, 0);
-}
-
-TEST_F(CliTest, FoldedLogsShowFinalStatesWithoutControlSequences) {
-  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
-  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
-  content().AppendLog("uid-5-train", JobResourceName("5", "train"),
-                      " 10%\r 99%\r100%\n\x1b]0;title\x07\x1b[31mred\x1b[0m\nopen");
-  content().EndLog("uid-5-train", /*complete=*/false);
-  const Finished run = Run({"logs", "5.train"});
-  EXPECT_THAT(run.out, StartsWith("5.train | 100%\n5.train | red\n5.train | open\n5.train | log is cut at "));
-  EXPECT_THAT(run.out, Not(HasSubstr("\x1b")));
-}
-
-TEST_F(CliTest, TailBeginsWithTheLastLines) {
-  content().Put(MakeExperiment("5", v1::Experiment::RUNNING));
-  content().Put(MakeJob("5", "train", v1::Job::RUNNING));
-  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "a\nb\nc\n");
-  const Finished run = Run({"logs", "5", "-n", "2", "--no-follow"});
-  EXPECT_EQ(run.out, "5       | --> RUNNING\n5.train | --> RUNNING\n5.train | b\n5.train | c\n");
-}
-
-TEST_F(CliTest, InterruptedLogsDetach) {
-  content().Put(MakeExperiment("5", v1::Experiment::RUNNING));
-  content().Put(MakeJob("5", "train", v1::Job::RUNNING));
-  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "first\n");
-  const auto logs = Start({"logs", "5"});
-  ASSERT_TRUE(logs->ReadUntil("first\n"));
-  logs->Signal(SIGINT);
-  const Finished run = logs->Finish();
-  EXPECT_EQ(run.exit_code, 130);
-  EXPECT_THAT(run.err, HasSubstr("\nExperiment will continue in background\nType `riseml logs 5`"));
-  EXPECT_THAT(content().killed(), IsEmpty());
-}
-
-TEST_F(CliTest, LogsFollowUntilTheEnd) {
-  content().Put(MakeExperiment("5", v1::Experiment::RUNNING));
-  content().Put(MakeJob("5", "train", v1::Job::RUNNING));
-  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "first\n");
-  const auto logs = Start({"logs"});
-  ASSERT_TRUE(logs->ReadUntil("5.train | first\n"));
-  v1::Job ended = MakeJob("5", "train", v1::Job::FAILED);
-  ended.set_reason("ERROR");
-  ended.set_message("Command `python run.py` return code: 3");
-  ended.set_exit_code(3);
-  content().Put(ended);
-  content().Put(MakeExperiment("5", v1::Experiment::FAILED));
-  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "last\n");
-  content().EndLog("uid-5-train");
-  const Finished run = logs->Finish();
-  EXPECT_EQ(run.exit_code, 0);
-  EXPECT_THAT(run.err, HasSubstr("Newest experiment: 5\n"));
-  EXPECT_THAT(run.out, HasSubstr("5.train | last\n5.train | --> FAILED\n5.train | Reason: ERROR\n"
-                                 "5.train | Message: Command `python run.py` return code: 3\n5.train | Exit Code: 3\n"
-                                 "5       | --> FAILED\n"));
-}
-
-TEST_F(CliTest, OnATerminalPhasesAndOpenLinesAreRedrawnInColour) {
-  WriteProject("riseml.yml", kGoodSpec);
-  content().Put(MakeExperiment("138", v1::Experiment::PENDING));
-  content().Put(MakeJob("138", "train", v1::Job::PENDING));
-  Program train(RISEML_PROGRAM, {"train", "-l"}, variables_, project_dir(), "", /*terminal=*/true);
-  ASSERT_TRUE(train.ReadUntil("\x1b[33m●\x1b[0m queue"));
-  content().Put(MakeJob("138", "train", v1::Job::RUNNING));
-  content().Put(MakeExperiment("138", v1::Experiment::RUNNING));
-  ASSERT_TRUE(train.ReadUntil("\x1b[2A\r\x1b[K\x1b[32m✓\x1b[0m queue"));
-  content().AppendLog("uid-138-train", JobResourceName("138", "train"), "10%\r20%");
-  ASSERT_TRUE(train.ReadUntil("138.train |\x1b[0m 20%"));
-  content().AppendLog("uid-138-train", JobResourceName("138", "train"), "\r30%\n");
-  ASSERT_TRUE(train.ReadUntil("\r\x1b[K\x1b[35m138.train |\x1b[0m 30%\r\n"));
-  content().EndLog("uid-138-train");
-  content().Put(MakeJob("138", "train", v1::Job::FINISHED));
-  content().Put(MakeExperiment("138", v1::Experiment::FINISHED));
-  const Finished run = train.Finish();
-  EXPECT_EQ(run.exit_code, 0);
-  EXPECT_THAT(run.out, HasSubstr("Experiment 138: \x1b[32m✓\x1b[0m FINISHED"));
-}
-
 TEST_F(CliTest, NoColorIsHonoured) {
   content().Put(MakeExperiment("4", v1::Experiment::RUNNING));
   EXPECT_THAT(Program(RISEML_PROGRAM, {"status"}, variables_, project_dir(), "", true).Finish().out,
@@ -294,12 +185,6 @@ TEST_F(CliTest, NoColorIsHonoured) {
   variables_["NO_COLOR"] = "1";
   EXPECT_THAT(Program(RISEML_PROGRAM, {"status"}, variables_, project_dir(), "", true).Finish().out,
               Not(HasSubstr("\x1b")));
-}
-
-TEST_F(CliTest, LogsOfAnAbsentExperimentSaySo) {
-  const Finished run = Run({"logs", "77"});
-  EXPECT_EQ(run.exit_code, 1);
-  EXPECT_EQ(run.err, "ERROR: Could not find experiment!\n");
 }
 
 TEST_F(CliTest, StatusListsWhatIsUnderWay) {
@@ -318,8 +203,11 @@ TEST_F(CliTest, StatusListsWhatIsUnderWay) {
                     HasSubstr("\n5 waits: no node has 2 free GPUs (NO_CAPACITY)\n")));
   EXPECT_EQ(Run({"status", "-a", "-q"}).out, "5\n4\n3\n");
   EXPECT_EQ(Run({"status", "-a", "-q", "-n", "2"}).out, "5\n4\n");
-  EXPECT_EQ(Run({"status", "77"}).err, "ERROR: Could not find experiment!\n");
-  EXPECT_EQ(Run({"status", "4.ps"}).err, "ERROR: Could not find job!\n");
+  EXPECT_EQ(Run({"status", ".ada.77"}).err,
+            "ERROR: Could not find experiment! There is no experiment .ada.77\n"
+            "       List what there is: riseml status -a .ada\n");
+  EXPECT_EQ(Run({"status", "4.ps"}).err,
+            "ERROR: Could not find job! There is no job 4.ps\n       List the jobs: riseml status 4\n");
 }
 
 TEST_F(CliTest, LoginStoresWhatWorksAndNothingElse) {
@@ -373,12 +261,6 @@ TEST_F(CliTest, SystemInfoShowsVersionsAndNodes) {
                              HasSubstr("does not enforce CPU and memory limits")));
 }
 
-TEST_F(CliTest, VerboseShowsTheAddressesBeforeTheCommand) {
-  const Finished run = Run({"-v", "whoami"});
-  EXPECT_THAT(run.err, HasSubstr("api_url: " + cluster_->address() + "\n"));
-  EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
-}
-
 TEST_F(CliTest, UpBecomesTheSupervisorBesideIt) {
   ASSERT_TRUE(MakeDirectories(dir_ + "/bin").ok());
   const std::string program = dir_ + "/bin/riseml";
@@ -390,22 +272,6 @@ TEST_F(CliTest, UpBecomesTheSupervisorBesideIt) {
   EXPECT_EQ(up.out, "up --dir /srv/x\n");
   EXPECT_EQ(up.exit_code, 7);
   EXPECT_EQ(Program(program, {"down"}, variables_, project_dir()).Finish().out, "down\n");
-}
-
-TEST_F(CliTest, CompletionScriptsAreValidInTheirShell) {
-  const Finished bash = Run({"completion", "bash"});
-  ASSERT_TRUE(WriteFileAtomically(dir_ + "/completion.bash", bash.out).ok());
-  ASSERT_TRUE(WriteFileAtomically(
-                  dir_ + "/complete.sh",
-                  absl::StrCat("source ", dir_, "/completion.bash\n",
-                               "COMP_WORDS=(riseml user lo) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"
-                               "COMP_WORDS=(riseml logs --no) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"))
-                  .ok());
-  const Finished run = Program("/bin/bash", {dir_ + "/complete.sh"}, variables_, project_dir()).Finish();
-  EXPECT_THAT(run.out, HasSubstr("login\n"));
-  EXPECT_THAT(run.out, HasSubstr("--no-follow --no-color\n"));
-  EXPECT_THAT(Run({"completion", "zsh"}).out, StartsWith("#compdef riseml\n"));
-  EXPECT_THAT(Run({"completion", "fish"}).out, HasSubstr("complete -c riseml -n '__riseml_at user' -a login"));
 }
 
 }  // namespace

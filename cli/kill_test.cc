@@ -42,12 +42,12 @@ TEST_F(CliTest, RepoR1KillWithoutIdNeverLeavesTheProject) {
   content().Put(MakeExperiment("3", v1::Experiment::RUNNING));
   const Finished nowhere = Run({"kill"});
   EXPECT_EQ(nowhere.exit_code, 1);
-  EXPECT_THAT(nowhere.err, HasSubstr("name the experiment, or the configuration: --config-file FILE"));
+  EXPECT_THAT(nowhere.err, HasSubstr("name the experiment, or the configuration: -f FILE"));
   v1::Experiment other = MakeExperiment("5", v1::Experiment::RUNNING);
   other.set_project("users/paul/projects/other");
   content().Put(other);
   WriteProject("riseml-big.yml", kGoodSpec);
-  EXPECT_EQ(Run({"kill", "--config-file", "riseml-big.yml"}).out, "killed experiment 3\n");
+  EXPECT_EQ(Run({"kill", "-f", "riseml-big.yml"}).out, "killed experiment 3\n");
   EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("3")));
 }
 
@@ -62,7 +62,15 @@ TEST_F(CliTest, KillWithoutIdTakesTheNewestUnderWay) {
   EXPECT_EQ(Run({"kill"}).exit_code, 1);
   content().Put(MakeExperiment("4", v1::Experiment::FINISHED));
   EXPECT_EQ(Run({"kill", "4"}).err, "ERROR: experiment 4 has ended already\n");
-  EXPECT_EQ(Run({"kill", "4", "-f"}).exit_code, 0);
+  EXPECT_EQ(Run({"kill", "4", "--force"}).out, "experiment 4 has ended already\n");
+  EXPECT_EQ(Run({"kill", "3"}).out, "experiment 3 was killed before\n");
+  v1::Experiment dying = MakeExperiment("6", v1::Experiment::RUNNING);
+  dying.set_desired_state(v1::Experiment::DESIRED_KILLED);
+  content().Put(dying);
+  EXPECT_EQ(Run({"kill", "6"}).out, "experiment 6 is being killed already\n");
+  EXPECT_EQ(
+      Run({"kill", "77"}).err,
+      "ERROR: Could not find experiment! There is no experiment 77\n       List what there is: riseml status -a\n");
 }
 
 TEST_F(CliTest, RmDeletesReadersBeforeWhatTheyRead) {

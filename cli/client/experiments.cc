@@ -35,11 +35,6 @@ absl::StatusOr<std::string> CurrentProject() {
   return config.empty() ? absl::StatusOr<std::string>("") : ProjectOf(config);
 }
 
-// NOT_FOUND in the words of the product.
-absl::Status Renamed(const absl::Status& status, absl::string_view message) {
-  return absl::IsNotFound(status) ? Error(Reason::kNotFound, message) : status;
-}
-
 // The experiment `back` steps from the newest, 1 being the newest.
 absl::StatusOr<std::string> Recent(Connection& connection, const std::string& user, const std::string& project,
                                    int back, absl::string_view none) {
@@ -62,14 +57,36 @@ Subject SubjectOf(Connection& connection, const std::string& resource) {
   return subject;
 }
 
+// The parent is a user or a set.
+absl::Status NoSuchParent(const Connection& connection, const std::string& parent) {
+  if (const auto user = ParseUserName(parent); user.ok())
+    return Error(Reason::kNotFound, absl::StrCat("Could not find user! There is no user ", user->user));
+  return NoSuchExperiment(connection, parent);
+}
+
 }  // namespace
+
+absl::Status NoSuchExperiment(const Connection& connection, const std::string& resource) {
+  const auto name = ParseExperimentName(resource);
+  const std::string owner = name.ok() && name->user != connection.caller() ? absl::StrCat(" .", name->user) : "";
+  return WithHint(Error(Reason::kNotFound, absl::StrCat("Could not find experiment! There is no experiment ",
+                                                        ShownId(resource, connection.caller()))),
+                  absl::StrCat("List what there is: riseml status -a", owner));
+}
+
+absl::Status NoSuchJob(const Connection& connection, const std::string& resource) {
+  const std::string experiment = resource.substr(0, resource.find("/jobs/"));
+  return WithHint(Error(Reason::kNotFound,
+                        absl::StrCat("Could not find job! There is no job ", ShownId(resource, connection.caller()))),
+                  absl::StrCat("List the jobs: riseml status ", ShownId(experiment, connection.caller())));
+}
 
 absl::StatusOr<v1::Experiment> GetExperiment(Connection& connection, const std::string& resource) {
   v1::GetExperimentRequest request;
   request.set_name(resource);
   auto experiment = connection.Call<v1::Experiment>(
       [&](auto* context, auto* out) { return connection.experiments().GetExperiment(context, request, out); });
-  if (!experiment.ok()) return Renamed(experiment.status(), "Could not find experiment!");
+  if (absl::IsNotFound(experiment.status())) return NoSuchExperiment(connection, resource);
   return experiment;
 }
 
@@ -78,7 +95,7 @@ absl::StatusOr<v1::Job> GetJob(Connection& connection, const std::string& resour
   request.set_name(resource);
   auto job = connection.Call<v1::Job>(
       [&](auto* context, auto* out) { return connection.jobs().GetJob(context, request, out); });
-  if (!job.ok()) return Renamed(job.status(), "Could not find job!");
+  if (absl::IsNotFound(job.status())) return NoSuchJob(connection, resource);
   return job;
 }
 
@@ -91,7 +108,8 @@ absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(Connection& connecti
     auto page = connection.Call<v1::ListExperimentsResponse>([&](auto* context, auto* response) {
       return connection.experiments().ListExperiments(context, request, response);
     });
-    if (!page.ok()) return Renamed(page.status(), "Could not find experiment!");
+    if (absl::IsNotFound(page.status())) return NoSuchParent(connection, request.parent());
+    RISEML_RETURN_IF_ERROR(page.status());
     for (v1::Experiment& experiment : *page->mutable_experiments()) out.push_back(std::move(experiment));
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty() && (limit == 0 || static_cast<std::int64_t>(out.size()) < limit));
@@ -109,7 +127,7 @@ absl::StatusOr<Subject> NewestUnderWay(Connection& connection, const std::string
   if (project.empty()) {
     return absl::InvalidArgumentError(
         "no experiment is named, and there is no riseml.yml here that tells the project; name the experiment, or the "
-        "configuration: --config-file FILE");
+        "configuration: -f FILE");
   }
   v1::ListExperimentsRequest request;
   request.set_parent(Print(UserName{connection.caller()}));

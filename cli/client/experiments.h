@@ -12,7 +12,12 @@
 
 namespace riseml::cli {
 
-// NOT_FOUND `Could not find experiment!` or `Could not find job!`.
+// NOT_FOUND `Could not find experiment!` or `Could not find job!`, with its id and with the command that lists those
+// there are. `resource`: resource name.
+absl::Status NoSuchExperiment(const Connection& connection, const std::string& resource);
+absl::Status NoSuchJob(const Connection& connection, const std::string& resource);
+
+// Both fail as above.
 absl::StatusOr<v1::Experiment> GetExperiment(Connection& connection, const std::string& resource);
 absl::StatusOr<v1::Job> GetJob(Connection& connection, const std::string& resource);
 

@@ -21,18 +21,34 @@ struct KillOptions {
   bool quiet = false;
 };
 
-absl::StatusOr<v1::Experiment> KillOne(Connection& connection, const Subject& subject, const KillOptions& options) {
+struct Killed {
+  v1::Experiment experiment;
+  std::string text;  // for people
+};
+
+std::string KilledText(const Subject& subject, const v1::Experiment& before, bool ended) {
+  const std::string what =
+      absl::StrCat(before.type() == v1::Experiment::SET ? "series " : "experiment ", subject.shown);
+  if (before.state() == v1::Experiment::KILLED) return what + " was killed before\n";
+  if (ended) return what + " has ended already\n";
+  return before.desired_state() == v1::Experiment::DESIRED_KILLED ? what + " is being killed already\n"
+                                                                  : absl::StrCat("killed ", what, "\n");
+}
+
+absl::StatusOr<Killed> KillOne(Connection& connection, const Subject& subject, const KillOptions& options) {
+  RISEML_ASSIGN_OR_RETURN(v1::Experiment before, GetExperiment(connection, subject.experiment));
   v1::KillExperimentRequest request;
   request.set_name(subject.experiment);
   request.set_request_id(NewUuid());
   auto killed = connection.Call<v1::Experiment>(
       [&](auto* context, auto* out) { return connection.experiments().KillExperiment(context, request, out); });
-  if (absl::IsNotFound(killed.status())) return Error(Reason::kNotFound, "Could not find experiment!");
+  if (absl::IsNotFound(killed.status())) return NoSuchExperiment(connection, subject.experiment);
   if (HasReason(killed.status(), Reason::kExperimentDone)) {
-    if (options.force) return GetExperiment(connection, subject.experiment);
+    if (options.force) return Killed{before, KilledText(subject, before, /*ended=*/true)};
     return Error(Reason::kExperimentDone, absl::StrCat("experiment ", subject.shown, " has ended already"));
   }
-  return killed;
+  RISEML_RETURN_IF_ERROR(killed.status());
+  return Killed{*std::move(killed), KilledText(subject, before, /*ended=*/false)};
 }
 
 absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
@@ -52,28 +68,24 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
     subjects.push_back(std::move(subject));
   }
   int exit_code = kExitOk;
-  std::vector<v1::Experiment> killed;
+  std::vector<v1::Experiment> all;
   for (const Subject& subject : subjects) {
-    auto experiment = KillOne(*connection, subject, options);
-    if (!experiment.ok()) {
+    auto killed = KillOne(*connection, subject, options);
+    if (!killed.ok()) {
       // The others are killed all the same.
-      if (subjects.size() == 1 || IsUnreachable(experiment.status())) return experiment.status();
-      session.Tell(ErrorText(While(subject.shown, experiment.status())));
+      if (subjects.size() == 1 || IsUnreachable(killed.status())) return killed.status();
+      session.Tell(ErrorText(While(subject.shown, killed.status())));
       exit_code = kExitError;
       continue;
     }
     if (options.quiet) {
       session.Print(absl::StrCat(subject.shown, "\n"));
     } else if (!options.json) {
-      const char* const what = experiment->type() == v1::Experiment::SET ? "series " : "experiment ";
-      const bool ended =
-          experiment->state() == v1::Experiment::FINISHED || experiment->state() == v1::Experiment::FAILED;
-      session.Print(ended ? absl::StrCat(what, subject.shown, " has ended already\n")
-                          : absl::StrCat("killed ", what, subject.shown, "\n"));
+      session.Print(killed->text);
     }
-    killed.push_back(*std::move(experiment));
+    all.push_back(std::move(killed->experiment));
   }
-  if (options.json) session.Print(JsonObject().Many("experiments", killed).Text());
+  if (options.json) session.Print(JsonObject().Many("experiments", all).Text());
   return exit_code;
 }
 
@@ -83,14 +95,19 @@ void AddKill(cmdline::Command app, Plan& plan) {
   cmdline::Command command =
       AddCommand(app, "kill", "Stop experiments or sets",
                  "  riseml kill            the newest experiment of this project that is under way\n"
+                 "  riseml kill -f big.yml the newest of the project in big.yml\n"
                  "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
   auto options = std::make_shared<KillOptions>();
-  command.AddOption("ids", options->ids, "Experiments or sets; default: the newest of this project that is under way")
-      .Type("ID")
-      .Check(CheckId);
-  command.AddOption("--config-file", options->config_file, "Configuration that tells the project; default: riseml.yml")
-      .Type("FILE");
-  command.AddFlag("-f,--force", options->force, "Succeed for experiments that have ended already");
+  const cmdline::Option ids =
+      command
+          .AddOption("ids", options->ids, "Experiments or sets; default: the newest of this project that is under way")
+          .Type("ID")
+          .Check(CheckId);
+  command
+      .AddOption("-f,--config-file", options->config_file, "Configuration that tells the project; default: riseml.yml")
+      .Type("FILE")
+      .Excludes(ids);
+  command.AddFlag("--force", options->force, "Succeed for experiments that have ended already");
   command.AddFlag("--json", options->json, "Print JSON");
   command.AddFlag("-q,--quiet", options->quiet, "Print ids only");
   Runs(command, plan, options, Kill);

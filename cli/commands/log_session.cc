@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "cli/client/experiments.h"
 #include "cli/client/target.h"
 #include "cli/render/log_view.h"
 #include "cli/render/state.h"
@@ -145,7 +146,7 @@ class LogSession {
   }
 
   absl::Status On(const WatchEnded& ended) {
-    if (absl::IsNotFound(ended.status)) return Error(Reason::kNotFound, "Could not find experiment!");
+    if (absl::IsNotFound(ended.status)) return NoSuchExperiment(connection_, request_.experiment);
     RISEML_RETURN_IF_ERROR(ended.status);
     state_.complete = true;
     Tell();
@@ -154,7 +155,8 @@ class LogSession {
 
   absl::Status On(const FollowEnded& ended) {
     if (absl::IsNotFound(ended.status)) {
-      return Error(Reason::kNotFound, request_.job.empty() ? "Could not find experiment!" : "Could not find job!");
+      return request_.job.empty() ? NoSuchExperiment(connection_, request_.experiment)
+                                  : NoSuchJob(connection_, request_.job);
     }
     RISEML_RETURN_IF_ERROR(ended.status);
     follow_over_ = true;

@@ -237,7 +237,11 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
   const v1::Experiment& last = state.root;
   session.Print(absl::StrCat(last.type() == v1::Experiment::SET ? "Set " : "Experiment ",
                              ShownId(last.name(), connection.caller()), ": ", ShownState(session.out(), last.state()),
-                             " after ", Took(TimeOf(last.start_time()), TimeOf(last.end_time())), "\n"));
+                             // Without a start the build failed, or it was killed while it waited.
+                             last.has_start_time()
+                                 ? absl::StrCat(" after ", Took(TimeOf(last.start_time()), TimeOf(last.end_time())))
+                                 : ", it did not start",
+                             "\n"));
   if (last.result().fields_size() > 0) session.Print(absl::StrCat("RESULT: ", Pairs(last.result()), "\n"));
   return ExitCodeOf(last.state());
 }

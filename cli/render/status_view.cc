@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cli/client/target.h"
 #include "cli/render/environment_view.h"
 #include "cli/render/format.h"
@@ -75,8 +77,10 @@ std::string Ending(const Entity& entity) {
 
 std::string Lines(absl::string_view title, const google::protobuf::RepeatedPtrField<std::string>& commands) {
   std::string out = absl::StrCat(title, ":\n");
-  for (const std::string& command : commands)
-    absl::StrAppend(&out, "  ", OneLine(logtext::MaskUrlPasswords(command)), "\n");
+  for (const std::string& command : commands) {
+    for (const absl::string_view line : absl::StrSplit(absl::StripSuffix(command, "\n"), '\n'))
+      absl::StrAppend(&out, "  ", OneLine(logtext::MaskUrlPasswords(line)), "\n");
+  }
   return out;
 }
 
@@ -91,6 +95,12 @@ std::string JobWait(const v1::Job& job) {
   return absl::StrCat(OneLine(job.wait_message()), " (", OneLine(job.wait_reason()), ")");
 }
 
+// "8 waits for 7.build (BUILD)" or "8 waits: no node has 2 free GPUs (NO_CAPACITY)".
+std::string WaitLine(const std::string& id, absl::string_view wait) {
+  const bool sentence = absl::ConsumePrefix(&wait, "waits ");
+  return absl::StrCat(id, sentence ? " waits " : " waits: ", wait, "\n");
+}
+
 std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrField<v1::Job>& jobs) {
   std::vector<Cells> rows;
   std::string waits;
@@ -103,7 +113,7 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
          OneLine(waiting ? job.wait_reason() : job.reason()), Shortened(waiting ? job.wait_message() : job.message()),
          job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
          absl::StrFormat("%.1f", job.resources().cpus()), absl::StrFormat("%.0f", job.resources().memory_mb())});
-    if (!wait.empty()) absl::StrAppend(&waits, id, " waits: ", wait, "\n");
+    if (!wait.empty()) absl::StrAppend(&waits, WaitLine(id, wait));
   }
   return absl::StrCat(Table(viewer.terminal,
                             {{"JOB ID", 13},
@@ -214,7 +224,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
       }
     }
     if (!listed.waits_for.empty()) {
-      absl::StrAppend(&waits, ShownId(listed.experiment.name(), viewer.caller), " waits: ", listed.waits_for, "\n");
+      absl::StrAppend(&waits, WaitLine(ShownId(listed.experiment.name(), viewer.caller), listed.waits_for));
     }
   }
   return absl::StrCat(Table(viewer.terminal, header, rows), waits.empty() ? "" : "\n", waits);
@@ -287,7 +297,8 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
                                  "\nType: Job\nState: ", ShownState(viewer.terminal, job.state()), "\n",
                                  Timing(viewer, job), Ending(job));
   if (job.has_exit_code()) absl::StrAppend(&out, "Exit Code: ", job.exit_code(), "\n");
-  if (const std::string wait = JobWait(job); !wait.empty()) absl::StrAppend(&out, "Waits: ", wait, "\n");
+  if (const std::string wait = JobWait(job); !wait.empty())
+    absl::StrAppend(&out, "Waits: ", absl::StripPrefix(wait, "waits "), "\n");
   if (!job.node().empty()) absl::StrAppend(&out, "Node: ", OneLine(job.node()), "\n");
   if (job.attempt_count() > 1) absl::StrAppend(&out, "Attempts: ", job.attempt_count(), "\n");
   absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %.0f\nRequested gpus: %d\n",

@@ -192,7 +192,8 @@ std::string SyncTitle(const sync::Snapshot& snapshot, const sync::UploadSize& up
 std::string SyncNotes(const sync::Snapshot& snapshot, const sync::UploadSize& upload) {
   std::string out =
       absl::StrCat(Advice(upload), LeftOut(snapshot), DvcNote(snapshot), LinkNotes(snapshot.scan), GitNotes(snapshot));
-  if (snapshot.files.empty() && snapshot.scan.skipped_count > 0)
+  const auto missed = [](const sync::SkippedPath& path) { return !GoesWithoutSaying(path.path); };
+  if (snapshot.files.empty() && std::ranges::any_of(snapshot.scan.skipped, missed))
     absl::StrAppend(&out, "WARNING: the project has no file to upload: riseml train --dry-run says why\n");
   for (const std::string& path : snapshot.vanished)
     absl::StrAppend(&out, "WARNING: ", OneLine(path), " was gone before it was read and is not uploaded\n");

@@ -144,8 +144,8 @@ class Projects(StackTest):
         os.rename(os.path.join(other, "riseml.yml"), os.path.join(other, "riseml-big.yml"))
         first = self.stack.train(mine)
         second = self.stack.train(other, "-f", "riseml-big.yml")
-        self.assertIn("--config-file", self.stack.fails("kill", cwd=os.path.join(self.stack.root, "projects")))
-        self.assertEqual(self.stack.run("kill", "--config-file", "riseml-big.yml", cwd=other).decode(), f"killed experiment {second}\n")
+        self.assertIn("-f FILE", self.stack.fails("kill", cwd=os.path.join(self.stack.root, "projects")))
+        self.assertEqual(self.stack.run("kill", "-f", "riseml-big.yml", cwd=other).decode(), f"killed experiment {second}\n")
         self.assertNotEqual(self.stack.experiment(first)["desired_state"], "DESIRED_KILLED")
         self.stack.run("kill", "-q", first)
 

@@ -6,9 +6,12 @@
 #include <sstream>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "services/common/base/nearest_name.h"
 
 namespace riseml::cmdline {
 namespace {
@@ -31,6 +34,49 @@ std::pair<const CLI::App*, std::string> Innermost(const CLI::App& app) {
     absl::StrAppend(&path, " ", command->get_name());
   }
   return {command, path};
+}
+
+// "; did you mean 'train'?", or nothing.
+std::string DidYouMean(absl::string_view typed, const std::vector<std::string>& known, absl::string_view dashes = "") {
+  const std::string nearest = NearestName(typed, known);
+  return nearest.empty() ? nearest : absl::StrCat("; did you mean '", dashes, nearest, "'?");
+}
+
+std::vector<std::string> NamesOfCommands(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* const sub :
+       command.get_subcommands([](const CLI::App* sub) { return !sub->get_name().empty(); }))
+    names.push_back(sub->get_name());
+  return names;
+}
+
+// Of the command and of those around it, without dashes.
+std::vector<std::string> NamesOfOptions(const CLI::App* command) {
+  std::vector<std::string> names;
+  for (; command != nullptr; command = command->get_parent()) {
+    for (const CLI::Option* const option : command->get_options())
+      names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
+  }
+  return names;
+}
+
+// What is wrong with words that no command takes; empty: there are none.
+std::string Unexpected(const CLI::App& app) {
+  const std::vector<std::string> rest = app.remaining(/*recurse=*/true);
+  if (rest.empty()) return "";
+  const auto [command, path] = Innermost(app);
+  const std::string& first = rest.front();
+  if (absl::StartsWith(first, "-")) {
+    const std::string option = first.substr(0, first.find('='));
+    const absl::string_view name = absl::StripPrefix(option, "--");
+    return absl::StrCat(path, " has no option '", option, "'", DidYouMean(name, NamesOfOptions(command), "--"));
+  }
+  const std::vector<std::string> commands = NamesOfCommands(*command);
+  if (!commands.empty()) {
+    return absl::StrCat(path, " has no command '", first, "'", DidYouMean(first, commands));
+  }
+  return absl::StrCat(path, " takes no ", rest.size() == 1 ? "such argument: '" : "such arguments: '",
+                      absl::StrJoin(rest, "' '"), "'");
 }
 
 }  // namespace
@@ -156,7 +202,9 @@ Parsed CommandLine::Parse(int argc, char** argv) {
       parsed.text = out.str();
     } else {
       parsed.kind = Parsed::Kind::kError;
-      parsed.text = error.what();
+      // A word too much is what is wrong when a command is missing, too: it was meant as that command.
+      const std::string unexpected = Unexpected(*app_);
+      parsed.text = unexpected.empty() ? error.what() : unexpected;
     }
   }
   parsed.command = Innermost(*app_).second;

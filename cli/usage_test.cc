@@ -1,0 +1,61 @@
+// Help, completion and mistyped command lines of the real program.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "cli/testing/cli_fixture.h"
+
+namespace riseml::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+TEST_F(CliTest, VerboseShowsTheAddressesBeforeTheCommand) {
+  const Finished run = Run({"-v", "whoami"});
+  EXPECT_THAT(run.err, HasSubstr("api_url: " + cluster_->address() + "\n"));
+  EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
+}
+
+TEST_F(CliTest, CompletionScriptsAreValidInTheirShell) {
+  const Finished bash = Run({"completion", "bash"});
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/completion.bash", bash.out).ok());
+  ASSERT_TRUE(WriteFileAtomically(
+                  dir_ + "/complete.sh",
+                  absl::StrCat("source ", dir_, "/completion.bash\n",
+                               "COMP_WORDS=(riseml user lo) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"
+                               "COMP_WORDS=(riseml logs --no) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"))
+                  .ok());
+  const Finished run = Program("/bin/bash", {dir_ + "/complete.sh"}, variables_, project_dir()).Finish();
+  EXPECT_THAT(run.out, HasSubstr("login\n"));
+  EXPECT_THAT(run.out, HasSubstr("--no-follow --no-color\n"));
+  EXPECT_THAT(Run({"completion", "zsh"}).out, StartsWith("#compdef riseml\n"));
+  EXPECT_THAT(Run({"completion", "fish"}).out, HasSubstr("complete -c riseml -n '__riseml_at user' -a login"));
+}
+
+TEST_F(CliTest, MistypedCommandsNameTheNearest) {
+  const auto says = [this](std::vector<std::string> arguments) {
+    const Finished run = Run(std::move(arguments));
+    EXPECT_EQ(run.exit_code, 1);
+    EXPECT_THAT(run.out, IsEmpty());
+    return run.err;
+  };
+  EXPECT_EQ(says({"trian"}),
+            "ERROR: riseml has no command 'trian'; did you mean 'train'?\n       See: riseml --help\n");
+  EXPECT_EQ(says({"cp", "x", "y"}), "ERROR: riseml has no command 'cp'\n       See: riseml --help\n");
+  EXPECT_EQ(says({"user", "craete", "paul"}),
+            "ERROR: riseml user has no command 'craete'; did you mean 'create'?\n       See: riseml user --help\n");
+  EXPECT_EQ(says({"status", "14", "15", "16"}),
+            "ERROR: riseml status takes no such arguments: '15' '16'\n       See: riseml status --help\n");
+}
+
+TEST_F(CliTest, MistypedOptionsNameTheNearest) {
+  EXPECT_EQ(Run({"train", "--configfile=x.yml"}).err,
+            "ERROR: riseml train has no option '--configfile'; did you mean '--config-file'?\n"
+            "       See: riseml train --help\n");
+  EXPECT_EQ(Run({"status", "-x"}).err, "ERROR: riseml status has no option '-x'\n       See: riseml status --help\n");
+}
+
+}  // namespace
+}  // namespace riseml::cli
