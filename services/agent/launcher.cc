@@ -39,7 +39,6 @@ namespace fs = std::filesystem;
 using internal::v1::StartAttemptRequest;
 
 constexpr char kDefaultPython[] = "/usr/bin/python3";
-constexpr char kConfigCopy[] = "riseml-experiment.yml";
 constexpr std::int64_t kMaxSmallFile = 1 << 20;
 constexpr std::int64_t kDefaultUnshippedLimit = std::int64_t{4} << 30;
 constexpr std::int64_t kDefaultKeptLimit = std::int64_t{1} << 30;
@@ -118,6 +117,7 @@ Launcher::Launcher(LauncherOptions options, CodeSource& code, SecretSource& secr
       secrets_(secrets),
       system_(LookAtSystem(ExtraPaths(options_.environment, PythonOf(options_.config)),
                            options_.config.installation_dir())),
+      outputs_(options_.config.volume_output_dir()),
       steps_(options_.config),
       interpreters_(PythonOf(options_.config), PythonVersion(PythonOf(options_.config)),
                     {options_.config.interpreter_dirs().begin(), options_.config.interpreter_dirs().end()}) {}
@@ -169,38 +169,6 @@ absl::Status Launcher::PlaceSecrets(const AttemptDir& dir, const StartAttemptReq
   return WriteMessage(dir.run_secrets(), variables);
 }
 
-absl::StatusOr<std::string> Launcher::MakeOutput(const internal::v1::JobTemplate& job) const {
-  if (job.output_subpath().empty()) return std::string();
-  RISEML_RETURN_IF_ERROR(MakeDirectories(options_.config.volume_output_dir()));
-  RISEML_ASSIGN_OR_RETURN(const std::string path,
-                          MakeDirectoriesBelow(options_.config.volume_output_dir(), job.output_subpath()));
-  if (!job.shared_subpath().empty())
-    RISEML_RETURN_IF_ERROR(MakeDirectoriesBelow(options_.config.volume_output_dir(), job.shared_subpath()).status());
-  if (!job.config_copy().empty())
-    RISEML_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(path, "/", kConfigCopy), job.config_copy()));
-  return path;
-}
-
-std::map<std::string, std::string> Launcher::InputsOf(const internal::v1::JobTemplate& job) const {
-  std::map<std::string, std::string> out;
-  for (const auto& [name, below] : job.input_subpaths()) out[name] = OnOutputVolume(below);
-  return out;
-}
-
-// The sandbox could not be made without them, and would not say why.
-absl::Status Launcher::CheckInputs(const internal::v1::JobTemplate& job) const {
-  for (const auto& [name, path] : InputsOf(job)) {
-    std::error_code error;
-    if (!fs::is_directory(fs::symlink_status(path, error)))
-      return Error(Reason::kNotFound, absl::StrCat("input ", name, " has no output: there is no directory ", path));
-  }
-  return absl::OkStatus();
-}
-
-std::string Launcher::OnOutputVolume(const std::string& below) const {
-  return below.empty() ? below : absl::StrCat(options_.config.volume_output_dir(), "/", below);
-}
-
 absl::StatusOr<bool> Launcher::CopyPipConfig(const AttemptDir& dir) const {
   const auto variable = [this](const char* name) {
     const auto it = options_.environment.find(name);
@@ -233,8 +201,8 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   JobPaths paths{.control = sandboxed() ? kSandboxControl : dir.control(),
                  .temporary = sandboxed() ? kSandboxTemporary : dir.temporary(),
                  .output = output,
-                 .shared = OnOutputVolume(start.template_().shared_subpath()),
-                 .inputs = InputsOf(start.template_()),
+                 .shared = outputs_.PathOf(start.template_().shared_subpath()),
+                 .inputs = outputs_.InputsOf(start.template_()),
                  .data = options_.config.volume_data_dir(),
                  .python_client = options_.config.python_client_dir(),
                  .cache = CacheOf(start.template_())};
@@ -294,9 +262,9 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
     RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(start.environment_path()), dir.code(), stop));
     RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInHome(start.environment_path()), dir.temporary() + "/home", stop));
   }
-  RISEML_RETURN_IF_ERROR(CheckInputs(start.template_()));
+  RISEML_RETURN_IF_ERROR(outputs_.CheckInputs(start.template_()));
   RISEML_RETURN_IF_ERROR(PlaceSecrets(dir, start));
-  RISEML_ASSIGN_OR_RETURN(const std::string output, MakeOutput(start.template_()));
+  RISEML_ASSIGN_OR_RETURN(const std::string output, outputs_.Prepare(start));
   if (!options_.config.volume_data_dir().empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(options_.config.volume_data_dir()));
   return WriteRunPlan(dir, start, output);
@@ -322,9 +290,9 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.control = dir.control();
   request.code = dir.code();
   request.temporary = dir.temporary();
-  request.output = OnOutputVolume(start.template_().output_subpath());
-  request.shared = OnOutputVolume(start.template_().shared_subpath());
-  request.inputs = InputsOf(start.template_());
+  request.output = outputs_.PathOf(start.template_().output_subpath());
+  request.shared = outputs_.PathOf(start.template_().shared_subpath());
+  request.inputs = outputs_.InputsOf(start.template_());
   request.data = options_.config.volume_data_dir();
   request.data_paths = {options_.config.data_paths().begin(), options_.config.data_paths().end()};
   request.environment = start.environment_path();

@@ -17,6 +17,7 @@
 #include "services/agent/code_source.h"
 #include "services/agent/environment.h"
 #include "services/agent/environment_claims.h"
+#include "services/agent/output_volume.h"
 #include "services/agent/sandbox.h"
 #include "services/agent/secret_source.h"
 #include "services/agent/step_policy.h"
@@ -83,14 +84,8 @@ class Launcher {
   bool sandboxed() const { return options_.isolation == kIsolationBubblewrap; }
   absl::Status FetchCode(const AttemptDir& dir, const internal::v1::JobTemplate& job, std::stop_token stop) const;
   absl::Status PlaceSecrets(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
-  absl::Status CheckInputs(const internal::v1::JobTemplate& job) const;
-  // Directories of the inputs, by name.
-  std::map<std::string, std::string> InputsOf(const internal::v1::JobTemplate& job) const;
-  absl::StatusOr<std::string> MakeOutput(const internal::v1::JobTemplate& job) const;
   absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                             const std::string& output) const;
-  // Whole path of something on the output volume; empty for nothing.
-  std::string OnOutputVolume(const std::string& below) const;
   // Directory of the user's environments and cache; empty: unknown.
   std::string UserDirectory(const internal::v1::JobTemplate& job) const;
   std::string CacheOf(const internal::v1::JobTemplate& job) const;
@@ -103,6 +98,7 @@ class Launcher {
   CodeSource& code_;
   SecretSource& secrets_;
   const SystemView system_;
+  const OutputVolume outputs_;
   const StepPolicy steps_;
   mutable Mutex shares_;  // held while ports and processors are chosen
   mutable std::map<std::string, absl::Time> cache_looked_ ABSL_GUARDED_BY(shares_);

@@ -17,6 +17,7 @@ TEST_P(NodeTest, RunsAJobFromItsCodeToItsResults) {
            "python -c 'import riseml; riseml.report_result(accuracy=0.5, name=\"a\", good=True)'",
            "riseml-report epochs=3"});
   (*start.mutable_template_()->mutable_environment())["EXPERIMENT_ID"] = "some-id";
+  start.set_environment_key("0123abcd");
   start.mutable_template_()->add_commands(
       "echo id $EXPERIMENT_ID of $USER; echo $COMMAND_1; env | grep -c ^SECRET_OF_NODE || true");
   const AttemptStatus status = RunToEnd(start);
@@ -28,7 +29,7 @@ TEST_P(NodeTest, RunsAJobFromItsCodeToItsResults) {
   EXPECT_EQ(LogOf(start).bytes, "hello from the code\ntool\nid some-id of paul\ncat hello.txt; bin/tool\n0\n");
   EXPECT_THAT(suite_.jobs.Of(start.token()), UnorderedElementsAre(Pair("accuracy", "0.5"), Pair("name", "\"a\""),
                                                                   Pair("good", "true"), Pair("epochs", "3")));
-  EXPECT_EQ(ReadAll(OutputOf(start) + "/riseml-experiment.yml"), "project: project\n");
+  EXPECT_EQ(ReadAll(OutputOf(start) + "/riseml-experiment.yml"), "# Environment: 0123abcd\nproject: project\n");
   EXPECT_THAT(ReadAll(OutputOf(start) + "/made"), OutputOf(start) + "\n");
   EXPECT_TRUE(Eventually([&] { return !FileExists(DirOf(start).code()) && !FileExists(DirOf(start).temporary()); }));
 }

@@ -14,26 +14,19 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "services/agent/command_sequence.h"
-#include "services/agent/failure_hint.h"
-#include "services/agent/forked_task.h"
 #include "services/agent/journal.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/proto_time.h"
 #include "services/agent/result_socket.h"
 #include "services/agent/run_secrets.h"
-#include "services/agent/shell_process.h"
-#include "services/agent/shell_session.h"
-#include "services/agent/step_keeper.h"
+#include "services/agent/step_runner.h"
 #include "services/agent/stop_plan.h"
 #include "services/agent/timer.h"
 #include "services/agent/work_files.h"
@@ -56,10 +49,6 @@ constexpr int kMaxServes = 1000;
 constexpr std::int64_t kShortestTickMs = 10;  // between two looks at a tree that is being stopped
 constexpr std::int64_t kTickMs = 50;
 constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
-constexpr int kSyntaxErrorCode = 2;
-// Of the files of the shells.
-constexpr char kStepsDirectory[] = "/steps";
-constexpr char kCommandsDirectory[] = "/commands";
 
 class Runner {
  public:
@@ -68,10 +57,8 @@ class Runner {
         files_(files),
         clock_(clock),
         plan_(std::move(plan)),
-        shell_(ChooseShell(plan_.shell())),
-        sequence_(plan_),
         output_(files.output_read, files.log),
-        keeper_(plan_, dir_ + kStepsDirectory, shell_, files.output_write) {}
+        steps_(dir_, plan_, clock_, output_, files.output_write, [this](int fd) { return WatchFd(fd); }) {}
 
   absl::Status Prepare();
   absl::Status Run();
@@ -80,21 +67,11 @@ class Runner {
 
  private:
   absl::Status WatchFd(int fd);
-  absl::Status OpenSession(const Step& step);
-  absl::Status StartNext();
-  absl::Status StartShell();
-  absl::Status Begin();
-  absl::Status OnPrepared(absl::StatusOr<std::string> steps);
-  absl::Status KeepSteps();
-  absl::Status LetStepBegin();
   absl::Status WaitAndHandle();
   absl::Status Handle(int fd);
-  absl::Status HandleReports();
   absl::Status HandleSignals();
   void CopyOutput();
   void Reap();
-  StepResult ResultOf(int exit_code);
-  absl::Status OnMainEnded(int wait_status);
   void Stop(StopCause cause);
   void TellToStop();
   void KillAll();
@@ -106,20 +83,11 @@ class Runner {
   const RunFiles files_;
   const Clock& clock_;
   const internal::v1::RunPlan plan_;
-  const std::string shell_;
-  CommandSequence sequence_;
   OutputPipe output_;
   std::unique_ptr<ResultSocket> results_;
-  std::unique_ptr<ShellSession> session_;  // of the steps, then of the commands
-  StepKeeper keeper_;
-  ForkedTask task_;  // while it runs, no step does
+  StepRunner steps_;
   UniqueFd epoll_, signals_;
   const Timer grace_timer_, limit_timer_, stop_timer_, retry_timer_;
-  Step step_;       // the one that runs
-  pid_t main_ = 0;  // the shell
-  std::optional<int> main_status_;
-  std::optional<ShellReport> failure_;  // what the shell has told about the step that runs
-  std::int64_t oom_kills_before_ = 0;
   std::optional<StopPlan> stop_plan_;
   absl::Time began_ = absl::InfiniteFuture();
   std::int64_t tick_ms_ = kShortestTickMs;
@@ -158,141 +126,13 @@ absl::Status Runner::Prepare() {
   return WatchFd(results_->fd());
 }
 
-// Steps and commands have a shell each: what a step leaves in the shell is not there when the environment is reused.
-absl::Status Runner::OpenSession(const Step& step) {
-  std::vector<std::string> items;
-  if (step.build)
-    for (const internal::v1::BuildStep& item : plan_.build_steps()) items.push_back(item.command());
-  else
-    items.assign(plan_.commands().begin(), plan_.commands().end());
-  RISEML_ASSIGN_OR_RETURN(
-      session_, ShellSession::Create(dir_ + (step.build ? kStepsDirectory : kCommandsDirectory), shell_, items));
-  return WatchFd(session_->fd());
-}
-
-absl::Status Runner::StartShell() {
-  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> words, session_->CommandLine(step_.number));
-  RISEML_ASSIGN_OR_RETURN(main_, StartShellProcess(plan_, std::move(words), files_.output_write));
-  return absl::OkStatus();
-}
-
-// What earlier builds have kept comes before the first step.
-absl::Status Runner::Begin() {
-  if (const absl::Status begun = keeper_.Begin(began_, clock_.Now()); !begun.ok())
-    RISEML_RETURN_IF_ERROR(output_.Print(
-        absl::StrCat("==> What the steps make is not kept for later builds: ", std::string(begun.message()), "\n")));
-  if (!keeper_.HasPreparation()) return StartNext();
-  const ForkedTask::Work prepare = [this]() -> absl::StatusOr<std::string> {
-    RISEML_ASSIGN_OR_RETURN(const int steps, keeper_.Prepare(clock_.Now()));
-    return absl::StrCat(steps);
-  };
-  return task_.Start(prepare, [this](absl::StatusOr<std::string> steps) { return OnPrepared(std::move(steps)); });
-}
-
-absl::Status Runner::OnPrepared(absl::StatusOr<std::string> steps) {
-  int count = 0;
-  if (steps.ok() && absl::SimpleAtoi(*steps, &count)) {
-    sequence_.Skip(count);
-    keeper_.CountFrom(clock_.Now());
-    return StartNext();
-  }
-  RISEML_RETURN_IF_ERROR(
-      output_.Print(absl::StrCat("==> All steps run, as what an earlier build kept of them cannot be used: ",
-                                 std::string(steps.status().message()), "\n")));
-  const ForkedTask::Work undo = [this]() -> absl::StatusOr<std::string> {
-    RISEML_RETURN_IF_ERROR(keeper_.Undo());
-    return std::string();
-  };
-  // Steps that met parts of what was kept could make a broken environment.
-  return task_.Start(undo, [this](const absl::StatusOr<std::string>& undone) {
-    return undone.ok() ? StartNext() : While("remove what an earlier build kept", undone.status());
-  });
-}
-
-// The shell waits meanwhile.
-absl::Status Runner::KeepSteps() {
-  const int done = step_.number - 1;
-  const ForkedTask::Work keep = [this, done] { return keeper_.Keep(done, main_, clock_.Now()); };
-  return task_.Start(keep, [this, done](const absl::StatusOr<std::string>& line) -> absl::Status {
-    RISEML_RETURN_IF_ERROR(output_.Print(
-        line.ok() ? *line
-                  : absl::StrCat("==> ", NameSteps(done, step_.total),
-                                 " not kept for later builds: ", std::string(line.status().message()), "\n")));
-    if (!line.ok() || !line->empty()) keeper_.CountFrom(clock_.Now());
-    return LetStepBegin();
-  });
-}
-
-// Lets the shell begin the step it has asked for.
-absl::Status Runner::LetStepBegin() {
-  RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
-  oom_kills_before_ = OomKills();
-  return session_->Answer(step_.number);
-}
-
-absl::Status Runner::StartNext() {
-  std::optional<Step> step = sequence_.Next();
-  if (!step) return absl::OkStatus();
-  if (session_ == nullptr || step->build != step_.build) RISEML_RETURN_IF_ERROR(OpenSession(*step));
-  step_ = *std::move(step);
-  RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
-  oom_kills_before_ = OomKills();
-  main_status_.reset();
-  failure_.reset();
-  return StartShell();
-}
-
-// The shell has done a step and asks for the next one.
-absl::Status Runner::HandleReports() {
-  for (const ShellReport& report : session_->TakeReports()) {
-    if (report.kind == ShellReport::Kind::kFailed) failure_ = report;
-    const bool expected = report.kind == ShellReport::Kind::kBegin && report.number == step_.number + 1;
-    if (!expected || main_ == 0 || main_status_ || task_.runs() || sequence_.cause() != StopCause::kNone) continue;
-    RISEML_RETURN_IF_ERROR(output_.Print(sequence_.Finished({})));
-    std::optional<Step> step = sequence_.Next();
-    if (!step) continue;
-    step_ = *std::move(step);
-    failure_.reset();
-    const bool may_keep = step_.build && keeper_.MayKeep(step_.number - 1, main_, clock_.Now());
-    RISEML_RETURN_IF_ERROR(may_keep ? KeepSteps() : LetStepBegin());
-  }
-  return absl::OkStatus();
-}
-
 void Runner::Reap() {
   while (true) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
-    if (pid == main_) main_status_ = status;
-    task_.Reaped(pid, status);
+    steps_.Reaped(pid, status);
   }
-}
-
-StepResult Runner::ResultOf(int exit_code) {
-  StepResult result{.exit_code = exit_code};
-  if (exit_code == 0) return result;
-  const bool killed = exit_code == 128 + SIGKILL && !killing_;
-  result.out_of_memory = killed && OomKills() > oom_kills_before_;
-  if (sequence_.cause() != StopCause::kNone) return result;
-  if (failure_ && failure_->status == exit_code) result.line = failure_->number;
-  if (result.line == 0 && exit_code == kSyntaxErrorCode) result.line = session_->LineOfBadSyntax(step_.number);
-  if (result.line == 0) result.line = LineOfExit(step_.command, exit_code);
-  const std::string line = result.line > 0 ? LineOf(step_.command, result.line) : step_.command;
-  result.hint = HintAt({.line = line,
-                        .output = output_.tail(),
-                        .exit_code = exit_code,
-                        .script = LookAtScript(plan_.work_dir(), ScriptOf(line))});
-  return result;
-}
-
-absl::Status Runner::OnMainEnded(int wait_status) {
-  main_ = 0;
-  main_status_.reset();
-  task_.Cancel();
-  RISEML_RETURN_IF_ERROR(output_.CopyAll());
-  RISEML_RETURN_IF_ERROR(output_.Print(sequence_.Finished(ResultOf(ExitCodeOf(wait_status)))));
-  return StartNext();
 }
 
 void Runner::KillAll() {
@@ -302,7 +142,8 @@ void Runner::KillAll() {
 // Looks at the tree as often as it takes; each look costs time when the tree is large.
 void Runner::TellToStop() {
   const absl::Time begin = clock_.Now();
-  const StopSnapshot snapshot{.root = getpid(), .main = main_, .family = Family(getpid()), .inspect = Inspect};
+  const StopSnapshot snapshot{
+      .root = getpid(), .main = steps_.shell_pid(), .family = Family(getpid()), .inspect = Inspect};
   for (const StopSignal& next : stop_plan_->Next(snapshot, begin)) kill(next.pid, next.signal);
   const std::int64_t cost_ms = absl::ToInt64Milliseconds(clock_.Now() - begin);
   tick_ms_ = std::clamp(cost_ms, kShortestTickMs, kTickMs * 20);
@@ -310,9 +151,8 @@ void Runner::TellToStop() {
 }
 
 void Runner::Stop(StopCause cause) {
-  if (sequence_.cause() != StopCause::kNone || (main_ == 0 && !task_.runs())) return;
-  sequence_.Stop(cause);
-  task_.Cancel();
+  if (steps_.cause() != StopCause::kNone || !steps_.runs()) return;
+  steps_.Stop(cause);
   const int grace_seconds = plan_.grace_seconds() > 0 ? plan_.grace_seconds() : kDefaultGraceSeconds;
   stop_plan_.emplace(clock_.Now(), absl::Seconds(grace_seconds));
   TellToStop();
@@ -324,10 +164,8 @@ absl::Status Runner::HandleSignals() {
   bool stop = false;
   while (read(signals_.get(), &info, sizeof info) == sizeof info) stop = stop || info.ssi_signo != SIGCHLD;
   Reap();
-  if (session_ != nullptr) RISEML_RETURN_IF_ERROR(HandleReports());
   // An exit that happened before the signal wins.
-  if (main_status_) RISEML_RETURN_IF_ERROR(OnMainEnded(*main_status_));
-  RISEML_RETURN_IF_ERROR(task_.GoOn());
+  RISEML_RETURN_IF_ERROR(steps_.GoOn());
   if (stop) Stop(StopCause::kAsked);
   if (stop_plan_) stop_timer_.Set(tick_ms_);  // somebody has ended: who is next?
   return absl::OkStatus();
@@ -351,6 +189,7 @@ absl::Status Runner::Handle(int fd) {
   } else if (fd == grace_timer_.fd()) {
     if (grace_timer_.Take()) {
       killing_ = true;
+      steps_.NoteKill();
       KillAll();
       grace_timer_.Set(kKillRetryMs);  // once more for what was being forked meanwhile
     }
@@ -358,8 +197,8 @@ absl::Status Runner::Handle(int fd) {
     if (retry_timer_.Take()) return WatchFd(files_.output_read);
   } else if (fd == files_.output_read) {
     CopyOutput();
-  } else if (session_ != nullptr && fd == session_->fd()) {
-    return HandleReports();
+  } else if (fd == steps_.fd()) {
+    return steps_.HandleReports();
   }
   return absl::OkStatus();
 }
@@ -428,12 +267,12 @@ absl::Status Runner::Run() {
   if (plan_.max_run_seconds() > 0) limit_timer_.Set(plan_.max_run_seconds() * 1000);
   began_ = NextTickOfFiles(dir_ + "/began");
   for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
-  RISEML_RETURN_IF_ERROR(Begin());
-  while (main_ != 0 || task_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());
+  RISEML_RETURN_IF_ERROR(steps_.Begin(began_));
+  while (steps_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());
   // A stop gives what the shell left behind its time too.
-  while (sequence_.cause() != StopCause::kNone && !killing_ && !Descendants(getpid()).empty())
+  while (steps_.cause() != StopCause::kNone && !killing_ && !Descendants(getpid()).empty())
     RISEML_RETURN_IF_ERROR(WaitAndHandle());
-  return End(sequence_.Outcome());
+  return End(steps_.Outcome());
 }
 
 absl::Status Runner::Fail(const absl::Status& why) {

@@ -1,25 +1,17 @@
-// `riseml-agent run` as a process, with a directory made by hand and no sandbox.
-
+// Lives of attempts under `riseml-agent run`: order, stops, results, logs.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "services/agent/journal.h"
-#include "services/agent/process.h"
-#include "services/agent/testing.h"
+#include "services/agent/runner_fixture.h"
 
 namespace riseml::agent {
 namespace {
@@ -31,66 +23,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 using namespace riseml::agent::testing;
-
-class RunnerTest : public ::testing::Test {
- protected:
-  RunnerTest() {
-    (*plan_.mutable_environment())["PATH"] = "/usr/bin:/bin";
-    (*plan_.mutable_environment())["DIR"] = directory_.path();
-    plan_.set_work_dir(directory_.path());
-    plan_.set_grace_seconds(60);
-  }
-
-  void Start(const std::vector<std::string>& commands) {
-    for (const std::string& command : commands) plan_.add_commands(command);
-    WriteAll(directory_ / "run.pb", plan_.SerializeAsString());
-    process_ = std::make_unique<ChildProcess>(std::vector<std::string>{RISEML_AGENT, "run", "--dir", directory_.path()},
-                                              std::vector<std::string>{"LEAKED=1"}, directory_ / "own.log");
-  }
-  internal::v1::AttemptEnded Wait() {
-    EXPECT_EQ(process_->Wait(), 0) << ReadAll(directory_ / "own.log");
-    const auto journal = ReadJournal(directory_ / "journal");
-    EXPECT_TRUE(journal.ok() && journal->started && journal->ended);
-    return journal.ok() && journal->ended ? *journal->ended : internal::v1::AttemptEnded();
-  }
-  internal::v1::AttemptEnded Run(const std::vector<std::string>& commands) {
-    Start(commands);
-    const internal::v1::AttemptEnded ended = Wait();
-    EXPECT_EQ(ended.final_offset(), static_cast<std::int64_t>(Log().size()));
-    return ended;
-  }
-  std::string Log() const { return ReadAll(directory_ / "log"); }
-  void WaitForFile(const std::string& name) {
-    ASSERT_TRUE(Eventually([&] { return FileExists(directory_ / name); })) << ReadAll(directory_ / "own.log");
-  }
-  // True when the process whose pid a command wrote to a file is gone.
-  bool IsGone(const std::string& file) {
-    int pid = 0;
-    EXPECT_TRUE(absl::SimpleAtoi(ReadAll(directory_ / file), &pid));
-    const auto stat = ReadProcessStat(pid);
-    return !stat.ok() || stat->state == 'Z';
-  }
-  UniqueFd Connect() {
-    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = directory_ / "socket";
-    std::memcpy(address.sun_path, path.data(), path.size());
-    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    return fd;
-  }
-  static std::string Ask(const UniqueFd& fd, const std::string& text) {
-    EXPECT_EQ(send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-    std::string answer;
-    char c = 0;
-    while (read(fd.get(), &c, 1) == 1 && c != '\n') answer.push_back(c);
-    return answer;
-  }
-
-  TemporaryDirectory directory_;
-  internal::v1::RunPlan plan_;
-  std::unique_ptr<ChildProcess> process_;
-};
 
 TEST_F(RunnerTest, RunsCommandsInOrderWithTheGivenEnvironmentOnly) {
   const auto ended = Run({"echo out; echo err >&2; env | grep -v -e PWD -e '^_=' -e SHLVL | sort", "pwd; cat"});
@@ -238,109 +170,6 @@ TEST_F(RunnerTest, AnnouncesBuildStepsAndSaysWhichFailed) {
                          "==> Step 2/2 failed with exit code 100: apt-get exit 100\n==> apt-get cannot install"));
 }
 
-TEST_F(RunnerTest, CarriesOverWhatOneShellCarriesOver) {
-  const auto ended = Run({"export SEED=42; plain=1; list=(a 'b c'); say() { echo \"said $1\"; }",
-                          "mkdir -p src && cd src", "echo \"$SEED $plain ${list[1]} $(basename \"$PWD\")\"; say it"});
-  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
-  EXPECT_EQ(Log(), "42 1 b c src\nsaid it\n");
-}
-
-TEST_F(RunnerTest, AnItemMayEndItsShellAndTheNextGoesOnWithItsState) {
-  const auto ended = Run({"export A='x y'; f() { echo \"f $A\"; }; mkdir d; cd d; B=(1 2); exit 0; echo never",
-                          "f; echo ${B[1]} $(basename $PWD); C=kept; exec sh -c 'echo replaced $A'",
-                          "f; trap 'echo bye' EXIT", "echo last $A ${C-}"});
-  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
-  EXPECT_EQ(Log(), "f x y\n2 d\nreplaced x y\nf x y\nlast x y\nbye\n");
-}
-
-TEST_F(RunnerTest, FunctionsOfTheProjectDoNotGetInTheWay) {
-  const auto ended = Run({"for f in cd set read printf trap exit return; do eval \"$f() { echo wrong; false; }\"; done",
-                          "builtin cd /; builtin exit 0", "pwd"});
-  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
-  EXPECT_EQ(Log(), "/\n");
-}
-
-TEST_F(RunnerTest, ABlockStopsAtItsFirstFailingLineAndNamesIt) {
-  const auto ended = Run({"echo begin\n# comment\nif true; then\n  sh -c 'exit 5'\nfi\necho never\n"});
-  EXPECT_EQ(Log(), "begin\n");
-  EXPECT_EQ(ended.exit_code(), 5);
-  EXPECT_EQ(ended.message(), "Command `echo begin …` return code: 5 (line 4: `sh -c 'exit 5'`)");
-}
-
-TEST_F(RunnerTest, TheLeftSideOfAPipeCounts) {
-  const auto ended = Run({"set -u\nsh -c 'echo x; exit 3' 2>&1 | tee $DIR/tee.log\necho never"});
-  EXPECT_EQ(Log(), "x\n");
-  EXPECT_EQ(ended.message(),
-            "Command `set -u …` return code: 3 (line 2: `sh -c 'echo x; exit 3' 2>&1 | tee $DIR/tee.log`)");
-}
-
-TEST_F(RunnerTest, AFailureInAFunctionNamesTheLineOfTheItem) {
-  EXPECT_THAT(Run({"f() {\n  true\n  false\n}\nf\n"}).message(), EndsWith("return code: 1 (line 3: `false`)"));
-}
-
-TEST_F(RunnerTest, AFailureInAFunctionOfAnEarlierItemNamesTheCall) {
-  EXPECT_THAT(Run({"f() {\n  false\n}", "true\nf\n"}).message(), EndsWith("return code: 1 (line 2: `f`)"));
-}
-
-TEST_F(RunnerTest, SetPlusEOptsOutForItsBlockOnly) {
-  const auto ended = Run({"set +e\nfalse\necho on", "set +e; true", "false\necho never"});
-  EXPECT_EQ(Log(), "on\n");
-  EXPECT_EQ(ended.message(), "Command `false …` return code: 1 (line 1)");
-}
-
-TEST_F(RunnerTest, TheLastCodeOfABlockCountsEvenWithSetPlusE) {
-  EXPECT_EQ(Run({"set +e\nsh -c 'exit 4'", "echo never"}).exit_code(), 4);
-  EXPECT_EQ(Log(), "");
-}
-
-TEST_F(RunnerTest, AnExplicitExitNamesItsLine) {
-  EXPECT_THAT(Run({"echo a\nif true; then\n  exit 9\nfi"}).message(), EndsWith("return code: 9 (line 3: `exit 9`)"));
-}
-
-TEST_F(RunnerTest, BadSyntaxIsReportedWithItsLine) {
-  const auto ended = Run({"echo fine", "echo a\n\necho \"open\n"});
-  EXPECT_EQ(ended.exit_code(), 2);
-  EXPECT_THAT(ended.message(), EndsWith("return code: 2 (line 3: `echo \"open`)"));
-  EXPECT_THAT(Log(), HasSubstr("commands/2: line 3:"));
-}
-
-TEST_F(RunnerTest, RunsHereDocumentsAndCommandsOf128KiB) {
-  const auto ended = Run({"cat <<'EOF'\n$x\nEOF", absl::StrCat("x='", std::string(300 << 10, 'y'), "'\necho ${#x}")});
-  EXPECT_EQ(ended.exit_code(), 0) << ended.message();
-  EXPECT_EQ(Log(), "$x\n307200\n");
-}
-
-TEST_F(RunnerTest, TracingShowsTheCommandsOnly) {
-  Run({"set -x", "echo traced"});
-  EXPECT_THAT(Log(), EndsWith("+ echo traced\ntraced\n"));
-  EXPECT_THAT(Log(), Not(HasSubstr("__riseml")));
-}
-
-TEST_F(RunnerTest, WithoutBashAPosixShellDoesTheSame) {
-  plan_.set_shell("/bin/sh");
-  const auto ended = Run(
-      {"A='x y'; export E=1; mkdir d; cd d; exit 0", "echo \"$A $E $(basename $PWD)\"", "echo $A\nfalse\necho never"});
-  EXPECT_EQ(Log(), "x y 1 d\nx y\n");
-  EXPECT_EQ(ended.message(), "Command `echo $A …` return code: 1");
-}
-
-TEST_F(RunnerTest, TheDirectoryOfEachItemThatExitsCarriesOver) {
-  Run({"mkdir -p a/b; cd a; exit 0", "cd b; exit 0", "basename $PWD"});
-  EXPECT_EQ(Log(), "b\n");
-}
-
-TEST_F(RunnerTest, InstallStepsShareAShellButNotWithTheCommands) {
-  for (const char* command : {"V=1; cd /", "echo v=$V $PWD"}) plan_.add_build_steps()->set_command(command);
-  Run({"echo v=${V-} $PWD"});
-  EXPECT_EQ(Log(), absl::StrCat("==> Step 1/2: \n==> Step 2/2: \nv=1 /\nv= ", directory_.path(), "\n"));
-}
-
-TEST_F(RunnerTest, AKilledShellEndsTheAttempt) {
-  const auto ended = Run({"kill -9 $$", "echo never"});
-  EXPECT_EQ(ended.exit_code(), 128 + SIGKILL);
-  EXPECT_EQ(Log(), "");
-}
-
 TEST_F(RunnerTest, AnnouncesOnALineOfItsOwn) {
   for (const char* command : {"printf unfinished", "true"}) plan_.add_build_steps()->set_command(command);
   Run({"true"});
@@ -348,6 +177,7 @@ TEST_F(RunnerTest, AnnouncesOnALineOfItsOwn) {
 }
 
 // Case 11: a data loader must not die before the trainer.
+
 TEST_F(RunnerTest, StopTellsTheProgramInFrontFirst) {
   WriteAll(directory_ / "train.py",
            "import os, signal, subprocess, sys\n"
@@ -365,6 +195,7 @@ TEST_F(RunnerTest, StopTellsTheProgramInFrontFirst) {
 }
 
 // Case 16: what is forked between a look at the tree and the delivery of signals is told as well.
+
 TEST_F(RunnerTest, StopReachesWhatIsJustBeingForked) {
   plan_.set_grace_seconds(600);
   Start({"i=0; while [ $i -lt 500 ]; do sleep 1000 & i=$((i+1)); [ $i != 50 ] || touch $DIR/here; done; wait"});
@@ -389,6 +220,7 @@ TEST_F(RunnerTest, NobodyCanTruncateTheLogByItsName) {
 }
 
 // Case 21.
+
 TEST_F(RunnerTest, OutputUnderEveryNameIsInOrder) {
   Run({"for i in {1..300}; do echo a$i; echo b$i > /dev/stderr; echo c$i >&2; echo d$i > /dev/fd/1; done"});
   std::string expected;

@@ -60,6 +60,7 @@ void Controller::Start(const std::string& uid, Job& job, const LiveAttempt& live
   request->set_role(job.work.role());
   *request->mutable_template_() = job.work.template_();
   request->set_environment_path(environment->path());
+  request->set_environment_key(environment->key());
   *request->mutable_shown_paths() = environment->shown_paths();
   if (environment->state() == Environment::MISSING) *request->mutable_build_steps() = environment->steps();
   *request->mutable_resources() = job.work.resources();
