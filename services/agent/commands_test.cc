@@ -181,6 +181,16 @@ TEST(Hint, ExplainsABrokenPipe) {
   EXPECT_THAT(HintAt({.line = "yes | head -1", .output = "", .exit_code = 141}), HasSubstr("`|| true`"));
 }
 
+TEST(Hint, NamesTheVariableThatHelps) {
+  EXPECT_THAT(
+      HintAt({.line = "python serve.py", .output = "OSError: [Errno 98] Address already in use\n", .exit_code = 1}),
+      HasSubstr("write $PORT for a server"));
+  EXPECT_THAT(HintAt({.line = "git rev-parse HEAD",
+                      .output = "fatal: not a git repository (or any of the parent directories): .git\n",
+                      .exit_code = 128}),
+              HasSubstr("$RISEML_GIT_COMMIT"));
+}
+
 TEST(Hint, FindsTheScriptOfALine) {
   EXPECT_EQ(ScriptOf("A=1 ./x.sh --y"), "./x.sh");
   EXPECT_EQ(ScriptOf("bash -e scripts/x.sh y"), "scripts/x.sh");

@@ -36,6 +36,22 @@ constexpr absl::string_view kRefusals[] = {"externally-managed-environment",
                                            "os error 30",
                                            "os error 13"};
 
+// Failures whose remedy is a variable that every job has.
+struct Complaint {
+  absl::string_view said, hint;
+};
+constexpr absl::string_view kOwnPort =
+    "Another program on the node has this port: write $PORT for a server and $MASTER_PORT for torch.distributed, which "
+    "are different in each job";
+constexpr Complaint kComplaints[] = {
+    {"Address already in use", kOwnPort},
+    {"address already in use", kOwnPort},
+    {"EADDRINUSE", kOwnPort},
+    {"not a git repository",
+     "The project arrives without its .git: where it stood is in $RISEML_GIT_COMMIT, $RISEML_GIT_BRANCH and "
+     "$RISEML_GIT_DIRTY"},
+};
+
 std::vector<absl::string_view> LastLinesFirst(absl::string_view text) {
   std::vector<absl::string_view> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
   std::ranges::reverse(lines);
@@ -180,7 +196,10 @@ std::string HintAt(const Failure& failure) {
                          absl::StartsWith(absl::StripLeadingAsciiWhitespace(failure.line), failure.script.name);
   if (by_itself && (not_executed || failure.exit_code == kSyntax))
     if (std::string hint = HintAtScript(failure.script); !hint.empty()) return hint;
-  return failure.exit_code == kNotFound ? HintAtMissingProgram(failure) : "";
+  if (failure.exit_code == kNotFound) return HintAtMissingProgram(failure);
+  for (const Complaint& complaint : kComplaints)
+    if (absl::StrContains(failure.output, complaint.said)) return std::string(complaint.hint);
+  return "";
 }
 
 }  // namespace riseml::agent
