@@ -45,9 +45,15 @@ def shown(head):
     place, name = os.fsdecode(head).split("/", 1)
     return ("~/" if place == "home" else "") + name
 total = sum(sizes.values())
-largest = ", ".join(f"{shown(head)} ({size / 1e6:.1f} MB)" for head, size in sorted(sizes.items(), key=lambda x: -x[1])[:5])
+def amount(size):
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+largest = ", ".join(f"{shown(head)} ({amount(size)})" for head, size in sorted(sizes.items(), key=lambda x: -x[1])[:5])
 if total > MOST_BYTES or files > MOST_FILES:
-    sys.exit(f"the steps leave {total / 1e9:.1f} GB in {files} files in the project's directory and in HOME, more than an "
+    sys.exit(f"the steps leave {amount(total)} in {files} files in the project's directory and in HOME, more than an "
              f"environment keeps ({MOST_BYTES >> 30} GiB, {MOST_FILES} files): {largest}. Download such data into ~/.cache, "
              "or put it where jobs find it as /data, or delete it in a last install step.")
 shutil.rmtree(target, ignore_errors=True)
@@ -59,7 +65,7 @@ for source, copy, info in copies:
     else:
         shutil.copy2(source, copy, follow_symlinks=False)
 if copies:
-    print(f"Kept from the project's directory and HOME: {files} files, {total / 1e6:.1f} MB: {largest}")
+    print(f"Kept from the project's directory and HOME: {files} file{'' if files == 1 else 's'}, {amount(total)}: {largest}")
 )py";
 
 std::string MemoryOf(absl::string_view key) {
