@@ -151,7 +151,8 @@ TEST_F(ApiTest, SetRunsAtMostConcurrencyChildrenInOrder) {
   api_->RunToEnd(TrainJob(Child(set, 3)));
   const v1::Experiment done = Get(set.name());
   EXPECT_EQ(done.state(), v1::Experiment::FAILED);
-  EXPECT_EQ(done.message(), "1 of 3 experiments failed");
+  EXPECT_EQ(done.message(),
+            absl::StrCat("1 of 3 experiments failed: ", set.name().substr(set.name().rfind('/') + 1), ".2"));
 }
 
 TEST_F(ApiTest, KillingASetKillsWhatWaitsAtOnceAndTheRestWhenItHasStopped) {

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/common/logtext/redact.h"
 #include "services/common/spec/grid.h"
 
 namespace riseml::api {
@@ -63,15 +64,26 @@ std::map<std::string, std::string> CommandVariables(const ConfigCopy& copy) {
   return out;
 }
 
-}  // namespace
-
-std::string ConfigText(const ConfigCopy& copy) {
+// Comments that say what ran, one line each.
+std::string Heading(const ConfigCopy& copy) {
   const ExperimentName& name = copy.experiment;
   std::string out = absl::StrCat("# Configuration of experiment ", ShortId(name), " of ", name.user,
                                  ".\n# Runs again in the directory of its code: riseml code checkout ", ShortId(name),
                                  " DIR && cd DIR && riseml train -f THIS-FILE\n# Revision: ", copy.commit, "\n");
+  if (const v1::GitState& git = copy.spec.git(); !git.commit().empty()) {
+    absl::StrAppend(&out, "# Your commit: ", git.commit(),
+                    git.branch().empty() ? "" : absl::StrCat(" on ", Quoted(git.branch())),
+                    git.dirty() ? ", with changes that are not committed" : "",
+                    git.untracked() ? ", with files that git does not track" : "", "\n");
+  }
   for (const auto& [parameter, value] : copy.parameters)
     absl::StrAppend(&out, "# Parameter ", parameter, ": ", Quoted(value), "\n");
+  return out;
+}
+
+// The riseml.yml that runs the experiment again.
+std::string Body(const ConfigCopy& copy) {
+  std::string out;
   absl::StrAppend(&out, "project: ", Quoted(copy.project), "\ntrain:\n  image: ", Quoted(copy.spec.image()), "\n");
   if (!copy.spec.framework().empty()) {
     absl::StrAppend(&out, "  framework: ", copy.spec.framework(),
@@ -99,6 +111,15 @@ std::string ConfigText(const ConfigCopy& copy) {
   for (const std::string& command : copy.spec.run()) run.push_back(Filled(command, copy.parameters));
   AddList(out, "run", run);
   return out;
+}
+
+}  // namespace
+
+std::string ConfigText(const ConfigCopy& copy) {
+  const std::string whole = absl::StrCat(Heading(copy), Body(copy));
+  const std::string shown = logtext::MaskUrlPasswords(whole);
+  if (shown == whole) return whole;
+  return absl::StrCat("# Passwords in URLs are hidden as *: write them again before it runs.\n", shown);
 }
 
 }  // namespace riseml::api

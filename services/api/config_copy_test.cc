@@ -10,6 +10,7 @@ namespace riseml::api {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kCommit[] = "8e82663000000000000000000000000000000000";
 
@@ -49,6 +50,29 @@ TEST(ConfigCopy, SingleExperimentKeepsItsText) {
       "  resources: {}\n  run: \"printf 'tab\\there {{x}}'\"\n");
   const v1::TrainSpec again = SpecOf(ConfigText({spec, {"paul", 3, 0}, "ab", kCommit, {}}));
   EXPECT_EQ(again.SerializeAsString(), spec.SerializeAsString());
+}
+
+TEST(ConfigCopy, RepoR7NamesTheCommitOfTheUser) {
+  v1::TrainSpec spec = SpecOf("project: ab\ntrain: {image: x, resources: {}, run: a}\n");
+  EXPECT_THAT(ConfigText({spec, {"paul", 3, 0}, "ab", kCommit, {}}), Not(HasSubstr("Your commit")));
+  spec.mutable_git()->set_commit("1a2b3c4000000000000000000000000000000000");
+  spec.mutable_git()->set_branch("main");
+  spec.mutable_git()->set_dirty(true);
+  EXPECT_THAT(
+      ConfigText({spec, {"paul", 3, 0}, "ab", kCommit, {}}),
+      HasSubstr("\n# Your commit: 1a2b3c4000000000000000000000000000000000 on \"main\", with changes that are not "
+                "committed\n"));
+}
+
+TEST(ConfigCopy, Case08PasswordsInUrlsAreHidden) {
+  const v1::TrainSpec spec = SpecOf(
+      "project: ab\ntrain:\n  image: x\n  resources: {}\n  install: pip install --index-url https://me:s3cr3t@h/simple "
+      "six\n"
+      "  env: {INDEX: 'https://me:s3cr3t@h'}\n  run: curl ftp://me:s3cr3t@h\n");
+  const std::string text = ConfigText({spec, {"paul", 3, 0}, "ab", kCommit, {{"url", "https://me:s3cr3t@h/x"}}});
+  EXPECT_THAT(text, Not(HasSubstr("s3cr3t")));
+  EXPECT_THAT(text, HasSubstr("# Passwords in URLs are hidden as *: write them again before it runs.\n"));
+  EXPECT_TRUE(spec::ParseSpec(text, "f").ok());
 }
 
 TEST(ConfigCopy, RepoR4InputsAreNamedWithTheirOwner) {

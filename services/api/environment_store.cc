@@ -69,9 +69,10 @@ v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::s
       "SELECT a.environment_key, u.name, b.number, b.child, bj.name FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
       "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
       "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
-      "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' ORDER BY a.create_time DESC LIMIT "
-      "1",
-      experiment_uid);
+      "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
+      // What a build was to make is there only once it has succeeded.
+      "AND (j.role <> $2 OR a.state = 'FINISHED') ORDER BY a.create_time DESC LIMIT 1",
+      experiment_uid, std::string(kBuildRole));
   if (rows.empty()) return used;
   used.set_key(rows[0][0].as<std::string>());
   used.set_built_by(JobNameOf(rows[0], 1));

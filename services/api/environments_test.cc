@@ -62,6 +62,16 @@ TEST_F(EnvironmentsTest, ExperimentSaysWhichItUsesAndWhoBuiltIt) {
   EXPECT_EQ(api_->Get(key_, second.name())->environment().built_by(), experiment.name() + "/jobs/build");
 }
 
+TEST_F(EnvironmentsTest, AfterAFailedBuildNoEnvironmentIsNamed) {
+  const v1::Experiment failed = Create();
+  Build(failed, 1);
+  EXPECT_FALSE(api_->Get(key_, failed.name())->has_environment());
+  const v1::Experiment built = Create();
+  Build(built);
+  EXPECT_FALSE(api_->Get(key_, failed.name())->has_environment()) << "another experiment built it later";
+  EXPECT_TRUE(api_->Get(key_, built.name())->has_environment());
+}
+
 TEST_F(EnvironmentsTest, WhatAJobUsesIsListedWithItAndNotRemoved) {
   const v1::Experiment experiment = Create();
   Build(experiment);

@@ -7,6 +7,8 @@
 namespace riseml::api {
 namespace {
 
+constexpr int kMostFailedNamed = 3;
+
 struct ExperimentRow {
   std::string uid, root_uid, object;
   std::int64_t child = 0;
@@ -228,6 +230,20 @@ void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, in
       root_uid, count);
 }
 
+// "2 of 3 experiments failed: 5.1, 5.3".
+std::string FailureOf(pqxx::transaction_base& tx, const ExperimentRow& set, const ChildCounts& children) {
+  const int failed = children.Of(ExperimentState::kFailed);
+  std::string out = absl::StrCat(failed, " of ", children.Total(), " experiments failed");
+  const char* separator = ": ";
+  for (const auto& row : tx.exec_params("SELECT child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = "
+                                        "'FAILED' ORDER BY child LIMIT $2",
+                                        set.uid, kMostFailedNamed)) {
+    absl::StrAppend(&out, separator, set.object, ".", row[0].as<std::int64_t>());
+    separator = ", ";
+  }
+  return failed > kMostFailedNamed ? out + ", …" : out;
+}
+
 void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
   const ExperimentRow set = ReadExperiment(tx, root_uid);
   const OwnJobs own = ReadOwnJobs(tx, root_uid);
@@ -247,7 +263,7 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
   std::string reason, message;
   if (to == ExperimentState::kFailed && own.build != JobState::kFailed) {
     reason = "ERROR";
-    message = absl::StrCat(children.Of(ExperimentState::kFailed), " of ", children.Total(), " experiments failed");
+    message = FailureOf(tx, set, children);
   } else if (IsTerminal(to)) {
     reason = to == ExperimentState::kFinished ? "COMPLETED" : to == ExperimentState::kKilled ? "KILLED" : own.reason;
     message = to == ExperimentState::kFailed ? own.message : "";

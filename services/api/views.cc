@@ -101,6 +101,7 @@ v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool
   e.set_message(row[11].as<std::string>());
   if (whole || name.child == 0) *e.mutable_spec() = Shown(config.spec);
   FillMap(row[13], e.mutable_parameters());
+  for (auto& [parameter, value] : *e.mutable_parameters()) value = logtext::MaskUrlPasswords(value);
   // jsonb that was made from a Struct is always one again.
   [[maybe_unused]] const auto parsed =
       google::protobuf::util::JsonStringToMessage(row[14].as<std::string>(), e.mutable_result());
@@ -172,8 +173,8 @@ v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
   for (const std::string& command : CommandsOf(spec, job.role(), parameters))
     job.add_commands(logtext::MaskUrlPasswords(command));
   if (job.role() != kBuildRole) {
-    const auto variables = VariablesOf(parameters);
-    job.mutable_environment()->insert(variables.begin(), variables.end());
+    for (const auto& [variable, value] : VariablesOf(parameters))
+      (*job.mutable_environment())[variable] = logtext::MaskUrlPasswords(value);
   }
   job.set_image(spec.image());
   job.set_runtime(v1::Job::PROCESS);

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -213,8 +214,10 @@ class Environments(StackTest):
         log = self.log(failed, "build")
         self.assertIn("==> Steps 1-4 of 7 are kept for later builds (", log)
         self.assertIn("==> Step 5/7 failed with exit code 9", log)
+        self.assertNotIn("environment", failed, "there is none")
+        failed_key = re.search(r"^Environment ([0-9a-f]{8,})", log, re.MULTILINE)[1]
         environments = os.path.join(self.stack.dir, "environments")
-        eventually(lambda: not glob.glob(os.path.join(environments, "*", self.key(failed))), "nothing is left of the failed build")
+        eventually(lambda: not glob.glob(os.path.join(environments, "*", failed_key + "*")), "nothing is left of the failed build")
 
         steps(one, two, three)
         mended = self.finish(path)
@@ -228,7 +231,7 @@ class Environments(StackTest):
             self.assertIn(f"{prefix}/bin/python", script.read())
         self.assertEqual(self.log(mended), f"tool of {prefix}\none\nmade\n")
         self.assertFalse(os.path.exists(os.path.join(prefix, "half")))
-        old = subprocess.run(["grep", "-rl", self.key(failed), prefix], stdout=subprocess.PIPE, check=False)
+        old = subprocess.run(["grep", "-rl", "/" + failed_key, prefix], stdout=subprocess.PIPE, check=False)
         self.assertEqual(old.stdout, b"", "no file names the environment of the failed build")
 
         keys = {one["key"] for one in self.stack.json("environment", "list")["environments"]}
