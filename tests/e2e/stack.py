@@ -24,6 +24,20 @@ def eventually(predicate, what, limit=60.0):
     raise AssertionError(f"not within {limit} s: {what}")
 
 
+def processes_with(*words):
+    """Numbers of the processes that have all these words in their command line."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                command = file.read().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if set(words) <= set(command):
+            found.append(int(name))
+    return found
+
+
 class Stack:
     """`riseml up` in a temporary directory, and the `riseml` program against it."""
 

@@ -5,7 +5,7 @@ import stat
 import subprocess
 import unittest
 
-from stack import BIN, Stack, StackTest, eventually
+from stack import BIN, Stack, StackTest, eventually, processes_with
 
 
 class Train(StackTest):
@@ -53,12 +53,15 @@ class Train(StackTest):
         self.assertNotIn(b"\x07", shown)
 
     def test_kill_stops_the_whole_process_tree(self):
-        path = self.stack.project("killed", "trap '' TERM; (sleep 1000 & echo $! > $OUTPUT_DIR/pid; wait) & echo up; wait; sleep 1000")
+        mark = f"1000.{os.getpid()}"  # the number of a process is another one inside of the job
+        path = self.stack.project("killed", f"trap '' TERM; (sleep {mark} & setsid sleep {mark} & wait) & echo up; wait; sleep {mark}")
         number = self.stack.train(path)
         self.stack.wait_state(number, "RUNNING")
+        eventually(lambda: len(processes_with(mark, "sleep")) == 2, "both sleep")
         self.assertIn(f"killed experiment {number}", self.stack.run("kill", number).decode())
         self.stack.run("wait", number, code=3)
         self.assertEqual(self.stack.state(number), "KILLED")
+        self.assertEqual(processes_with(mark, "sleep"), [])
 
     def test_grid_runs_every_combination_with_its_own_output(self):
         path = self.stack.project(

@@ -43,6 +43,10 @@ absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
 }
 
 void FakeNode::Stop(const AttemptKey& key) {
+  {
+    MutexLock lock(mu_);
+    ++stops_[key];
+  }
   Change(key, [](AttemptStatus& status) {
     if (status.phase() == AttemptStatus::ENDED) return;
     status.set_phase(AttemptStatus::ENDED);
@@ -93,6 +97,12 @@ int FakeNode::starts(const AttemptKey& key) const {
   MutexLock lock(mu_);
   const auto it = starts_.find(key);
   return it == starts_.end() ? 0 : it->second;
+}
+
+int FakeNode::stops(const AttemptKey& key) const {
+  MutexLock lock(mu_);
+  const auto it = stops_.find(key);
+  return it == stops_.end() ? 0 : it->second;
 }
 
 int FakeNode::total_starts() const {

@@ -32,6 +32,7 @@ class FakeNode {
   // What the test asks.
   int starts(const AttemptKey& key) const;  // number of starts that had an effect
   int total_starts() const;
+  int stops(const AttemptKey& key) const;  // number of stops that were asked for
   internal::v1::StartAttemptRequest request(const AttemptKey& key) const;
 
  private:
@@ -41,6 +42,7 @@ class FakeNode {
   Listener changed_ ABSL_GUARDED_BY(mu_);
   std::map<AttemptKey, internal::v1::AttemptStatus> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<AttemptKey, int> starts_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptKey, int> stops_ ABSL_GUARDED_BY(mu_);
   std::map<AttemptKey, internal::v1::StartAttemptRequest> requests_ ABSL_GUARDED_BY(mu_);
 };
 
