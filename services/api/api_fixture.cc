@@ -215,12 +215,12 @@ absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Commit(const internal:
   const auto stub = internal::v1::SchedulingService::NewStub(ServiceChannel("scheduler"));
   internal::v1::CommitPlanRequest request;
   request.set_epoch(epoch());
-  *request.add_placements() = placement;
-  request.mutable_placements(0)->set_node("local");
+  *request.add_groups()->add_placements() = placement;
+  request.mutable_groups(0)->mutable_placements(0)->set_node("local");
   auto committed =
       rpc::Invoke<internal::v1::CommitPlanResponse>([&](auto* c, auto* r) { return stub->CommitPlan(c, request, r); });
   if (!committed.ok()) return committed.status();
-  return committed->results(0);
+  return committed->groups(0).results(0);
 }
 
 absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Place(const std::string& job_uid,

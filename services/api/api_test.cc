@@ -75,7 +75,7 @@ TEST_F(ApiTest, OldEpochsWriteNothing) {
   const auto stub = internal::v1::SchedulingService::NewStub(api_->ServiceChannel("scheduler"));
   internal::v1::CommitPlanRequest request;
   request.set_epoch(api_->epoch() - 1);
-  request.add_placements()->set_job_uid(e.jobs(0).uid());
+  request.add_groups()->add_placements()->set_job_uid(e.jobs(0).uid());
   const auto status = rpc::Invoke<internal::v1::CommitPlanResponse>([&](auto* c, auto* r) {
                         return stub->CommitPlan(c, request, r);
                       }).status();

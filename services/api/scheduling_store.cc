@@ -3,10 +3,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "services/api/environment_store.h"
 #include "services/api/lifecycle.h"
 #include "services/api/page.h"
+#include "services/api/plan_commit.h"
 #include "services/api/records.h"
 #include "services/api/views.h"
 #include "services/common/base/status.h"
@@ -17,76 +16,12 @@ namespace {
 
 using internal::v1::Observation;
 
-constexpr char kScheduler[] = "scheduler";
-
 // The shared lock on the leader's row makes a take-over wait until this transaction is done.
 absl::Status CheckEpoch(pqxx::transaction_base& tx, std::int64_t epoch) {
   const auto rows = tx.exec_params("SELECT 1 FROM leadership WHERE name = $1 AND epoch = $2 FOR SHARE",
-                                   std::string(kScheduler), epoch);
+                                   std::string(kSchedulerActor), epoch);
   if (!rows.empty()) return absl::OkStatus();
   return Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: another scheduler leads"));
-}
-
-// One live build for each key. Absent when this job may build it; otherwise the job that does.
-std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
-                                        const std::string& job_uid) {
-  const auto claimed = tx.exec_params(
-      "INSERT INTO environments (key, state, build_job) VALUES ($1, 'BUILDING', $2) ON CONFLICT (key) DO UPDATE "
-      "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> "
-      "'BUILDING' "
-      "OR environments.build_job = EXCLUDED.build_job "
-      "OR NOT EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state NOT IN ('FINISHED', 'FAILED', "
-      "'KILLED')) "
-      "RETURNING key",
-      key, job_uid);
-  if (!claimed.empty()) return std::nullopt;
-  const pqxx::row row = tx.exec_params1(
-      "SELECT u.name, e.number, e.child, j.name FROM environments v JOIN jobs j ON j.uid = v.build_job "
-      "JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid WHERE v.key = $1",
-      key);
-  return JobName{{row[0].as<std::string>(), row[1].as<std::int64_t>(), row[2].as<std::int64_t>()},
-                 row[3].as<std::string>()};
-}
-
-void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& placement, std::int64_t epoch,
-                     const AttemptTokens& tokens, internal::v1::PlacementResult* result) {
-  result->set_job_uid(placement.job_uid());
-  std::optional<JobRow> job = ReadJob(tx, placement.job_uid());
-  if (!job) return result->set_refusal("the job does not exist");
-  if (!LockRoot(tx, job->root_uid)) return result->set_refusal("the job was deleted");
-  job = ReadJob(tx, placement.job_uid());
-  if (job->state != JobState::kPending || job->kill_wanted)
-    return result->set_refusal(absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
-  if (std::string refusal = UseEnvironment(tx, placement, *job); !refusal.empty())
-    return result->set_refusal(std::move(refusal));
-  if (!placement.environment_key().empty()) {
-    if (const auto failure = FindSharedFailure(tx, placement.environment_key(), *job)) {
-      MoveJob(tx, *job, JobEvent::kImpossible,
-              {.reason = "BUILD_FAILED", .message = failure->message, .exit_code = std::nullopt, .actor = kScheduler});
-      return result->set_refusal("the build of its environment has failed");
-    }
-    if (const auto building = ClaimEnvironment(tx, placement.environment_key(), job->uid)) {
-      result->set_building_job(Print(*building));
-      return result->set_refusal(absl::StrCat("its environment is being built by ", Print(*building)));
-    }
-  }
-  if (!MoveJob(tx, *job, JobEvent::kPlaced, {.reason = "PREPARE", .message = "Preparing", .actor = kScheduler})) return;
-  result->set_attempt(job->attempt_count);
-  result->set_token(tokens.Make({job->uid, job->attempt_count}));
-  tx.exec_params(
-      "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, "
-      "$5, $6, $7)",
-      job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
-      absl::StrJoin(placement.gpu_uuids(), ","), epoch,
-      placement.environment_key().empty() ? placement.uses_environment() : placement.environment_key());
-  RecordTransition(tx, {.root_uid = job->root_uid,
-                        .object = job->object,
-                        .attempt = job->attempt_count,
-                        .from = "",
-                        .to = std::string(Name(AttemptState::kStarting)),
-                        .reason = "PLACED",
-                        .message = absl::StrCat("on node ", placement.node()),
-                        .actor = kScheduler});
 }
 
 std::optional<AttemptEvent> EventOf(const Observation& observation) {
@@ -109,7 +44,7 @@ std::optional<AttemptEvent> EventOf(const Observation& observation) {
 }
 
 Cause CauseOf(const Observation& observation) {
-  Cause cause{.reason = observation.reason(), .message = observation.message(), .actor = kScheduler};
+  Cause cause{.reason = observation.reason(), .message = observation.message(), .actor = kSchedulerActor};
   if (observation.has_exit_code()) cause.exit_code = observation.exit_code();
   if (observation.has_time()) cause.time = observation.time().seconds() * 1'000'000 + observation.time().nanos() / 1000;
   return cause;
@@ -147,7 +82,7 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
                         .reason = cause.reason,
                         .message = cause.message,
                         .exit_code = cause.exit_code,
-                        .actor = kScheduler});
+                        .actor = kSchedulerActor});
   // Only the newest attempt speaks for its job.
   if (observation.attempt() == job.attempt_count) MoveJob(tx, job, JobEventOf(*event), cause);
 }
@@ -176,7 +111,8 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
         "ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, expire_time = EXCLUDED.expire_time, "
         "epoch = leadership.epoch + CASE WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN 0 ELSE 1 END "
         "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
-        std::string(kScheduler), request.holder(), static_cast<double>(request.lease_ms()) / 1000, request.epoch());
+        std::string(kSchedulerActor), request.holder(), static_cast<double>(request.lease_ms()) / 1000,
+        request.epoch());
     if (rows.empty()) return Error(Reason::kNotLeader, "another scheduler holds the lease");
     return rows[0][0].as<std::int64_t>();
   });
@@ -184,19 +120,10 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
 
 absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(
     const internal::v1::CommitPlanRequest& request) {
+  RISEML_RETURN_IF_ERROR(CheckPlan(request));
   return db_.Write("commit plan", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::CommitPlanResponse> {
     RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
-    internal::v1::CommitPlanResponse response;
-    for (const internal::v1::Placement& placement : request.placements())
-      CommitPlacement(tx, placement, request.epoch(), tokens_, response.add_results());
-    for (const internal::v1::Wait& wait : request.waits())
-      tx.exec_params(
-          "WITH changed AS (UPDATE jobs SET wait_reason = $2, wait_message = $3, version = version + 1 WHERE uid = $1 "
-          "AND state = 'PENDING' "
-          "AND (wait_reason, wait_message) <> ($2, $3) RETURNING root_uid) "
-          "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', $1 FROM changed",
-          wait.job_uid(), wait.reason(), wait.message());
-    return response;
+    return CommitWholePlan(tx, request, tokens_);
   });
 }
 

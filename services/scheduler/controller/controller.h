@@ -106,6 +106,7 @@ class Controller {
   bool Prepare(const std::vector<const engine::Binding*>& unit, const engine::Snapshot& snapshot,
                std::map<std::string, std::string>& claimed, internal::v1::CommitPlanRequest* request);
   bool Commit(const internal::v1::CommitPlanRequest& request);
+  void TakeResults(const internal::v1::PlacementGroup& group, const internal::v1::GroupResult& results);
   void NoteWaits(const engine::Snapshot& snapshot, const engine::Plan& plan);
   bool GiveUp(Job& job, const engine::Verdict& verdict);
   bool CommitWaits();

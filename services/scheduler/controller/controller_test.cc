@@ -325,6 +325,7 @@ TEST_F(ControllerTest, RetriedJobGetsANewAttempt) {
   w_.Settle();
   EXPECT_EQ(w_.api.Outcome("a"), "STARTING 2");
   EXPECT_EQ(w_.node->starts({"a", 2}), 1);
+  EXPECT_GE(w_.node->stops({"a", 1}), 1);
   ASSERT_EQ(w_.node->List().size(), 1u) << "the first one is stopped and forgotten";
   EXPECT_EQ(w_.node->List()[0].attempt(), 2);
 }
@@ -368,6 +369,26 @@ TEST_F(ControllerTest, GangWaitsForMembersThatMayNotRunYet) {
   EXPECT_EQ(w_.api.Outcome("a"), "PENDING 0");
   w_.api.Change("b", [](Work& work) { work.set_state(v1::Job::PENDING); });
   w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "STARTING 1");
+  EXPECT_EQ(w_.api.Outcome("b"), "STARTING 1");
+}
+
+TEST_F(ControllerTest, GangOfWhichAMemberIsRefusedHoldsNothingAndIsPlacedLater) {
+  const auto member = [](Work& work) { work.set_gang("g"); };
+  w_.api.Add("a", member);
+  w_.api.Add("b", member);
+  int commits = 0;
+  w_.api.before = [&](const std::string& call) {
+    if (call == "CommitPlan" && ++commits == 1) w_.api.Change("b", [](Work& work) { work.set_kill(true); });
+    return absl::OkStatus();
+  };
+  w_.Settle();
+  EXPECT_EQ(commits, 1);
+  EXPECT_EQ(w_.api.Outcome("a"), "PENDING 0");
+  EXPECT_EQ(w_.api.Outcome("b"), "PENDING 0");
+  EXPECT_EQ(w_.node->total_starts(), 0);
+  w_.api.Change("b", [](Work& work) { work.set_kill(false); });
+  w_.Advance(absl::Seconds(5));
   EXPECT_EQ(w_.api.Outcome("a"), "STARTING 1");
   EXPECT_EQ(w_.api.Outcome("b"), "STARTING 1");
 }

@@ -1,5 +1,7 @@
 #include "services/scheduler/controller/fake_api.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -108,7 +110,7 @@ absl::StatusOr<internal::v1::CommitPlanResponse> FakeApi::CommitPlan(const inter
   internal::v1::CommitPlanResponse response;
   RISEML_RETURN_IF_ERROR(Call("CommitPlan", [&]() -> absl::Status {
     RISEML_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
-    for (const auto& placement : request.placements()) *response.add_results() = Place(placement);
+    for (const auto& group : request.groups()) *response.add_groups() = PlaceGroup(group);
     for (const auto& wait : request.waits()) {
       if (!jobs_.contains(wait.job_uid())) continue;
       Change(wait.job_uid(), [&](Work& work) {
@@ -121,23 +123,41 @@ absl::StatusOr<internal::v1::CommitPlanResponse> FakeApi::CommitPlan(const inter
   return response;
 }
 
+internal::v1::GroupResult FakeApi::PlaceGroup(const internal::v1::PlacementGroup& group) {
+  internal::v1::GroupResult out;
+  for (const auto& placement : group.placements()) *out.add_results() = RefusalOf(placement);
+  const auto refused =
+      std::ranges::find_if(out.results(), [](const auto& member) { return !member.refusal().empty(); });
+  if (refused != out.results().end()) {
+    const std::string why = "another job of its group was refused: " + refused->refusal();
+    for (auto& member : *out.mutable_results())
+      if (member.refusal().empty()) member.set_refusal(why);
+    return out;
+  }
+  out.clear_results();
+  for (const auto& placement : group.placements()) *out.add_results() = Place(placement);
+  return out;
+}
+
+internal::v1::PlacementResult FakeApi::RefusalOf(const internal::v1::Placement& placement) const {
+  internal::v1::PlacementResult result;
+  result.set_job_uid(placement.job_uid());
+  const Work& work = jobs_.at(placement.job_uid());
+  const auto build = builds_.find(placement.environment_key());
+  if (work.state() != v1::Job::PENDING || work.kill()) {
+    result.set_refusal("the job does not wait for a placement");
+  } else if (!placement.environment_key().empty() && build != builds_.end()) {
+    result.set_refusal("its environment is being built");
+    result.set_building_job(jobs_.at(build->second).job());
+  }
+  return result;
+}
+
 internal::v1::PlacementResult FakeApi::Place(const internal::v1::Placement& placement) {
   internal::v1::PlacementResult result;
   const std::string& uid = placement.job_uid();
   result.set_job_uid(uid);
-  const Work& work = jobs_.at(uid);
-  if (work.state() != v1::Job::PENDING || work.kill()) {
-    result.set_refusal("the job does not wait for a placement");
-    return result;
-  }
-  if (!placement.environment_key().empty()) {
-    const auto [build, is_first] = builds_.emplace(placement.environment_key(), uid);
-    if (!is_first) {
-      result.set_refusal("its environment is being built");
-      result.set_building_job(jobs_.at(build->second).job());
-      return result;
-    }
-  }
+  if (!placement.environment_key().empty()) builds_.emplace(placement.environment_key(), uid);
   placements_[uid] = placement;
   result.set_attempt(++attempts_[uid]);
   result.set_token(absl::StrCat("token-", uid, "-", result.attempt()));

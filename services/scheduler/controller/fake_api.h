@@ -55,6 +55,9 @@ class FakeApi final : public Api {
  private:
   absl::Status CheckEpoch(std::int64_t epoch) const;
   void Send(const std::string& uid);
+  internal::v1::GroupResult PlaceGroup(const internal::v1::PlacementGroup& group);
+  // With a refusal, or without one.
+  internal::v1::PlacementResult RefusalOf(const internal::v1::Placement& placement) const;
   internal::v1::PlacementResult Place(const internal::v1::Placement& placement);
   void Derive(const internal::v1::Observation& observation);
   absl::Status Call(const std::string& call, const std::function<absl::Status()>& body);

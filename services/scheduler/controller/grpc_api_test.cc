@@ -94,9 +94,12 @@ class Scheduling final : public internal::v1::SchedulingService::Service {
   grpc::Status CommitPlan(grpc::ServerContext* context, const internal::v1::CommitPlanRequest* request,
                           internal::v1::CommitPlanResponse* response) override {
     return rpc::Unary(context, "CommitPlan", [&](const rpc::Call&) {
-      for (const auto& placement : request->placements()) {
-        response->add_results()->set_job_uid(placement.job_uid());
-        response->mutable_results()->rbegin()->set_attempt(1);
+      for (const auto& group : request->groups()) {
+        auto* const results = response->add_groups();
+        for (const auto& placement : group.placements()) {
+          results->add_results()->set_job_uid(placement.job_uid());
+          results->mutable_results()->rbegin()->set_attempt(1);
+        }
       }
       plans.Put(*request);
       return absl::OkStatus();
@@ -275,8 +278,8 @@ TEST_F(GrpcApiTest, LoopPlacesAJobThatArrivesAndStops) {
   loop.Start();
   const auto plan = service_.plans.Take();
   ASSERT_TRUE(plan);
-  EXPECT_EQ(plan->placements(0).job_uid(), "a");
-  EXPECT_EQ(plan->placements(0).node(), "local");
+  EXPECT_EQ(plan->groups(0).placements(0).job_uid(), "a");
+  EXPECT_EQ(plan->groups(0).placements(0).node(), "local");
   loop.Stop();
   executor.Stop();
   cluster.Disconnect("local");

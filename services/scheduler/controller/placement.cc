@@ -22,6 +22,12 @@ constexpr absl::Duration kNodesGrace = absl::Seconds(2);
 constexpr absl::Duration kEnvironmentPoll = absl::Seconds(1);
 constexpr absl::Duration kMessageInterval = absl::Seconds(5);
 
+int PlacementsOf(const CommitPlanRequest& request) {
+  int count = 0;
+  for (const internal::v1::PlacementGroup& group : request.groups()) count += group.placements_size();
+  return count;
+}
+
 // "14.build" of a resource name; the name itself when it is no job's.
 std::string ShortName(const std::string& job) {
   const auto name = ParseJobName(job);
@@ -72,9 +78,9 @@ bool Controller::CommitUnits(const engine::Snapshot& snapshot, const engine::Pla
       plan_needed_ = true;  // what it would have taken is free for others
       WakeAt(Now());
     }
-    if (request.placements_size() < kMaxPlacements && i < plan.bindings.size()) continue;
-    if (request.placements_size() > 0 && !Commit(request)) return false;
-    request.clear_placements();
+    if (PlacementsOf(request) < kMaxPlacements && i < plan.bindings.size()) continue;
+    if (request.groups_size() > 0 && !Commit(request)) return false;
+    request.clear_groups();
   }
   return true;
 }
@@ -109,7 +115,8 @@ bool Controller::Prepare(const std::vector<const engine::Binding*>& unit, const 
     }
     if (job.is_build()) placement.set_environment_key(environment->key());
   }
-  for (internal::v1::Placement& placement : placements) *request->add_placements() = std::move(placement);
+  internal::v1::PlacementGroup* const group = request->add_groups();
+  for (internal::v1::Placement& placement : placements) *group->add_placements() = std::move(placement);
   return true;
 }
 
@@ -118,8 +125,7 @@ bool Controller::Commit(const CommitPlanRequest& request) {
   const auto response = ports_.api.CommitPlan(request);
   if (LostLeadership(response.status())) return false;
   if (!response.ok()) {
-    LogWarning("plan_not_committed",
-               {{"placements", request.placements_size()}, {"error", response.status().message()}});
+    LogWarning("plan_not_committed", {{"placements", PlacementsOf(request)}, {"error", response.status().message()}});
     // Whether it was committed is told by the watch of the work; a job placed twice is refused.
     plan_needed_ = true;
     plan_not_before_ =
@@ -128,9 +134,16 @@ bool Controller::Commit(const CommitPlanRequest& request) {
     return true;
   }
   failed_commits_ = 0;
-  for (int i = 0; i < std::min(response->results_size(), request.placements_size()); ++i) {
-    const internal::v1::PlacementResult& result = response->results(i);
-    const internal::v1::Placement& placement = request.placements(i);
+  for (int i = 0; i < std::min(response->groups_size(), request.groups_size()); ++i)
+    TakeResults(request.groups(i), response->groups(i));
+  if (plan_needed_) WakeAt(Now());
+  return true;
+}
+
+void Controller::TakeResults(const internal::v1::PlacementGroup& group, const internal::v1::GroupResult& results) {
+  for (int i = 0; i < std::min(results.results_size(), group.placements_size()); ++i) {
+    const internal::v1::PlacementResult& result = results.results(i);
+    const internal::v1::Placement& placement = group.placements(i);
     const bool placed = result.attempt() > 0;
     ports_.metrics.placements.Add({{"outcome", placed ? "placed" : "refused"}}).Increment();
     Job* const job = state_.Find(placement.job_uid());
@@ -158,8 +171,6 @@ bool Controller::Commit(const CommitPlanRequest& request) {
     job->retry_at = Now() + std::min(absl::Seconds(1) * (1 << std::min(job->refusals++, 5)), absl::Seconds(30));
     state_.Later(placement.job_uid(), job->retry_at);
   }
-  if (plan_needed_) WakeAt(Now());
-  return true;
 }
 
 std::string Controller::UserOf(const std::string& key, const std::string& uid) {

@@ -1,0 +1,170 @@
+#include "services/api/plan_commit.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/api/environment_store.h"
+#include "services/api/lifecycle.h"
+#include "services/api/records.h"
+#include "services/common/base/names.h"
+#include "services/common/base/status.h"
+
+namespace riseml::api {
+namespace {
+
+using internal::v1::CommitPlanRequest;
+using internal::v1::GroupResult;
+using internal::v1::Placement;
+using internal::v1::PlacementGroup;
+using internal::v1::PlacementResult;
+
+constexpr int kMostPlanItems = 1000;
+
+// Whoever changes a job or an experiment locks its root first. All roots of a plan are locked in one order, so that two
+// transactions never wait for each other.
+void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
+  std::vector<std::string> jobs;
+  for (const PlacementGroup& group : request.groups())
+    for (const Placement& placement : group.placements()) jobs.push_back(placement.job_uid());
+  for (const internal::v1::Wait& wait : request.waits()) jobs.push_back(wait.job_uid());
+  tx.exec_params(
+      "SELECT 1 FROM experiments WHERE uid IN (SELECT root_uid FROM jobs WHERE uid = ANY($1::uuid[])) ORDER BY uid "
+      "FOR UPDATE",
+      ArrayLiteral(jobs));
+}
+
+// One live build for each key. Absent when this job may build it; otherwise the job that does.
+std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
+                                        const std::string& job_uid) {
+  const auto claimed = tx.exec_params(
+      "INSERT INTO environments (key, state, build_job) VALUES ($1, 'BUILDING', $2) ON CONFLICT (key) DO UPDATE "
+      "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> "
+      "'BUILDING' "
+      "OR environments.build_job = EXCLUDED.build_job "
+      "OR NOT EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state NOT IN ('FINISHED', 'FAILED', "
+      "'KILLED')) "
+      "RETURNING key",
+      key, job_uid);
+  if (!claimed.empty()) return std::nullopt;
+  const pqxx::row row = tx.exec_params1(
+      "SELECT u.name, e.number, e.child, j.name FROM environments v JOIN jobs j ON j.uid = v.build_job "
+      "JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid WHERE v.key = $1",
+      key);
+  return JobName{{row[0].as<std::string>(), row[1].as<std::int64_t>(), row[2].as<std::int64_t>()},
+                 row[3].as<std::string>()};
+}
+
+void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& placement, std::int64_t epoch,
+                     const AttemptTokens& tokens, internal::v1::PlacementResult* result) {
+  result->set_job_uid(placement.job_uid());
+  std::optional<JobRow> job = ReadJob(tx, placement.job_uid());
+  if (!job) return result->set_refusal("the job does not exist");
+  if (job->state != JobState::kPending || job->kill_wanted)
+    return result->set_refusal(absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
+  if (std::string refusal = UseEnvironment(tx, placement, *job); !refusal.empty())
+    return result->set_refusal(std::move(refusal));
+  if (!placement.environment_key().empty()) {
+    if (const auto failure = FindSharedFailure(tx, placement.environment_key(), *job)) {
+      MoveJob(
+          tx, *job, JobEvent::kImpossible,
+          {.reason = "BUILD_FAILED", .message = failure->message, .exit_code = std::nullopt, .actor = kSchedulerActor});
+      return result->set_refusal("the build of its environment has failed");
+    }
+    if (const auto building = ClaimEnvironment(tx, placement.environment_key(), job->uid)) {
+      result->set_building_job(Print(*building));
+      return result->set_refusal(absl::StrCat("its environment is being built by ", Print(*building)));
+    }
+  }
+  if (!MoveJob(tx, *job, JobEvent::kPlaced, {.reason = "PREPARE", .message = "Preparing", .actor = kSchedulerActor}))
+    return;
+  result->set_attempt(job->attempt_count);
+  result->set_token(tokens.Make({job->uid, job->attempt_count}));
+  tx.exec_params(
+      "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, "
+      "$5, $6, $7)",
+      job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
+      absl::StrJoin(placement.gpu_uuids(), ","), epoch,
+      placement.environment_key().empty() ? placement.uses_environment() : placement.environment_key());
+  RecordTransition(tx, {.root_uid = job->root_uid,
+                        .object = job->object,
+                        .attempt = job->attempt_count,
+                        .from = "",
+                        .to = std::string(Name(AttemptState::kStarting)),
+                        .reason = "PLACED",
+                        .message = absl::StrCat("on node ", placement.node()),
+                        .actor = kSchedulerActor});
+}
+
+void Refuse(const PlacementGroup& group, const PlacementResult& refused, GroupResult* result) {
+  result->clear_results();
+  for (const Placement& placement : group.placements()) {
+    PlacementResult* const member = result->add_results();
+    member->set_job_uid(placement.job_uid());
+    member->set_refusal(absl::StrCat("another job of its group was refused: ", refused.refusal()));
+    if (placement.job_uid() == refused.job_uid()) *member = refused;
+  }
+}
+
+void CommitGroup(pqxx::transaction_base& tx, const PlacementGroup& group, std::int64_t epoch,
+                 const AttemptTokens& tokens, GroupResult* result) {
+  // What a lone job leaves behind when it is refused, such as its failure, is to stay.
+  if (group.placements_size() == 1)
+    return CommitPlacement(tx, group.placements(0), epoch, tokens, result->add_results());
+  // pqxx::subtransaction makes no savepoint before its first exec, and exec_params is none.
+  tx.exec("SAVEPOINT whole_group");
+  for (const Placement& placement : group.placements()) {
+    PlacementResult* const member = result->add_results();
+    CommitPlacement(tx, placement, epoch, tokens, member);
+    if (member->attempt() > 0) continue;
+    tx.exec("ROLLBACK TO SAVEPOINT whole_group");
+    return Refuse(group, PlacementResult(*member), result);
+  }
+  tx.exec("RELEASE SAVEPOINT whole_group");
+}
+
+void RecordWait(pqxx::transaction_base& tx, const internal::v1::Wait& wait) {
+  tx.exec_params(
+      "WITH changed AS (UPDATE jobs SET wait_reason = $2, wait_message = $3, version = version + 1 WHERE uid = $1 "
+      "AND state = 'PENDING' AND (wait_reason, wait_message) <> ($2, $3) RETURNING root_uid) "
+      "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', $1 FROM changed",
+      wait.job_uid(), wait.reason(), wait.message());
+}
+
+}  // namespace
+
+absl::Status CheckPlan(const CommitPlanRequest& request) {
+  std::set<std::string> jobs;
+  int items = request.waits_size();
+  for (const PlacementGroup& group : request.groups()) {
+    items += group.placements_size();
+    if (group.placements().empty()) return Error(Reason::kInvalidArgument, "a group has no placement");
+    for (const Placement& placement : group.placements()) {
+      if (!jobs.insert(placement.job_uid()).second)
+        return Error(Reason::kInvalidArgument, absl::StrCat("job ", placement.job_uid(), " is placed twice"));
+      if (!placement.environment_key().empty() && group.placements_size() > 1)
+        return Error(Reason::kInvalidArgument, absl::StrCat("build ", placement.job_uid(), " is not alone"));
+    }
+  }
+  if (items > kMostPlanItems)
+    return Error(Reason::kInvalidArgument,
+                 absl::StrCat("a plan has at most ", kMostPlanItems, " placements and waits, not ", items));
+  return absl::OkStatus();
+}
+
+internal::v1::CommitPlanResponse CommitWholePlan(pqxx::transaction_base& tx, const CommitPlanRequest& request,
+                                                 const AttemptTokens& tokens) {
+  LockRoots(tx, request);
+  internal::v1::CommitPlanResponse response;
+  for (const PlacementGroup& group : request.groups())
+    CommitGroup(tx, group, request.epoch(), tokens, response.add_groups());
+  for (const internal::v1::Wait& wait : request.waits()) RecordWait(tx, wait);
+  return response;
+}
+
+}  // namespace riseml::api
