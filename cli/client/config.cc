@@ -123,7 +123,7 @@ absl::StatusOr<ClientConfig> Extract(const std::string& path, const YAML::Node& 
   return config;
 }
 
-YAML::Node Merged(YAML::Node root, const ClientConfig& config) {
+YAML::Node Merged(YAML::Node root, const ClientConfig& config, CurrentContext current) {
   YAML::Node cluster;
   cluster["cluster-id"] = config.cluster_id;
   cluster["api-address"] = config.api_address;
@@ -135,7 +135,7 @@ YAML::Node Merged(YAML::Node root, const ClientConfig& config) {
   context["cluster"] = config.context;
   context["user"] = config.context;
   context["environment"] = "production";
-  root["current-context"] = config.context;
+  if (current == CurrentContext::kSwitch || !root["current-context"]) root["current-context"] = config.context;
   ReplaceEntry(root, "contexts", "context", config.context, context);
   ReplaceEntry(root, "clusters", "cluster", config.context, cluster);
   ReplaceEntry(root, "users", "user", config.context, user);
@@ -165,7 +165,7 @@ absl::StatusOr<ClientConfig> LoadConfig(const std::string& path, absl::string_vi
   return Yaml(path, [&]() -> absl::StatusOr<ClientConfig> { return Extract(path, YAML::Load(*text), context); });
 }
 
-absl::Status SaveConfig(const std::string& path, const ClientConfig& config) {
+absl::Status SaveConfig(const std::string& path, const ClientConfig& config, CurrentContext current) {
   std::string old_text;
   if (FileExists(path)) {
     RISEML_ASSIGN_OR_RETURN(old_text, ReadFile(path, kMaxConfigBytes));
@@ -176,7 +176,7 @@ absl::Status SaveConfig(const std::string& path, const ClientConfig& config) {
     YAML::Node root = YAML::Load(old_text);
     if (!root.IsMap()) root = YAML::Node(YAML::NodeType::Map);
     YAML::Emitter out;
-    out << Merged(root, config);
+    out << Merged(root, config, current);
     return absl::StrCat(out.c_str(), "\n");
   });
   if (!text.ok()) return text.status();

@@ -26,8 +26,12 @@ absl::StatusOr<std::string> ConfigPath();
 // when others may read the file, or when it is of version 1 of the product.
 absl::StatusOr<ClientConfig> LoadConfig(const std::string& path, absl::string_view context);
 
-// Writes a context, its cluster and its user, all named `config.context`, and makes it the current one; other entries
-// stay. Atomic, mode 0600; the directory is made with mode 0700.
-absl::Status SaveConfig(const std::string& path, const ClientConfig& config);
+// What becomes of the current context when another one is written.
+enum class CurrentContext { kSwitch, kKeep };
+
+// Writes a context, its cluster and its user, all named `config.context`, and makes it the current one unless another
+// one is to be kept; other entries stay. Atomic, mode 0600; the directory is made with mode 0700.
+absl::Status SaveConfig(const std::string& path, const ClientConfig& config,
+                        CurrentContext current = CurrentContext::kSwitch);
 
 }  // namespace riseml::cli

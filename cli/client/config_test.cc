@@ -54,6 +54,8 @@ TEST_F(ConfigTest, OtherContextsAndUnknownKeysStay) {
   ClientConfig other = config_;
   other.context = "lab";
   other.user = "anna";
+  ASSERT_TRUE(SaveConfig(path_, other, CurrentContext::kKeep).ok());
+  EXPECT_EQ(LoadConfig(path_, "")->context, config_.context);
   ASSERT_TRUE(SaveConfig(path_, other).ok());
   EXPECT_EQ(LoadConfig(path_, "")->user, "anna");
   EXPECT_EQ(LoadConfig(path_, "default")->user, "paul");

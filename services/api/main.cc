@@ -36,12 +36,12 @@ absl::Status Serve(const config::v1::ApiConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status Bootstrap(const config::v1::ApiConfig& config) {
+absl::Status PrintAdminKey(const config::v1::ApiConfig& config, bool lost) {
   RISEML_RETURN_IF_ERROR(sql::CheckSchema(config.database(), Migrations()));
   sql::Pool pool(config.database(), 1);
   FeedHub feed(pool);
   Database db(pool, feed);
-  const absl::StatusOr<std::string> key = UserStore(db).Bootstrap();
+  const absl::StatusOr<std::string> key = lost ? UserStore(db).MakeAdminKey() : UserStore(db).Bootstrap();
   if (HasReason(key.status(), Reason::kAlreadyExists)) return absl::OkStatus();  // repeated at every start
   RISEML_RETURN_IF_ERROR(key.status());
   std::printf("%s\n", key->c_str());
@@ -61,11 +61,14 @@ absl::Status Main(int argc, char** argv) {
   const cmdline::Command migrate = root.AddCommand("migrate", "Bring the database's schema up to date, then exit");
   const cmdline::Command bootstrap =
       root.AddCommand("bootstrap", "Create user admin and print the API key when there is no user at all, then exit");
+  const cmdline::Command admin_key =
+      root.AddCommand("admin-key", "Make and print a further API key for user admin, then exit");
   command_line.ParseOrExit(argc, argv);
   RISEML_ASSIGN_OR_RETURN(const config::v1::ApiConfig config, LoadApiConfig(config_file));
   if (check) return absl::OkStatus();
   if (migrate.typed()) return sql::Migrate(config.database(), Migrations());
-  if (bootstrap.typed()) return Bootstrap(config);
+  if (bootstrap.typed()) return PrintAdminKey(config, /*lost=*/false);
+  if (admin_key.typed()) return PrintAdminKey(config, /*lost=*/true);
   return Serve(config);
 }
 

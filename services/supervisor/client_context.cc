@@ -45,6 +45,14 @@ std::string FreeName(const std::string& path, const config::v1::SupervisorState&
   return names.back();
 }
 
+// A sentence when `riseml` without --context talks to another installation than the one of `known`.
+std::string OtherCurrent(const std::string& path, const cli::ClientConfig& known) {
+  const absl::StatusOr<cli::ClientConfig> current = cli::LoadConfig(path, "");
+  if (!current.ok() || current->context == known.context) return "";
+  return absl::StrCat("The current context in ", path, " is ", current->context,
+                      ", another installation: write riseml --context ", known.context, " to use this one.");
+}
+
 absl::StatusOr<std::string> StoreKey(const Layout& layout, const std::string& path, cli::ClientConfig config,
                                      const std::string& key, const config::v1::SupervisorState& state) {
   const absl::StatusOr<cli::ClientConfig> current = cli::LoadConfig(path, "");
@@ -77,13 +85,17 @@ absl::StatusOr<std::string> UpdateClientContext(const Layout& layout, const conf
 
   std::optional<cli::ClientConfig> known = FindContext(path, state);
   if (!known.has_value())
-    return absl::StrCat("The client configuration ", path,
-                        " has no key for this installation; log in with `riseml user login`.");
-  if (known->api_address == config.api_address && known->ca_pem == config.ca_pem) return std::string();
-  known->api_address = config.api_address;
-  known->ca_pem = config.ca_pem;
-  RISEML_RETURN_IF_ERROR(cli::SaveConfig(path, *known));
-  return std::string();
+    return absl::StrCat(
+        "The client configuration ", path,
+        " has no key for this installation. Log in with `riseml user login`, or, if the installation is "
+        "yours and its administrator's key is lost, run `riseml-supervisor admin-key --dir ",
+        layout.dir, "`.");
+  if (known->api_address != config.api_address || known->ca_pem != config.ca_pem) {
+    known->api_address = config.api_address;
+    known->ca_pem = config.ca_pem;
+    RISEML_RETURN_IF_ERROR(cli::SaveConfig(path, *known, cli::CurrentContext::kKeep));
+  }
+  return OtherCurrent(path, *known);
 }
 
 }  // namespace riseml::supervisor

@@ -20,6 +20,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/supervisor/admin_key.h"
 #include "services/supervisor/client_context.h"
 #include "services/supervisor/layout.h"
 #include "services/supervisor/lock.h"
@@ -182,6 +183,15 @@ absl::Status Up(const Options& options) {
   request.lock.Reset();
   request.progress.Reset();
   return FollowStart(child, read_end.get(), dir);
+}
+
+absl::Status AdminKey(const Options& options) {
+  std::string dir;
+  RISEML_RETURN_IF_ERROR(ResolveDirectory(options.dir, &dir));
+  RISEML_RETURN_IF_ERROR(RequireInstallation(dir));
+  RISEML_ASSIGN_OR_RETURN(Programs programs, FindPrograms(options.bin_dir));
+  RISEML_RETURN_IF_ERROR(MakeAdminKey(dir, std::move(programs)));
+  return TellClient(dir);
 }
 
 absl::Status Down(const Options& options) {

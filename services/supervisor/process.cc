@@ -79,14 +79,14 @@ absl::StatusOr<std::string> ReadAllOf(int fd) {
   }
 }
 
-int WaitFor(pid_t pid) {
+}  // namespace
+
+int WaitFor(pid_t child) {
   int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   return status;
 }
-
-}  // namespace
 
 absl::StatusOr<std::string> BootId() {
   RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 4096));

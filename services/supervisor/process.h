@@ -52,6 +52,9 @@ struct SpawnRequest {
 // when this process dies meanwhile, the program never runs. Returns once the program has been executed.
 absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<absl::Status(pid_t)>& record);
 
+// Waits for the end of a child of this process; its wait status.
+int WaitFor(pid_t child);
+
 struct RunResult {
   int exit_code = 0;   // 128 + signal when killed
   std::string output;  // standard output and error, at most 16 KiB

@@ -13,8 +13,8 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/account.h"
+#include "services/supervisor/enter_account.h"
 #include "services/supervisor/postgres.h"
-#include "services/supervisor/private_mount.h"
 #include "services/supervisor/process.h"
 #include "services/supervisor/progress.h"
 #include "services/supervisor/secrets.h"
@@ -25,19 +25,6 @@
 
 namespace riseml::supervisor {
 namespace {
-
-// The part that needs root's rights, if we have them: afterwards they are gone.
-absl::StatusOr<Layout> EnterAccount(const std::string& dir, Programs* programs, ProgressSender& progress) {
-  RISEML_ASSIGN_OR_RETURN(const Account account, FindOrMakeAccount());
-  if (account.created) progress.Note("Made the system user riseml; services and jobs run with its rights.");
-  for (const char* part : {"", "/run", "/logs"}) RISEML_RETURN_IF_ERROR(GiveTree(account, dir + part));
-  RISEML_ASSIGN_OR_RETURN(*programs, MakeReachable(*programs, account));
-  Layout layout;
-  layout.dir = dir;
-  RISEML_ASSIGN_OR_RETURN(layout.home, ReachablePath(account, dir));
-  RISEML_RETURN_IF_ERROR(Become(account));
-  return layout;
-}
 
 absl::Status LeaveTerminal(const Layout& layout) {
   RISEML_ASSIGN_OR_RETURN(const UniqueFd null, OpenFile("/dev/null", O_RDWR));
@@ -90,7 +77,9 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
 absl::Status RunStack(SuperviseRequest& request, ProgressSender& progress) {
   setsid();
   umask(077);
-  RISEML_ASSIGN_OR_RETURN(const Layout layout, EnterAccount(request.dir, &request.programs, progress));
+  RISEML_ASSIGN_OR_RETURN(const Account account, FindOrMakeAccount());
+  if (account.created) progress.Note("Made the system user riseml; services and jobs run with its rights.");
+  RISEML_ASSIGN_OR_RETURN(const Layout layout, EnterAccount(account, request.dir, &request.programs));
   RISEML_RETURN_IF_ERROR(LeaveTerminal(layout));
   RISEML_RETURN_IF_ERROR(RecordOurselves(layout));
   const SystemClock clock;

@@ -83,7 +83,7 @@ class SupervisorTest : public ::testing::Test {
                                      verb,
                                      "--dir",
                                      dir_};
-    if (verb == "up") argv.insert(argv.end(), {"--bin-dir", bin_});
+    if (verb == "up" || verb == "admin-key") argv.insert(argv.end(), {"--bin-dir", bin_});
     const absl::StatusOr<RunResult> result = RunAndWait(argv);
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? Result{result->exit_code, result->output} : Result{};
@@ -328,6 +328,37 @@ TEST_F(SupervisorTest, RefusesADirectoryThatHoldsSomethingElse) {
   EXPECT_THAT(result.output, HasSubstr("is not empty and holds no RiseML installation"));
   EXPECT_FALSE(fs::exists(dir_ + "/FORMAT"));
   EXPECT_THAT(Run("down").output, HasSubstr("no RiseML installation in"));
+}
+
+TEST_F(SupervisorTest, ALostKeyOfTheAdministratorIsReplaced) {
+  EXPECT_THAT(Run("admin-key").output, HasSubstr("no RiseML installation in "));
+  Up();
+  fs::remove(ClientConfig());
+  const Result lost = Run("up");
+  EXPECT_THAT(lost.output, HasSubstr(absl::StrCat("run `riseml-supervisor admin-key --dir ", dir_, "`")));
+  const Result made = Run("admin-key");
+  EXPECT_EQ(made.exit_code, 0) << made.output << Logs();
+  EXPECT_THAT(made.output, HasSubstr("Logged in as admin (context default in "));
+  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_another_key");
+  EXPECT_FALSE(FileExists(dir_ + "/secrets/admin-key.pending"));
+  ASSERT_EQ(Run("down").exit_code, 0);
+  const Result down = Run("admin-key");
+  EXPECT_EQ(down.exit_code, 1);
+  EXPECT_THAT(down.output, HasSubstr("is not up; run `riseml up` first"));
+}
+
+TEST_F(SupervisorTest, SaysWhenTheCurrentContextIsAnotherInstallation) {
+  Up();
+  cli::ClientConfig other;
+  other.context = "work";
+  other.cluster_id = "another";
+  other.api_address = "cluster.example.org:443";
+  other.ca_pem = "-----BEGIN CERTIFICATE-----\n";
+  other.user = "paul";
+  other.api_key = "rml_other";
+  ASSERT_TRUE(cli::SaveConfig(ClientConfig(), other).ok());
+  EXPECT_THAT(Run("up").output, HasSubstr("is work, another installation: write riseml --context default to use this"));
+  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->context, "work") << "it stays the current one";
 }
 
 TEST_F(SupervisorTest, KeepsOtherContextsOfTheClient) {
