@@ -28,21 +28,22 @@ void Build(cmdline::Command app, Plan& plan) {
   app.AddFlag("-v", plan.globals.verbose, "Show the addresses of the servers, then run the command");
   app.AddOption("--context", plan.globals.context, "Context of the configuration; default: the current one")
       .Type("NAME");
-  AddWhoami(app, plan);
-  AddUser(app, plan);
-  AddSystem(app, plan);
+  // In the order in which people meet them.
+  AddStack(app, plan);
   AddInit(app, plan);
+  AddValidate(app, plan);
   AddTrain(app, plan);
+  AddStatus(app, plan);
   AddLogs(app, plan);
   AddKill(app, plan);
-  AddRm(app, plan);
-  AddCode(app, plan);
-  AddStatus(app, plan);
   AddWait(app, plan);
-  AddValidate(app, plan);
+  AddCode(app, plan);
+  AddRm(app, plan);
   AddSecret(app, plan);
   AddEnvironment(app, plan);
-  AddStack(app, plan);
+  AddUser(app, plan);
+  AddWhoami(app, plan);
+  AddSystem(app, plan);
   AddCompletion(app, plan);
 }
 

@@ -28,6 +28,7 @@ struct UserOptions {
   bool json = false;
   bool quiet = false;
   bool yes = false;
+  bool enable = false;
 };
 
 std::string NamePart(const v1::User& user) {
@@ -90,11 +91,18 @@ absl::StatusOr<int> Update(Session& session, const UserOptions& options) {
   request.set_name(Print(UserName{options.username}));
   request.set_email(options.email);
   request.set_role(RoleOf(options.role));
+  request.set_enabled(options.enable);
+  if (!options.email.empty()) request.mutable_update_mask()->add_paths("email");
+  if (!options.role.empty()) request.mutable_update_mask()->add_paths("role");
+  if (options.enable) request.mutable_update_mask()->add_paths("enabled");
+  if (request.update_mask().paths().empty())
+    return absl::InvalidArgumentError("nothing to change is named; add --email, --role or --enable");
   const auto updated = connection->Call<v1::User>(
       [&](auto* context, auto* out) { return connection->users().UpdateUser(context, request, out); });
   if (!updated.ok()) return NotFoundAs(updated.status(), options.username);
   session.Print(absl::StrCat("Updated user ", options.username, "\n email: ", OneLine(updated->email()), "\n"));
   if (!options.role.empty()) session.Print(absl::StrCat(" role: ", RoleName(updated->role()), "\n"));
+  if (options.enable) session.Print(" enabled: True\n");
   return kExitOk;
 }
 
@@ -164,6 +172,7 @@ absl::StatusOr<int> RotateKey(Session& session, const UserOptions& options) {
   const std::string username = options.username.empty() ? connection->caller() : options.username;
   RISEML_RETURN_IF_ERROR(CheckUsername(username));
   v1::RotateApiKeyRequest request;
+  request.set_request_id(NewUuid());
   request.set_name(Print(UserName{username}));
   // Not tried again: each call makes a new key and forgets the one before.
   const rpc::CallOptions call = {.tries = 1, .request_id = NewUuid(), .credential = connection->config().api_key};
@@ -200,10 +209,12 @@ void AddUser(cmdline::Command app, Plan& plan) {
   create.AddOption("--email", options->email, "Email address").Required().Type("EMAIL");
   role(create);
   cmdline::Command update = Runs(AddCommand(group, "update", "Change a user, enable a disabled one (admins)",
-                                            "  riseml user update --username paul --email p@example.org"),
+                                            "  riseml user update --username paul --email p@example.org\n"
+                                            "  riseml user update --username paul --enable"),
                                  plan, options, Update);
   update.AddOption("--username", options->username, "Name").Required().Type("NAME");
   update.AddOption("--email", options->email, "New email address").Type("EMAIL");
+  update.AddFlag("--enable", options->enable, "Accept the keys of a user who was disabled");
   role(update);
   cmdline::Command disable =
       Runs(AddCommand(group, "disable", "Refuse a user from now on (admins)", "  riseml user disable paul"), plan,

@@ -36,7 +36,8 @@ void AddValidate(cmdline::Command app, Plan& plan) {
                                         "  riseml validate\n  riseml validate other.yml --json | jq .config.train.run");
   auto path = std::make_shared<std::string>("riseml.yml");
   auto json = std::make_shared<bool>(false);
-  command.AddOption("file", *path, "File to check").Type("FILE").ShowDefault();
+  const cmdline::Option file = command.AddOption("file", *path, "File to check").Type("FILE").ShowDefault();
+  command.AddOption("-f,--config-file", *path, "The same, as riseml train takes it").Type("FILE").Excludes(file);
   command.AddFlag("--json", *json, "On one line, in the envelope of the other commands");
   command.OnTyped([&plan, path, json] {
     plan.action = [path, json](Session& session) { return Validate(session, *path, *json); };

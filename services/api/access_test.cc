@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "riseml/v1/project.pb.h"
 #include "services/api/api_fixture.h"
 #include "services/common/base/file.h"
+#include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/authorization.h"
 
@@ -225,6 +227,78 @@ TEST_F(AccessMatrix, DisabledUsersAreRefusedAndTheLastAdminStays) {
           .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated);
   EXPECT_TRUE(HasReason(disable("users/admin"), Reason::kLastAdmin));
+}
+
+TEST_F(AccessMatrix, AChangeOfAUserCountsAtOnceAndEnablesNobodyByAccident) {
+  const std::string key = api_->NewUser("mira");
+  const auto stub = v1::UserService::NewStub(api_->UserChannel());
+  const auto caller = [&] {
+    return rpc::Invoke<v1::User>([&](auto* c, auto* r) { return stub->GetCaller(c, v1::GetCallerRequest(), r); },
+                                 {.credential = key});
+  };
+  const auto update = [&](const std::function<void(v1::UpdateUserRequest&)>& change) {
+    v1::UpdateUserRequest request;
+    request.set_name("users/mira");
+    change(request);
+    return rpc::Invoke<v1::User>([&](auto* c, auto* r) { return stub->UpdateUser(c, request, r); },
+                                 {.credential = api_->admin_key()});
+  };
+  const std::string etag = caller()->etag();
+  EXPECT_FALSE(etag.empty());
+  ASSERT_TRUE(update([](auto& request) { request.mutable_update_mask()->add_paths("enabled"); }).ok());
+  EXPECT_EQ(caller().status().code(), absl::StatusCode::kUnauthenticated) << "no second of grace";
+  const auto changed = update([](auto& request) { request.set_email("mira@example.com"); });
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_FALSE(changed->enabled()) << "a new address enables nobody";
+  EXPECT_TRUE(HasReason(update([&](auto& request) {
+                          request.set_etag(etag);
+                          request.set_role(v1::User::VIEWER);
+                        }).status(),
+                        Reason::kStale));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(update([](auto& request) { request.mutable_update_mask()->add_paths("uid"); }).status()));
+  const auto enabled = update([&](auto& request) {
+    request.set_etag(changed->etag());
+    request.set_enabled(true);
+    request.mutable_update_mask()->add_paths("enabled");
+  });
+  ASSERT_TRUE(enabled.ok()) << enabled.status();
+  EXPECT_EQ(enabled->email(), "mira@example.com");
+  EXPECT_EQ(caller()->role(), v1::User::USER);
+}
+
+TEST_F(AccessMatrix, ARepeatedRotationMakesNoSecondKey) {
+  const std::string key = api_->NewUser("rosa");
+  const auto stub = v1::UserService::NewStub(api_->UserChannel());
+  v1::RotateApiKeyRequest request;
+  request.set_name("users/rosa");
+  request.set_request_id(NewUuid());
+  const auto rotate = [&] {
+    return rpc::Invoke<v1::RotateApiKeyResponse>([&](auto* c, auto* r) { return stub->RotateApiKey(c, request, r); },
+                                                 {.credential = api_->admin_key()});
+  };
+  const auto first = rotate();
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto again = rotate();
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->api_key(), "");
+  const auto caller =
+      rpc::Invoke<v1::User>([&](auto* c, auto* r) { return stub->GetCaller(c, v1::GetCallerRequest(), r); },
+                            {.credential = first->api_key()});
+  EXPECT_TRUE(caller.ok()) << "the key of the first answer is the valid one: " << caller.status();
+}
+
+TEST_F(AccessMatrix, TheOwnerOfTheInstallationGetsAnAdministratorsKey) {
+  const auto stub = v1::UserService::NewStub(api_->UserChannel());
+  const auto key = api_->MakeAdminKey();
+  ASSERT_TRUE(key.ok()) << key.status();
+  for (const std::string& each : {*key, api_->admin_key()}) {
+    const auto caller = rpc::Invoke<v1::User>(
+        [&](auto* c, auto* r) { return stub->GetCaller(c, v1::GetCallerRequest(), r); }, {.credential = each});
+    ASSERT_TRUE(caller.ok()) << caller.status();
+    EXPECT_EQ(caller->name(), "users/admin");
+    EXPECT_EQ(caller->role(), v1::User::ADMIN);
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <pqxx/pqxx>
 
 #include "absl/strings/str_cat.h"
 #include "services/api/database.h"
@@ -103,6 +104,13 @@ ApiFixture::ApiFixture() {
   Database db(pool, feed);
   admin_key_ = *UserStore(db).Bootstrap();
   Restart();
+}
+
+absl::StatusOr<std::string> ApiFixture::MakeAdminKey() {
+  sql::Pool pool(config_.database(), 1);
+  FeedHub feed(pool);
+  Database db(pool, feed);
+  return UserStore(db).MakeAdminKey();
 }
 
 ApiFixture::~ApiFixture() {
@@ -274,6 +282,19 @@ void ApiTestBase::SetUp() {
   key_ = api_->NewUser(user_);
   api_->NewRevision(user_, "digits");
   api_->builder().Reset(internal::v1::Environment::READY);
+}
+
+void ApiTestBase::TearDown() {
+  pqxx::connection db(api_->database());
+  pqxx::work tx(db);
+  const auto wrong = tx.exec(
+      "SELECT root_uid, state, counted.n, kept.count FROM "
+      "(SELECT root_uid, state, count(*) AS n FROM experiments WHERE child > 0 GROUP BY root_uid, state) counted "
+      "FULL JOIN (SELECT * FROM child_counts WHERE count <> 0) kept USING (root_uid, state) "
+      "WHERE counted.n IS DISTINCT FROM kept.count");
+  for (const auto& row : wrong)
+    ADD_FAILURE() << "set " << row[0].c_str() << " has " << row[2].c_str() << " children " << row[1].c_str()
+                  << ", but child_counts says " << row[3].c_str();
 }
 
 v1::Experiment ApiTestBase::Create(const std::string& yaml) {

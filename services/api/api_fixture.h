@@ -85,6 +85,8 @@ class ApiFixture {
   void Restart();
 
   const std::string& admin_key() const { return admin_key_; }
+  // What `riseml-api admin-key` does.
+  absl::StatusOr<std::string> MakeAdminKey();
   FakeBuilder& builder() { return builder_; }
   fixtures::Postgres& postgres() { return postgres_; }
   const std::string& database() const { return config_.database(); }
@@ -111,6 +113,8 @@ class ApiTestBase : public testing::Test {
     api_ = nullptr;
   }
   void SetUp() override;
+  // After each test the kept counts of children are those of the rows.
+  void TearDown() override;
   v1::Experiment Create(const std::string& yaml);
   v1::Experiment Get(const std::string& name) { return *api_->Get(key_, name); }
 

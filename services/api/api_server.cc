@@ -18,6 +18,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/config/config.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -60,7 +61,7 @@ void Prune(std::stop_token stop, Database& db) {
   while (!stop.stop_requested()) {
     const absl::Status status = db.Read("prune", [](pqxx::work& tx) {
       sql::PruneFeed(tx, kFeedHours);
-      tx.exec_params("DELETE FROM requests WHERE create_time < now() - make_interval(hours => $1)", kRequestHours);
+      sql::Query(tx, "DELETE FROM requests WHERE create_time < now() - make_interval(hours => $1)", kRequestHours);
       return absl::OkStatus();
     });
     if (!status.ok()) LogWarning("prune_failed", {{"error", std::string(status.message())}});
@@ -88,7 +89,8 @@ struct ApiServer::Parts {
         removals(db),
         secrets(db, box),
         authenticator(users, tokens, clock, absl::Seconds(config.token_grace().seconds())),
-        executor(2) {}
+        user_executor(2),
+        service_executor(2) {}
 
   const SystemClock clock;
   sql::Pool pool;
@@ -105,7 +107,7 @@ struct ApiServer::Parts {
   RemovalStore removals;
   SecretStore secrets;
   Authenticator authenticator;
-  ThreadExecutor executor;
+  ThreadExecutor user_executor, service_executor;  // users' watches hold up no service
   std::unique_ptr<internal::v1::BuilderService::Stub> builder;
 
   std::vector<std::unique_ptr<grpc::Service>> handlers;
@@ -147,8 +149,8 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
           {.kind = rpc::ListenerKind::kInternal,
            .listener = config.internal_listener(),
            .services = {p.Add<AccessHandler>(p.authenticator, p.code), p.Add<RevisionRegistryHandler>(p.code),
-                        p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.executor),
-                        p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.executor),
+                        p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.service_executor),
+                        p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.service_executor),
                         p.Add<RemovalHandler>(p.removals)}}));
   RISEML_ASSIGN_OR_RETURN(
       p.user_server,
@@ -156,9 +158,10 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
           {.kind = rpc::ListenerKind::kUser,
            .listener = config.user_listener(),
            .authenticator = &p.authenticator,
-           .services = {p.Add<UserHandler>(p.users), p.Add<ProjectHandler>(p.code), p.Add<RevisionHandler>(p.code),
+           .services = {p.Add<UserHandler>(p.users, p.authenticator, p.feed), p.Add<ProjectHandler>(p.code),
+                        p.Add<RevisionHandler>(p.code),
                         p.Add<ExperimentHandler>(p.db, p.experiments, p.removals, p.secrets, *p.builder,
-                                                 p.authenticator, p.executor),
+                                                 p.authenticator, p.user_executor),
                         p.Add<JobHandler>(p.experiments, p.secrets), p.Add<NodeHandler>(p.scheduling),
                         p.Add<SecretHandler>(p.secrets), p.Add<EnvironmentHandler>(p.environments, *p.builder),
                         p.Add<ClusterHandler>(std::move(info))},

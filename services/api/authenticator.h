@@ -20,6 +20,8 @@ class Authenticator final : public rpc::Authenticator {
       : users_(users), tokens_(tokens), clock_(clock), token_grace_(token_grace) {}
 
   absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) override;
+  // Looks everybody up anew from now on.
+  void Forget();
 
  private:
   absl::StatusOr<internal::v1::Caller> LookUp(absl::string_view credential);
@@ -33,6 +35,7 @@ class Authenticator final : public rpc::Authenticator {
   const absl::Duration token_grace_;
   Mutex mu_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
+  std::int64_t generation_ ABSL_GUARDED_BY(mu_) = 0;  // grows with each Forget
 };
 
 }  // namespace riseml::api

@@ -11,6 +11,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -55,8 +56,8 @@ v1::Revision ToRevision(const pqxx::row& row) {
 
 absl::StatusOr<v1::Project> FindProject(pqxx::transaction_base& tx, const rpc::Call& call, const ProjectName& name) {
   const auto rows =
-      tx.exec_params(absl::StrCat(ProjectSelect(), "WHERE u.name = $1 AND p.name = $2 AND (u.uid = $3 OR $4)"),
-                     name.user, name.project, call.caller.user_uid(), IsAdmin(call));
+      sql::Query(tx, absl::StrCat(ProjectSelect(), "WHERE u.name = $1 AND p.name = $2 AND (u.uid = $3 OR $4)"),
+                 name.user, name.project, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(Print(name));
   return ToProject(rows[0]);
 }
@@ -87,7 +88,8 @@ absl::StatusOr<v1::ListProjectsResponse> CodeStore::ListProjects(const rpc::Call
     if (user != call.caller.user() && !IsAdmin(call)) return NotFound(request.parent());
   }
   return db_.Read("list projects", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListProjectsResponse> {
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         absl::StrCat(ProjectSelect(),
                      "WHERE ($1 = '' OR u.name = $1) AND (u.name, p.name) > ($2, $3) ORDER BY u.name, p.name LIMIT $4"),
         user, last.empty() ? std::string() : last[0], last.empty() ? std::string() : last[1], size + 1);
@@ -107,7 +109,8 @@ absl::StatusOr<v1::ListProjectsResponse> CodeStore::ListProjects(const rpc::Call
 absl::StatusOr<v1::Revision> CodeStore::GetRevision(const rpc::Call& call, const std::string& name) {
   RISEML_ASSIGN_OR_RETURN(const RevisionName parsed, ParseRevisionName(name));
   return db_.Read("get revision", [&](pqxx::work& tx) -> absl::StatusOr<v1::Revision> {
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         absl::StrCat(RevisionSelect(), "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (u.uid = $4 OR $5)"),
         parsed.user, parsed.project, parsed.commit, call.caller.user_uid(), IsAdmin(call));
     if (rows.empty()) return NotFound(name);
@@ -126,7 +129,8 @@ absl::StatusOr<v1::ListRevisionsResponse> CodeStore::ListRevisions(const rpc::Ca
     return Error(Reason::kInvalidPageToken, "page_token is broken");
   return db_.Read("list revisions", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListRevisionsResponse> {
     RISEML_ASSIGN_OR_RETURN(const v1::Project project, FindProject(tx, call, name));
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.number < $2 ORDER BY r.number DESC LIMIT $3"),
         project.uid(), before, size + 1);
     v1::ListRevisionsResponse response;
@@ -147,21 +151,22 @@ absl::StatusOr<internal::v1::ResolveProjectResponse> CodeStore::ResolveProject(
   return db_.Write("resolve project", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ResolveProjectResponse> {
     internal::v1::ResolveProjectResponse response;
     if (request.create()) {
-      const auto created = tx.exec_params(
-          "INSERT INTO projects (user_uid, name, slug) SELECT uid, $2, $3 FROM users WHERE name = $1 "
-          "ON CONFLICT (user_uid, name) DO NOTHING RETURNING uid",
-          name.user, name.project, SlugOf(name.project));
+      const auto created =
+          sql::Query(tx,
+                     "INSERT INTO projects (user_uid, name, slug) SELECT uid, $2, $3 FROM users WHERE name = $1 "
+                     "ON CONFLICT (user_uid, name) DO NOTHING RETURNING uid",
+                     name.user, name.project, SlugOf(name.project));
       response.set_created(!created.empty());
       if (!created.empty()) {
         rpc::Call by_user = call;
         by_user.caller.set_user(
-            tx.exec_params1("SELECT name FROM users WHERE uid = $1", request.caller_uid())[0].as<std::string>());
+            sql::QueryRow(tx, "SELECT name FROM users WHERE uid = $1", request.caller_uid())[0].as<std::string>());
         by_user.caller.set_kind(internal::v1::Caller::USER);
         RecordAudit(tx, by_user, request.project());
       }
     }
-    const auto rows = tx.exec_params(
-        "SELECT p.uid, p.head FROM projects p JOIN users u ON u.uid = p.user_uid WHERE u.name = $1 AND p.name = $2",
+    const auto rows = sql::Query(
+        tx, "SELECT p.uid, p.head FROM projects p JOIN users u ON u.uid = p.user_uid WHERE u.name = $1 AND p.name = $2",
         name.user, name.project);
     if (rows.empty()) return NotFound(request.project());
     response.set_uid(rows[0][0].as<std::string>());
@@ -176,21 +181,22 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
     return Error(Reason::kInvalidArgument, "commit and tree must be 40 lower-case hex digits");
   return db_.Write("register revision", [&](pqxx::work& tx) -> absl::StatusOr<v1::Revision> {
     const auto project =
-        tx.exec_params("SELECT head, last_revision FROM projects WHERE uid = $1 FOR UPDATE", request.project_uid());
+        sql::Query(tx, "SELECT head, last_revision FROM projects WHERE uid = $1 FOR UPDATE", request.project_uid());
     if (project.empty()) return NotFound(absl::StrCat("project ", request.project_uid()));
     const std::string find = absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.commit_id = $2");
-    if (const auto known = tx.exec_params(find, request.project_uid(), request.commit()); !known.empty())
+    if (const auto known = sql::Query(tx, find, request.project_uid(), request.commit()); !known.empty())
       return ToRevision(known[0]);
     if (project[0][0].as<std::string>() != request.parent())
       return Error(Reason::kPushOutdated, "another push of this project finished in the meantime; push again");
-    tx.exec_params(
+    sql::Query(
+        tx,
         "INSERT INTO revisions (project_uid, number, commit_id, tree_id, file_count, total_bytes, snapshot_window_ms) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
         request.project_uid(), project[0][1].as<std::int64_t>() + 1, request.commit(), request.tree(),
         request.file_count(), request.total_bytes(), request.snapshot_window_ms());
-    tx.exec_params("UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1",
-                   request.project_uid(), request.commit());
-    v1::Revision revision = ToRevision(tx.exec_params(find, request.project_uid(), request.commit())[0]);
+    sql::Query(tx, "UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1",
+               request.project_uid(), request.commit());
+    v1::Revision revision = ToRevision(sql::Query(tx, find, request.project_uid(), request.commit())[0]);
     RecordAudit(tx, call, revision.name());
     return revision;
   });
@@ -220,8 +226,8 @@ absl::StatusOr<CheckResponse> CodeStore::Check(const rpc::Call& as_user, const C
     if (absl::StrContains(name, "/revisions/")) {
       RISEML_ASSIGN_OR_RETURN(const RevisionName revision, ParseRevisionName(name));
       const auto project = FindProject(tx, as_user, {revision.user, revision.project});
-      if (!project.ok() || tx.exec_params("SELECT 1 FROM revisions WHERE project_uid = $1 AND commit_id = $2",
-                                          project->uid(), revision.commit)
+      if (!project.ok() || sql::Query(tx, "SELECT 1 FROM revisions WHERE project_uid = $1 AND commit_id = $2",
+                                      project->uid(), revision.commit)
                                .empty())
         return NotFound(name);
       response.set_uid(project->uid());
@@ -234,8 +240,8 @@ absl::StatusOr<CheckResponse> CodeStore::Check(const rpc::Call& as_user, const C
       return response;
     }
     // A project that does not exist yet may be made by its owner, or by an admin for a user who exists.
-    const bool may_create = write && !tx.exec_params("SELECT 1 FROM users WHERE name = $1 AND (uid = $2 OR $3)",
-                                                     parsed.user, as_user.caller.user_uid(), IsAdmin(as_user))
+    const bool may_create = write && !sql::Query(tx, "SELECT 1 FROM users WHERE name = $1 AND (uid = $2 OR $3)",
+                                                 parsed.user, as_user.caller.user_uid(), IsAdmin(as_user))
                                           .empty();
     return may_create ? absl::StatusOr<CheckResponse>(response) : NotFound(name);
   });

@@ -7,11 +7,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/api/experiment_spec.h"
 #include "services/api/records.h"
 #include "services/api/views.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -51,7 +53,8 @@ std::string UseEnvironment(pqxx::transaction_base& tx, const internal::v1::Place
   const std::string& key = placement.uses_environment();
   if (key.empty()) return "";
   const bool made = placement.makes_environment();
-  const auto used = tx.exec_params(
+  const auto used = sql::Query(
+      tx,
       "INSERT INTO environments (key, state, build_job, user_uid, last_use_time) "
       "SELECT $1, 'READY', CASE WHEN $3 THEN $2::uuid ELSE $4::uuid END, e.user_uid, now() FROM experiments e WHERE "
       "e.uid = $5 "
@@ -65,7 +68,8 @@ std::string UseEnvironment(pqxx::transaction_base& tx, const internal::v1::Place
 
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   v1::UsedEnvironment used;
-  const auto rows = tx.exec_params(
+  const auto rows = sql::Query(
+      tx,
       "SELECT a.environment_key, u.name, b.number, b.child, bj.name FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
       "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
       "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
@@ -80,7 +84,8 @@ v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::s
 }
 
 std::optional<SharedFailure> FindSharedFailure(pqxx::transaction_base& tx, const std::string& key, const JobRow& job) {
-  const auto rows = tx.exec_params(
+  const auto rows = sql::Query(
+      tx,
       "SELECT b.message, e.number, e.child, b.name FROM environments v JOIN jobs b ON b.uid = v.build_job "
       "JOIN experiments e ON e.uid = b.experiment_uid JOIN jobs w ON w.uid = $2 "
       "WHERE v.key = $1 AND v.state = 'FAILED' AND b.uid <> w.uid AND b.state = 'FAILED' AND b.reason = 'ERROR' "
@@ -180,7 +185,8 @@ absl::StatusOr<std::string> EnvironmentStore::FindKey(const std::vector<v1::Stor
 absl::Status EnvironmentStore::BeginRemoval(const rpc::Call* call, const std::string& key) {
   return db_.Write("remove environment", [&](pqxx::work& tx) -> absl::Status {
     // The row's lock makes placements that use it wait, and then find it removed.
-    tx.exec_params(
+    sql::Query(
+        tx,
         "INSERT INTO environments (key, state, build_job) VALUES ($1, 'FAILED', $2) ON CONFLICT (key) DO UPDATE SET "
         "key = "
         "EXCLUDED.key",
@@ -193,7 +199,7 @@ absl::Status EnvironmentStore::BeginRemoval(const rpc::Call* call, const std::st
           used->second.size() > 1 ? absl::StrCat(" and ", used->second.size() - 1, " more") : "",
           "; wait, or kill them"));
     }
-    tx.exec_params("UPDATE environments SET state = 'REMOVED', update_time = now() WHERE key = $1", key);
+    sql::Query(tx, "UPDATE environments SET state = 'REMOVED', update_time = now() WHERE key = $1", key);
     if (call != nullptr) RecordAudit(tx, *call, absl::StrCat("environments/", key));
     return absl::OkStatus();
   });
@@ -201,7 +207,7 @@ absl::Status EnvironmentStore::BeginRemoval(const rpc::Call* call, const std::st
 
 absl::Status EnvironmentStore::CancelRemoval(const std::string& key) {
   return db_.Write("keep environment", [&](pqxx::work& tx) -> absl::Status {
-    tx.exec_params("UPDATE environments SET state = 'READY' WHERE key = $1 AND state = 'REMOVED'", key);
+    sql::Query(tx, "UPDATE environments SET state = 'READY' WHERE key = $1 AND state = 'REMOVED'", key);
     return absl::OkStatus();
   });
 }

@@ -17,6 +17,7 @@
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -84,7 +85,8 @@ void InsertChildren(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const
 
 // One history row for each object that was made.
 void InsertCreations(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& actor) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "INSERT INTO transitions (root_uid, object, from_state, to_state, actor) "
       "SELECT $1, number || CASE WHEN child > 0 THEN '.' || child ELSE '' END, '', state, $2 FROM experiments WHERE "
       "root_uid = $1 "
@@ -97,7 +99,8 @@ void InsertCreations(pqxx::transaction_base& tx, const std::string& root_uid, co
 absl::StatusOr<ExperimentStore::RevisionKey> ReadRevision(pqxx::transaction_base& tx, const rpc::Call& call,
                                                           const std::string& user, const std::string& project,
                                                           const std::string& commit) {
-  const auto rows = tx.exec_params(
+  const auto rows = sql::Query(
+      tx,
       "SELECT p.user_uid, p.uid, r.tree_id FROM revisions r JOIN projects p ON p.uid = r.project_uid JOIN users u ON "
       "u.uid = p.user_uid "
       "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (p.user_uid = $4 OR $5)",
@@ -166,12 +169,13 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
     rows.root_uid = NewUuid();
     RememberRequest(tx, call, request.request_id(), hash, rows.root_uid);
     rows.number =
-        tx.exec_params1(
-              "UPDATE users SET last_experiment = last_experiment + 1 WHERE uid = $1 RETURNING last_experiment",
-              revision.user_uid)[0]
+        sql::QueryRow(tx,
+                      "UPDATE users SET last_experiment = last_experiment + 1 WHERE uid = $1 RETURNING last_experiment",
+                      revision.user_uid)[0]
             .as<std::int64_t>();
     const std::string state = wanted.needs_build ? "BUILDING" : "PENDING";
-    tx.exec_params(
+    sql::Query(
+        tx,
         "INSERT INTO experiments (uid, root_uid, user_uid, number, kind, project_uid, commit_id, tree_id, state, spec, "
         "config_text, "
         "concurrency, child_count, labels, display_name, description, client_version) "
@@ -181,7 +185,10 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
         spec.concurrency(), static_cast<int>(combinations.size()), ToJson(request.labels()), request.display_name(),
         request.description(), request.client_version());
     RecordInputs(tx, rows.root_uid, spec);
-    if (spec.is_set()) InsertChildren(tx, spec, combinations, revision, request.revision(), rows);
+    if (spec.is_set()) {
+      InsertChildren(tx, spec, combinations, revision, request.revision(), rows);
+      CountNewChildren(tx, rows.root_uid, static_cast<int>(combinations.size()));
+    }
     InsertJobs(tx, spec, rows, wanted.needs_build, spec.is_set());
     InsertCreations(tx, rows.root_uid, call.caller.user());
     if (spec.is_set() && !wanted.needs_build) ReleaseChildren(tx, rows.root_uid, spec.concurrency());
@@ -204,8 +211,11 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListExperimentsRequest arguments = WithoutPage(request);
   std::vector<std::string> states;
-  for (const int state : request.states())
+  for (const int state : request.states()) {
+    if (!v1::Experiment::State_IsValid(state) || state == v1::Experiment::STATE_UNSPECIFIED)
+      return Error(Reason::kInvalidArgument, absl::StrCat("states: ", state, " is no state of an experiment"));
     states.push_back(v1::Experiment::State_Name(static_cast<v1::Experiment::State>(state)));
+  }
   return db_.Snapshot("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
     std::string where;
     std::string parent_uid = "00000000-0000-0000-0000-000000000000";
@@ -227,8 +237,8 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
       order = "e.create_time DESC, e.uid";
     } else {
       RISEML_ASSIGN_OR_RETURN(const UserName user, ParseUserName(request.parent()));
-      const auto rows = tx.exec_params("SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user.user,
-                                       call.caller.user_uid(), IsAdmin(call));
+      const auto rows = sql::Query(tx, "SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user.user,
+                                   call.caller.user_uid(), IsAdmin(call));
       if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat(request.parent(), " not found"));
       parent_uid = rows[0][0].as<std::string>();
       where = "e.user_uid = $1::uuid AND e.child = 0 AND ($2 = 0 OR e.number < $2)";
@@ -239,12 +249,13 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
       return Error(Reason::kInvalidPageToken, "page_token is broken");
     if (!last.empty()) after_uid = last[1];
     const auto rows =
-        tx.exec_params(absl::StrCat("SELECT e.uid, ", key_column,
-                                    " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
-                                    " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) AND "
-                                    "$6::uuid IS NOT NULL ORDER BY ",
-                                    order, " LIMIT $5"),
-                       parent_uid, after, ArrayLiteral(states), request.project(), size + 1, after_uid);
+        sql::Query(tx,
+                   absl::StrCat("SELECT e.uid, ", key_column,
+                                " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
+                                " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) AND "
+                                "$6::uuid IS NOT NULL ORDER BY ",
+                                order, " LIMIT $5"),
+                   parent_uid, after, ArrayLiteral(states), request.project(), size + 1, after_uid);
     std::vector<std::string> uids;
     for (const auto& row : rows)
       if (uids.size() < static_cast<std::size_t>(size)) uids.push_back(row[0].as<std::string>());
@@ -261,7 +272,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, cons
   return db_.Write("kill experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.name()));
     if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
-    const pqxx::row row = tx.exec_params1("SELECT state, kill_wanted FROM experiments WHERE uid = $1", key.uid);
+    const pqxx::row row = sql::QueryRow(tx, "SELECT state, kill_wanted FROM experiments WHERE uid = $1", key.uid);
     const ExperimentState state = ParseExperimentState(row[0].c_str());
     if (IsTerminal(state) && state != ExperimentState::kKilled)
       return Error(Reason::kExperimentDone,
@@ -285,7 +296,8 @@ absl::StatusOr<v1::ListTransitionsResponse> ExperimentStore::ListTransitions(
     if (!last.empty() && !absl::SimpleAtoi(last[0], &after))
       return Error(Reason::kInvalidPageToken, "page_token is broken");
     const std::string object = ShortId(key.name);
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         absl::StrCat("SELECT id, object, attempt, from_state, to_state, reason, message, exit_code, actor, ",
                      Micros("time"),
                      " FROM transitions WHERE root_uid = $1 AND id > $2 AND ($3 OR object = $4 OR object LIKE $4 || "
@@ -327,8 +339,8 @@ absl::StatusOr<v1::ListJobsResponse> ExperimentStore::ListJobs(const rpc::Call& 
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.parent()));
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
     const auto rows =
-        tx.exec_params("SELECT uid, name FROM jobs WHERE experiment_uid = $1 AND name > $2 ORDER BY name LIMIT $3",
-                       key.uid, last.empty() ? std::string() : last[0], size + 1);
+        sql::Query(tx, "SELECT uid, name FROM jobs WHERE experiment_uid = $1 AND name > $2 ORDER BY name LIMIT $3",
+                   key.uid, last.empty() ? std::string() : last[0], size + 1);
     std::vector<std::string> uids;
     for (const auto& row : rows)
       if (uids.size() < static_cast<std::size_t>(size)) uids.push_back(row[0].as<std::string>());
@@ -361,14 +373,15 @@ absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::Rep
     const auto job = ReadJob(tx, call.caller.job_uid());
     if (!job) return Error(Reason::kNotFound, "the job of this token does not exist any more");
     if (!LockRoot(tx, job->root_uid)) return Error(Reason::kNotFound, "the experiment of this token was deleted");
-    const auto newer = tx.exec_params(
-        "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3",
+    const auto newer = sql::Query(
+        tx, "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3",
         job->uid, call.caller.attempt(), request.sequence());
     if (newer.affected_rows() == 0) return absl::OkStatus();
-    const auto stored = tx.exec_params(
-        "UPDATE experiments SET result = result || $2::jsonb, version = version + 1 WHERE uid = $1 AND "
-        "octet_length((result || $2::jsonb)::text) <= $3",
-        job->experiment_uid, json, kMaxStoredBytes);
+    const auto stored =
+        sql::Query(tx,
+                   "UPDATE experiments SET result = result || $2::jsonb, version = version + 1 WHERE uid = $1 AND "
+                   "octet_length((result || $2::jsonb)::text) <= $3",
+                   job->experiment_uid, json, kMaxStoredBytes);
     if (stored.affected_rows() == 0)
       return Error(Reason::kLimitExceeded, "all results of an experiment together may have at most 256 KiB of JSON");
     RecordFeed(tx, job->root_uid, FeedKind::kExperiment, job->experiment_uid);

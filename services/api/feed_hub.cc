@@ -51,7 +51,7 @@ void FeedHub::Close() {
     MutexLock lock(mu_);
     closed_ = true;
   }
-  WakeSubscribers();
+  WakeAll();
 }
 
 void FeedHub::Wake() {
@@ -73,9 +73,11 @@ void FeedHub::Run(std::stop_token stop) {
     }
     while (!stop.stop_requested() && ReadOnce()) {
     }
-    if (clock.Now() - last_wake < kWakeAnyway) continue;
+    // Who has heard nothing for a long time is not to fall out of what is kept.
+    if (clock.Now() - last_wake < kWakeAnyway && rows_since_all_ < kKept / 2) continue;
     last_wake = clock.Now();
-    WakeSubscribers();
+    rows_since_all_ = 0;
+    WakeAll();
   }
 }
 
@@ -90,6 +92,10 @@ bool FeedHub::ReadOnce() {
     return false;
   }
   if (rows->empty()) return false;
+  rows_since_all_ += rows->size();
+  const bool more = rows->size() == kBatch;
+  std::set<std::string> roots;
+  for (const sql::FeedRow& row : *rows) roots.insert(row.root_uid);
   {
     MutexLock lock(mu_);
     newest_ = rows->back().position;
@@ -99,13 +105,23 @@ bool FeedHub::ReadOnce() {
       rows_.pop_front();
     }
   }
-  WakeSubscribers();
-  return rows->size() == kBatch;
+  WakeConcerned(roots);
+  return more;
 }
 
-void FeedHub::WakeSubscribers() {
+void FeedHub::WakeAll() {
   MutexLock lock(subscribers_mu_);
-  for (const auto& [id, wake] : subscribers_) wake();
+  for (const auto& [id, subscriber] : subscribers_) subscriber.wake();
+}
+
+void FeedHub::WakeConcerned(std::set<std::string> roots) {
+  roots.insert("");
+  MutexLock lock(subscribers_mu_);
+  for (const std::string& root : roots) {
+    const auto concerned = by_root_.find(root);
+    if (concerned == by_root_.end()) continue;
+    for (const int id : concerned->second) subscribers_.at(id).wake();
+  }
 }
 
 sql::FeedPosition FeedHub::Newest() {
@@ -113,26 +129,66 @@ sql::FeedPosition FeedHub::Newest() {
   return newest_;
 }
 
-absl::StatusOr<std::vector<sql::FeedRow>> FeedHub::Since(const sql::FeedPosition& after) {
+absl::Status FeedHub::CheckReached(const sql::FeedPosition& position) {
+  if (position <= Newest()) return absl::OkStatus();
+  // Another process may have read more of the feed than this one.
+  RISEML_ASSIGN_OR_RETURN(
+      const std::uint64_t next_tx,
+      pool_.Transact("look at the feed", [](pqxx::work& tx) -> absl::StatusOr<std::uint64_t> {
+        return tx.exec1("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")[0].as<std::uint64_t>();
+      }));
+  if (position.tx < next_tx) return absl::OkStatus();
+  return Error(Reason::kResumeTokenExpired, "the resume token is of another database; watch again without one");
+}
+
+absl::StatusOr<FeedHub::News> FeedHub::Since(const sql::FeedPosition& after, const std::string& root_uid) {
   MutexLock lock(mu_);
   if (closed_) return Error(Reason::kShuttingDown, "api is stopping; watch again");
   if (after < before_first_)
     return Error(Reason::kResumeTokenExpired, "the resume token is too old; watch again without one");
   auto it = std::upper_bound(rows_.begin(), rows_.end(), after,
                              [](const sql::FeedPosition& p, const sql::FeedRow& row) { return p < row.position; });
-  const auto count = std::min<std::ptrdiff_t>(rows_.end() - it, kBatch);
-  return std::vector<sql::FeedRow>(it, it + count);
+  News news{.position = std::max(after, newest_)};
+  for (; it != rows_.end(); ++it) {
+    if (!root_uid.empty() && it->root_uid != root_uid) continue;
+    if (news.rows.size() == kBatch) {
+      news.position = news.rows.back().position;
+      news.more = true;
+      break;
+    }
+    news.rows.push_back(*it);
+  }
+  return news;
 }
 
 int FeedHub::Subscribe(std::function<void()> wake) {
   MutexLock lock(subscribers_mu_);
-  subscribers_[next_id_] = std::move(wake);
+  subscribers_[next_id_].wake = std::move(wake);
+  by_root_[""].insert(next_id_);
   return next_id_++;
+}
+
+void FeedHub::Narrow(int id, const std::string& root_uid) {
+  MutexLock lock(subscribers_mu_);
+  const auto subscriber = subscribers_.find(id);
+  if (subscriber == subscribers_.end() || subscriber->second.root_uid == root_uid) return;
+  Detach(id, subscriber->second.root_uid);
+  subscriber->second.root_uid = root_uid;
+  by_root_[root_uid].insert(id);
 }
 
 void FeedHub::Unsubscribe(int id) {
   MutexLock lock(subscribers_mu_);
-  subscribers_.erase(id);
+  const auto subscriber = subscribers_.find(id);
+  if (subscriber == subscribers_.end()) return;
+  Detach(id, subscriber->second.root_uid);
+  subscribers_.erase(subscriber);
+}
+
+void FeedHub::Detach(int id, const std::string& root_uid) {
+  const auto concerned = by_root_.find(root_uid);
+  concerned->second.erase(id);
+  if (concerned->second.empty()) by_root_.erase(concerned);
 }
 
 }  // namespace riseml::api

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,19 +38,37 @@ class FeedHub {
   sql::FeedPosition Newest();
 
   static constexpr int kBatch = 10'000;
-  // Changes behind `after`, oldest first, at most kBatch. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept
-  // any more.
-  absl::StatusOr<std::vector<sql::FeedRow>> Since(const sql::FeedPosition& after);
+  struct News {
+    std::vector<sql::FeedRow> rows;  // oldest first, at most kBatch
+    sql::FeedPosition position;      // where the reader stands afterwards
+    bool more = false;               // there is more behind it
+  };
+  // Changes behind `after`; below one root only, unless `root_uid` is empty. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when
+  // they are not kept any more.
+  absl::StatusOr<News> Since(const sql::FeedPosition& after, const std::string& root_uid);
+  // OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) for a position that the database has not reached: it comes from another one, or
+  // from before a restore.
+  absl::Status CheckReached(const sql::FeedPosition& position);
 
   // `wake` is called, on the hub's thread, whenever something may be new and every 15 s; it must not block. Returns an
-  // id for Unsubscribe, after which it is not called any more.
+  // id for Narrow and for Unsubscribe, after which it is not called any more.
   int Subscribe(std::function<void()> wake);
+  // From now on changes wake this subscriber only when they are below the root.
+  void Narrow(int id, const std::string& root_uid);
   void Unsubscribe(int id);
+  // Wakes all subscribers, on this thread, so that they check access anew.
+  void WakeAll();
 
  private:
+  struct Subscriber {
+    std::function<void()> wake;
+    std::string root_uid;  // empty: all
+  };
+
   void Run(std::stop_token stop);
   bool ReadOnce();
-  void WakeSubscribers();
+  void WakeConcerned(std::set<std::string> roots);
+  void Detach(int id, const std::string& root_uid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(subscribers_mu_);
 
   sql::Pool& pool_;
   Mutex mu_;
@@ -61,8 +80,10 @@ class FeedHub {
   sql::FeedPosition before_first_ ABSL_GUARDED_BY(mu_);  // a watcher at or behind this position misses nothing in rows_
   // Held while subscribers are called, so that Unsubscribe waits for a call in progress.
   Mutex subscribers_mu_;
-  std::map<int, std::function<void()>> subscribers_ ABSL_GUARDED_BY(subscribers_mu_);
+  std::map<int, Subscriber> subscribers_ ABSL_GUARDED_BY(subscribers_mu_);
+  std::map<std::string, std::set<int>> by_root_ ABSL_GUARDED_BY(subscribers_mu_);  // those of all under ""
   int next_id_ ABSL_GUARDED_BY(subscribers_mu_) = 1;
+  std::size_t rows_since_all_ = 0;  // read since all subscribers were woken; of the hub's thread
   std::jthread thread_;
 };
 

@@ -9,6 +9,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/grid.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -24,10 +25,10 @@ absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& c
     return Error(Reason::kNotFound, absl::StrCat("input ", input.name, ": experiment ", IdFor(user, *name),
                                                  " not found; `riseml status -a` lists yours"));
   RISEML_RETURN_IF_ERROR(key.status());
-  const auto rows = tx.exec_params(
-      "SELECT e.state, u.name, p.name FROM experiments e JOIN users u ON u.uid = e.user_uid "
-      "JOIN projects p ON p.uid = e.project_uid WHERE e.uid = $1 FOR SHARE OF e",
-      key->uid);
+  const auto rows = sql::Query(tx,
+                               "SELECT e.state, u.name, p.name FROM experiments e JOIN users u ON u.uid = e.user_uid "
+                               "JOIN projects p ON p.uid = e.project_uid WHERE e.uid = $1 FOR SHARE OF e",
+                               key->uid);
   if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat("input ", input.name, ": the experiment was deleted"));
   const pqxx::row row = rows[0];
   const ExperimentState state = ParseExperimentState(row[0].c_str());
@@ -80,8 +81,8 @@ absl::StatusOr<std::vector<v1::Input>> ResolveInputs(pqxx::transaction_base& tx,
 
 void RecordInputs(pqxx::transaction_base& tx, const std::string& root_uid, const v1::TrainSpec& spec) {
   for (const v1::Input& input : spec.inputs())
-    tx.exec_params("INSERT INTO experiment_inputs (root_uid, name, input_uid) VALUES ($1, $2, $3)", root_uid,
-                   input.name(), input.uid());
+    sql::Query(tx, "INSERT INTO experiment_inputs (root_uid, name, input_uid) VALUES ($1, $2, $3)", root_uid,
+               input.name(), input.uid());
 }
 
 }  // namespace riseml::api

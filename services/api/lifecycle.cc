@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/api/experiment_spec.h"
 #include "services/api/records.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -23,7 +24,8 @@ std::string ObjectOf(std::int64_t number, std::int64_t child) {
 }
 
 ExperimentRow ReadExperiment(pqxx::transaction_base& tx, const std::string& uid) {
-  const pqxx::row row = tx.exec_params1(
+  const pqxx::row row = sql::QueryRow(
+      tx,
       "SELECT root_uid, number, child, state, kill_wanted, kind = 'SET', concurrency FROM experiments WHERE uid = $1",
       uid);
   return {uid,
@@ -46,7 +48,7 @@ OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_ui
   OwnJobs out;
   std::string main_reason, main_message;
   for (const auto& row :
-       tx.exec_params("SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1", experiment_uid)) {
+       sql::Query(tx, "SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1", experiment_uid)) {
     const bool build = row[0].as<std::string>() == kBuildRole;
     (build ? out.build : out.main) = ParseJobState(row[1].c_str());
     (build ? out.reason : main_reason) = row[2].as<std::string>();
@@ -63,15 +65,27 @@ OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_ui
   return out;
 }
 
+// Keeps child_counts in step: `count` children of a set have moved.
+void CountMove(pqxx::transaction_base& tx, const std::string& root_uid, absl::string_view from, absl::string_view to,
+               int count) {
+  if (count == 0) return;
+  sql::Query(tx,
+             "INSERT INTO child_counts (root_uid, state, count) VALUES ($1, $2, -$4::int), ($1, $3, $4) "
+             "ON CONFLICT (root_uid, state) DO UPDATE SET count = child_counts.count + EXCLUDED.count",
+             root_uid, std::string(from), std::string(to), count);
+}
+
 void UpdateExperiment(pqxx::transaction_base& tx, const ExperimentRow& experiment, ExperimentState to,
                       const std::string& reason, const std::string& message) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "UPDATE experiments SET state = $2, reason = $3, message = $4, version = version + 1, "
       "start_time = CASE WHEN start_time IS NULL AND $2 IN ('STARTING', 'RUNNING') THEN now() ELSE start_time END, "
       "run_time = CASE WHEN run_time IS NULL AND $2 = 'RUNNING' THEN now() ELSE run_time END, "
       "end_time = CASE WHEN $2 IN ('FINISHED', 'FAILED', 'KILLED') THEN COALESCE((SELECT max(j.end_time) FROM jobs j "
       "WHERE j.experiment_uid = $1 OR j.root_uid = $1), now()) ELSE end_time END WHERE uid = $1",
       experiment.uid, std::string(Name(to)), reason, message);
+  if (experiment.child > 0) CountMove(tx, experiment.root_uid, Name(experiment.state), Name(to), 1);
   RecordTransition(tx, {.root_uid = experiment.root_uid,
                         .object = experiment.object,
                         .from = std::string(Name(experiment.state)),
@@ -95,14 +109,15 @@ void SettleExperiment(pqxx::transaction_base& tx, const std::string& uid) {
 
 ChildCounts CountChildren(pqxx::transaction_base& tx, const std::string& root_uid) {
   ChildCounts counts;
-  for (const auto& row : tx.exec_params(
-           "SELECT state, count(*) FROM experiments WHERE root_uid = $1 AND child > 0 GROUP BY state", root_uid))
+  for (const auto& row :
+       sql::Query(tx, "SELECT state, count FROM child_counts WHERE root_uid = $1 AND count > 0", root_uid))
     counts.by_state[static_cast<int>(ParseExperimentState(row[0].c_str()))] = row[1].as<int>();
   return counts;
 }
 
 void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const Cause& cause) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "UPDATE jobs SET state = $2, reason = $3, message = $4, exit_code = COALESCE($5::text::int, exit_code), version "
       "= version + 1, "
       "attempt_count = $6, "
@@ -127,7 +142,8 @@ void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const
 // Kills in one statement every job below the target that has no live attempt, and the children that are done with it.
 void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
                  const std::string& reason, const std::string& message, const std::string& actor) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "WITH killed AS ("
       "  UPDATE jobs j SET state = 'KILLED', reason = $3, message = $4, wait_reason = '', wait_message = '', end_time "
       "= now(), "
@@ -143,7 +159,8 @@ void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const 
       "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM killed",
       root_uid, target_uid, reason, message, actor);
   // Children (only they: the root is settled by its own rules) all of whose jobs have ended without one having run.
-  tx.exec_params(
+  const auto moved = sql::Query(
+      tx,
       "WITH killed AS ("
       "  UPDATE experiments e SET state = 'KILLED', reason = $3, message = $4, end_time = now(), version = e.version + "
       "1 "
@@ -152,23 +169,26 @@ void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const 
       "  RETURNING e.uid, e.number, e.child, old.state AS old_state), "
       "history AS ("
       "  INSERT INTO transitions (root_uid, object, from_state, to_state, reason, message, actor) "
-      "  SELECT $1, number || '.' || child, old_state, 'KILLED', $3, $4, $5 FROM killed) "
-      "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'EXPERIMENT', uid FROM killed",
+      "  SELECT $1, number || '.' || child, old_state, 'KILLED', $3, $4, $5 FROM killed), "
+      "told AS (INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'EXPERIMENT', uid FROM killed) "
+      "SELECT old_state, count(*) FROM killed GROUP BY old_state",
       root_uid, target_uid, reason, message, actor);
+  for (const auto& row : moved)
+    CountMove(tx, root_uid, row[0].c_str(), Name(ExperimentState::kKilled), row[1].as<int>());
 }
 
 // What follows when a build has ended.
 void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state) {
   const bool ready = state == JobState::kFinished;
-  tx.exec_params("UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'",
-                 build.uid, ready ? "READY" : "FAILED");
+  sql::Query(tx, "UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'",
+             build.uid, ready ? "READY" : "FAILED");
   if (!ready) {
     KillWaiting(tx, build.root_uid, build.root_uid, "BUILD_FAILED", "its environment could not be built", "api");
     return;
   }
   for (const auto& row :
-       tx.exec_params("SELECT uid FROM jobs WHERE experiment_uid = $1 AND role <> $2 AND state = 'CREATED'",
-                      build.experiment_uid, std::string(kBuildRole))) {
+       sql::Query(tx, "SELECT uid FROM jobs WHERE experiment_uid = $1 AND role <> $2 AND state = 'CREATED'",
+                  build.experiment_uid, std::string(kBuildRole))) {
     JobRow job = *ReadJob(tx, row[0].as<std::string>());
     MoveJob(tx, job, JobEvent::kReleased, {.actor = "api"});
   }
@@ -177,11 +197,12 @@ void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state)
 }  // namespace
 
 bool LockRoot(pqxx::transaction_base& tx, const std::string& root_uid) {
-  return !tx.exec_params("SELECT 1 FROM experiments WHERE uid = $1 FOR UPDATE", root_uid).empty();
+  return !sql::Query(tx, "SELECT 1 FROM experiments WHERE uid = $1 FOR UPDATE", root_uid).empty();
 }
 
 std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid) {
-  const auto rows = tx.exec_params(
+  const auto rows = sql::Query(
+      tx,
       "SELECT j.experiment_uid, j.root_uid, j.role, j.name, j.state, j.kill_wanted, j.attempt_count, e.number, e.child "
       "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid WHERE j.uid = $1",
       job_uid);
@@ -209,25 +230,38 @@ bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Caus
   return true;
 }
 
+void CountNewChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count) {
+  sql::Query(tx, "INSERT INTO child_counts (root_uid, state, count) VALUES ($1, $2, $3)", root_uid,
+             std::string(Name(ExperimentState::kCreated)), count);
+}
+
 void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count) {
-  tx.exec_params(
-      "WITH next AS ("
-      "  SELECT uid, number, child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = 'CREATED' ORDER BY "
-      "child LIMIT $2), "
-      "moved AS (UPDATE experiments e SET state = 'PENDING', version = version + 1 FROM next WHERE e.uid = next.uid), "
-      "jobs_moved AS ("
-      "  UPDATE jobs j SET state = 'PENDING', wait_reason = '', wait_message = '', version = version + 1 FROM next "
-      "WHERE j.experiment_uid = next.uid AND "
-      "j.state = 'CREATED' "
-      "  RETURNING j.uid, j.experiment_uid, j.name), "
-      "history AS ("
-      "  INSERT INTO transitions (root_uid, object, from_state, to_state, actor) "
-      "  SELECT $1, number || '.' || child, 'CREATED', 'PENDING', 'api' FROM next "
-      "  UNION ALL SELECT $1, n.number || '.' || n.child || '.' || j.name, 'CREATED', 'PENDING', 'api' "
-      "  FROM jobs_moved j JOIN next n ON n.uid = j.experiment_uid) "
-      "INSERT INTO feed (root_uid, kind, uid) "
-      "SELECT $1, 'EXPERIMENT', uid FROM next UNION ALL SELECT $1, 'JOB', uid FROM jobs_moved",
-      root_uid, count);
+  const int released =
+      sql::QueryRow(
+          tx,
+          "WITH next AS ("
+          "  SELECT uid, number, child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = 'CREATED' "
+          "ORDER BY "
+          "child LIMIT $2), "
+          "moved AS (UPDATE experiments e SET state = 'PENDING', version = version + 1 FROM next WHERE e.uid = "
+          "next.uid), "
+          "jobs_moved AS ("
+          "  UPDATE jobs j SET state = 'PENDING', wait_reason = '', wait_message = '', version = version + 1 FROM "
+          "next "
+          "WHERE j.experiment_uid = next.uid AND "
+          "j.state = 'CREATED' "
+          "  RETURNING j.uid, j.experiment_uid, j.name), "
+          "history AS ("
+          "  INSERT INTO transitions (root_uid, object, from_state, to_state, actor) "
+          "  SELECT $1, number || '.' || child, 'CREATED', 'PENDING', 'api' FROM next "
+          "  UNION ALL SELECT $1, n.number || '.' || n.child || '.' || j.name, 'CREATED', 'PENDING', 'api' "
+          "  FROM jobs_moved j JOIN next n ON n.uid = j.experiment_uid), "
+          "told AS (INSERT INTO feed (root_uid, kind, uid) "
+          "  SELECT $1, 'EXPERIMENT', uid FROM next UNION ALL SELECT $1, 'JOB', uid FROM jobs_moved) "
+          "SELECT count(*) FROM next",
+          root_uid, count)[0]
+          .as<int>();
+  CountMove(tx, root_uid, Name(ExperimentState::kCreated), Name(ExperimentState::kPending), released);
 }
 
 // "2 of 3 experiments failed: 5.1, 5.3".
@@ -235,9 +269,10 @@ std::string FailureOf(pqxx::transaction_base& tx, const ExperimentRow& set, cons
   const int failed = children.Of(ExperimentState::kFailed);
   std::string out = absl::StrCat(failed, " of ", children.Total(), " experiments failed");
   const char* separator = ": ";
-  for (const auto& row : tx.exec_params("SELECT child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = "
-                                        "'FAILED' ORDER BY child LIMIT $2",
-                                        set.uid, kMostFailedNamed)) {
+  for (const auto& row : sql::Query(tx,
+                                    "SELECT child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = "
+                                    "'FAILED' ORDER BY child LIMIT $2",
+                                    set.uid, kMostFailedNamed)) {
     absl::StrAppend(&out, separator, set.object, ".", row[0].as<std::int64_t>());
     separator = ", ";
   }
@@ -256,7 +291,7 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
   const ExperimentState to = DeriveSetState(own.build, children, set.kill_wanted);
   if (to == set.state) {
     // The counts of its children are part of a set's content.
-    tx.exec_params("UPDATE experiments SET version = version + 1 WHERE uid = $1", root_uid);
+    sql::Query(tx, "UPDATE experiments SET version = version + 1 WHERE uid = $1", root_uid);
     RecordFeed(tx, root_uid, FeedKind::kExperiment, root_uid);
     return;
   }
@@ -273,11 +308,13 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
 
 void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
           const std::string& actor) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "UPDATE experiments SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 AND ($1 = $2 OR uid = $2) "
       "AND state NOT IN ('FINISHED', 'FAILED', 'KILLED')",
       root_uid, target_uid);
-  tx.exec_params(
+  sql::Query(
+      tx,
       "WITH wanted AS (UPDATE jobs SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 "
       "AND ($1 = $2 OR experiment_uid = $2) AND state NOT IN ('FINISHED', 'FAILED', 'KILLED') RETURNING uid, state) "
       "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM wanted WHERE state <> 'CREATED'",

@@ -45,6 +45,9 @@ bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Caus
 // Derives the state of a set anew and releases children whose turn has come.
 void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid);
 
+// Begins to count the children of a new set, all of which are CREATED.
+void CountNewChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
+
 // Releases the next children of a set, at most `count`, in their order.
 void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
 

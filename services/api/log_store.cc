@@ -7,6 +7,7 @@
 #include "services/api/views.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -44,8 +45,9 @@ std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
 std::vector<internal::v1::StreamInfo> LogStore::Load(pqxx::transaction_base& tx, const std::vector<std::string>& jobs) {
   if (jobs.empty())
     return ToStreams(tx.exec(absl::StrCat(kSelect, "WHERE a.log_state = 'OPEN' ORDER BY j.sequence, a.number")));
-  return ToStreams(tx.exec_params(
-      absl::StrCat(kSelect, "WHERE a.job_uid = ANY($1::uuid[]) ORDER BY j.sequence, a.number"), ArrayLiteral(jobs)));
+  return ToStreams(sql::Query(tx,
+                              absl::StrCat(kSelect, "WHERE a.job_uid = ANY($1::uuid[]) ORDER BY j.sequence, a.number"),
+                              ArrayLiteral(jobs)));
 }
 
 absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rpc::Call& as_user,
@@ -57,19 +59,20 @@ absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rp
       RISEML_ASSIGN_OR_RETURN(const JobKey key, FindJob(tx, as_user, name));
       response.set_root_uid(key.root_uid);
       response.set_ended(IsTerminal(ReadJob(tx, key.uid)->state));
-      rows = tx.exec_params(absl::StrCat(kSelect, "WHERE j.uid = $1 ORDER BY a.number"), key.uid);
+      rows = sql::Query(tx, absl::StrCat(kSelect, "WHERE j.uid = $1 ORDER BY a.number"), key.uid);
     } else {
       RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, as_user, name));
       response.set_root_uid(key.root_uid);
       response.set_ended(
-          tx.exec_params1("SELECT state IN ('FINISHED', 'FAILED', 'KILLED') FROM experiments WHERE uid = $1",
-                          key.uid)[0]
+          sql::QueryRow(tx, "SELECT state IN ('FINISHED', 'FAILED', 'KILLED') FROM experiments WHERE uid = $1",
+                        key.uid)[0]
               .as<bool>());
       // A set has the streams of its build and of all its children; a child only its own.
       const bool whole = key.uid == key.root_uid;
-      rows = tx.exec_params(absl::StrCat(kSelect, whole ? "WHERE j.root_uid = $1" : "WHERE j.experiment_uid = $1",
-                                         " ORDER BY j.sequence, a.number"),
-                            key.uid);
+      rows = sql::Query(tx,
+                        absl::StrCat(kSelect, whole ? "WHERE j.root_uid = $1" : "WHERE j.experiment_uid = $1",
+                                     " ORDER BY j.sequence, a.number"),
+                        key.uid);
     }
     for (internal::v1::StreamInfo& stream : ToStreams(rows)) *response.add_streams() = std::move(stream);
     return response;
@@ -82,13 +85,15 @@ absl::Status LogStore::ReportEnd(const internal::v1::ReportLogEndRequest& reques
     return Error(Reason::kInvalidArgument, "log_state must be COMPLETE or TRUNCATED");
   return db_.Write("report end of log", [&](pqxx::work& tx) -> absl::Status {
     const auto job = ReadJob(tx, request.job_uid());
-    if (!job) return Error(Reason::kNotFound, absl::StrCat("job ", request.job_uid(), " not found"));
-    const auto changed = tx.exec_params(
-        "UPDATE attempts SET log_state = $3, log_bytes = $4 WHERE job_uid = $1 AND number = $2 "
-        "AND (log_state = 'OPEN' OR ($3 = 'COMPLETE' AND (log_state = 'TRUNCATED' OR log_bytes < $4)))",
-        job->uid, request.attempt(), complete ? "COMPLETE" : "TRUNCATED", request.log_bytes());
+    if (!job || !LockRoot(tx, job->root_uid))
+      return Error(Reason::kNotFound, absl::StrCat("job ", request.job_uid(), " not found"));
+    const auto changed =
+        sql::Query(tx,
+                   "UPDATE attempts SET log_state = $3, log_bytes = $4 WHERE job_uid = $1 AND number = $2 "
+                   "AND (log_state = 'OPEN' OR ($3 = 'COMPLETE' AND (log_state = 'TRUNCATED' OR log_bytes < $4)))",
+                   job->uid, request.attempt(), complete ? "COMPLETE" : "TRUNCATED", request.log_bytes());
     if (changed.affected_rows() == 0) return absl::OkStatus();
-    tx.exec_params("UPDATE jobs SET version = version + 1 WHERE uid = $1", job->uid);
+    sql::Query(tx, "UPDATE jobs SET version = version + 1 WHERE uid = $1", job->uid);
     RecordFeed(tx, job->root_uid, FeedKind::kJob, job->uid);
     return absl::OkStatus();
   });

@@ -12,8 +12,10 @@
 #include "services/api/environment_store.h"
 #include "services/api/lifecycle.h"
 #include "services/api/records.h"
+#include "services/api/views.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -33,7 +35,8 @@ void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
   for (const PlacementGroup& group : request.groups())
     for (const Placement& placement : group.placements()) jobs.push_back(placement.job_uid());
   for (const internal::v1::Wait& wait : request.waits()) jobs.push_back(wait.job_uid());
-  tx.exec_params(
+  sql::Query(
+      tx,
       "SELECT 1 FROM experiments WHERE uid IN (SELECT root_uid FROM jobs WHERE uid = ANY($1::uuid[])) ORDER BY uid "
       "FOR UPDATE",
       ArrayLiteral(jobs));
@@ -42,7 +45,8 @@ void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
 // One live build for each key. Absent when this job may build it; otherwise the job that does.
 std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
                                         const std::string& job_uid) {
-  const auto claimed = tx.exec_params(
+  const auto claimed = sql::Query(
+      tx,
       "INSERT INTO environments (key, state, build_job) VALUES ($1, 'BUILDING', $2) ON CONFLICT (key) DO UPDATE "
       "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> "
       "'BUILDING' "
@@ -52,7 +56,8 @@ std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::s
       "RETURNING key",
       key, job_uid);
   if (!claimed.empty()) return std::nullopt;
-  const pqxx::row row = tx.exec_params1(
+  const pqxx::row row = sql::QueryRow(
+      tx,
       "SELECT u.name, e.number, e.child, j.name FROM environments v JOIN jobs j ON j.uid = v.build_job "
       "JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid WHERE v.key = $1",
       key);
@@ -85,7 +90,8 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
     return;
   result->set_attempt(job->attempt_count);
   result->set_token(tokens.Make({job->uid, job->attempt_count}));
-  tx.exec_params(
+  sql::Query(
+      tx,
       "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, "
       "$5, $6, $7)",
       job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
@@ -116,7 +122,7 @@ void CommitGroup(pqxx::transaction_base& tx, const PlacementGroup& group, std::i
   // What a lone job leaves behind when it is refused, such as its failure, is to stay.
   if (group.placements_size() == 1)
     return CommitPlacement(tx, group.placements(0), epoch, tokens, result->add_results());
-  // pqxx::subtransaction makes no savepoint before its first exec, and exec_params is none.
+  // pqxx::subtransaction makes no savepoint before its first exec; statements with parameters are none.
   tx.exec("SAVEPOINT whole_group");
   for (const Placement& placement : group.placements()) {
     PlacementResult* const member = result->add_results();
@@ -129,7 +135,8 @@ void CommitGroup(pqxx::transaction_base& tx, const PlacementGroup& group, std::i
 }
 
 void RecordWait(pqxx::transaction_base& tx, const internal::v1::Wait& wait) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "WITH changed AS (UPDATE jobs SET wait_reason = $2, wait_message = $3, version = version + 1 WHERE uid = $1 "
       "AND state = 'PENDING' AND (wait_reason, wait_message) <> ($2, $3) RETURNING root_uid) "
       "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', $1 FROM changed",

@@ -7,11 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 
 void RecordTransition(pqxx::transaction_base& tx, const TransitionRecord& r) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "INSERT INTO transitions (root_uid, object, attempt, from_state, to_state, reason, message, exit_code, actor) "
       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::int, $9)",
       r.root_uid, r.object, r.attempt, r.from, r.to, r.reason, r.message,
@@ -20,18 +22,18 @@ void RecordTransition(pqxx::transaction_base& tx, const TransitionRecord& r) {
 
 void RecordFeed(pqxx::transaction_base& tx, const std::string& root_uid, FeedKind kind, const std::string& uid) {
   if (kind == FeedKind::kAll) {
-    tx.exec_params("INSERT INTO feed (root_uid, kind) VALUES ($1, 'ALL')", root_uid);
+    sql::Query(tx, "INSERT INTO feed (root_uid, kind) VALUES ($1, 'ALL')", root_uid);
     return;
   }
-  tx.exec_params("INSERT INTO feed (root_uid, kind, uid) VALUES ($1, $2, $3)", root_uid,
-                 kind == FeedKind::kJob ? "JOB" : "EXPERIMENT", uid);
+  sql::Query(tx, "INSERT INTO feed (root_uid, kind, uid) VALUES ($1, $2, $3)", root_uid,
+             kind == FeedKind::kJob ? "JOB" : "EXPERIMENT", uid);
 }
 
 void RecordAudit(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view object) {
   const bool service = call.caller.kind() == internal::v1::Caller::SERVICE;
-  tx.exec_params("INSERT INTO audit (actor, key_id, peer, method, object, request_id) VALUES ($1, $2, $3, $4, $5, $6)",
-                 service ? absl::StrCat("service:", call.caller.service()) : call.caller.user(), call.caller.key_id(),
-                 call.peer, call.method, std::string(object), call.request_id);
+  sql::Query(tx, "INSERT INTO audit (actor, key_id, peer, method, object, request_id) VALUES ($1, $2, $3, $4, $5, $6)",
+             service ? absl::StrCat("service:", call.caller.service()) : call.caller.user(), call.caller.key_id(),
+             call.peer, call.method, std::string(object), call.request_id);
 }
 
 std::string ArgumentHash(const google::protobuf::Message& request) {
@@ -55,8 +57,8 @@ absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& t
   if (request_id.empty()) return std::optional<std::string>();
   if (!IsUuid(request_id)) return Error(Reason::kInvalidArgument, "request_id must be a UUID");
   const auto rows =
-      tx.exec_params("SELECT method, argument_hash, resource FROM requests WHERE user_uid = $1 AND request_id = $2",
-                     call.caller.user_uid(), request_id);
+      sql::Query(tx, "SELECT method, argument_hash, resource FROM requests WHERE user_uid = $1 AND request_id = $2",
+                 call.caller.user_uid(), request_id);
   if (rows.empty()) return std::optional<std::string>();
   if (rows[0][0].as<std::string>() != call.method || pqxx::binarystring(rows[0][1]).str() != argument_hash)
     return Error(Reason::kRequestIdReused,
@@ -67,9 +69,9 @@ absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& t
 void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& request_id,
                      const std::string& argument_hash, const std::string& resource) {
   if (request_id.empty()) return;
-  tx.exec_params(
-      "INSERT INTO requests (user_uid, request_id, method, argument_hash, resource) VALUES ($1, $2, $3, $4, $5)",
-      call.caller.user_uid(), request_id, call.method, pqxx::binarystring(argument_hash), resource);
+  sql::Query(tx,
+             "INSERT INTO requests (user_uid, request_id, method, argument_hash, resource) VALUES ($1, $2, $3, $4, $5)",
+             call.caller.user_uid(), request_id, call.method, pqxx::binarystring(argument_hash), resource);
 }
 
 bool IsAdmin(const rpc::Call& call) { return call.caller.role() == v1::User::ADMIN; }

@@ -15,6 +15,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -33,12 +34,13 @@ absl::StatusOr<std::string> KindName(internal::v1::ListRemovalsRequest::Kind kin
 // Fails when something below the root still runs or writes.
 absl::Status CheckEnded(pqxx::transaction_base& tx, const ExperimentKey& key) {
   const std::string id = ShortId(key.name);
-  const auto rows = tx.exec_params("SELECT state FROM experiments WHERE uid = $1", key.uid);
+  const auto rows = sql::Query(tx, "SELECT state FROM experiments WHERE uid = $1", key.uid);
   const ExperimentState state = ParseExperimentState(rows[0][0].c_str());
   if (!IsTerminal(state))
     return Error(Reason::kExperimentRuns, absl::StrCat("experiment ", id, " is ", Name(state),
                                                        "; stop it first: riseml kill ", id, " && riseml wait ", id));
-  const auto open = tx.exec_params(
+  const auto open = sql::Query(
+      tx,
       "SELECT j.name FROM jobs j JOIN attempts a ON a.job_uid = j.uid WHERE j.root_uid = $1 AND a.log_state = 'OPEN' "
       "AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $2)) LIMIT 1",
       key.uid, kLogSeconds);
@@ -49,7 +51,8 @@ absl::Status CheckEnded(pqxx::transaction_base& tx, const ExperimentKey& key) {
 
 // Fails when other experiments read an output below the root.
 absl::Status CheckUnused(pqxx::transaction_base& tx, const rpc::Call& call, const ExperimentKey& key) {
-  const auto rows = tx.exec_params(
+  const auto rows = sql::Query(
+      tx,
       "SELECT u.name, r.number, min(s.child), max(s.child) FROM experiment_inputs i JOIN experiments s ON s.uid = "
       "i.input_uid JOIN experiments r ON r.uid = i.root_uid JOIN users u ON u.uid = r.user_uid "
       "WHERE s.root_uid = $1 AND i.root_uid <> $1 GROUP BY u.name, r.number ORDER BY u.name, r.number LIMIT $2",
@@ -77,22 +80,24 @@ absl::Status CheckUnused(pqxx::transaction_base& tx, const rpc::Call& call, cons
 }
 
 void RecordRemovals(pqxx::transaction_base& tx, const ExperimentKey& key) {
-  tx.exec_params(
+  sql::Query(
+      tx,
       "INSERT INTO removals (kind, item) SELECT 'LOG', uid::text FROM jobs WHERE root_uid = $1 ON CONFLICT DO NOTHING",
       key.uid);
-  const auto project = tx.exec_params1(
-      "SELECT p.name FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE e.uid = $1", key.uid);
-  tx.exec_params("INSERT INTO removals (kind, item) VALUES ('OUTPUT', $1) ON CONFLICT DO NOTHING",
-                 OutputSubpath(key.name, project[0].as<std::string>()));
+  const auto project = sql::QueryRow(
+      tx, "SELECT p.name FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE e.uid = $1", key.uid);
+  sql::Query(tx, "INSERT INTO removals (kind, item) VALUES ('OUTPUT', $1) ON CONFLICT DO NOTHING",
+             OutputSubpath(key.name, project[0].as<std::string>()));
 }
 
 void DeleteRows(pqxx::transaction_base& tx, const std::string& root_uid) {
-  tx.exec_params("DELETE FROM attempts WHERE job_uid IN (SELECT uid FROM jobs WHERE root_uid = $1)", root_uid);
-  tx.exec_params("DELETE FROM jobs WHERE root_uid = $1", root_uid);
-  tx.exec_params("DELETE FROM transitions WHERE root_uid = $1", root_uid);
-  tx.exec_params("DELETE FROM experiment_inputs WHERE root_uid = $1", root_uid);
-  tx.exec_params("DELETE FROM requests WHERE resource = $1::text", root_uid);
-  tx.exec_params("DELETE FROM experiments WHERE root_uid = $1", root_uid);
+  sql::Query(tx, "DELETE FROM attempts WHERE job_uid IN (SELECT uid FROM jobs WHERE root_uid = $1)", root_uid);
+  sql::Query(tx, "DELETE FROM jobs WHERE root_uid = $1", root_uid);
+  sql::Query(tx, "DELETE FROM transitions WHERE root_uid = $1", root_uid);
+  sql::Query(tx, "DELETE FROM child_counts WHERE root_uid = $1", root_uid);
+  sql::Query(tx, "DELETE FROM experiment_inputs WHERE root_uid = $1", root_uid);
+  sql::Query(tx, "DELETE FROM requests WHERE resource = $1::text", root_uid);
+  sql::Query(tx, "DELETE FROM experiments WHERE root_uid = $1", root_uid);
 }
 
 }  // namespace
@@ -111,7 +116,7 @@ absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperim
                                 "; only a whole set can be deleted: riseml rm ", key.name.number));
     if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
     // Waits for those who are making one of these their input.
-    tx.exec_params("SELECT uid FROM experiments WHERE root_uid = $1 FOR UPDATE", key.uid);
+    sql::Query(tx, "SELECT uid FROM experiments WHERE root_uid = $1 FOR UPDATE", key.uid);
     RISEML_RETURN_IF_ERROR(CheckEnded(tx, key));
     RISEML_RETURN_IF_ERROR(CheckUnused(tx, call, key));
     RecordRemovals(tx, key);
@@ -128,7 +133,7 @@ absl::StatusOr<internal::v1::ListRemovalsResponse> RemovalStore::List(
   return db_.Read("list removals", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ListRemovalsResponse> {
     internal::v1::ListRemovalsResponse response;
     for (const auto& row :
-         tx.exec_params("SELECT item FROM removals WHERE kind = $1 ORDER BY number LIMIT $2", kind, kMostItems))
+         sql::Query(tx, "SELECT item FROM removals WHERE kind = $1 ORDER BY number LIMIT $2", kind, kMostItems))
       response.add_items(row[0].as<std::string>());
     return response;
   });
@@ -140,7 +145,7 @@ absl::Status RemovalStore::Report(const internal::v1::ReportRemovedRequest& requ
     return Error(Reason::kInvalidArgument, absl::StrCat("items: at most ", kMostItems));
   return db_.Read("report removals", [&](pqxx::work& tx) {
     for (const std::string& item : request.items())
-      tx.exec_params("DELETE FROM removals WHERE kind = $1 AND item = $2", kind, item);
+      sql::Query(tx, "DELETE FROM removals WHERE kind = $1 AND item = $2", kind, item);
     return absl::OkStatus();
   });
 }

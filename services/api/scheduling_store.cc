@@ -10,6 +10,7 @@
 #include "services/api/views.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -18,8 +19,8 @@ using internal::v1::Observation;
 
 // The shared lock on the leader's row makes a take-over wait until this transaction is done.
 absl::Status CheckEpoch(pqxx::transaction_base& tx, std::int64_t epoch) {
-  const auto rows = tx.exec_params("SELECT 1 FROM leadership WHERE name = $1 AND epoch = $2 FOR SHARE",
-                                   std::string(kSchedulerActor), epoch);
+  const auto rows = sql::Query(tx, "SELECT 1 FROM leadership WHERE name = $1 AND epoch = $2 FOR SHARE",
+                               std::string(kSchedulerActor), epoch);
   if (!rows.empty()) return absl::OkStatus();
   return Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: another scheduler leads"));
 }
@@ -53,14 +54,15 @@ Cause CauseOf(const Observation& observation) {
 void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& observation) {
   const std::optional<AttemptEvent> event = EventOf(observation);
   const auto rows =
-      tx.exec_params("SELECT state FROM attempts WHERE job_uid = $1 AND number = $2", job.uid, observation.attempt());
+      sql::Query(tx, "SELECT state FROM attempts WHERE job_uid = $1 AND number = $2", job.uid, observation.attempt());
   if (!event || rows.empty()) return;
   const AttemptState from = ParseAttemptState(rows[0][0].c_str());
   const std::optional<AttemptState> to = Next(from, *event);
   if (!to) return;
   const Cause cause = CauseOf(observation);
   const auto exit_code = cause.exit_code ? std::make_unique<std::string>(std::to_string(*cause.exit_code)) : nullptr;
-  tx.exec_params(
+  sql::Query(
+      tx,
       "UPDATE attempts SET state = $3, reason = $4, message = $5, exit_code = COALESCE($6::text::int, exit_code), "
       "start_time = CASE WHEN start_time IS NULL AND $3 = 'RUNNING' THEN now() ELSE start_time END, "
       "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN LEAST(now(), GREATEST(start_time, "
@@ -70,7 +72,8 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
   // What ended without ever having run has written nothing, and nobody will report the end of its log. A lost attempt
   // may have run unseen.
   if (IsTerminal(*to) && *event != AttemptEvent::kLost)
-    tx.exec_params(
+    sql::Query(
+        tx,
         "UPDATE attempts SET log_state = 'COMPLETE' WHERE job_uid = $1 AND number = $2 AND start_time IS NULL AND "
         "log_state = 'OPEN'",
         job.uid, observation.attempt());
@@ -83,8 +86,13 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
                         .message = cause.message,
                         .exit_code = cause.exit_code,
                         .actor = kSchedulerActor});
-  // Only the newest attempt speaks for its job.
-  if (observation.attempt() == job.attempt_count) MoveJob(tx, job, JobEventOf(*event), cause);
+  // Only the newest attempt speaks for its job; of an older one watchers are told that the job's attempts have changed.
+  if (observation.attempt() == job.attempt_count) {
+    MoveJob(tx, job, JobEventOf(*event), cause);
+  } else {
+    sql::Query(tx, "UPDATE jobs SET version = version + 1 WHERE uid = $1", job.uid);
+    RecordFeed(tx, job.root_uid, FeedKind::kJob, job.uid);
+  }
 }
 
 void ApplyToJob(pqxx::transaction_base& tx, JobRow& job, const Observation& observation) {
@@ -105,7 +113,8 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
     return Error(Reason::kInvalidArgument, "holder must be set and lease_ms be 1,000 to 600,000");
   return db_.Write("acquire leadership", [&](pqxx::work& tx) -> absl::StatusOr<std::int64_t> {
     // A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one.
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         "INSERT INTO leadership (name, holder, epoch, expire_time) VALUES ($1, $2, 1, now() + make_interval(secs => "
         "$3)) "
         "ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, expire_time = EXCLUDED.expire_time, "
@@ -153,8 +162,8 @@ absl::Status SchedulingStore::ReportNodes(const internal::v1::ReportNodesRequest
     RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
     tx.exec("DELETE FROM nodes");
     for (const v1::Node& node : request.nodes())
-      tx.exec_params("INSERT INTO nodes (name, content) VALUES ($1, $2)", node.name(),
-                     pqxx::binarystring(node.SerializeAsString()));
+      sql::Query(tx, "INSERT INTO nodes (name, content) VALUES ($1, $2)", node.name(),
+                 pqxx::binarystring(node.SerializeAsString()));
     return absl::OkStatus();
   });
 }
@@ -164,7 +173,8 @@ absl::StatusOr<v1::ListNodesResponse> SchedulingStore::ListNodes(const v1::ListN
   const v1::ListNodesRequest arguments = WithoutPage(request);
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
   return db_.Read("list nodes", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListNodesResponse> {
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         absl::StrCat("SELECT n.name, n.content, COALESCE(sum(j.cpus), 0), COALESCE(sum(j.memory_mb), 0), "
                      "COALESCE(sum(j.gpus), 0), ",
                      Micros("n.update_time"),

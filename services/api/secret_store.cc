@@ -12,6 +12,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/grid.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -33,8 +34,8 @@ absl::StatusOr<Owner> ParseOwner(const std::string& parent) {
 // UUID of a user whose secrets the caller may see.
 absl::StatusOr<std::string> FindOwner(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
                                       const std::string& name) {
-  const auto rows = tx.exec_params("SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user,
-                                   call.caller.user_uid(), IsAdmin(call));
+  const auto rows = sql::Query(tx, "SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user,
+                               call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(name);
   return rows[0][0].as<std::string>();
 }
@@ -86,12 +87,14 @@ absl::StatusOr<v1::Secret> SecretStore::Set(const rpc::Call& call, const v1::Set
                    absl::StrCat("secret_id: ", valid.ok() ? "at most 255 characters are allowed" : valid.message()));
     if (request.value().empty() || request.value().size() > kLargestValue)
       return Error(Reason::kInvalidArgument, "value: 1 byte to 64 KiB are allowed");
-    tx.exec_params("SELECT 1 FROM users WHERE uid = $1 FOR UPDATE", uid);
-    const auto others = tx.exec_params1(
-        "SELECT count(*) FROM secrets WHERE user_uid = $1 AND (project, name) <> ($2, $3)", uid, owner.project, name);
+    sql::Query(tx, "SELECT 1 FROM users WHERE uid = $1 FOR UPDATE", uid);
+    const auto others =
+        sql::QueryRow(tx, "SELECT count(*) FROM secrets WHERE user_uid = $1 AND (project, name) <> ($2, $3)", uid,
+                      owner.project, name);
     if (others[0].as<int>() >= kMostSecrets)
       return Error(Reason::kLimitExceeded, absl::StrCat("a user has at most ", kMostSecrets, " secrets; delete some"));
-    const auto row = tx.exec_params1(
+    const auto row = sql::QueryRow(
+        tx,
         absl::StrCat(
             "INSERT INTO secrets (user_uid, project, name, sealed) VALUES ($1, $2, $3, $4) "
             "ON CONFLICT (user_uid, project, name) DO UPDATE SET sealed = EXCLUDED.sealed, update_time = now() "
@@ -112,9 +115,10 @@ absl::StatusOr<v1::ListSecretsResponse> SecretStore::List(const rpc::Call& call,
     RISEML_ASSIGN_OR_RETURN(const std::string uid, FindOwner(tx, call, owner.user, request.parent()));
     v1::ListSecretsResponse response;
     for (const auto& row :
-         tx.exec_params(absl::StrCat("SELECT $2::text, project, name, ", Times(),
-                                     " FROM secrets WHERE user_uid = $1 ORDER BY project, name LIMIT ", kMostSecrets),
-                        uid, owner.user))
+         sql::Query(tx,
+                    absl::StrCat("SELECT $2::text, project, name, ", Times(),
+                                 " FROM secrets WHERE user_uid = $1 ORDER BY project, name LIMIT ", kMostSecrets),
+                    uid, owner.user))
       *response.add_secrets() = ToSecret(row);
     return response;
   });
@@ -124,8 +128,8 @@ absl::Status SecretStore::Delete(const rpc::Call& call, const std::string& name)
   RISEML_ASSIGN_OR_RETURN(const SecretName parsed, ParseSecretName(name));
   return db_.Write("delete secret", [&](pqxx::work& tx) -> absl::Status {
     RISEML_ASSIGN_OR_RETURN(const std::string uid, FindOwner(tx, call, parsed.user, name));
-    const auto deleted = tx.exec_params("DELETE FROM secrets WHERE user_uid = $1 AND project = $2 AND name = $3", uid,
-                                        parsed.project, parsed.secret);
+    const auto deleted = sql::Query(tx, "DELETE FROM secrets WHERE user_uid = $1 AND project = $2 AND name = $3", uid,
+                                    parsed.project, parsed.secret);
     if (deleted.affected_rows() == 0) return NotFound(name);
     RecordAudit(tx, call, name);
     return absl::OkStatus();
@@ -138,7 +142,7 @@ absl::Status SecretStore::Require(const std::string& user_uid, const std::string
   return db_.Read("find secrets", [&](pqxx::work& tx) -> absl::Status {
     std::set<std::string> known;
     for (const auto& row :
-         tx.exec_params("SELECT name FROM secrets WHERE user_uid = $1 AND project IN ('', $2)", user_uid, project))
+         sql::Query(tx, "SELECT name FROM secrets WHERE user_uid = $1 AND project IN ('', $2)", user_uid, project))
       known.insert(row[0].as<std::string>());
     std::vector<std::string> missing;
     for (const std::string& name : names)
@@ -150,7 +154,8 @@ absl::Status SecretStore::Require(const std::string& user_uid, const std::string
 absl::StatusOr<std::map<std::string, std::string>> SecretStore::Fetch(const rpc::Call& call) {
   using Values = std::map<std::string, std::string>;
   return db_.Write("fetch secrets", [&](pqxx::work& tx) -> absl::StatusOr<Values> {
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         "SELECT r.spec, r.user_uid, p.name, j.name, e.number, e.child FROM jobs j JOIN experiments e ON e.uid = "
         "j.experiment_uid JOIN experiments r ON r.uid = j.root_uid JOIN projects p ON p.uid = r.project_uid WHERE "
         "j.uid = $1",
@@ -163,7 +168,8 @@ absl::StatusOr<std::map<std::string, std::string>> SecretStore::Fetch(const rpc:
     std::vector<std::string> missing;
     for (const std::string& name : NamesOf(spec)) {
       // The project's before the user's.
-      const auto found = tx.exec_params(
+      const auto found = sql::Query(
+          tx,
           "UPDATE secrets SET use_time = now() WHERE user_uid = $1 AND name = $3 AND project = (SELECT max(project) "
           "FROM "
           "secrets WHERE user_uid = $1 AND project IN ('', $2) AND name = $3) RETURNING sealed, project",

@@ -98,20 +98,31 @@ grpc::Status UserHandler::ListUsers(grpc::ServerContext* context, const v1::List
 }
 grpc::Status UserHandler::UpdateUser(grpc::ServerContext* context, const v1::UpdateUserRequest* request,
                                      v1::User* response) {
-  return rpc::Unary(context, "riseml.v1.UserService/UpdateUser",
-                    [&](const rpc::Call& call) { return rpc::Answer(users_.Update(call, *request), response); });
+  return rpc::Unary(context, "riseml.v1.UserService/UpdateUser", [&](const rpc::Call& call) {
+    const absl::Status status = rpc::Answer(users_.Update(call, *request), response);
+    ForgetCallers();
+    return status;
+  });
 }
 grpc::Status UserHandler::DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request,
                                       v1::User* response) {
   return rpc::Unary(context, "riseml.v1.UserService/DisableUser", [&](const rpc::Call& call) {
-    return rpc::Answer(users_.Disable(call, request->name()), response);
+    const absl::Status status = rpc::Answer(users_.Disable(call, request->name()), response);
+    ForgetCallers();
+    return status;
   });
 }
 grpc::Status UserHandler::RotateApiKey(grpc::ServerContext* context, const v1::RotateApiKeyRequest* request,
                                        v1::RotateApiKeyResponse* response) {
   return rpc::Unary(context, "riseml.v1.UserService/RotateApiKey", [&](const rpc::Call& call) {
-    return rpc::Answer(users_.RotateKey(call, request->name()), response);
+    const absl::Status status = rpc::Answer(users_.RotateKey(call, *request), response);
+    ForgetCallers();
+    return status;
   });
+}
+void UserHandler::ForgetCallers() {
+  authenticator_.Forget();
+  feed_.WakeAll();
 }
 
 grpc::Status ProjectHandler::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,

@@ -9,6 +9,7 @@
 #include "riseml/v1/project.grpc.pb.h"
 #include "riseml/v1/revision.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
+#include "services/api/authenticator.h"
 #include "services/api/code_store.h"
 #include "services/api/experiment_store.h"
 #include "services/api/removal_store.h"
@@ -21,7 +22,8 @@ namespace riseml::api {
 
 class UserHandler final : public v1::UserService::Service {
  public:
-  explicit UserHandler(UserStore& users) : users_(users) {}  // outlives this
+  UserHandler(UserStore& users, Authenticator& authenticator, FeedHub& feed)
+      : users_(users), authenticator_(authenticator), feed_(feed) {}  // all outlive this
   grpc::Status GetCaller(grpc::ServerContext*, const v1::GetCallerRequest*, v1::User*) override;
   grpc::Status CreateUser(grpc::ServerContext*, const v1::CreateUserRequest*, v1::CreateUserResponse*) override;
   grpc::Status GetUser(grpc::ServerContext*, const v1::GetUserRequest*, v1::User*) override;
@@ -31,7 +33,12 @@ class UserHandler final : public v1::UserService::Service {
   grpc::Status RotateApiKey(grpc::ServerContext*, const v1::RotateApiKeyRequest*, v1::RotateApiKeyResponse*) override;
 
  private:
+  // Keys and roles have changed: nobody is remembered, and open watches ask anew.
+  void ForgetCallers();
+
   UserStore& users_;
+  Authenticator& authenticator_;
+  FeedHub& feed_;
 };
 
 class ProjectHandler final : public v1::ProjectService::Service {

@@ -1,5 +1,9 @@
 #include "services/api/user_store.h"
 
+#include <optional>
+#include <set>
+
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/api/page.h"
@@ -8,9 +12,12 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
+
+constexpr std::size_t kEtagDigits = 16;
 
 absl::Status CheckEmail(absl::string_view email) {
   if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos)
@@ -35,16 +42,22 @@ v1::User ToUser(const pqxx::row& row) {
   user.set_role(role);
   user.set_enabled(row[4].as<bool>());
   *user.mutable_create_time() = ToTimestamp(row[5].as<std::int64_t>());
+  v1::UpdateUserRequest changeable;
+  changeable.set_email(user.email());
+  changeable.set_role(user.role());
+  changeable.set_enabled(user.enabled());
+  user.set_etag(absl::BytesToHexString(ArgumentHash(changeable)).substr(0, kEtagDigits));
   return user;
 }
 
 void AddKeys(pqxx::transaction_base& tx, v1::User* user) {
   for (const auto& row :
-       tx.exec_params(absl::StrCat("SELECT id, ", Micros("create_time"), ", ", Micros("expire_time"), ", ",
-                                   Micros("last_use_time"),
-                                   " FROM api_keys WHERE user_uid = $1 AND revoke_time IS NULL "
-                                   "AND (expire_time IS NULL OR expire_time > now()) ORDER BY create_time"),
-                      user->uid())) {
+       sql::Query(tx,
+                  absl::StrCat("SELECT id, ", Micros("create_time"), ", ", Micros("expire_time"), ", ",
+                               Micros("last_use_time"),
+                               " FROM api_keys WHERE user_uid = $1 AND revoke_time IS NULL "
+                               "AND (expire_time IS NULL OR expire_time > now()) ORDER BY create_time"),
+                  user->uid())) {
     v1::ApiKey* key = user->add_api_keys();
     key->set_id(row[0].as<std::string>());
     key->set_prefix(KeyPrefix(key->id()));
@@ -54,11 +67,16 @@ void AddKeys(pqxx::transaction_base& tx, v1::User* user) {
   }
 }
 
-// A user the caller may see: himself, or anybody for admins.
-absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& name) {
+enum class RowLock { kNone, kUpdate };
+
+// A user the caller may see: himself, or anybody for admins. Locked for those who change it.
+absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& name,
+                              RowLock lock = RowLock::kNone) {
   RISEML_ASSIGN_OR_RETURN(const UserName parsed, ParseUserName(name));
-  const auto rows = tx.exec_params(absl::StrCat(UserSelect(), "WHERE name = $1 AND (uid = $2 OR $3) FOR UPDATE"),
-                                   parsed.user, call.caller.user_uid(), IsAdmin(call));
+  const auto rows = sql::Query(
+      tx,
+      absl::StrCat(UserSelect(), "WHERE name = $1 AND (uid = $2 OR $3)", lock == RowLock::kUpdate ? " FOR UPDATE" : ""),
+      parsed.user, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(name);
   v1::User user = ToUser(rows[0]);
   AddKeys(tx, &user);
@@ -76,8 +94,8 @@ absl::Status CheckAdminRemains(pqxx::transaction_base& tx, const v1::User& user)
 
 std::string InsertKey(pqxx::transaction_base& tx, const std::string& user_uid, v1::ApiKey* shown) {
   const ApiKey key = MakeApiKey();
-  tx.exec_params("INSERT INTO api_keys (id, user_uid, secret_hash) VALUES ($1, $2, $3)", key.id, user_uid,
-                 pqxx::binarystring(key.secret_hash));
+  sql::Query(tx, "INSERT INTO api_keys (id, user_uid, secret_hash) VALUES ($1, $2, $3)", key.id, user_uid,
+             pqxx::binarystring(key.secret_hash));
   if (shown != nullptr) {
     shown->set_id(key.id);
     shown->set_prefix(KeyPrefix(key.id));
@@ -100,6 +118,38 @@ absl::Status BadCredential() {
   return Error(Reason::kUnauthenticated, "the API key is not valid; log in with `riseml user login`");
 }
 
+// What a request changes; absent: it stays.
+struct UserChange {
+  std::optional<std::string> email;
+  std::optional<v1::User::Role> role;
+  std::optional<bool> enabled;
+};
+
+absl::StatusOr<UserChange> ChangeOf(const v1::UpdateUserRequest& request) {
+  std::set<std::string> fields(request.update_mask().paths().begin(), request.update_mask().paths().end());
+  if (fields.empty()) {
+    if (!request.email().empty()) fields.insert("email");
+    if (request.role() != v1::User::ROLE_UNSPECIFIED) fields.insert("role");
+  }
+  UserChange change;
+  for (const std::string& field : fields) {
+    if (field == "email") {
+      RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
+      change.email = request.email();
+    } else if (field == "role") {
+      if (!v1::User::Role_IsValid(request.role()) || request.role() == v1::User::ROLE_UNSPECIFIED)
+        return Error(Reason::kInvalidArgument, "role: name one of VIEWER, USER, ADMIN");
+      change.role = request.role();
+    } else if (field == "enabled") {
+      change.enabled = request.enabled();
+    } else {
+      return Error(Reason::kInvalidArgument,
+                   absl::StrCat("update_mask: '", field, "' is none of email, role, enabled"));
+    }
+  }
+  return change;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, const v1::CreateUserRequest& request) {
@@ -117,8 +167,8 @@ absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, 
     const std::string name = Print(UserName{request.user_id()});
     RISEML_ASSIGN_OR_RETURN(const auto seen, FindRequest(tx, call, request.request_id(), hash));
     if (!seen) {
-      const auto rows = tx.exec_params(
-          "INSERT INTO users (name, email, role) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING uid",
+      const auto rows = sql::Query(
+          tx, "INSERT INTO users (name, email, role) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING uid",
           request.user_id(), request.email(), v1::User::Role_Name(role));
       if (rows.empty())
         return Error(Reason::kAlreadyExists, absl::StrCat("user ", request.user_id(), " exists already"));
@@ -140,8 +190,8 @@ absl::StatusOr<v1::ListUsersResponse> UserStore::List(const v1::ListUsersRequest
   const v1::ListUsersRequest arguments = WithoutPage(request);
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
   return db_.Read("list users", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListUsersResponse> {
-    const auto rows = tx.exec_params(absl::StrCat(UserSelect(), "WHERE name > $1 ORDER BY name LIMIT $2"),
-                                     last.empty() ? std::string() : last[0], size + 1);
+    const auto rows = sql::Query(tx, absl::StrCat(UserSelect(), "WHERE name > $1 ORDER BY name LIMIT $2"),
+                                 last.empty() ? std::string() : last[0], size + 1);
     v1::ListUsersResponse response;
     for (const auto& row : rows) {
       if (response.users_size() == size) {
@@ -155,17 +205,16 @@ absl::StatusOr<v1::ListUsersResponse> UserStore::List(const v1::ListUsersRequest
 }
 
 absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::UpdateUserRequest& request) {
-  if (!request.email().empty()) RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
+  RISEML_ASSIGN_OR_RETURN(const UserChange change, ChangeOf(request));
   return db_.Write("update user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
-    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name()));
-    const bool loses_admin = request.role() != v1::User::ROLE_UNSPECIFIED && request.role() != v1::User::ADMIN;
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), RowLock::kUpdate));
+    if (!request.etag().empty() && request.etag() != user.etag())
+      return Error(Reason::kStale, absl::StrCat(user.name(), " has changed since it was read; read it again"));
+    const bool loses_admin = (change.role && *change.role != v1::User::ADMIN) || (change.enabled && !*change.enabled);
     if (loses_admin) RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
-    tx.exec_params(
-        "UPDATE users SET enabled = true, email = CASE WHEN $2 = '' THEN email ELSE $2 END, role = CASE WHEN $3 = '' "
-        "THEN role ELSE $3 END "
-        "WHERE uid = $1",
-        user.uid(), request.email(),
-        request.role() == v1::User::ROLE_UNSPECIFIED ? std::string() : v1::User::Role_Name(request.role()));
+    sql::Query(tx, "UPDATE users SET email = $2, role = $3, enabled = $4 WHERE uid = $1", user.uid(),
+               change.email.value_or(user.email()), v1::User::Role_Name(change.role.value_or(user.role())),
+               change.enabled.value_or(user.enabled()));
     RecordAudit(tx, call, user.name());
     return Find(tx, call, request.name());
   });
@@ -173,19 +222,28 @@ absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::Upda
 
 absl::StatusOr<v1::User> UserStore::Disable(const rpc::Call& call, const std::string& name) {
   return db_.Write("disable user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
-    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, name));
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, name, RowLock::kUpdate));
     RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
-    tx.exec_params("UPDATE users SET enabled = false WHERE uid = $1", user.uid());
+    sql::Query(tx, "UPDATE users SET enabled = false WHERE uid = $1", user.uid());
     RecordAudit(tx, call, user.name());
     return Find(tx, call, name);
   });
 }
 
-absl::StatusOr<v1::RotateApiKeyResponse> UserStore::RotateKey(const rpc::Call& call, const std::string& name) {
+absl::StatusOr<v1::RotateApiKeyResponse> UserStore::RotateKey(const rpc::Call& call,
+                                                              const v1::RotateApiKeyRequest& request) {
+  v1::RotateApiKeyRequest arguments = request;
+  arguments.clear_request_id();
+  const std::string hash = ArgumentHash(arguments);
   return db_.Write("rotate key", [&](pqxx::work& tx) -> absl::StatusOr<v1::RotateApiKeyResponse> {
-    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, name));
-    tx.exec_params("UPDATE api_keys SET revoke_time = now() WHERE user_uid = $1 AND revoke_time IS NULL", user.uid());
     v1::RotateApiKeyResponse response;
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), RowLock::kUpdate));
+    if (!request.request_id().empty()) {
+      RISEML_ASSIGN_OR_RETURN(const auto seen, FindRequest(tx, call, request.request_id(), hash));
+      if (seen) return response;
+      RememberRequest(tx, call, request.request_id(), hash, user.name());
+    }
+    sql::Query(tx, "UPDATE api_keys SET revoke_time = now() WHERE user_uid = $1 AND revoke_time IS NULL", user.uid());
     response.set_api_key(InsertKey(tx, user.uid(), response.mutable_key()));
     RecordAudit(tx, call, user.name());
     return response;
@@ -194,7 +252,8 @@ absl::StatusOr<v1::RotateApiKeyResponse> UserStore::RotateKey(const rpc::Call& c
 
 absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
   return db_.Read("authenticate", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         "SELECT u.uid, u.name, u.role, k.secret_hash, u.enabled AND k.revoke_time IS NULL, k.expire_time <= now(), "
         "k.last_use_time IS NULL OR k.last_use_time < now() - interval '1 minute' "
         "FROM api_keys k JOIN users u ON u.uid = k.user_uid WHERE k.id = $1",
@@ -204,7 +263,7 @@ absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
     if (!EqualSecrets(stored, key.secret_hash) || rows.empty() || !rows[0][4].as<bool>()) return BadCredential();
     if (!rows[0][5].is_null() && rows[0][5].as<bool>())
       return Error(Reason::kKeyExpired, "the API key has expired; ask an admin for `riseml user rotate-key`");
-    if (rows[0][6].as<bool>()) tx.exec_params("UPDATE api_keys SET last_use_time = now() WHERE id = $1", key.id);
+    if (rows[0][6].as<bool>()) sql::Query(tx, "UPDATE api_keys SET last_use_time = now() WHERE id = $1", key.id);
     internal::v1::Caller caller = UserCaller(rows[0]);
     caller.set_key_id(key.id);
     return caller;
@@ -213,7 +272,8 @@ absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
 
 absl::StatusOr<internal::v1::Caller> UserStore::FindByAttempt(const AttemptId& id, absl::Duration grace) {
   return db_.Read("authenticate attempt", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
-    const auto rows = tx.exec_params(
+    const auto rows = sql::Query(
+        tx,
         "SELECT u.uid, u.name, u.role FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = "
         "j.experiment_uid "
         "JOIN users u ON u.uid = e.user_uid WHERE a.job_uid = $1 AND a.number = $2 "
@@ -239,6 +299,20 @@ absl::StatusOr<std::string> UserStore::Bootstrap() {
         tx.exec1("INSERT INTO users (name, email, role) VALUES ('admin', 'admin@localhost', 'ADMIN') RETURNING uid")[0]
             .as<std::string>();
     return InsertKey(tx, uid, nullptr);
+  });
+}
+
+absl::StatusOr<std::string> UserStore::MakeAdminKey() {
+  return db_.Write("make an administrator's key", [&](pqxx::work& tx) -> absl::StatusOr<std::string> {
+    const auto admin =
+        tx.exec("UPDATE users SET enabled = true, role = 'ADMIN' WHERE name = 'admin' RETURNING uid, name");
+    if (admin.empty()) return Error(Reason::kNotFound, "there is no user admin; start the installation first");
+    rpc::Call call;
+    call.caller.set_kind(internal::v1::Caller::SERVICE);
+    call.caller.set_service("admin-key");
+    call.method = "riseml-api admin-key";
+    RecordAudit(tx, call, Print(UserName{"admin"}));
+    return InsertKey(tx, admin[0][0].as<std::string>(), nullptr);
   });
 }
 

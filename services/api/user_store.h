@@ -23,7 +23,7 @@ class UserStore {
   absl::StatusOr<v1::ListUsersResponse> List(const v1::ListUsersRequest& request);
   absl::StatusOr<v1::User> Update(const rpc::Call& call, const v1::UpdateUserRequest& request);
   absl::StatusOr<v1::User> Disable(const rpc::Call& call, const std::string& name);
-  absl::StatusOr<v1::RotateApiKeyResponse> RotateKey(const rpc::Call& call, const std::string& name);
+  absl::StatusOr<v1::RotateApiKeyResponse> RotateKey(const rpc::Call& call, const v1::RotateApiKeyRequest& request);
 
   // The user a key belongs to. UNAUTHENTICATED, whatever is wrong with it.
   absl::StatusOr<internal::v1::Caller> FindByKey(const ApiKey& key);
@@ -32,6 +32,9 @@ class UserStore {
 
   // Creates user admin and a key when there is no user at all; otherwise answers ALREADY_EXISTS.
   absl::StatusOr<std::string> Bootstrap();
+  // A further key for user admin, who is enabled and an administrator afterwards. For the owner of the installation,
+  // who has lost every key; NOT_FOUND when there is no user admin.
+  absl::StatusOr<std::string> MakeAdminKey();
 
  private:
   Database& db_;

@@ -15,6 +15,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/logtext/redact.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -43,7 +44,8 @@ std::map<std::string, RootConfig> LoadRootConfigs(pqxx::transaction_base& tx, co
   for (const auto& row : rows) roots.insert(row[column].as<std::string>());
   std::map<std::string, RootConfig> out;
   if (roots.empty()) return out;
-  for (const auto& row : tx.exec_params(
+  for (const auto& row : sql::Query(
+           tx,
            "SELECT uid, spec, CASE WHEN $2 THEN config_text ELSE '' END FROM experiments WHERE uid = ANY($1::uuid[])",
            ArrayLiteral({roots.begin(), roots.end()}), with_text)) {
     RootConfig& config = out[row[0].as<std::string>()];
@@ -131,9 +133,8 @@ void AddChildStates(pqxx::transaction_base& tx, std::vector<v1::Experiment>& exp
   }
   if (uids.empty()) return;
   for (const auto& row :
-       tx.exec_params("SELECT root_uid, state, count(*) FROM experiments WHERE root_uid = ANY($1::uuid[]) "
-                      "AND child > 0 GROUP BY root_uid, state",
-                      ArrayLiteral(uids)))
+       sql::Query(tx, "SELECT root_uid, state, count FROM child_counts WHERE root_uid = ANY($1::uuid[]) AND count > 0",
+                  ArrayLiteral(uids)))
     (*sets[row[0].as<std::string>()]->mutable_child_states())[row[1].as<std::string>()] = row[2].as<int>();
 }
 
@@ -218,7 +219,7 @@ void AddAttempts(pqxx::transaction_base& tx, std::vector<v1::Job>& jobs, bool al
       Micros("a.create_time"), ", ", Micros("a.start_time"), ", ", Micros("a.end_time"),
       " FROM attempts a JOIN jobs j ON j.uid = a.job_uid WHERE a.job_uid = ANY($1::uuid[])",
       all ? "" : " AND a.number = j.attempt_count", " ORDER BY a.job_uid, a.number");
-  for (const auto& row : tx.exec_params(sql, ArrayLiteral(uids))) {
+  for (const auto& row : sql::Query(tx, sql, ArrayLiteral(uids))) {
     v1::Job* job = by_uid[row[0].as<std::string>()];
     *job->add_attempts() = ToAttempt(row);
     job->set_node(row[3].as<std::string>());
@@ -265,11 +266,12 @@ absl::StatusOr<ExperimentKey> FindExperiment(pqxx::transaction_base& tx, const r
       parsed.uid.empty() ? "e.number = $4 AND e.child = $5" : "e.uid = $6::uuid AND $4::bigint + $5::bigint >= 0";
   const std::string uid = parsed.uid.empty() ? "00000000-0000-0000-0000-000000000000" : parsed.uid;
   const auto rows =
-      tx.exec_params(absl::StrCat("SELECT e.uid, e.root_uid, e.user_uid, e.number, e.child, e.kind FROM experiments e "
-                                  "JOIN users u ON u.uid = e.user_uid "
-                                  "WHERE u.name = $1 AND (e.user_uid = $2 OR $3) AND ",
-                                  where, " AND $6::uuid IS NOT NULL"),
-                     parsed.user, call.caller.user_uid(), IsAdmin(call), parsed.number, parsed.child, uid);
+      sql::Query(tx,
+                 absl::StrCat("SELECT e.uid, e.root_uid, e.user_uid, e.number, e.child, e.kind FROM experiments e "
+                              "JOIN users u ON u.uid = e.user_uid "
+                              "WHERE u.name = $1 AND (e.user_uid = $2 OR $3) AND ",
+                              where, " AND $6::uuid IS NOT NULL"),
+                 parsed.user, call.caller.user_uid(), IsAdmin(call), parsed.number, parsed.child, uid);
   if (rows.empty()) return NotFound(name);
   const pqxx::row row = rows[0];
   return ExperimentKey{row[0].as<std::string>(),
@@ -283,8 +285,8 @@ absl::StatusOr<JobKey> FindJob(pqxx::transaction_base& tx, const rpc::Call& call
   RISEML_ASSIGN_OR_RETURN(const JobName parsed, ParseJobName(name));
   const auto experiment = FindExperiment(tx, call, Print(parsed.experiment));
   if (!experiment.ok()) return absl::IsNotFound(experiment.status()) ? NotFound(name) : experiment.status();
-  const auto rows = tx.exec_params("SELECT uid, root_uid FROM jobs WHERE experiment_uid = $1 AND name = $2",
-                                   experiment->uid, parsed.job);
+  const auto rows = sql::Query(tx, "SELECT uid, root_uid FROM jobs WHERE experiment_uid = $1 AND name = $2",
+                               experiment->uid, parsed.job);
   if (rows.empty()) return NotFound(name);
   return JobKey{rows[0][0].as<std::string>(), rows[0][1].as<std::string>(), {experiment->name, parsed.job}};
 }
@@ -294,8 +296,8 @@ std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const st
   std::vector<v1::Experiment> experiments;
   if (uids.empty()) return experiments;
   experiments.reserve(uids.size());
-  const pqxx::result rows = tx.exec_params(
-      absl::StrCat(ExperimentSelect(), "WHERE e.uid = ANY($1::uuid[]) ORDER BY array_position($1::uuid[], e.uid)"),
+  const pqxx::result rows = sql::Query(
+      tx, absl::StrCat(ExperimentSelect(), "WHERE e.uid = ANY($1::uuid[]) ORDER BY array_position($1::uuid[], e.uid)"),
       ArrayLiteral(uids));
   const auto configs = LoadRootConfigs(tx, rows, kExperimentRootColumn, whole);
   for (const auto& row : rows)
@@ -307,25 +309,27 @@ std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const st
 std::vector<v1::Job> LoadJobs(pqxx::transaction_base& tx, const std::vector<std::string>& uids, bool all_attempts) {
   if (uids.empty()) return {};
   return ToJobs(tx,
-                tx.exec_params(absl::StrCat(JobSelect(), "WHERE j.uid = ANY($1::uuid[]) ORDER BY j.sequence"),
-                               ArrayLiteral(uids)),
+                sql::Query(tx, absl::StrCat(JobSelect(), "WHERE j.uid = ANY($1::uuid[]) ORDER BY j.sequence"),
+                           ArrayLiteral(uids)),
                 all_attempts);
 }
 
 std::vector<v1::Job> LoadJobsOf(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   return ToJobs(
-      tx, tx.exec_params(absl::StrCat(JobSelect(), "WHERE j.experiment_uid = $1 ORDER BY j.sequence"), experiment_uid),
+      tx, sql::Query(tx, absl::StrCat(JobSelect(), "WHERE j.experiment_uid = $1 ORDER BY j.sequence"), experiment_uid),
       false);
 }
 
-std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& root_uid, bool without_children) {
-  return Column(
-      tx.exec_params("SELECT uid FROM jobs WHERE root_uid = $1 AND (experiment_uid = $1 OR NOT $2) ORDER BY sequence",
-                     root_uid, without_children));
+std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& experiment_uid) {
+  return Column(sql::Query(tx, "SELECT uid FROM jobs WHERE experiment_uid = $1 ORDER BY sequence", experiment_uid));
+}
+
+std::vector<std::string> JobUidsBelow(pqxx::transaction_base& tx, const std::string& root_uid) {
+  return Column(sql::Query(tx, "SELECT uid FROM jobs WHERE root_uid = $1 ORDER BY sequence", root_uid));
 }
 
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid) {
-  return Column(tx.exec_params("SELECT uid FROM experiments WHERE root_uid = $1 ORDER BY child", root_uid));
+  return Column(sql::Query(tx, "SELECT uid FROM experiments WHERE root_uid = $1 ORDER BY child", root_uid));
 }
 
 std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
@@ -342,8 +346,8 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
   const pqxx::result rows =
       uids.empty()
           ? tx.exec(select + "WHERE j.state IN ('PENDING', 'STARTING', 'RUNNING', 'SERVING') ORDER BY j.sequence")
-          : tx.exec_params(select + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
-                           ArrayLiteral(uids));
+          : sql::Query(tx, select + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
+                       ArrayLiteral(uids));
   constexpr int kRootColumn = 6;
   const auto configs = LoadRootConfigs(tx, rows, kRootColumn, false);
   std::vector<internal::v1::Work> out;

@@ -45,8 +45,9 @@ std::vector<v1::Experiment> LoadExperiments(pqxx::transaction_base& tx, const st
 std::vector<v1::Job> LoadJobs(pqxx::transaction_base& tx, const std::vector<std::string>& uids, bool all_attempts);
 // Jobs of one experiment (of a set: its own), by sequence.
 std::vector<v1::Job> LoadJobsOf(pqxx::transaction_base& tx, const std::string& experiment_uid);
-// UUIDs of all jobs below a root; of its own jobs only when `without_children`.
-std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& root_uid, bool without_children);
+// UUIDs of the jobs of one experiment (of a set: its own), and of all jobs below a root; by sequence.
+std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& experiment_uid);
+std::vector<std::string> JobUidsBelow(pqxx::transaction_base& tx, const std::string& root_uid);
 // UUIDs of an experiment and all its children, itself first.
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid);
 

@@ -4,8 +4,10 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,8 +25,9 @@ namespace riseml::api {
 template <class Response>
 struct WatchBatch {
   std::vector<Response> responses;
-  bool end = false;   // the stream ends with OK behind these
-  bool more = false;  // there is more already: `fill` is called again without being woken
+  bool end = false;      // the stream ends with OK behind these
+  bool more = false;     // there is more already: `fill` is called again without being woken
+  std::string root_uid;  // not empty: from now on only changes below this root concern the stream
 };
 
 // One open stream. `fill` is called on the executor, never twice at once, and gives what is new since its last call.
@@ -99,6 +102,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
 
   void FillOnce() {
     absl::StatusOr<WatchBatch<Response>> batch = fill_();
+    if (batch.ok() && !batch->root_uid.empty()) feed_.Narrow(subscription_, batch->root_uid);
     {
       MutexLock lock(mu_);
       filling_ = false;

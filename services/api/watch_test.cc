@@ -2,12 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <pqxx/pqxx>
+
 #include "services/api/api_fixture.h"
+#include "services/common/base/status.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::api {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 using WatchTest = ApiTestBase;
 
@@ -65,6 +70,121 @@ TEST_F(WatchTest, WatchResumesAcrossARestart) {
   }
   EXPECT_TRUE(starting);
   context.TryCancel();
+}
+
+// Reads until everything there was has been sent; returns the number of responses of each kind.
+struct First {
+  int experiments = 0, jobs = 0, with_token = 0;
+  std::string token;
+};
+First ReadFirst(grpc::ClientReader<v1::WatchExperimentResponse>& reader) {
+  First first;
+  v1::WatchExperimentResponse response;
+  while (reader.Read(&response)) {
+    first.experiments += response.has_experiment() ? 1 : 0;
+    first.jobs += response.has_job() ? 1 : 0;
+    first.with_token += response.resume_token().empty() ? 0 : 1;
+    first.token = response.resume_token();
+    if (response.has_synced()) break;
+  }
+  return first;
+}
+
+TEST_F(WatchTest, ALargeSetComesInPiecesAndAChildWithItsOwnJobsOnly) {
+  const v1::Experiment set = Create(
+      "project: digits\ntrain:\n  image: x\n  resources: {}\n  run: a {{x}}\n  parameters:\n    x: {range: {min: 1, "
+      "max: "
+      "1201, step: 1}}\n");
+  const int children = set.child_count();
+  ASSERT_GT(children, 1000);
+  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+  const auto watch = [&](const std::string& name, bool without_children) {
+    grpc::ClientContext context;
+    rpc::Prepare(context, absl::Seconds(30), "w", key_);
+    v1::WatchExperimentRequest request;
+    request.set_name(name);
+    request.set_without_children(without_children);
+    const auto reader = stub->WatchExperiment(&context, request);
+    const First first = ReadFirst(*reader);
+    context.TryCancel();
+    return first;
+  };
+  const First whole = watch(set.name(), false);
+  EXPECT_EQ(whole.experiments, children + 1);
+  EXPECT_EQ(whole.jobs, children);
+  EXPECT_EQ(whole.with_token, 1) << "a token before the end would leave out the rest";
+  EXPECT_EQ(watch(set.name(), true).experiments, 1);
+  const First child = watch(set.name() + ".7", false);
+  EXPECT_EQ(child.experiments, 1);
+  EXPECT_EQ(child.jobs, 1);
+}
+
+TEST_F(WatchTest, ChangesElsewhereDoNotWakeIt) {
+  const v1::Experiment watched = Create(kSingle), other = Create(kSingle);
+  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+  grpc::ClientContext context;
+  rpc::Prepare(context, absl::Seconds(30), "w", key_);
+  v1::WatchExperimentRequest request;
+  request.set_name(watched.name());
+  const auto reader = stub->WatchExperiment(&context, request);
+  ReadFirst(*reader);
+  for (int i = 0; i < 3; ++i) api_->RunToEnd(Create(kSingle).jobs(0).uid());
+  api_->RunToEnd(other.jobs(0).uid());
+  ASSERT_TRUE(api_->Kill(key_, watched.name()).ok());
+  v1::WatchExperimentResponse response;
+  int before_the_end = 0;
+  while (reader->Read(&response) && !response.has_experiment()) before_the_end += response.has_job() ? 0 : 1;
+  EXPECT_EQ(before_the_end, 0) << "a response without content came for changes of other experiments";
+  EXPECT_EQ(response.experiment().state(), v1::Experiment::KILLED);
+  while (reader->Read(&response)) {
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(WatchTest, ATokenThatTheDatabaseHasNotReachedIsRefused) {
+  const v1::Experiment e = Create(kSingle);
+  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+  grpc::ClientContext context;
+  rpc::Prepare(context, absl::Seconds(30), "w", key_);
+  v1::WatchExperimentRequest request;
+  request.set_name(e.name());
+  request.set_resume_token("999999999999:1");
+  const auto reader = stub->WatchExperiment(&context, request);
+  v1::WatchExperimentResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  const absl::Status status = rpc::FromGrpc(reader->Finish());
+  EXPECT_TRUE(HasReason(status, Reason::kResumeTokenExpired)) << status;
+}
+
+TEST_F(WatchTest, TheEndOfAnOlderAttemptIsTold) {
+  const v1::Experiment e = Create(kSingle);
+  const std::string uid = e.jobs(0).uid();
+  ASSERT_EQ(api_->Place(uid)->attempt(), 1);
+  pqxx::connection db(api_->database());
+  {
+    // As a retry does, while the first attempt has not ended yet.
+    pqxx::work tx(db);
+    tx.exec_params("UPDATE jobs SET attempt_count = 2 WHERE uid = $1", uid);
+    tx.commit();
+  }
+  const auto feed = [&] {
+    pqxx::work tx(db);
+    return tx.exec_params1("SELECT count(*) FROM feed WHERE uid = $1", uid)[0].as<int>();
+  };
+  const int before = feed();
+  ASSERT_TRUE(api_->Report(uid, 1, internal::v1::Observation::STOPPED).ok());
+  EXPECT_EQ(feed(), before + 1);
+}
+
+TEST_F(WatchTest, AnUnknownStateInAFilterIsRefused) {
+  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+  v1::ListExperimentsRequest request;
+  request.set_parent("users/" + user_);
+  request.add_states(static_cast<v1::Experiment::State>(77));
+  const auto list = rpc::Invoke<v1::ListExperimentsResponse>(
+      [&](auto* c, auto* r) { return stub->ListExperiments(c, request, r); }, {.credential = key_});
+  EXPECT_TRUE(absl::IsInvalidArgument(list.status())) << list.status();
+  EXPECT_THAT(std::string(list.status().message()), HasSubstr("77 is no state of an experiment"));
 }
 
 TEST_F(WatchTest, EveryTransitionIsInTheHistory) {

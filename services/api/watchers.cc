@@ -1,6 +1,9 @@
 #include "services/api/watchers.h"
 
+#include <algorithm>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +17,9 @@ namespace {
 // Responses that carry many items stay far below the message limit; a larger item travels alone.
 constexpr std::size_t kBytesPerResponse = 1 << 20;
 
+// Experiments or jobs that one batch of everything holds at most.
+constexpr std::ptrdiff_t kPiece = 500;
+
 // Where a watcher stands, and what has changed since.
 class Cursor {
  public:
@@ -26,9 +32,11 @@ class Cursor {
 
   Cursor(FeedHub& feed, std::string resume_token) : feed_(feed), resume_token_(std::move(resume_token)) {}
 
-  absl::StatusOr<Changes> Next() {
+  // `root_uid`: only changes below it; empty: all.
+  absl::StatusOr<Changes> Next(const std::string& root_uid = "") {
     if (!started_ && !resume_token_.empty()) {
       RISEML_ASSIGN_OR_RETURN(position_, sql::ParseFeedPosition(resume_token_));
+      RISEML_RETURN_IF_ERROR(feed_.CheckReached(position_));
       started_ = true;
     }
     Changes changes;
@@ -39,9 +47,10 @@ class Cursor {
       changes.everything = true;
       return changes;
     }
-    RISEML_ASSIGN_OR_RETURN(changes.rows, feed_.Since(position_));
-    if (!changes.rows.empty()) position_ = changes.rows.back().position;
-    changes.more = changes.rows.size() == FeedHub::kBatch;
+    RISEML_ASSIGN_OR_RETURN(FeedHub::News news, feed_.Since(position_, root_uid));
+    position_ = news.position;
+    changes.rows = std::move(news.rows);
+    changes.more = news.more;
     return changes;
   }
 
@@ -88,46 +97,99 @@ class ExperimentSource {
   absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> operator()() {
     // Anew each time: the key may have been revoked, its user's role may have changed.
     RISEML_ASSIGN_OR_RETURN(call_.caller, authenticator_.Authenticate(call_.credential));
-    RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor_.Next());
+    if (listing_)
+      return db_.Snapshot("watch experiment", [&](pqxx::work& tx) -> absl::StatusOr<Batch> {
+        RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call_, request_.name()));
+        return LoadPiece(tx, key);
+      });
+    RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor_.Next(root_uid_));
+    // Nothing has changed below the root: a sign of life needs no transaction.
+    if (!root_uid_.empty() && changes.rows.empty()) return Finish({.more = changes.more});
     return db_.Snapshot("watch experiment", [&](pqxx::work& tx) { return Load(tx, changes); });
   }
 
  private:
-  absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> Load(pqxx::work& tx, const Cursor::Changes& changes) {
+  using Batch = WatchBatch<v1::WatchExperimentResponse>;
+
+  // What is still to be sent of everything there is.
+  struct Listing {
+    std::deque<std::string> jobs, experiments;
+    bool tells_synced = false;
+    bool more = false;  // changes behind it are known already
+  };
+
+  absl::StatusOr<Batch> Load(pqxx::work& tx, const Cursor::Changes& changes) {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call_, request_.name()));
+    root_uid_ = key.root_uid;
     ChangedBelow changed = Below(changes.rows, key.root_uid);
-    const bool everything = changes.everything || changed.all;
-    const bool is_root = key.uid == key.root_uid;
-    if (everything) {
-      changed.experiments =
-          is_root && !request_.without_children() ? ExperimentUidsOf(tx, key.uid) : std::vector<std::string>{key.uid};
-      changed.jobs = JobUidsOf(tx, key.root_uid, false);
+    if (changes.everything || changed.all) {
+      listing_ = ListAll(tx, key);
+      listing_->tells_synced = changes.everything;
+      listing_->more = changes.more;
+      return LoadPiece(tx, key);
     }
-    WatchBatch<v1::WatchExperimentResponse> batch = {.more = changes.more};
-    const std::string root_name = Print(key.name);
+    Batch batch = {.more = changes.more};
+    AddJobs(tx, key, changed.jobs, &batch);
+    AddExperiments(tx, key, changed.experiments, &batch);
+    return Finish(std::move(batch));
+  }
+
+  // A child has its own jobs only, and so has a set without its children.
+  Listing ListAll(pqxx::work& tx, const ExperimentKey& key) {
+    const bool whole = HasChildren(key);
+    Listing listing;
+    const auto jobs = whole ? JobUidsBelow(tx, key.root_uid) : JobUidsOf(tx, key.uid);
+    listing.jobs.assign(jobs.begin(), jobs.end());
+    const auto experiments = whole ? ExperimentUidsOf(tx, key.uid) : std::vector<std::string>{key.uid};
     // The followed experiment goes last, so that its end is the last thing a reader sees.
+    for (const std::string& uid : experiments)
+      if (uid != key.uid) listing.experiments.push_back(uid);
+    listing.experiments.push_back(key.uid);
+    return listing;
+  }
+
+  absl::StatusOr<Batch> LoadPiece(pqxx::work& tx, const ExperimentKey& key) {
+    Batch batch = {.more = true};
+    const bool jobs = !listing_->jobs.empty();
+    std::deque<std::string>& left = jobs ? listing_->jobs : listing_->experiments;
+    const auto end = left.begin() + std::min<std::ptrdiff_t>(left.size(), kPiece);
+    const std::vector<std::string> piece(left.begin(), end);
+    left.erase(left.begin(), end);
+    jobs ? AddJobs(tx, key, piece, &batch) : AddExperiments(tx, key, piece, &batch);
+    if (!listing_->experiments.empty()) return batch;  // without a token: a reader that resumes would miss the rest
+    batch.more = listing_->more;
+    if (listing_->tells_synced) batch.responses.emplace_back().mutable_synced();
+    listing_.reset();
+    return Finish(std::move(batch));
+  }
+
+  bool HasChildren(const ExperimentKey& key) const { return key.uid == key.root_uid && !request_.without_children(); }
+
+  void AddJobs(pqxx::work& tx, const ExperimentKey& key, const std::vector<std::string>& uids, Batch* batch) {
+    const std::string own = Print(key.name);
+    for (v1::Job& job : LoadJobs(tx, uids, false))
+      if (HasChildren(key) || Print(ParseJobName(job.name())->experiment) == own)
+        *batch->responses.emplace_back().mutable_job() = std::move(job);
+  }
+
+  // The followed one last.
+  void AddExperiments(pqxx::work& tx, const ExperimentKey& key, const std::vector<std::string>& uids, Batch* batch) {
     std::optional<v1::Experiment> followed;
-    std::vector<v1::Experiment> others;
-    for (v1::Experiment& e : LoadExperiments(tx, changed.experiments, false, options_)) {
+    for (v1::Experiment& e : LoadExperiments(tx, uids, false, options_)) {
       if (e.uid() == key.uid)
         followed = std::move(e);
-      else if (is_root && !request_.without_children())
-        others.push_back(std::move(e));
+      else if (HasChildren(key))
+        *batch->responses.emplace_back().mutable_experiment() = std::move(e);
     }
-    for (v1::Job& job : LoadJobs(tx, changed.jobs, false)) {
-      const JobName name = *ParseJobName(job.name());
-      const bool own = Print(name.experiment) == root_name;
-      if (own || (is_root && !request_.without_children()))
-        *batch.responses.emplace_back().mutable_job() = std::move(job);
-    }
-    for (v1::Experiment& e : others) *batch.responses.emplace_back().mutable_experiment() = std::move(e);
-    if (followed) {
-      batch.end = IsTerminal(ParseExperimentState(v1::Experiment::State_Name(followed->state())));
-      *batch.responses.emplace_back().mutable_experiment() = *std::move(followed);
-    }
-    if (changes.everything) batch.responses.emplace_back().mutable_synced();
+    if (!followed) return;
+    batch->end = IsTerminal(ParseExperimentState(v1::Experiment::State_Name(followed->state())));
+    *batch->responses.emplace_back().mutable_experiment() = *std::move(followed);
+  }
+
+  Batch Finish(Batch batch) {
     if (batch.responses.empty()) batch.responses.emplace_back();
     batch.responses.back().set_resume_token(cursor_.Token());
+    batch.root_uid = root_uid_;
     return batch;
   }
 
@@ -137,6 +199,8 @@ class ExperimentSource {
   rpc::Call call_;
   const v1::WatchExperimentRequest request_;
   Cursor cursor_;
+  std::string root_uid_;  // once it is known
+  std::optional<Listing> listing_;
 };
 
 // Distributes items over responses of bounded size.
@@ -160,7 +224,7 @@ std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::Feed
   for (const sql::FeedRow& row : rows) {
     if (row.kind == "JOB") jobs.insert(row.uid);
     if (row.kind == "ALL")
-      for (std::string& uid : JobUidsOf(tx, row.root_uid, false)) jobs.insert(std::move(uid));
+      for (std::string& uid : JobUidsBelow(tx, row.root_uid)) jobs.insert(std::move(uid));
   }
   return {jobs.begin(), jobs.end()};
 }

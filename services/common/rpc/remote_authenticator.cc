@@ -8,7 +8,7 @@
 namespace riseml::rpc {
 namespace {
 
-constexpr absl::Duration kRemember = absl::Seconds(5);
+constexpr absl::Duration kRemember = absl::Seconds(1);
 constexpr std::size_t kMaxEntries = 10'000;
 
 std::string Hash(absl::string_view text) {

@@ -186,11 +186,12 @@ absl::StatusOr<Spec> CheckSpec(const View& root) {
   if (spec.project.size() > kLongestProjectName)
     return project.FailSentence(
         absl::StrCat("Project name must have at most ", kLongestProjectName, " characters: write a shorter one"));
-  if (const auto deploy = root.Find("deploy"); deploy && !deploy->is_null())
+  const auto deploy = root.Find("deploy");
+  if (deploy && !deploy->is_null())
     spec.warnings.push_back(deploy->Note("'deploy' is ignored: only 'train' can be run"));
-  if (const auto train = root.Find("train")) {
-    RISEML_ASSIGN_OR_RETURN(spec.train, CheckTrain(*train, spec.warnings));
-  }
+  if (deploy && !root.Find("train")) return spec;
+  RISEML_ASSIGN_OR_RETURN(const View train, root.Require("train", "add train: with image, resources and run"));
+  RISEML_ASSIGN_OR_RETURN(spec.train, CheckTrain(train, spec.warnings));
   return spec;
 }
 

@@ -208,7 +208,9 @@ TEST(ParseSpec, AValueThatIsNotWrittenIsReportedAtItsKey) {
 }
 
 TEST(ParseSpec, NoTrainSectionIsForTheCallerToRefuse) {
-  const auto spec = ParseSpec("project: ab\n", "f");
+  EXPECT_THAT(std::string(ParseSpec("project: ab\n", "f").status().message()),
+              StartsWith("f:1:1: 'train' is a required property: add train: with image, resources and run"));
+  const auto spec = ParseSpec("project: ab\ndeploy: ~\n", "f");
   ASSERT_TRUE(spec.ok());
   EXPECT_FALSE(spec->train.has_value());
   EXPECT_THAT(std::string(RequireTrain(*spec, "f").message()), StartsWith("f:1:1: no train section"));

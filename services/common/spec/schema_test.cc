@@ -55,8 +55,9 @@ INSTANTIATE_TEST_SUITE_P(TensorFlow, Accepted,
                                          WithTensorFlow("horovod: {}, distributed: {ps: 1}")));
 
 INSTANTIATE_TEST_SUITE_P(Top, Accepted,
-                         testing::Values("project: ab", "project: a_b", "project: A-1", "project: 1a", "project: yes",
-                                         "project: ab\ndeploy: ~", "project: ab\ndeploy: {image: x}", "{project: ab}"));
+                         testing::Values("project: a_b\ndeploy: ~", "project: A-1\ndeploy: ~", "project: 1a\ndeploy: ~",
+                                         "project: yes\ndeploy: ~", "project: ab\ndeploy: {image: x}",
+                                         "{project: ab, deploy: }"));
 
 struct Reject {
   std::string name;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "services/common/base/status.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::sql {
 namespace {
@@ -34,7 +35,8 @@ absl::StatusOr<FeedPosition> ParseFeedPosition(absl::string_view text) {
 }
 
 std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& after, int limit) {
-  return ToRows(tx.exec_params(
+  return ToRows(Query(
+      tx,
       "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
       "WHERE (tx, id) > ($1::text::xid8, $2) AND tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx, id LIMIT $3",
       std::to_string(after.tx), after.id, limit));
@@ -42,15 +44,16 @@ std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& af
 
 std::vector<FeedRow> ReadFeedTail(pqxx::transaction_base& tx, int limit) {
   std::vector<FeedRow> rows =
-      ToRows(tx.exec_params("SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
-                            "WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, id DESC LIMIT $1",
-                            limit));
+      ToRows(Query(tx,
+                   "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
+                   "WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, id DESC LIMIT $1",
+                   limit));
   std::reverse(rows.begin(), rows.end());
   return rows;
 }
 
 void PruneFeed(pqxx::transaction_base& tx, int hours) {
-  tx.exec_params("DELETE FROM feed WHERE time < now() - make_interval(hours => $1)", hours);
+  Query(tx, "DELETE FROM feed WHERE time < now() - make_interval(hours => $1)", hours);
 }
 
 }  // namespace riseml::sql
