@@ -8,7 +8,7 @@ add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fPIE 
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
-add_link_options(-pie -Wl,-z,relro,-z,now)
+add_link_options(-pie -Wl,-z,relro,-z,now,--as-needed)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_definitions(_FORTIFY_SOURCE=2)
   add_compile_options(-fcf-protection=full)

@@ -119,7 +119,7 @@ Launcher::Launcher(LauncherOptions options, CodeSource& code, SecretSource& secr
                            options_.config.installation_dir())),
       outputs_(options_.config.volume_output_dir()),
       steps_(options_.config),
-      interpreters_(PythonOf(options_.config), PythonVersion(PythonOf(options_.config)),
+      interpreters_(PythonOf(options_.config), std::nullopt,
                     {options_.config.interpreter_dirs().begin(), options_.config.interpreter_dirs().end()}) {}
 
 absl::StatusOr<bool> Launcher::CreateAttempt(const std::string& parent, const AttemptId& id,

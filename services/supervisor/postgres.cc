@@ -68,8 +68,10 @@ absl::StatusOr<std::string> FindPostgres() {
                                                     "/postgres); install it: apt-get install postgresql-15"));
 }
 
+bool HasCluster(const Layout& layout) { return FileExists(layout.Database() + "/PG_VERSION"); }
+
 absl::Status EnsureCluster(const Layout& layout, const std::string& postgres_bin) {
-  if (FileExists(layout.Database() + "/PG_VERSION")) return absl::OkStatus();
+  if (HasCluster(layout)) return absl::OkStatus();
   const std::string making = layout.In("postgres.making");
   std::error_code error;
   std::filesystem::remove_all(making, error);

@@ -15,6 +15,9 @@ namespace riseml::supervisor {
 // Directory of PostgreSQL 15's programs. FAILED_PRECONDITION names the package to install.
 absl::StatusOr<std::string> FindPostgres();
 
+// True when the database cluster has been made.
+bool HasCluster(const Layout& layout);
+
 // Makes the database cluster with database and role "riseml" unless it is there. Atomic: half a cluster is thrown away
 // next time.
 absl::Status EnsureCluster(const Layout& layout, const std::string& postgres_bin);

@@ -78,7 +78,8 @@ Stack::Stack(StackPlan plan, const Clock& clock, ProgressSender& progress)
     : plan_(std::move(plan)), clock_(clock), progress_(progress), answers_(std::make_shared<Answers>()) {
   for (const UnitPlan& unit : plan_.units) units_.push_back(std::make_unique<Supervised>(unit, plan_.layout));
   migrate_ = {"migrate", plan_.migrate_command, "", 0, false};
-  bootstrap_ = {"bootstrap", plan_.bootstrap_command, plan_.layout.PendingKey() + ".new", 0, false};
+  bootstrap_ = {"bootstrap", plan_.bootstrap_command, plan_.layout.PendingKey() + ".new", 0,
+                plan_.state.has_administrator()};
 }
 
 Stack::~Stack() = default;
@@ -229,6 +230,10 @@ void Stack::TaskEnded(Task& task, int wait_status) {
   } else {
     unlink(task.output_file.c_str());
   }
+  plan_.state.set_has_administrator(true);
+  // Without it the next start looks again.
+  if (const absl::Status saved = SaveState(plan_.layout, plan_.state); !saved.ok())
+    LogWarning("state_not_saved", {{"error", saved.message()}});
 }
 
 void Stack::AdvanceUnit(Supervised& unit, absl::Time now) {

@@ -64,6 +64,8 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
   RISEML_RETURN_IF_ERROR(TakeEnvironmentLimits(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout.In("data"), &*state));
+  // A database that is gone is made anew, and has no administrator then.
+  if (!HasCluster(layout)) state->clear_has_administrator();
   RISEML_RETURN_IF_ERROR(While("keep the supervisor's state", SaveState(layout, *state)));
   RISEML_ASSIGN_OR_RETURN(const auto configs,
                           RenderConfigs({layout, *state, programs.python_client_dir, InterpreterDirs()}));

@@ -140,22 +140,23 @@ absl::StatusOr<std::string> PythonVersion(const std::string& python) {
 }
 
 absl::StatusOr<Interpreter> Interpreters::Choose(absl::string_view image) {
-  Interpreter usual{.path = python_, .version = version_.value_or(""), .prefix = PythonPrefix(python_), .note = ""};
+  MutexLock lock(mu_);
+  if (!version_) version_ = PythonVersion(python_);
+  Interpreter usual{.path = python_, .version = version_->value_or(""), .prefix = PythonPrefix(python_), .note = ""};
   const std::string wanted = PythonOfImage(image);
   const std::vector<absl::string_view> words = absl::StrSplit(usual.version, ' ');
   const bool has_version = words.size() > 1 && absl::StartsWith(absl::StrCat(words[1], "."), absl::StrCat(wanted, "."));
   if (wanted.empty() || has_version) {
-    RISEML_RETURN_IF_ERROR(version_.status());
+    RISEML_RETURN_IF_ERROR(version_->status());
     return usual;
   }
-  MutexLock lock(mu_);
   if (const auto it = found_.find(wanted); it != found_.end()) return it->second;
   for (const std::string& path : FindPython(wanted, directories_)) {
     const absl::StatusOr<std::string> version = PythonVersion(path);
     if (!version.ok()) continue;
     return found_[wanted] = {.path = path, .version = *version, .prefix = PythonPrefix(path), .note = ""};
   }
-  RISEML_RETURN_IF_ERROR(version_.status());
+  RISEML_RETURN_IF_ERROR(version_->status());
   usual.note = absl::StrCat("image ", image, " asks for Python ", wanted,
                             ", which this machine does not have: ", words.size() > 1 ? words[1] : usual.version,
                             " is used. Install python", wanted, " and python", wanted,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,9 +39,11 @@ struct Interpreter {
 // Chooses an interpreter for an image. Thread-safe.
 class Interpreters {
  public:
-  // `version` is that of `python`, the one that is used when no other is asked for or found.
-  Interpreters(std::string python, absl::StatusOr<std::string> version, std::vector<std::string> directories)
-      : python_(std::move(python)), version_(std::move(version)), directories_(std::move(directories)) {}
+  // `python` is used when no other is asked for or found. `version` is what PythonVersion says of it; when absent, it
+  // is asked at the first choice, which saves a start the time.
+  Interpreters(std::string python, std::optional<absl::StatusOr<std::string>> version,
+               std::vector<std::string> directories)
+      : python_(std::move(python)), directories_(std::move(directories)), version_(std::move(version)) {}
 
   // For an image like "python:3.10" the interpreter of that version, when this machine has one that works; for all
   // others the usual one. The first call for a version may take seconds. FAILED_PRECONDITION when the usual one does
@@ -49,9 +52,9 @@ class Interpreters {
 
  private:
   const std::string python_;
-  const absl::StatusOr<std::string> version_;
   const std::vector<std::string> directories_;
   Mutex mu_;
+  std::optional<absl::StatusOr<std::string>> version_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Interpreter> found_ ABSL_GUARDED_BY(mu_);  // by version asked for
 };
 
