@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
-#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
@@ -18,29 +17,6 @@
 #include "services/common/base/status_macros.h"
 
 namespace riseml {
-namespace {
-
-absl::Status MakeAccessible(const std::filesystem::path& root) {
-  std::error_code error;
-  std::filesystem::permissions(root, std::filesystem::perms::owner_all,
-                               std::filesystem::perm_options::add | std::filesystem::perm_options::nofollow, error);
-  std::vector<std::filesystem::path> open = {root};
-  while (!open.empty()) {
-    const std::filesystem::path directory = open.back();
-    open.pop_back();
-    for (const std::filesystem::directory_entry& entry : std::filesystem::directory_iterator(directory, error)) {
-      std::error_code ignored;  // what cannot be changed shows when it cannot be removed
-      if (entry.is_symlink(ignored) || !entry.is_directory(ignored)) continue;
-      std::filesystem::permissions(entry.path(), std::filesystem::perms::owner_all, std::filesystem::perm_options::add,
-                                   ignored);
-      open.push_back(entry.path());
-    }
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 void UniqueFd::Reset(int fd) {
   if (fd_ >= 0) close(fd_);
   fd_ = fd;
@@ -111,15 +87,6 @@ absl::Status MakeDirectories(const std::string& path, int mode) {
 }
 
 bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
-absl::Status RemoveTree(const std::string& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (!error) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(MakeAccessible(path));
-  std::filesystem::remove_all(path, error);
-  return error ? ErrnoError(error.value(), absl::StrCat("remove ", path)) : absl::OkStatus();
-}
 
 absl::Status CheckFormat(const std::string& dir, absl::string_view what, int version) {
   const std::string path = absl::StrCat(dir, "/FORMAT");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -50,9 +51,10 @@ absl::Status MakeDirectories(const std::string& path, int mode = 0755);
 
 bool FileExists(const std::string& path);
 
-// Removes a directory tree, whatever modes its owner has given to directories in it. Links are not followed. Absent:
-// nothing to do.
-absl::Status RemoveTree(const std::string& path);
+// Removes a file or a directory tree, however deep or large it is and whatever modes its owner has given to directories
+// in it; descriptors and memory are bounded. Links are not followed. Absent: nothing to do. CANCELLED after a stop was
+// asked for.
+absl::Status RemoveTree(const std::string& path, std::stop_token stop = {});
 
 // Reads or creates DIR/FORMAT. NEWER_FORMAT when the directory was written by a newer version than `version`.
 absl::Status CheckFormat(const std::string& dir, absl::string_view what, int version);
