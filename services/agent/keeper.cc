@@ -92,6 +92,8 @@ AttemptStatus ShownStatus(const AttemptId& id, const AttemptDir& dir, const Jour
   return status;
 }
 
+constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
+
 std::string TailOf(const std::string& path) {
   const absl::StatusOr<std::string> text = ReadFile(path, 1 << 20);
   if (!text.ok()) return "";
@@ -116,13 +118,15 @@ bool MayPass(const absl::Status& status) {
 }  // namespace
 
 Keeper::Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, AgentMetrics& metrics,
-               const Clock& clock, std::string boot_id)
+               const Clock& clock, std::string boot_id, std::int64_t epoch)
     : directory_(std::move(directory)),
       launcher_(launcher),
       table_(table),
       metrics_(metrics),
       clock_(clock),
       boot_id_(std::move(boot_id)),
+      fence_(directory_ + kEpochFile, epoch),
+      trash_(directory_),
       queue_(clock),
       preparations_(kPreparationsAtOnce) {}
 
@@ -131,7 +135,9 @@ absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, con
                                                       int workers) {
   RISEML_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   RISEML_ASSIGN_OR_RETURN(std::string boot_id, BootId());
-  std::unique_ptr<Keeper> keeper(new Keeper(std::move(directory), launcher, table, metrics, clock, std::move(boot_id)));
+  RISEML_ASSIGN_OR_RETURN(const std::int64_t epoch, EpochFence::Read(directory + kEpochFile));
+  std::unique_ptr<Keeper> keeper(
+      new Keeper(std::move(directory), launcher, table, metrics, clock, std::move(boot_id), epoch));
   RISEML_ASSIGN_OR_RETURN(
       keeper->watcher_, ProcessWatcher::Start([raw = keeper.get()](const std::string& key) { raw->queue_.Add(key); }));
   RISEML_RETURN_IF_ERROR(keeper->Scan());
@@ -156,8 +162,10 @@ absl::Status Keeper::Scan() {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(directory_, error)) {
     const std::string name = entry.path().filename().string();
-    if (absl::StartsWith(name, ".")) {  // never finished, or being removed
-      RISEML_RETURN_IF_ERROR(RemoveTree(entry.path().string()));
+    if (absl::StartsWith(name, Trash::kPrefix)) continue;
+    if (absl::StartsWith(name, ".")) {  // never finished
+      if (const absl::Status status = trash_.Take(entry.path().string()); !status.ok())
+        LogWarning("leftover_not_removed", {{"path", entry.path().string()}, {"error", status.message()}});
       continue;
     }
     const std::optional<AttemptId> id = ParseAttemptId(name);
@@ -205,6 +213,7 @@ absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
   const AttemptId id{start.job_uid(), start.attempt()};
   if (!IsUuid(id.job_uid) || id.attempt < 1)
     return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
+  RISEML_RETURN_IF_ERROR(fence_.Pass(start.epoch()));
   const AttemptDir dir = DirOf(id);
   if (FileExists(dir.path())) return absl::OkStatus();
   if (const std::int32_t newest = table_.NewestAttempt(id.job_uid); newest > id.attempt)
@@ -221,9 +230,10 @@ absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
   return absl::OkStatus();
 }
 
-absl::Status Keeper::StopAttempt(const AttemptId& id) {
+absl::Status Keeper::StopAttempt(const AttemptId& id, std::int64_t epoch) {
   if (!IsUuid(id.job_uid) || id.attempt < 1)
     return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
+  RISEML_RETURN_IF_ERROR(fence_.Pass(epoch));
   const AttemptDir dir = DirOf(id);
   AttemptEnded ended = StoppedOnRequest();
   *ended.mutable_time() = ToProtoTime(clock_.Now());
@@ -235,6 +245,12 @@ absl::Status Keeper::StopAttempt(const AttemptId& id) {
     if (const auto it = memories_.find(id); it != memories_.end()) it->second->cancel.request_stop();
   }
   queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch) {
+  RISEML_RETURN_IF_ERROR(fence_.Pass(epoch));
+  for (const AttemptId& id : ids) RISEML_RETURN_IF_ERROR(ForgetAttempt(id));
   return absl::OkStatus();
 }
 
@@ -272,8 +288,8 @@ absl::Status Keeper::Sync(const std::string& key) {
 absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const AttemptEnded&) {
   Memory& memory = MemoryOf(id);
   if (!memory.cleaned) {
-    RISEML_RETURN_IF_ERROR(RemoveTree(dir.code()));
-    RISEML_RETURN_IF_ERROR(RemoveTree(dir.temporary()));
+    RISEML_RETURN_IF_ERROR(trash_.Take(dir.code()));
+    RISEML_RETURN_IF_ERROR(trash_.Take(dir.temporary()));
     memory.output.Reset();
     if (const auto start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
       RISEML_RETURN_IF_ERROR(launcher_.DiscardEnvironment(dir, *start));
@@ -296,8 +312,7 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
 }
 
 absl::Status Keeper::Remove(const AttemptId& id, const AttemptDir& dir) {
-  const std::string trash = absl::StrCat(directory_, "/.trash-", NewUuid());
-  if (rename(dir.path().c_str(), trash.c_str()) != 0) return ErrnoError(errno, absl::StrCat("rename ", dir.path()));
+  RISEML_RETURN_IF_ERROR(trash_.Take(dir.path()));
   watcher_->Forget(Print(id));
   table_.Remove(id);
   {
@@ -305,7 +320,7 @@ absl::Status Keeper::Remove(const AttemptId& id, const AttemptDir& dir) {
     memories_.erase(id);
   }
   LogInfo("attempt_forgotten", {{"attempt", Print(id)}});
-  return RemoveTree(trash);
+  return absl::OkStatus();
 }
 
 absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder) {

@@ -19,9 +19,11 @@
 #include "services/agent/agent_metrics.h"
 #include "services/agent/attempt_dir.h"
 #include "services/agent/attempt_table.h"
+#include "services/agent/epoch_fence.h"
 #include "services/agent/journal.h"
 #include "services/agent/launcher.h"
 #include "services/agent/process_watcher.h"
+#include "services/agent/trash.h"
 #include "services/agent/work_queue.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
@@ -42,8 +44,8 @@ class Keeper {
 
   // Recorded durably when it returns. See NodeAgentService for the errors.
   absl::Status StartAttempt(const internal::v1::StartAttemptRequest& start);
-  absl::Status StopAttempt(const AttemptId& id);
-  absl::Status ForgetAttempt(const AttemptId& id);
+  absl::Status StopAttempt(const AttemptId& id, std::int64_t epoch);
+  absl::Status ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch);
 
  private:
   // What is remembered between two looks at an attempt; lost without harm.
@@ -61,8 +63,9 @@ class Keeper {
   };
 
   Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, AgentMetrics& metrics,
-         const Clock& clock, std::string boot_id);
+         const Clock& clock, std::string boot_id, std::int64_t epoch);
   absl::Status Scan();
+  absl::Status ForgetAttempt(const AttemptId& id);
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
 
@@ -90,6 +93,8 @@ class Keeper {
   AgentMetrics& metrics_;
   const Clock& clock_;
   const std::string boot_id_;
+  EpochFence fence_;
+  Trash trash_;
   WorkQueue queue_;
   Mutex mu_;
   std::map<AttemptId, std::unique_ptr<Memory>> memories_

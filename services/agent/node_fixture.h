@@ -140,6 +140,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
     internal::v1::StopAttemptRequest request;
     request.set_job_uid(start.job_uid());
     request.set_attempt(start.attempt());
+    request.set_epoch(start.epoch());
     internal::v1::StopAttemptResponse response;
     return stub_->StopAttempt(&context, request, &response);
   }
@@ -150,6 +151,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
     auto& ref = *request.add_attempts();
     ref.set_job_uid(start.job_uid());
     ref.set_attempt(start.attempt());
+    request.set_epoch(start.epoch());
     internal::v1::ForgetAttemptsResponse response;
     return stub_->ForgetAttempts(&context, request, &response);
   }

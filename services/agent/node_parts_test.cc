@@ -18,6 +18,7 @@
 #include "services/agent/process.h"
 #include "services/agent/process_watcher.h"
 #include "services/agent/testing.h"
+#include "services/agent/trash.h"
 #include "services/agent/work_queue.h"
 #include "services/common/base/status.h"
 
@@ -34,6 +35,23 @@ internal::v1::AttemptEnded Ended(const std::string& reason) {
   internal::v1::AttemptEnded ended;
   ended.set_reason(reason);
   return ended;
+}
+
+TEST(Trash, RemovesWhatIsPutAwayAndWhatAnEarlierProcessLeft) {
+  TemporaryDirectory directory;
+  std::filesystem::create_directories(directory / ".trash-old/a/b");
+  std::filesystem::create_directories(directory / "closed/a");
+  WriteAll(directory / "kept", "x");
+  std::filesystem::permissions(directory / "closed", std::filesystem::perms::none);
+  Trash trash(directory.path());
+  EXPECT_TRUE(trash.Take(directory / "closed").ok());
+  EXPECT_FALSE(FileExists(directory / "closed")) << "at once";
+  EXPECT_TRUE(trash.Take(directory / "absent").ok());
+  EXPECT_TRUE(Eventually([&] {
+    return std::distance(std::filesystem::directory_iterator(directory.path()),
+                         std::filesystem::directory_iterator()) == 1;
+  }));
+  EXPECT_TRUE(FileExists(directory / "kept"));
 }
 
 TEST(Journal, TheFirstEndStands) {

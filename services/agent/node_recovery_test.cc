@@ -3,6 +3,8 @@
 #include <fcntl.h>
 
 #include "services/agent/node_fixture.h"
+#include "services/common/base/status.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::agent {
 namespace {
@@ -10,6 +12,27 @@ namespace {
 using namespace riseml::agent::testing;
 
 using NodeRecoveryTest = NodeTest;
+
+TEST_P(NodeRecoveryTest, ADeposedLeaderChangesNothingEvenAfterARestart) {
+  StartAttemptRequest start = Job({kWaitForGo});
+  start.set_epoch(7);
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  StartAttemptRequest old = start;
+  old.set_epoch(6);
+  const auto refused = [](const grpc::Status& status) { return HasReason(rpc::FromGrpc(status), Reason::kNotLeader); };
+  EXPECT_TRUE(refused(Stop(old)));
+  KillNode();
+  StartNode();
+  EXPECT_TRUE(refused(Stop(old))) << "the epoch is remembered";
+  EXPECT_TRUE(refused(Forget(old)));
+  StartAttemptRequest other = Job({"true"});
+  other.set_epoch(6);
+  EXPECT_TRUE(refused(Start(other)));
+  EXPECT_EQ(List().size(), 1u);
+  EXPECT_TRUE(Stop(start).ok());
+  EXPECT_EQ(WaitForEnd(start).end(), Observation::STOPPED);
+}
 
 TEST_P(NodeRecoveryTest, JobsOutliveAKilledNode) {
   const StartAttemptRequest running = Job({"echo x >> $OUTPUT_DIR/count", kWaitForGo, "echo done; exit 4"});

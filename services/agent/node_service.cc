@@ -146,7 +146,7 @@ grpc::Status NodeService::StartAttempt(grpc::ServerContext* context, const inter
 grpc::Status NodeService::StopAttempt(grpc::ServerContext* context, const internal::v1::StopAttemptRequest* request,
                                       internal::v1::StopAttemptResponse*) {
   return rpc::Unary(context, "riseml.internal.v1.NodeAgentService/StopAttempt", [&](const rpc::Call&) {
-    return keeper_.StopAttempt({request->job_uid(), request->attempt()});
+    return keeper_.StopAttempt({request->job_uid(), request->attempt()}, request->epoch());
   });
 }
 
@@ -158,9 +158,10 @@ grpc::Status NodeService::ForgetAttempts(grpc::ServerContext* context,
                       if (request->attempts_size() > kMaxForget)
                         return Error(Reason::kLimitExceeded,
                                      absl::StrCat("at most ", kMaxForget, " attempts can be forgotten in one call"));
+                      std::vector<AttemptId> ids;
                       for (const internal::v1::AttemptRef& ref : request->attempts())
-                        RISEML_RETURN_IF_ERROR(keeper_.ForgetAttempt({ref.job_uid(), ref.attempt()}));
-                      return absl::OkStatus();
+                        ids.push_back({ref.job_uid(), ref.attempt()});
+                      return keeper_.ForgetAttempts(ids, request->epoch());
                     });
 }
 

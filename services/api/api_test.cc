@@ -95,6 +95,7 @@ TEST_F(ApiTest, LeadershipIsTakenOverOnlyByItsHolderOrAfterTheLease) {
   };
   const std::int64_t epoch = api_->epoch();
   EXPECT_EQ(acquire("test", epoch)->epoch(), epoch) << "renewal";
+  EXPECT_GT(epoch, 1'700'000'000) << "epochs begin with the time, for nodes that remember the ones of another database";
   EXPECT_TRUE(HasReason(acquire("other", 0).status(), Reason::kNotLeader));
 }
 

@@ -112,16 +112,18 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
   if (request.holder().empty() || request.lease_ms() < 1000 || request.lease_ms() > 600'000)
     return Error(Reason::kInvalidArgument, "holder must be set and lease_ms be 1,000 to 600,000");
   return db_.Write("acquire leadership", [&](pqxx::work& tx) -> absl::StatusOr<std::int64_t> {
-    // A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one.
-    const auto rows = sql::Query(
-        tx,
-        "INSERT INTO leadership (name, holder, epoch, expire_time) VALUES ($1, $2, 1, now() + make_interval(secs => "
-        "$3)) "
-        "ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, expire_time = EXCLUDED.expire_time, "
-        "epoch = leadership.epoch + CASE WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN 0 ELSE 1 END "
-        "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
-        std::string(kSchedulerActor), request.holder(), static_cast<double>(request.lease_ms()) / 1000,
-        request.epoch());
+    // A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one. Epochs begin with the time,
+    // so that nodes accept them even after the database was made anew or restored from a copy.
+    const auto rows =
+        sql::Query(tx,
+                   "INSERT INTO leadership (name, holder, epoch, expire_time) "
+                   "VALUES ($1, $2, extract(epoch FROM now())::bigint, now() + make_interval(secs => $3)) "
+                   "ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, expire_time = EXCLUDED.expire_time, "
+                   "epoch = CASE WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN leadership.epoch "
+                   "ELSE GREATEST(leadership.epoch + 1, EXCLUDED.epoch) END "
+                   "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
+                   std::string(kSchedulerActor), request.holder(), static_cast<double>(request.lease_ms()) / 1000,
+                   request.epoch());
     if (rows.empty()) return Error(Reason::kNotLeader, "another scheduler holds the lease");
     return rows[0][0].as<std::int64_t>();
   });

@@ -61,12 +61,13 @@ class Cluster {
 
   // Creates an attempt; a known one is left as it is. Returns when the node has recorded it durably. Errors that will
   // not go away by trying again: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is known); RESOURCE_EXHAUSTED
-  // (DISK_FULL). NOT_FOUND for an unknown node. After any other error the attempt may or may not exist.
+  // (DISK_FULL). NOT_FOUND for an unknown node. ABORTED (NOT_LEADER), from this and the calls below, when a leader with
+  // a higher epoch has called the node: nothing was changed. After any other error the attempt may or may not exist.
   virtual absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) = 0;
   // Asks an attempt to end; an unknown one is recorded as stopped, so that a late Start does nothing.
-  virtual absl::Status Stop(const std::string& node, const AttemptKey& key) = 0;
+  virtual absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) = 0;
   // Says that the end of these attempts is recorded. Removes them from the store.
-  virtual absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys) = 0;
+  virtual absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) = 0;
 };
 
 }  // namespace riseml::scheduler

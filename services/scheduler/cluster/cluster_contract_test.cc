@@ -93,15 +93,15 @@ class NodeAgent final : public internal::v1::NodeAgentService::Service {
   grpc::Status StopAttempt(grpc::ServerContext* context, const internal::v1::StopAttemptRequest* request,
                            internal::v1::StopAttemptResponse*) override {
     return rpc::Unary(context, "StopAttempt", [&](const rpc::Call&) {
-      node_.Stop({request->job_uid(), request->attempt()});
-      return absl::OkStatus();
+      return node_.Stop({request->job_uid(), request->attempt()}, request->epoch());
     });
   }
   grpc::Status ForgetAttempts(grpc::ServerContext* context, const internal::v1::ForgetAttemptsRequest* request,
                               internal::v1::ForgetAttemptsResponse*) override {
     return rpc::Unary(context, "ForgetAttempts", [&](const rpc::Call&) {
-      for (const auto& ref : request->attempts()) node_.Forget({{ref.job_uid(), ref.attempt()}});
-      return absl::OkStatus();
+      std::vector<AttemptKey> keys;
+      for (const auto& ref : request->attempts()) keys.push_back({ref.job_uid(), ref.attempt()});
+      return node_.Forget(keys, request->epoch());
     });
   }
   grpc::Status WatchNode(grpc::ServerContext*, const internal::v1::WatchNodeRequest*,
@@ -276,10 +276,27 @@ TYPED_TEST(ClusterContract, OlderAttemptThanAKnownOneIsRefusedForGood) {
 }
 
 TYPED_TEST(ClusterContract, StopBeforeStartKeepsItFromStarting) {
-  ASSERT_TRUE(this->f_.cluster().Stop("local", this->a_).ok());
+  ASSERT_TRUE(this->f_.cluster().Stop("local", this->a_, 0).ok());
   this->Start(this->a_);
   EXPECT_EQ(this->f_.node->starts(this->a_), 0);
   this->AwaitPhase(this->a_, AttemptStatus::ENDED);
+}
+
+TYPED_TEST(ClusterContract, ADeposedLeaderChangesNothing) {
+  internal::v1::StartAttemptRequest start = RequestFor("a", 1);
+  start.set_epoch(7);
+  ASSERT_TRUE(this->f_.cluster().Start("local", start).ok());
+  internal::v1::StartAttemptRequest late = RequestFor("b", 1);
+  late.set_epoch(6);
+  EXPECT_TRUE(HasReason(this->f_.cluster().Start("local", late), Reason::kNotLeader));
+  EXPECT_EQ(this->f_.node->starts({"b", 1}), 0);
+  EXPECT_TRUE(HasReason(this->f_.cluster().Stop("local", this->a_, 6), Reason::kNotLeader));
+  this->AwaitPhase(this->a_, AttemptStatus::PREPARING);
+  this->f_.node->Exit(this->a_, 0);
+  this->AwaitPhase(this->a_, AttemptStatus::ENDED);
+  EXPECT_TRUE(HasReason(this->f_.cluster().Forget("local", {this->a_}, 6), Reason::kNotLeader));
+  EXPECT_EQ(this->f_.node->List().size(), 1u);
+  EXPECT_TRUE(this->f_.cluster().Forget("local", {this->a_}, 8).ok());
 }
 
 TYPED_TEST(ClusterContract, ForgottenAttemptIsGone) {
@@ -287,7 +304,7 @@ TYPED_TEST(ClusterContract, ForgottenAttemptIsGone) {
   this->f_.node->Exit(this->a_, 0);
   this->AwaitPhase(this->a_, AttemptStatus::ENDED);
   const auto version = this->f_.cluster().Read(0).version;
-  ASSERT_TRUE(this->f_.cluster().Forget("local", {this->a_}).ok());
+  ASSERT_TRUE(this->f_.cluster().Forget("local", {this->a_}, 0).ok());
   const ClusterChanges changes = this->f_.cluster().Read(version);
   EXPECT_FALSE(changes.complete);
   EXPECT_THAT(changes.gone, testing::ElementsAre(this->a_));

@@ -53,16 +53,13 @@ absl::Status FakeCluster::Start(const std::string& node, const internal::v1::Sta
   return Call("Start", node, [&](FakeNode& fake) { return fake.Start(request); });
 }
 
-absl::Status FakeCluster::Stop(const std::string& node, const AttemptKey& key) {
-  return Call("Stop", node, [&](FakeNode& fake) {
-    fake.Stop(key);
-    return absl::OkStatus();
-  });
+absl::Status FakeCluster::Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) {
+  return Call("Stop", node, [&](FakeNode& fake) { return fake.Stop(key, epoch); });
 }
 
-absl::Status FakeCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys) {
+absl::Status FakeCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) {
   return Call("Forget", node, [&](FakeNode& fake) {
-    fake.Forget(keys);
+    RISEML_RETURN_IF_ERROR(fake.Forget(keys, epoch));
     store_->Remove(node, keys);
     return absl::OkStatus();
   });

@@ -1,6 +1,7 @@
 #include "services/scheduler/cluster/fake_node.h"
 
 #include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
 
 namespace riseml::scheduler {
 
@@ -27,10 +28,17 @@ void FakeNode::Change(const AttemptKey& key, const std::function<void(AttemptSta
   if (changed) changed(status);
 }
 
+absl::Status FakeNode::Pass(std::int64_t epoch) {
+  if (epoch < epoch_) return Error(Reason::kNotLeader, "another leader has called this node");
+  epoch_ = epoch;
+  return absl::OkStatus();
+}
+
 absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
   const AttemptKey key{request.job_uid(), request.attempt()};
   {
     MutexLock lock(mu_);
+    RISEML_RETURN_IF_ERROR(Pass(request.epoch()));
     const auto newer = attempts_.upper_bound(key);
     if (newer != attempts_.end() && newer->first.job_uid == key.job_uid)
       return absl::FailedPreconditionError("a newer attempt is known");
@@ -42,9 +50,10 @@ absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
   return absl::OkStatus();
 }
 
-void FakeNode::Stop(const AttemptKey& key) {
+absl::Status FakeNode::Stop(const AttemptKey& key, std::int64_t epoch) {
   {
     MutexLock lock(mu_);
+    RISEML_RETURN_IF_ERROR(Pass(epoch));
     ++stops_[key];
   }
   Change(key, [](AttemptStatus& status) {
@@ -53,14 +62,17 @@ void FakeNode::Stop(const AttemptKey& key) {
     status.set_end(Observation::STOPPED);
     status.set_reason("STOPPED");
   });
+  return absl::OkStatus();
 }
 
-void FakeNode::Forget(const std::vector<AttemptKey>& keys) {
+absl::Status FakeNode::Forget(const std::vector<AttemptKey>& keys, std::int64_t epoch) {
   MutexLock lock(mu_);
+  RISEML_RETURN_IF_ERROR(Pass(epoch));
   for (const AttemptKey& key : keys) {
     const auto it = attempts_.find(key);
     if (it != attempts_.end() && it->second.phase() == AttemptStatus::ENDED) attempts_.erase(it);
   }
+  return absl::OkStatus();
 }
 
 std::vector<AttemptStatus> FakeNode::List() const {

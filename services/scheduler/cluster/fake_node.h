@@ -19,8 +19,8 @@ class FakeNode {
 
   // What the RPCs do.
   absl::Status Start(const internal::v1::StartAttemptRequest& request);
-  void Stop(const AttemptKey& key);
-  void Forget(const std::vector<AttemptKey>& keys);
+  absl::Status Stop(const AttemptKey& key, std::int64_t epoch);
+  absl::Status Forget(const std::vector<AttemptKey>& keys, std::int64_t epoch);
   std::vector<internal::v1::AttemptStatus> List() const;
 
   // What happens on the node.
@@ -36,10 +36,12 @@ class FakeNode {
   internal::v1::StartAttemptRequest request(const AttemptKey& key) const;
 
  private:
+  absl::Status Pass(std::int64_t epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Change(const AttemptKey& key, const std::function<void(internal::v1::AttemptStatus&)>& change);
 
   mutable Mutex mu_;
   Listener changed_ ABSL_GUARDED_BY(mu_);
+  std::int64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;  // the highest that has called
   std::map<AttemptKey, internal::v1::AttemptStatus> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<AttemptKey, int> starts_ ABSL_GUARDED_BY(mu_);
   std::map<AttemptKey, int> stops_ ABSL_GUARDED_BY(mu_);

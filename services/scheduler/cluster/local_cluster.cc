@@ -97,20 +97,22 @@ absl::Status LocalCluster::Start(const std::string& node, const internal::v1::St
   return While(absl::StrCat("start attempt ", request.attempt(), " on node ", node), response.status());
 }
 
-absl::Status LocalCluster::Stop(const std::string& node, const AttemptKey& key) {
+absl::Status LocalCluster::Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) {
   RISEML_ASSIGN_OR_RETURN(Stub* const stub, Find(node));
   internal::v1::StopAttemptRequest request;
   request.set_job_uid(key.job_uid);
   request.set_attempt(key.attempt);
+  request.set_epoch(epoch);
   const auto response = rpc::Invoke<internal::v1::StopAttemptResponse>(
       [&](auto* context, auto* answer) { return stub->StopAttempt(context, request, answer); },
       {.timeout = kCallLimit, .tries = 1});
   return While(absl::StrCat("stop attempt ", key.attempt, " on node ", node), response.status());
 }
 
-absl::Status LocalCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys) {
+absl::Status LocalCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) {
   RISEML_ASSIGN_OR_RETURN(Stub* const stub, Find(node));
   internal::v1::ForgetAttemptsRequest request;
+  request.set_epoch(epoch);
   for (const AttemptKey& key : keys) {
     internal::v1::AttemptRef* ref = request.add_attempts();
     ref->set_job_uid(key.job_uid);

@@ -38,8 +38,8 @@ class LocalCluster final : public Cluster {
   ClusterChanges Read(std::int64_t version) override { return store_.Read(version); }
   void SetWake(std::function<void()> wake) override { store_.SetWake(std::move(wake)); }
   absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
-  absl::Status Stop(const std::string& node, const AttemptKey& key) override;
-  absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys) override;
+  absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) override;
+  absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) override;
 
  private:
   using Stub = internal::v1::NodeAgentService::Stub;

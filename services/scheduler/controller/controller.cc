@@ -142,9 +142,11 @@ void Controller::SyncStrayAttempts(const std::string& uid, Job& job) {
     const AttemptKey key = attempt.key();
     const std::string node = attempt.node;
     if (ended) {
-      CallNode(uid, job, number, Call::kForget, [node, key](Cluster& cluster) { return cluster.Forget(node, {key}); });
+      CallNode(uid, job, number, Call::kForget,
+               [node, key, epoch = epoch_](Cluster& cluster) { return cluster.Forget(node, {key}, epoch); });
     } else {
-      CallNode(uid, job, number, Call::kStop, [node, key](Cluster& cluster) { return cluster.Stop(node, key); });
+      CallNode(uid, job, number, Call::kStop,
+               [node, key, epoch = epoch_](Cluster& cluster) { return cluster.Stop(node, key, epoch); });
     }
   }
 }
@@ -169,7 +171,8 @@ void Controller::SyncAttempt(const std::string& uid, Job& job, const LiveAttempt
     case Step::kStop: {
       const AttemptKey key{uid, number};
       const std::string node = live.node();
-      return CallNode(uid, job, number, Call::kStop, [node, key](Cluster& cluster) { return cluster.Stop(node, key); });
+      return CallNode(uid, job, number, Call::kStop,
+                      [node, key, epoch = epoch_](Cluster& cluster) { return cluster.Stop(node, key, epoch); });
     }
     case Step::kReportStarted:
       return Observe(job, StartOf(job.on_nodes.at(number).status));
