@@ -15,17 +15,16 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/agent/attempt_status.h"
 #include "services/agent/command_sequence.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
 #include "services/agent/proto_time.h"
-#include "services/agent/run_secrets.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "services/common/logtext/redact.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::agent {
@@ -47,6 +46,7 @@ constexpr int kDefaultGraceSeconds = 30;
 constexpr int kPreparationsAtOnce = 4;
 constexpr std::uint64_t kLeastFreeBytes = 64 << 20;
 constexpr std::size_t kTailBytes = 600;
+constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
 
 AttemptEnded Ended(Observation::Event event, absl::string_view reason, absl::string_view message,
                    Observation::ExitClass exit_class = Observation::INFRASTRUCTURE) {
@@ -61,38 +61,6 @@ AttemptEnded Ended(Observation::Event event, absl::string_view reason, absl::str
 AttemptEnded StoppedOnRequest() {
   return Ended(Observation::STOPPED, "KILLED", "", Observation::EXIT_CLASS_UNSPECIFIED);
 }
-
-AttemptStatus StatusFrom(const AttemptId& id, const JournalContent& journal) {
-  AttemptStatus status;
-  status.set_job_uid(id.job_uid);
-  status.set_attempt(id.attempt);
-  status.set_phase(journal.ended     ? AttemptStatus::ENDED
-                   : journal.started ? AttemptStatus::RUNNING
-                                     : AttemptStatus::PREPARING);
-  if (journal.started) *status.mutable_start_time() = journal.started->time();
-  if (!journal.ended) return status;
-  const AttemptEnded& ended = *journal.ended;
-  status.set_end(ended.event());
-  status.set_reason(ended.reason());
-  status.set_message(ended.message());
-  if (ended.has_exit_code()) status.set_exit_code(ended.exit_code());
-  status.set_exit_class(ended.exit_class());
-  *status.mutable_end_time() = ended.time();
-  return status;
-}
-
-// The status without secrets: its message quotes commands and what they printed.
-AttemptStatus ShownStatus(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
-  AttemptStatus status = StatusFrom(id, journal);
-  if (status.message().empty() || !FileExists(dir.start())) return status;
-  const auto hidden = HiddenValues(dir);
-  // An attempt ends all the same when its files are damaged.
-  status.set_message(hidden.ok() ? logtext::Masker(*hidden).Mask(status.message())
-                                 : absl::StrCat("not shown, as it may hold secrets: ", hidden.status().message()));
-  return status;
-}
-
-constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
 
 std::string TailOf(const std::string& path) {
   const absl::StatusOr<std::string> text = ReadFile(path, 1 << 20);

@@ -1,0 +1,14 @@
+// What a node says of an attempt.
+#pragma once
+
+#include "riseml/internal/v1/node_agent.pb.h"
+#include "services/agent/attempt_dir.h"
+#include "services/agent/journal.h"
+
+namespace riseml::agent {
+
+// Phase and end of an attempt as its journal has them, without secrets: the message quotes commands and what they
+// printed. A message that cannot be cleared of them, as the attempt's files are damaged, is left out and says so.
+internal::v1::AttemptStatus ShownStatus(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal);
+
+}  // namespace riseml::agent
