@@ -26,7 +26,7 @@ absl::StatusOr<std::string> ConfigPath();
 // when others may read the file, or when it is of version 1 of the product.
 absl::StatusOr<ClientConfig> LoadConfig(const std::string& path, absl::string_view context);
 
-// What becomes of the current context when another one is written.
+// Says whether a context that is written becomes the current one.
 enum class CurrentContext { kSwitch, kKeep };
 
 // Writes a context, its cluster and its user, all named `config.context`, and makes it the current one unless another

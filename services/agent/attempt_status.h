@@ -1,4 +1,4 @@
-// What a node says of an attempt.
+// The status of an attempt as its node shows it.
 #pragma once
 
 #include "riseml/internal/v1/node_agent.pb.h"

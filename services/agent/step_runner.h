@@ -39,7 +39,7 @@ class StepRunner {
   bool runs() const { return main_ != 0 || task_.runs(); }
   // The shell; 0: none runs.
   pid_t shell_pid() const { return main_; }
-  // Where the shell reports; -1: there is none yet.
+  // Descriptor on which the shell reports; -1: there is none yet.
   int fd() const { return session_ == nullptr ? -1 : session_->fd(); }
 
   // A child of this process has ended with this wait status. GoOn does what follows.

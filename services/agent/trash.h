@@ -14,7 +14,7 @@ namespace riseml::agent {
 // Thread-safe. One thread removes; what it cannot remove is logged and tried again every minute, also after a restart.
 class Trash {
  public:
-  // Of the names of what is put away.
+  // Begins the name of each tree that was put away.
   static constexpr char kPrefix[] = ".trash-";
 
   // `directory` lies on the file system of all that is thrown away.

@@ -85,7 +85,7 @@ class ApiFixture {
   void Restart();
 
   const std::string& admin_key() const { return admin_key_; }
-  // What `riseml-api admin-key` does.
+  // Makes a key as `riseml-api admin-key` does.
   absl::StatusOr<std::string> MakeAdminKey();
   FakeBuilder& builder() { return builder_; }
   fixtures::Postgres& postgres() { return postgres_; }

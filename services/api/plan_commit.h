@@ -9,7 +9,7 @@
 
 namespace riseml::api {
 
-// Who causes transitions that the scheduler asks for.
+// Actor of the transitions that the scheduler asks for.
 inline constexpr char kSchedulerActor[] = "scheduler";
 
 // The limits of SchedulingService.CommitPlan. Pure.

@@ -118,7 +118,7 @@ absl::Status BadCredential() {
   return Error(Reason::kUnauthenticated, "the API key is not valid; log in with `riseml user login`");
 }
 
-// What a request changes; absent: it stays.
+// Changes that a request asks for; an absent one leaves its field.
 struct UserChange {
   std::optional<std::string> email;
   std::optional<v1::User::Role> role;

@@ -111,7 +111,7 @@ class ExperimentSource {
  private:
   using Batch = WatchBatch<v1::WatchExperimentResponse>;
 
-  // What is still to be sent of everything there is.
+  // Uids that are still to be sent, of everything there is.
   struct Listing {
     std::deque<std::string> jobs, experiments;
     bool tells_synced = false;

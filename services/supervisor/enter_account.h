@@ -1,4 +1,4 @@
-// From the invoking user's process to one of the installation's account.
+// Turns the invoking user's process into one of the installation's account.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Which of the known names was meant by one that is not known.
+// Finds the known name that was meant by an unknown one.
 #pragma once
 
 #include <string>

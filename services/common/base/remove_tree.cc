@@ -1,4 +1,4 @@
-// RemoveTree of file.h. What a job leaves may be hostile: a path of any length, directories that nobody may enter, a
+// RemoveTree of file.h. A job may leave hostile trees: a path of any length, directories that nobody may enter, a
 // million files. Descriptors and memory are bounded whatever there is.
 //
 // Each directory below the top is emptied of its files; its own directories are moved up into the top, so that the tree
@@ -103,7 +103,7 @@ class TreeRemover {
     RISEML_ASSIGN_OR_RETURN(const UniqueFd directory, OpenDirectory(top_.get(), name));
     RISEML_RETURN_IF_ERROR(
         ForEach(directory.get(), [&](const dirent& inner) { return RemoveOrMoveUp(directory, inner); }));
-    // What was added meanwhile is found the next time.
+    // Entries that were added meanwhile are found the next time.
     if (unlinkat(top_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOTEMPTY || errno == EEXIST)
       return absl::OkStatus();
     return Fail(name);

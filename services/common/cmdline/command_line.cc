@@ -60,7 +60,7 @@ std::vector<std::string> NamesOfOptions(const CLI::App* command) {
   return names;
 }
 
-// What is wrong with words that no command takes; empty: there are none.
+// Complains about words that no command takes; empty: there are none.
 std::string Unexpected(const CLI::App& app) {
   const std::vector<std::string> rest = app.remaining(/*recurse=*/true);
   if (rest.empty()) return "";
