@@ -42,8 +42,8 @@ void SortByValue(const std::string& name, std::vector<v1::Experiment>& experimen
 
 std::string JobDetails(const Viewer& viewer, const v1::Job& job);
 
-// Which code ran and where the user's own repository stood: "Code: 8e82663 (your commit 1a2b3c4 on main)", a line;
-// empty without a revision.
+// A line that names the code that ran and the commit of the user's own repository: "Code: 8e82663 (your commit 1a2b3c4
+// on main)"; empty without a revision.
 std::string CodeLine(const v1::Experiment& experiment);
 
 // Why an experiment that has not begun waits: the wait message of its first job that has one, with the code behind it;

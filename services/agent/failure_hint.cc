@@ -58,7 +58,7 @@ std::vector<absl::string_view> LastLinesFirst(absl::string_view text) {
   return lines;
 }
 
-// What stands between `before` (its last occurrence) and `after` in a line; empty when they are not there.
+// The text between `before` (its last occurrence) and `after` in a line; empty when they are not there.
 absl::string_view Between(absl::string_view line, absl::string_view before, absl::string_view after) {
   const std::size_t end = line.rfind(after);
   if (end == absl::string_view::npos) return {};

@@ -36,8 +36,8 @@ struct LauncherOptions {
   Variables environment;  // of the node itself
 };
 
-// What keeps jobs apart on this machine: the configured isolation, "auto" decided by a probe. FAILED_PRECONDITION
-// when "bubblewrap" was asked for and does not work.
+// Chooses how jobs are kept apart on this machine: the configured isolation, "auto" decided by a probe.
+// FAILED_PRECONDITION when "bubblewrap" was asked for and does not work.
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
                                             const std::string& python);
 

@@ -232,7 +232,7 @@ TEST_P(NodeTest, RefusesServicesThatAreNotTheScheduler) {
   EXPECT_EQ(Start(Job({"true"})).error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
 
-// What only a sandbox gives.
+// Tests of the walls that only a sandbox gives.
 class SandboxedNodeTest : public NodeTest {};
 
 TEST_P(SandboxedNodeTest, TheJobSeesOnlyWhatIsIts) {

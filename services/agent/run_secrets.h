@@ -15,8 +15,8 @@ namespace riseml::agent {
 // none.
 absl::Status TakeSecrets(const std::string& dir, internal::v1::RunPlan* plan);
 
-// What must not be seen outside of the attempt: its secrets, and passwords of URLs in its commands and variables. Read
-// from files that the job cannot reach.
+// Texts that must not be seen outside of the attempt: its secrets, and passwords of URLs in its commands and variables.
+// Read from files that the job cannot reach.
 absl::StatusOr<std::vector<std::string>> HiddenValues(const AttemptDir& dir);
 
 }  // namespace riseml::agent

@@ -110,6 +110,16 @@ class SupervisorTest : public ::testing::Test {
     return pids;
   }
 
+  static cli::ClientConfig AnotherInstallation() {
+    cli::ClientConfig other;
+    other.cluster_id = "another";
+    other.api_address = "cluster.example.org:443";
+    other.ca_pem = "-----BEGIN CERTIFICATE-----\n";
+    other.user = "paul";
+    other.api_key = "rml_other";
+    return other;
+  }
+
   void KillHard(absl::string_view name) {
     const int pid = PidOf(name);
     ASSERT_GT(pid, 0);
@@ -349,25 +359,15 @@ TEST_F(SupervisorTest, ALostKeyOfTheAdministratorIsReplaced) {
 
 TEST_F(SupervisorTest, SaysWhenTheCurrentContextIsAnotherInstallation) {
   Up();
-  cli::ClientConfig other;
+  cli::ClientConfig other = AnotherInstallation();
   other.context = "work";
-  other.cluster_id = "another";
-  other.api_address = "cluster.example.org:443";
-  other.ca_pem = "-----BEGIN CERTIFICATE-----\n";
-  other.user = "paul";
-  other.api_key = "rml_other";
   ASSERT_TRUE(cli::SaveConfig(ClientConfig(), other).ok());
   EXPECT_THAT(Run("up").output, HasSubstr("is work, another installation: write riseml --context default to use this"));
   EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->context, "work") << "it stays the current one";
 }
 
 TEST_F(SupervisorTest, KeepsOtherContextsOfTheClient) {
-  cli::ClientConfig other;
-  other.cluster_id = "another";
-  other.api_address = "cluster.example.org:443";
-  other.ca_pem = "-----BEGIN CERTIFICATE-----\n";
-  other.user = "paul";
-  other.api_key = "rml_other";
+  const cli::ClientConfig other = AnotherInstallation();
   ASSERT_TRUE(cli::SaveConfig(ClientConfig(), other).ok());
   const Result up = Run("up");
   ASSERT_EQ(up.exit_code, 0) << up.output;
