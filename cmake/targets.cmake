@@ -4,7 +4,7 @@ function(riseml_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC ${ARG_DEPENDS})
-  riseml_compile_fast(${name} riseml_pch "${ARG_DEPENDS}")
+  riseml_compile_fast(${name} riseml_pch)
 endfunction()
 
 function(riseml_binary name)
@@ -13,7 +13,7 @@ function(riseml_binary name)
   add_dependencies(programs ${name})
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS})
   riseml_show_grpc_to_tsan(${name})
-  riseml_compile_fast(${name} riseml_pch "${ARG_DEPENDS}")
+  riseml_compile_fast(${name} riseml_pch)
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_link_options(${name} PRIVATE -s)
   endif()
@@ -26,7 +26,7 @@ function(riseml_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
   riseml_show_grpc_to_tsan(${name})
-  riseml_compile_fast(${name} riseml_test_pch "${ARG_DEPENDS}")
+  riseml_compile_fast(${name} riseml_test_pch)
   add_test(NAME ${name} COMMAND ${name} --gtest_shuffle)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()
@@ -35,33 +35,13 @@ endfunction()
 #
 # 1. Several sources of a target are compiled as one (a unity build). Names in anonymous namespaces must therefore be unique
 #    within a target. Preset tidy compiles every file by itself, so that each includes what it uses.
-# 2. Targets that depend on gRPC, directly or not, share a precompiled header. Their tests have one with GoogleTest.
+# 2. All targets share a precompiled header (pch.cmake). Tests have one with GoogleTest.
 option(RISEML_UNITY "Compile several sources of a target as one" ON)
 set(RISEML_UNITY_BATCH 12 CACHE STRING "Sources that are compiled as one, at most")
 
-set(PCH_HEADERS <grpcpp/grpcpp.h> <google/protobuf/message.h> <absl/status/statusor.h> <absl/strings/str_cat.h>
-  <absl/time/time.h> <algorithm> <chrono> <condition_variable> <filesystem> <functional> <map> <memory> <mutex> <optional>
-  <set> <sstream> <string> <thread> <vector>)
-foreach(pch riseml_pch riseml_test_pch)
-  add_library(${pch} OBJECT EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/pch.cc)
-endforeach()
-target_link_libraries(riseml_pch PRIVATE riseml_grpc)
-target_precompile_headers(riseml_pch PRIVATE ${PCH_HEADERS})
-target_link_libraries(riseml_test_pch PRIVATE riseml_grpc GTest::gmock)
-target_precompile_headers(riseml_test_pch PRIVATE ${PCH_HEADERS} <gtest/gtest.h> <gmock/gmock.h>)
-
-function(riseml_compile_fast name pch depends)
+function(riseml_compile_fast name pch)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ${RISEML_UNITY} UNITY_BUILD_BATCH_SIZE ${RISEML_UNITY_BATCH})
-  foreach(depend ${depends})
-    if(TARGET ${depend})
-      get_target_property(grpc ${depend} RISEML_GRPC)
-      if(grpc OR depend STREQUAL "riseml_grpc")
-        set_target_properties(${name} PROPERTIES RISEML_GRPC ON)
-        target_precompile_headers(${name} REUSE_FROM ${pch})
-        return()
-      endif()
-    endif()
-  endforeach()
+  target_precompile_headers(${name} REUSE_FROM ${pch})
 endfunction()
 
 # Programs under ThreadSanitizer are told what gRPC does to order threads.
