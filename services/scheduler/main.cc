@@ -21,6 +21,7 @@ namespace riseml::scheduler {
 namespace {
 
 constexpr int kNodeThreads = 8;
+constexpr int kBuilderThreads = 4;
 
 absl::Duration DurationOf(const google::protobuf::Duration& duration, absl::Duration otherwise) {
   const absl::Duration given = absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -74,18 +75,22 @@ absl::Status Run(const runtime::Arguments& arguments) {
   GrpcApi api(api_channel);
   GrpcEnvironments environments(builder_channel);
   LocalCluster cluster(std::move(members), clock);
-  Completions completions;
-  ThreadExecutor executor(kNodeThreads);
-  Controller controller({.holder = config.holder(),
-                         .lease = DurationOf(config.lease(), absl::Seconds(15)),
-                         .node_silence_limit = DurationOf(config.node_silence_limit(), absl::Seconds(15)),
-                         .impossible_after = ImpossibleAfter(config)},
-                        {api, cluster, environments, executor, completions, clock, metrics});
+  Mailbox<NodeCallResult> node_calls;
+  Mailbox<EnvironmentAnswer> answers;
+  ThreadExecutor node_executor(kNodeThreads);
+  ThreadExecutor builder_executor(kBuilderThreads);
+  Controller controller(
+      {.holder = config.holder(),
+       .lease = DurationOf(config.lease(), absl::Seconds(15)),
+       .node_silence_limit = DurationOf(config.node_silence_limit(), absl::Seconds(15)),
+       .impossible_after = ImpossibleAfter(config)},
+      {api, cluster, environments, node_executor, builder_executor, node_calls, answers, clock, metrics});
   Loop loop(controller, clock);
   const auto wake = [&loop] { loop.Wake(); };
   api.SetWake(wake);
   cluster.SetWake(wake);
-  completions.SetWake(wake);
+  node_calls.SetWake(wake);
+  answers.SetWake(wake);
 
   RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
   rpc::ServerOptions options;
@@ -101,7 +106,8 @@ absl::Status Run(const runtime::Arguments& arguments) {
   stops.Add([&] { server->Shutdown(absl::Seconds(1)); });
   stops.Add([&] { api.Shutdown(); });
   stops.Add([&] { cluster.Shutdown(); });
-  stops.Add([&] { executor.Stop(); });
+  stops.Add([&] { node_executor.Stop(); });
+  stops.Add([&] { builder_executor.Stop(); });
   stops.Add([&] { loop.Stop(); });
   stops.StopAll();
   return absl::OkStatus();

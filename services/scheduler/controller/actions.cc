@@ -42,7 +42,9 @@ absl::Time TimeOf(const google::protobuf::Timestamp& time) {
 
 void Controller::Start(const std::string& uid, Job& job, const LiveAttempt& live) {
   if (!MayCall(uid, job, live.number(), Call::kStart)) return;
-  const absl::StatusOr<Environment> environment = cache_.Resolve(job.work.template_());
+  const auto answer = cache_.Resolve(uid, job.work.template_());
+  if (!answer) return;
+  const absl::StatusOr<Environment>& environment = *answer;
   if (!environment.ok()) {
     if (IsFinal(environment.status())) {
       job.start_failed = {live.number(), While("find the environment", environment.status())};
@@ -96,14 +98,14 @@ void Controller::CallNode(const std::string& uid, Job& job, int attempt, Call ca
                           std::function<absl::Status(Cluster&)> body) {
   if (!MayCall(uid, job, attempt, call)) return;
   job.gates[{call, attempt}].in_flight = true;
-  ports_.executor.Run([uid, attempt, call, body = std::move(body), generation = generation_, &cluster = ports_.cluster,
-                       &completions = ports_.completions] {
-    completions.Put({generation, uid, attempt, call, body(cluster)});
+  ports_.node_executor.Run([uid, attempt, call, body = std::move(body), generation = generation_,
+                            &cluster = ports_.cluster, &results = ports_.node_calls] {
+    results.Put({generation, uid, attempt, call, body(cluster)});
   });
 }
 
-void Controller::TakeCompletions() {
-  for (const Completions::Result& result : ports_.completions.Take()) {
+void Controller::TakeNodeCalls() {
+  for (const NodeCallResult& result : ports_.node_calls.Take()) {
     ports_.metrics.node_calls
         .Add({{"call", std::string(Name(result.call))}, {"outcome", result.status.ok() ? "ok" : "error"}})
         .Increment();
@@ -175,6 +177,7 @@ void Controller::Accepted(const Observation& observation) {
     job->started_reported = std::max(job->started_reported, observation.attempt());
   } else {
     job->end_reported = std::max(job->end_reported, observation.attempt());
+    if (job->is_build()) cache_.Clear();  // its environment may be there now
   }
   job->confirm_by = Now() + kConfirmation;
   state_.MarkDirty(observation.job_uid());

@@ -44,35 +44,17 @@ Observation EndObservation(const internal::v1::AttemptStatus& status) {
 
 }  // namespace
 
-void Completions::SetWake(std::function<void()> wake) {
-  MutexLock lock(mu_);
-  wake_ = std::move(wake);
-}
-
-void Completions::Put(Result result) {
-  std::function<void()> wake;
-  {
-    MutexLock lock(mu_);
-    results_.push_back(std::move(result));
-    wake = wake_;
-  }
-  if (wake) wake();
-}
-
-std::vector<Completions::Result> Completions::Take() {
-  MutexLock lock(mu_);
-  return std::exchange(results_, {});
-}
-
 Controller::Controller(ControllerOptions options, Ports ports)
-    : options_(std::move(options)), ports_(ports), cache_(ports.environments, ports.clock) {}
+    : options_(std::move(options)),
+      ports_(ports),
+      cache_({ports.environments, ports.builder_executor, ports.answers, ports.clock}) {}
 
 absl::Time Controller::Pass() {
   next_ = absl::InfiniteFuture();
   if (!Lead()) return next_;
   TakeEvents();
   if (!state_.work_synced()) return next_;
-  TakeCompletions();
+  TakeNodeCalls();
   state_.FireTimers(Now());
   SyncDirty();
   if (!Report() || !Place()) return next_;
@@ -87,6 +69,7 @@ absl::Time Controller::Pass() {
 void Controller::TakeEvents() {
   while (const auto batch = ports_.api.TakeWork()) state_.Apply(*batch);
   state_.Apply(ports_.cluster.Read(state_.cluster_version()));
+  for (const std::string& uid : cache_.TakeAnswered()) state_.MarkDirty(uid);
   ShareFailures();
   if (builds_seen_ != state_.builds_ended()) {
     builds_seen_ = state_.builds_ended();
@@ -228,7 +211,9 @@ void Controller::ShareFailures() {
 
 // A build is placed when its environment is missing and nobody else makes it.
 void Controller::SyncBuild(const std::string& uid, Job& job) {
-  const absl::StatusOr<Environment> environment = cache_.Resolve(job.work.template_());
+  const auto answer = cache_.Resolve(uid, job.work.template_());
+  if (!answer) return;
+  const absl::StatusOr<Environment>& environment = *answer;
   if (!environment.ok()) return WaitForBuilder(uid, job, environment.status());
   if (environment->state() != Environment::MISSING) {
     Observation ready = MakeObservation(uid, 0, Observation::ENVIRONMENT_READY);

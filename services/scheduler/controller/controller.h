@@ -16,10 +16,10 @@
 #include "absl/time/time.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
-#include "services/common/base/mutex.h"
 #include "services/scheduler/cluster/cluster.h"
 #include "services/scheduler/controller/api.h"
 #include "services/scheduler/controller/environments.h"
+#include "services/scheduler/controller/mailbox.h"
 #include "services/scheduler/controller/metrics.h"
 #include "services/scheduler/controller/state.h"
 #include "services/scheduler/engine/plan.h"
@@ -34,36 +34,26 @@ struct ControllerOptions {
   absl::Duration impossible_after = absl::Minutes(10);
 };
 
-// Results of calls to nodes, handed from the executor's threads to the controller's. Thread-safe.
-class Completions {
- public:
-  struct Result {
-    std::int64_t generation;
-    std::string job_uid;
-    int attempt;
-    Call call;
-    absl::Status status;
-  };
-  void SetWake(std::function<void()> wake);
-  void Put(Result result);
-  std::vector<Result> Take();
-
- private:
-  Mutex mu_;
-  std::function<void()> wake_ ABSL_GUARDED_BY(mu_);
-  std::vector<Result> results_ ABSL_GUARDED_BY(mu_);
+struct NodeCallResult {
+  std::int64_t generation;
+  std::string job_uid;
+  int attempt;
+  Call call;
+  absl::Status status;
 };
 
-// Lives on one thread; only the completions come from others. Everything referred to outlives this and the executor's
-// work.
+// Lives on one thread; only what is in the mailboxes comes from others. Everything referred to outlives this and the
+// executor's work.
 class Controller {
  public:
   struct Ports {
     Api& api;
     Cluster& cluster;
     Environments& environments;
-    Executor& executor;
-    Completions& completions;
+    Executor& node_executor;
+    Executor& builder_executor;
+    Mailbox<NodeCallResult>& node_calls;
+    Mailbox<EnvironmentAnswer>& answers;
     const Clock& clock;
     SchedulerMetrics& metrics;
   };
@@ -80,7 +70,7 @@ class Controller {
 
   // controller.cc: attempts
   void TakeEvents();
-  void TakeCompletions();
+  void TakeNodeCalls();
   void SyncDirty();
   void Sync(const std::string& uid);
   void SyncAttempt(const std::string& uid, Job& job, const internal::v1::LiveAttempt& live);
@@ -103,8 +93,9 @@ class Controller {
   bool NodesAreKnown();
   bool Place();
   bool CommitUnits(const engine::Snapshot& snapshot, const engine::Plan& plan);
-  bool Prepare(const std::vector<const engine::Binding*>& unit, const engine::Snapshot& snapshot,
+  void Prepare(const std::vector<const engine::Binding*>& unit, const engine::Snapshot& snapshot,
                std::map<std::string, std::string>& claimed, internal::v1::CommitPlanRequest* request);
+  void PlanAgain();
   bool Commit(const internal::v1::CommitPlanRequest& request);
   void TakeResults(const internal::v1::PlacementGroup& group, const internal::v1::GroupResult& results);
   void NoteWaits(const engine::Snapshot& snapshot, const engine::Plan& plan);

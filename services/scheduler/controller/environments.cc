@@ -1,5 +1,7 @@
 #include "services/scheduler/controller/environments.h"
 
+#include <utility>
+
 #include "services/common/rpc/status.h"
 
 namespace riseml::scheduler {
@@ -7,6 +9,7 @@ namespace {
 
 constexpr absl::Duration kRemember = absl::Seconds(1);
 constexpr std::size_t kMaxAnswers = 10'000;
+constexpr int kMaxUnderWay = 4;
 
 bool IsAway(const absl::Status& status) {
   return rpc::IsTransient(status) || status.code() == absl::StatusCode::kDeadlineExceeded;
@@ -27,26 +30,79 @@ internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplat
   return request;
 }
 
-absl::StatusOr<internal::v1::Environment> EnvironmentCache::Resolve(const internal::v1::JobTemplate& job) {
+std::optional<absl::StatusOr<internal::v1::Environment>> EnvironmentCache::Resolve(
+    const std::string& job_uid, const internal::v1::JobTemplate& job) {
   if (job.install().empty() && job.framework().empty()) {
     internal::v1::Environment environment;
     environment.set_state(internal::v1::Environment::NOT_NEEDED);
     return environment;
   }
-  const absl::Time now = clock_.Now();
   const internal::v1::ResolveEnvironmentRequest request = RequestOf(job);
   const std::string key = request.SerializeAsString();
+  if (auto known = Known(key)) return known;
+  const auto [question, is_new] = questions_.try_emplace(key, Question{request, {}});
+  question->second.jobs.insert(job_uid);
+  if (!is_new) return std::nullopt;
+  queue_.push_back(key);
+  AskNext();
+  TakeAnswers();  // it may be there already
+  auto known = Known(key);
+  if (known) answered_.erase(job_uid);
+  return known;
+}
+
+std::set<std::string> EnvironmentCache::TakeAnswered() {
+  TakeAnswers();
+  return std::exchange(answered_, {});
+}
+
+void EnvironmentCache::Clear() {
+  answers_.clear();
+  ++round_;
+}
+
+std::optional<absl::StatusOr<internal::v1::Environment>> EnvironmentCache::Known(const std::string& key) const {
+  const absl::Time now = ports_.clock.Now();
   if (const auto it = answers_.find(key); it != answers_.end() && now < it->second.until) return it->second.environment;
   if (now < away_until_) return away_;
-  auto environment = environments_.Resolve(request);
-  if (!environment.ok() && IsAway(environment.status())) {
-    away_ = environment.status();
-    away_until_ = clock_.Now() + kRemember;
-    return away_;
+  return std::nullopt;
+}
+
+void EnvironmentCache::AskNext() {
+  for (; under_way_ < kMaxUnderWay && !queue_.empty(); queue_.pop_front()) {
+    ++under_way_;
+    const std::string& key = queue_.front();
+    ports_.executor.Run([key, round = round_, request = questions_.at(key).request, &environments = ports_.environments,
+                         &answers = ports_.answers] {
+      answers.Put({key, round, environments.Resolve(request)});
+    });
+  }
+}
+
+void EnvironmentCache::TakeAnswers() {
+  for (EnvironmentAnswer& answer : ports_.answers.Take()) {
+    --under_way_;
+    CloseQuestion(answer.key);
+    if (answer.round == round_) Keep(std::move(answer));
+  }
+  AskNext();
+}
+
+void EnvironmentCache::Keep(EnvironmentAnswer answer) {
+  const absl::Time until = ports_.clock.Now() + kRemember;
+  if (!answer.environment.ok() && IsAway(answer.environment.status())) {
+    away_ = answer.environment.status();
+    away_until_ = until;
+    for (const std::string& key : std::exchange(queue_, {})) CloseQuestion(key);
+    return;
   }
   if (answers_.size() >= kMaxAnswers) answers_.clear();
-  answers_.insert_or_assign(key, Answer{environment, now + kRemember});
-  return environment;
+  answers_.insert_or_assign(std::move(answer.key), Answer{std::move(answer.environment), until});
+}
+
+void EnvironmentCache::CloseQuestion(const std::string& key) {
+  const auto question = questions_.extract(key);
+  if (!question.empty()) answered_.merge(question.mapped().jobs);
 }
 
 }  // namespace riseml::scheduler

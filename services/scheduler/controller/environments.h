@@ -1,7 +1,11 @@
 // Port to builder, and what was asked lately.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -9,10 +13,12 @@
 #include "riseml/internal/v1/builder.pb.h"
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/executor.h"
+#include "services/scheduler/controller/mailbox.h"
 
 namespace riseml::scheduler {
 
-// Tells the environment a job needs. Called by one thread; blocks for 3 s at most.
+// Tells the environment a job needs. Thread-safe; blocks for 3 s at most.
 class Environments {
  public:
   virtual ~Environments() = default;
@@ -22,26 +28,56 @@ class Environments {
 // The request a job makes.
 internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplate& job);
 
-// Remembers answers for a second: a thousand jobs of one experiment ask once. After an error that says builder is away,
-// nothing is asked for as long, so that a hanging builder costs one time limit and not one for each job. Lives on one
-// thread.
+struct EnvironmentAnswer {
+  std::string key;         // the serialised request
+  std::int64_t round = 0;  // of the question
+  absl::StatusOr<internal::v1::Environment> environment;
+};
+
+// Asks builder on other threads, so that a slow builder holds up only the jobs that need an environment, and remembers
+// answers for a second: a thousand jobs of one experiment ask once. After an error that says builder is away, nothing
+// is asked for as long, so that a hanging builder costs one time limit and not one for each job. Lives on one thread.
 class EnvironmentCache {
  public:
-  // Both outlive this.
-  EnvironmentCache(Environments& environments, const Clock& clock) : environments_(environments), clock_(clock) {}
+  // All outlive this and what the executor runs for it.
+  struct Ports {
+    Environments& environments;
+    Executor& executor;
+    Mailbox<EnvironmentAnswer>& answers;
+    const Clock& clock;
+  };
+  explicit EnvironmentCache(Ports ports) : ports_(ports) {}
 
-  absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::JobTemplate& job);
-  // To be called when a build has ended.
-  void Clear() { answers_.clear(); }
+  // nullopt: builder is being asked; TakeAnswered names the job when the answer is there.
+  std::optional<absl::StatusOr<internal::v1::Environment>> Resolve(const std::string& job_uid,
+                                                                   const internal::v1::JobTemplate& job);
+  // Jobs whose questions have been answered since the last call.
+  std::set<std::string> TakeAnswered();
+  // To be called when a build has ended: answers from before, also those under way, count no more.
+  void Clear();
 
  private:
   struct Answer {
     absl::StatusOr<internal::v1::Environment> environment;
     absl::Time until;
   };
-  Environments& environments_;
-  const Clock& clock_;
-  std::map<std::string, Answer> answers_;  // by serialised request; at most 10,000
+  struct Question {
+    internal::v1::ResolveEnvironmentRequest request;
+    std::set<std::string> jobs;  // that wait for the answer
+  };
+  std::optional<absl::StatusOr<internal::v1::Environment>> Known(const std::string& key) const;
+  void AskNext();
+  void TakeAnswers();
+  void Keep(EnvironmentAnswer answer);
+  void CloseQuestion(const std::string& key);
+
+  const Ports ports_;
+  std::map<std::string, Answer> answers_;      // by serialised request; at most 10,000
+  std::map<std::string, Question> questions_;  // likewise; as many as jobs wait, at most
+  std::deque<std::string> queue_;              // questions not asked yet
+  int under_way_ = 0;
+  std::int64_t round_ = 0;
+  std::set<std::string> answered_;
   absl::Status away_;
   absl::Time away_until_ = absl::InfinitePast();
 };

@@ -123,6 +123,62 @@ TEST_F(ControllerTest, BuilderAwayIsAWaitAndNotAskedAgainForEachJob) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(w_.api.Outcome(absl::StrCat("j", i)), "STARTING 1");
 }
 
+TEST_F(ControllerTest, SlowBuilderHoldsUpOnlyJobsThatNeedAnEnvironment) {
+  w_.environments.ready.insert("key-x");
+  w_.builder.held = true;
+  w_.Add("train", World::Install("x"));
+  w_.Add("build", World::Build("y"));
+  w_.Add("bare");
+  EXPECT_EQ(w_.api.Outcome("train"), "PENDING 0");
+  EXPECT_EQ(w_.api.Outcome("build"), "PENDING 0");
+  EXPECT_EQ(w_.api.Outcome("bare"), "STARTING 1");
+  w_.builder.Release();
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("train"), "STARTING 1");
+  EXPECT_EQ(w_.api.Outcome("build"), "STARTING 1");
+}
+
+TEST_F(ControllerTest, JobKeepsItsTurnWhileBuilderIsAsked) {
+  w_.environments.ready.insert("key-x");
+  w_.builder.held = true;
+  const auto all_cpus = [](Work& work) { work.mutable_resources()->set_cpus(4); };
+  w_.Add("first", [&](Work& work) {
+    World::Install("x")(work);
+    all_cpus(work);
+  });
+  w_.Add("second", all_cpus);
+  EXPECT_EQ(w_.api.Outcome("second"), "PENDING 0");
+  w_.builder.Release();
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("first"), "STARTING 1");
+  EXPECT_EQ(w_.api.Outcome("second"), "PENDING 0");
+}
+
+TEST_F(ControllerTest, AnswerFromBeforeABuildEndedIsNotUsed) {
+  w_.Add("build", World::Build("x"));
+  w_.Advance(absl::Seconds(2));
+  w_.builder.held = true;
+  w_.Add("train", World::Install("x"));
+  w_.builder.Release();  // says that the environment is missing
+  w_.environments.ready.insert("key-x");
+  w_.node->Exit({"build", 1}, 0);
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("train"), "STARTING 1");
+  EXPECT_FALSE(w_.api.placements().at("train").makes_environment());
+}
+
+TEST_F(ControllerTest, QuestionsThatWaitAreDroppedOnceBuilderIsAway) {
+  w_.builder.held = true;
+  for (int i = 0; i < 10; ++i) w_.api.Add(absl::StrCat("b", i), World::Build(absl::StrCat(i)));
+  w_.Settle();
+  EXPECT_EQ(w_.builder.tasks.size(), 4);
+  w_.environments.status = absl::UnavailableError("away");
+  w_.builder.Release();
+  w_.Settle();
+  EXPECT_EQ(w_.environments.calls, 4);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(w_.api.work(absl::StrCat("b", i)).wait_reason(), "BUILDER_UNAVAILABLE") << i;
+}
+
 TEST_F(ControllerTest, EnvironmentThatCannotExistEndsTheJob) {
   w_.environments.status = absl::NotFoundError("no such commit");
   w_.Add("a", World::Install("x"));

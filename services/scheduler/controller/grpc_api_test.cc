@@ -262,14 +262,17 @@ TEST_F(GrpcApiTest, LoopPlacesAJobThatArrivesAndStops) {
   prometheus::Registry registry;
   SchedulerMetrics metrics(registry);
   NoEnvironments environments;
-  Completions completions;
+  Mailbox<NodeCallResult> node_calls;
+  Mailbox<EnvironmentAnswer> answers;
   ThreadExecutor executor(2);
-  Controller controller({.holder = "here"}, {*api_, cluster, environments, executor, completions, clock_, metrics});
+  Controller controller({.holder = "here"},
+                        {*api_, cluster, environments, executor, executor, node_calls, answers, clock_, metrics});
   Loop loop(controller, clock_);
   const auto wake = [&loop] { loop.Wake(); };
   api_->SetWake(wake);
   cluster.SetWake(wake);
-  completions.SetWake(wake);
+  node_calls.SetWake(wake);
+  answers.SetWake(wake);
   v1::Node inventory;
   inventory.set_ready(true);
   inventory.set_cpus(4);

@@ -74,10 +74,7 @@ bool Controller::CommitUnits(const engine::Snapshot& snapshot, const engine::Pla
     do {
       unit.push_back(&plan.bindings[i++]);
     } while (!gang.empty() && i < plan.bindings.size() && snapshot.pending[plan.bindings[i].job].gang == gang);
-    if (!Prepare(unit, snapshot, claimed, &request)) {
-      plan_needed_ = true;  // what it would have taken is free for others
-      WakeAt(Now());
-    }
+    Prepare(unit, snapshot, claimed, &request);
     if (PlacementsOf(request) < kMaxPlacements && i < plan.bindings.size()) continue;
     if (request.groups_size() > 0 && !Commit(request)) return false;
     request.clear_groups();
@@ -85,17 +82,21 @@ bool Controller::CommitUnits(const engine::Snapshot& snapshot, const engine::Pla
   return true;
 }
 
-// Adds the placements of a unit; false, and nothing added, when the environment of a member is not to be had now.
-bool Controller::Prepare(const std::vector<const engine::Binding*>& unit, const engine::Snapshot& snapshot,
+// Adds the placements of a unit; nothing when the environment of a member is not to be had now. While builder is being
+// asked, the unit keeps its place in the order; otherwise it steps back, and what it would have taken is free for
+// others.
+void Controller::Prepare(const std::vector<const engine::Binding*>& unit, const engine::Snapshot& snapshot,
                          std::map<std::string, std::string>& claimed, CommitPlanRequest* request) {
   std::vector<internal::v1::Placement> placements;
   for (const engine::Binding* binding : unit) {
     const std::string& uid = snapshot.pending[binding->job].id;
     Job& job = *state_.Find(uid);
-    const absl::StatusOr<Environment> environment = cache_.Resolve(job.work.template_());
+    const auto answer = cache_.Resolve(uid, job.work.template_());
+    if (!answer) return;
+    const absl::StatusOr<Environment>& environment = *answer;
     if (!environment.ok()) {
       WaitForBuilder(uid, job, environment.status());
-      return false;
+      return PlanAgain();
     }
     internal::v1::Placement& placement = placements.emplace_back();
     placement.set_job_uid(uid);
@@ -111,13 +112,17 @@ bool Controller::Prepare(const std::vector<const engine::Binding*>& unit, const 
     const std::string user = is_first ? UserOf(environment->key(), uid) : claim->second;
     if (!user.empty() && user != job.work.job()) {
       WaitForEnvironment(uid, job, user);
-      return false;
+      return PlanAgain();
     }
     if (job.is_build()) placement.set_environment_key(environment->key());
   }
   internal::v1::PlacementGroup* const group = request->add_groups();
   for (internal::v1::Placement& placement : placements) *group->add_placements() = std::move(placement);
-  return true;
+}
+
+void Controller::PlanAgain() {
+  plan_needed_ = true;
+  WakeAt(Now());
 }
 
 // False when the leadership is lost.
@@ -178,10 +183,11 @@ std::string Controller::UserOf(const std::string& key, const std::string& uid) {
     Job& other = *state_.Find(other_uid);
     if (other_uid == uid || other.Live() == nullptr) continue;
     if (other.work.template_().install().empty() && other.work.template_().framework().empty()) continue;
-    // A job that was placed by an earlier process: ask again which environment it has.
+    // A job that was placed by an earlier process: ask again which environment it has. Until the answer is there, api
+    // refuses whoever would make the same.
     if (other.environment_key.empty()) {
-      const auto environment = cache_.Resolve(other.work.template_());
-      if (environment.ok()) other.environment_key = environment->key();
+      const auto environment = cache_.Resolve(other_uid, other.work.template_());
+      if (environment && environment->ok()) other.environment_key = (*environment)->key();
     }
     if (other.environment_key == key) return other.work.job();
   }

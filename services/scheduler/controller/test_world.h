@@ -39,6 +39,21 @@ class FakeEnvironments final : public Environments {
   int calls = 0;
 };
 
+// Runs tasks at once, or holds them while `held` is set.
+class HeldExecutor final : public Executor {
+ public:
+  void Run(std::function<void()> task) override {
+    if (!held) return task();
+    tasks.push_back(std::move(task));
+  }
+  void Release() {
+    held = false;
+    for (const auto& task : std::exchange(tasks, {})) task();
+  }
+  bool held = false;
+  std::vector<std::function<void()>> tasks;
+};
+
 struct World {
   World() { Start(); }
   ~World() { cluster.Disconnect("local"); }
@@ -46,11 +61,12 @@ struct World {
   // A new process: nothing but the outside survives.
   void Start() {
     controller.reset();
-    completions.Take();
+    node_calls.Take();
+    answers.Take();
     cluster.Restart();
     controller = std::make_unique<Controller>(
         ControllerOptions{.holder = "here", .impossible_after = impossible_after},
-        Controller::Ports{api, cluster, environments, executor, completions, clock, metrics});
+        Controller::Ports{api, cluster, environments, executor, builder, node_calls, answers, clock, metrics});
   }
   // Passes until nothing happens any more without time going on.
   void Settle() {
@@ -94,7 +110,9 @@ struct World {
   FakeApi api;
   FakeEnvironments environments;
   InlineExecutor executor;
-  Completions completions;
+  HeldExecutor builder;
+  Mailbox<NodeCallResult> node_calls;
+  Mailbox<EnvironmentAnswer> answers;
   prometheus::Registry registry;
   SchedulerMetrics metrics{registry};
   std::shared_ptr<FakeNode> node = std::make_shared<FakeNode>();
