@@ -20,6 +20,7 @@
 #include "services/agent/attempt_dir.h"
 #include "services/agent/attempt_table.h"
 #include "services/agent/epoch_fence.h"
+#include "services/agent/holdings.h"
 #include "services/agent/journal.h"
 #include "services/agent/launcher.h"
 #include "services/agent/process_watcher.h"
@@ -37,8 +38,8 @@ class Keeper {
  public:
   // Adopts what lies in `directory` (made when absent). References outlive this.
   static absl::StatusOr<std::unique_ptr<Keeper>> Start(std::string directory, const Launcher& launcher,
-                                                       AttemptTable& table, AgentMetrics& metrics, const Clock& clock,
-                                                       int workers = 4);
+                                                       const v1::Node& node, AttemptTable& table, AgentMetrics& metrics,
+                                                       const Clock& clock, int workers = 4);
   // Attempts go on; only the keeping ends.
   ~Keeper();
 
@@ -62,13 +63,15 @@ class Keeper {
     std::future<absl::Status> preparation;  // valid from its begin until its outcome has been taken
   };
 
-  Keeper(std::string directory, const Launcher& launcher, AttemptTable& table, AgentMetrics& metrics,
-         const Clock& clock, std::string boot_id, std::int64_t epoch);
+  Keeper(std::string directory, const Launcher& launcher, const v1::Node& node, AttemptTable& table,
+         AgentMetrics& metrics, const Clock& clock, std::string boot_id, std::int64_t epoch);
   absl::Status Scan();
   absl::Status ForgetAttempt(const AttemptId& id);
+  absl::Status RecordEnd(const AttemptId& id, internal::v1::AttemptEnded ended, bool* recorded);
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
 
+  // keeper_sync.cc: what each look at an attempt does
   absl::Status Sync(const std::string& key);
   absl::Status SyncEnded(const AttemptId& id, const AttemptDir& dir, const internal::v1::AttemptEnded& ended);
   absl::Status SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder);
@@ -83,6 +86,7 @@ class Keeper {
   absl::Status End(const AttemptId& id, const AttemptDir& dir, internal::v1::AttemptEnded ended);
   absl::Status Remove(const AttemptId& id, const AttemptDir& dir);
   absl::Status Publish(const AttemptId& id, const AttemptDir& dir);
+  void Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal);
 
   AttemptDir DirOf(const AttemptId& id) const { return AttemptDir(directory_ + "/" + Print(id)); }
   Memory& MemoryOf(const AttemptId& id);
@@ -94,6 +98,7 @@ class Keeper {
   const Clock& clock_;
   const std::string boot_id_;
   EpochFence fence_;
+  Holdings holdings_;
   Trash trash_;
   WorkQueue queue_;
   Mutex mu_;

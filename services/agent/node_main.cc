@@ -86,7 +86,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   const Launcher launcher({config, agent, isolation, environment}, *code, *secrets);
   launcher.LookAtAllKeptSteps(clock.Now());
   RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
-                          Keeper::Start(config.data_dir() + "/attempts", launcher, table, agent_metrics, clock));
+                          Keeper::Start(config.data_dir() + "/attempts", launcher, node, table, agent_metrics, clock));
   RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
   const rpc::Remover remover(
       {.kind = internal::v1::ListRemovalsRequest::OUTPUT,

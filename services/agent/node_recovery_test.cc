@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <thread>
+
 #include "services/agent/node_fixture.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/status.h"
@@ -32,6 +34,30 @@ TEST_P(NodeRecoveryTest, ADeposedLeaderChangesNothingEvenAfterARestart) {
   EXPECT_EQ(List().size(), 1u);
   EXPECT_TRUE(Stop(start).ok());
   EXPECT_EQ(WaitForEnd(start).end(), Observation::STOPPED);
+}
+
+TEST_P(NodeRecoveryTest, NodeTakesNoMoreThanItHasEvenAfterARestart) {
+  StartAttemptRequest all = Job({kWaitForGo});
+  all.mutable_resources()->set_cpus(std::thread::hardware_concurrency());
+  ASSERT_TRUE(Start(all).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(all) + "/here"); }));
+  EXPECT_EQ(StatusOf(all)->resources().cpus(), all.resources().cpus());
+  KillNode();
+  StartNode();
+  StartAttemptRequest more = Job({"true"});
+  more.mutable_resources()->set_cpus(1);
+  ASSERT_TRUE(Start(more).ok());
+  const std::optional<AttemptStatus> rejected = StatusOf(more);
+  ASSERT_TRUE(rejected);
+  EXPECT_EQ(rejected->end(), Observation::REJECTED);
+  EXPECT_EQ(rejected->reason(), "DOES_NOT_FIT");
+  EXPECT_EQ(rejected->message(), "needs 1 CPUs, 0 free");
+  EXPECT_TRUE(Forget(more).ok());
+  EXPECT_TRUE(Eventually([&] { return !StatusOf(more); })) << "nothing is left to deliver";
+  EXPECT_TRUE(Stop(all).ok());
+  EXPECT_FALSE(WaitForEnd(all).has_resources());
+  more.set_attempt(2);
+  EXPECT_EQ(RunToEnd(more).exit_code(), 0);
 }
 
 TEST_P(NodeRecoveryTest, JobsOutliveAKilledNode) {

@@ -62,6 +62,20 @@ TEST_F(PlansTest, AGroupIsPlacedWholeOrNotAtAll) {
   EXPECT_EQ(Get(a.name()).state(), v1::Experiment::STARTING);
 }
 
+TEST_F(PlansTest, RejectedAttemptLeavesItsJobWaiting) {
+  const v1::Experiment experiment = Create(kSingle);
+  const std::string uid = Uid(experiment);
+  ASSERT_EQ(api_->Place(uid)->attempt(), 1);
+  ASSERT_TRUE(api_->Report(uid, 1, Observation::REJECTED).ok());
+  const v1::Experiment waiting = Get(experiment.name());
+  EXPECT_EQ(waiting.state(), v1::Experiment::PENDING);
+  EXPECT_EQ(waiting.jobs(0).state(), v1::Job::PENDING);
+  ASSERT_EQ(api_->Place(uid)->attempt(), 2);
+  ASSERT_TRUE(api_->Kill(key_, experiment.name()).ok());
+  ASSERT_TRUE(api_->Report(uid, 2, Observation::REJECTED).ok());
+  EXPECT_EQ(Get(experiment.name()).state(), v1::Experiment::KILLED);
+}
+
 TEST_F(PlansTest, LimitsAreTold) {
   const auto refused = [&](const CommitPlanRequest& request) {
     const absl::Status status = Commit(request).status();

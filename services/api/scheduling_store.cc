@@ -39,6 +39,8 @@ std::optional<AttemptEvent> EventOf(const Observation& observation) {
       return AttemptEvent::kLost;
     case Observation::START_FAILED:
       return AttemptEvent::kStartFailed;
+    case Observation::REJECTED:
+      return AttemptEvent::kRejected;
     default:
       return std::nullopt;
   }
@@ -88,7 +90,8 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
                         .actor = kSchedulerActor});
   // Only the newest attempt speaks for its job; of an older one watchers are told that the job's attempts have changed.
   if (observation.attempt() == job.attempt_count) {
-    MoveJob(tx, job, JobEventOf(*event), cause);
+    const JobEvent moved = JobEventOf(*event);
+    MoveJob(tx, job, moved == JobEvent::kPreempted && job.kill_wanted ? JobEvent::kKilled : moved, cause);
   } else {
     sql::Query(tx, "UPDATE jobs SET version = version + 1 WHERE uid = $1", job.uid);
     RecordFeed(tx, job.root_uid, FeedKind::kJob, job.uid);

@@ -38,6 +38,7 @@ JobEvent JobEventOf(AttemptEvent event) {
     case AttemptEvent::kStopped:
       return JobEvent::kKilled;
     case AttemptEvent::kPreempted:
+    case AttemptEvent::kRejected:
       return JobEvent::kPreempted;
   }
   std::abort();

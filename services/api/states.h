@@ -22,12 +22,14 @@ enum class AttemptEvent {
   kSuspended,    // the scheduler paused it
   kResumed,      // the scheduler let it go on
   kPreempted,    // the scheduler took its resources away
+  kRejected,     // its node did not take it
 };
 
 inline constexpr std::array<absl::string_view, 6> kAttemptStateNames = {"STARTING", "RUNNING", "SUSPENDED",
                                                                         "FINISHED", "FAILED",  "KILLED"};
-inline constexpr std::array<absl::string_view, 9> kAttemptEventNames = {
-    "STARTED", "EXITED_OK", "EXITED_BAD", "STOPPED", "LOST", "START_FAILED", "SUSPENDED", "RESUMED", "PREEMPTED"};
+inline constexpr std::array<absl::string_view, 10> kAttemptEventNames = {
+    "STARTED",      "EXITED_OK", "EXITED_BAD", "STOPPED",   "LOST",
+    "START_FAILED", "SUSPENDED", "RESUMED",    "PREEMPTED", "REJECTED"};
 
 struct AttemptEdge {
   AttemptState from;
@@ -42,6 +44,7 @@ inline constexpr AttemptEdge kAttemptEdges[] = {
     {AttemptState::kStarting, AttemptEvent::kLost, AttemptState::kFailed},
     {AttemptState::kStarting, AttemptEvent::kStartFailed, AttemptState::kFailed},
     {AttemptState::kStarting, AttemptEvent::kPreempted, AttemptState::kKilled},
+    {AttemptState::kStarting, AttemptEvent::kRejected, AttemptState::kKilled},
     {AttemptState::kRunning, AttemptEvent::kExitedOk, AttemptState::kFinished},
     {AttemptState::kRunning, AttemptEvent::kExitedBad, AttemptState::kFailed},
     {AttemptState::kRunning, AttemptEvent::kStopped, AttemptState::kKilled},
@@ -67,7 +70,7 @@ enum class JobEvent {
   kFailed,            // its attempt failed
   kKilled,            // its attempt was stopped, or a kill found no attempt
   kAbandoned,         // what it waited for has failed
-  kPreempted,         // its attempt was taken away: it waits again
+  kPreempted,         // its attempt was taken away, or not taken by its node: it waits again
   kEnvironmentReady,  // a build nobody needs any more
   kImpossible,        // it can never run
 };

@@ -59,10 +59,12 @@ class Cluster {
   // `wake` is called, on any thread, after each change; it must not block. Called once, before anything changes.
   virtual void SetWake(std::function<void()> wake) = 0;
 
-  // Creates an attempt; a known one is left as it is. Returns when the node has recorded it durably. Errors that will
-  // not go away by trying again: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is known); RESOURCE_EXHAUSTED
-  // (DISK_FULL). NOT_FOUND for an unknown node. ABORTED (NOT_LEADER), from this and the calls below, when a leader with
-  // a higher epoch has called the node: nothing was changed. After any other error the attempt may or may not exist.
+  // Creates an attempt; a known one is left as it is. Returns when the node has recorded it durably. One that does not
+  // fit, because the node has less or others still hold it, is created as one that has ended: REJECTED. Errors that
+  // will not go away by trying again: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is known);
+  // RESOURCE_EXHAUSTED (DISK_FULL). NOT_FOUND for an unknown node. ABORTED (NOT_LEADER), from this and the calls below,
+  // when a leader with a higher epoch has called the node: nothing was changed. After any other error the attempt may
+  // or may not exist.
   virtual absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) = 0;
   // Asks an attempt to end; an unknown one is recorded as stopped, so that a late Start does nothing.
   virtual absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) = 0;

@@ -282,6 +282,16 @@ TYPED_TEST(ClusterContract, StopBeforeStartKeepsItFromStarting) {
   this->AwaitPhase(this->a_, AttemptStatus::ENDED);
 }
 
+TYPED_TEST(ClusterContract, AttemptThatDoesNotFitEndsAsRejected) {
+  this->f_.node->SetFull(true);
+  this->Start(this->a_);
+  this->AwaitPhase(this->a_, AttemptStatus::ENDED);
+  EXPECT_EQ(this->f_.cluster().Read(0).attempts.at(0).status.end(), internal::v1::Observation::REJECTED);
+  this->f_.node->SetFull(false);
+  this->Start(this->a_);
+  EXPECT_EQ(this->f_.node->starts(this->a_), 0) << "a start that comes late does nothing";
+}
+
 TYPED_TEST(ClusterContract, ADeposedLeaderChangesNothing) {
   internal::v1::StartAttemptRequest start = RequestFor("a", 1);
   start.set_epoch(7);

@@ -22,6 +22,10 @@ void FakeNode::Change(const AttemptKey& key, const std::function<void(AttemptSta
     stored.set_job_uid(key.job_uid);
     stored.set_attempt(key.attempt);
     change(stored);
+    if (stored.phase() == AttemptStatus::ENDED) {
+      stored.clear_resources();
+      stored.clear_gpu_uuids();
+    }
     status = stored;
     changed = changed_;
   }
@@ -36,6 +40,7 @@ absl::Status FakeNode::Pass(std::int64_t epoch) {
 
 absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
   const AttemptKey key{request.job_uid(), request.attempt()};
+  bool rejected = false;
   {
     MutexLock lock(mu_);
     RISEML_RETURN_IF_ERROR(Pass(request.epoch()));
@@ -43,10 +48,21 @@ absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
     if (newer != attempts_.end() && newer->first.job_uid == key.job_uid)
       return absl::FailedPreconditionError("a newer attempt is known");
     if (attempts_.contains(key)) return absl::OkStatus();
-    ++starts_[key];
+    rejected = full_;
+    if (!rejected) ++starts_[key];
     requests_[key] = request;
   }
-  Change(key, [](AttemptStatus& status) { status.set_phase(AttemptStatus::PREPARING); });
+  Change(key, [&](AttemptStatus& status) {
+    status.set_phase(rejected ? AttemptStatus::ENDED : AttemptStatus::PREPARING);
+    if (!rejected) {
+      *status.mutable_resources() = request.resources();
+      *status.mutable_gpu_uuids() = request.gpu_uuids();
+      return;
+    }
+    status.set_end(Observation::REJECTED);
+    status.set_reason("DOES_NOT_FIT");
+    status.set_message("GPU-0 is held by another attempt");
+  });
   return absl::OkStatus();
 }
 
@@ -98,6 +114,11 @@ void FakeNode::Exit(const AttemptKey& key, int exit_code) {
     status.set_exit_code(exit_code);
     status.set_exit_class(exit_code == 0 ? Observation::SUCCESS : Observation::USER_ERROR);
   });
+}
+
+void FakeNode::SetFull(bool full) {
+  MutexLock lock(mu_);
+  full_ = full;
 }
 
 void FakeNode::Wipe() {

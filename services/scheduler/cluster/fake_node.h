@@ -26,6 +26,8 @@ class FakeNode {
   // What happens on the node.
   void Run(const AttemptKey& key);
   void Exit(const AttemptKey& key, int exit_code);
+  // From now on starts are rejected, as others hold what they ask for; or no longer.
+  void SetFull(bool full);
   // Loses everything, as if its disk had been replaced.
   void Wipe();
 
@@ -42,6 +44,7 @@ class FakeNode {
   mutable Mutex mu_;
   Listener changed_ ABSL_GUARDED_BY(mu_);
   std::int64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;  // the highest that has called
+  bool full_ ABSL_GUARDED_BY(mu_) = false;
   std::map<AttemptKey, internal::v1::AttemptStatus> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<AttemptKey, int> starts_ ABSL_GUARDED_BY(mu_);
   std::map<AttemptKey, int> stops_ ABSL_GUARDED_BY(mu_);

@@ -175,9 +175,11 @@ void Controller::Accepted(const Observation& observation) {
     job->settled = true;
   } else if (observation.event() == Observation::STARTED) {
     job->started_reported = std::max(job->started_reported, observation.attempt());
+    job->refusals = 0;
   } else {
     job->end_reported = std::max(job->end_reported, observation.attempt());
     if (job->is_build()) cache_.Clear();  // its environment may be there now
+    if (observation.event() == Observation::REJECTED) PlaceLater(observation.job_uid(), *job);
   }
   job->confirm_by = Now() + kConfirmation;
   state_.MarkDirty(observation.job_uid());

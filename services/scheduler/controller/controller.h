@@ -98,6 +98,7 @@ class Controller {
   void PlanAgain();
   bool Commit(const internal::v1::CommitPlanRequest& request);
   void TakeResults(const internal::v1::PlacementGroup& group, const internal::v1::GroupResult& results);
+  void PlaceLater(const std::string& uid, Job& job);
   void NoteWaits(const engine::Snapshot& snapshot, const engine::Plan& plan);
   bool GiveUp(Job& job, const engine::Verdict& verdict);
   bool CommitWaits();

@@ -212,6 +212,8 @@ void FakeApi::Derive(const Observation& observation) {
       return end(observation.exit_code() == 0 ? v1::Job::FINISHED : v1::Job::FAILED);
     case Observation::STOPPED:
       return end(v1::Job::KILLED);
+    case Observation::REJECTED:
+      return end(work.kill() ? v1::Job::KILLED : v1::Job::PENDING);
     default:
       return end(v1::Job::FAILED);
   }

@@ -160,7 +160,6 @@ void Controller::TakeResults(const internal::v1::PlacementGroup& group, const in
       attempt.set_state(v1::Attempt::STARTING);
       *attempt.mutable_gpu_uuids() = placement.gpu_uuids();
       attempt.set_token(result.token());
-      job->refusals = 0;
       job->blocked_by.clear();
       LogInfo("job_placed", {{"job", job->work.job()}, {"attempt", result.attempt()}, {"node", placement.node()}});
       state_.Commit(placement.job_uid(), std::move(attempt));
@@ -172,10 +171,15 @@ void Controller::TakeResults(const internal::v1::PlacementGroup& group, const in
       continue;
     }
     LogInfo("placement_refused", {{"job", job->work.job()}, {"why", result.refusal()}});
-    job->candidate = false;
-    job->retry_at = Now() + std::min(absl::Seconds(1) * (1 << std::min(job->refusals++, 5)), absl::Seconds(30));
-    state_.Later(placement.job_uid(), job->retry_at);
+    PlaceLater(placement.job_uid(), *job);
   }
+}
+
+// After a refusal by api or by a node: not again at once.
+void Controller::PlaceLater(const std::string& uid, Job& job) {
+  job.candidate = false;
+  job.retry_at = Now() + std::min(absl::Seconds(1) * (1 << std::min(job.refusals++, 5)), absl::Seconds(30));
+  state_.Later(uid, job.retry_at);
 }
 
 std::string Controller::UserOf(const std::string& key, const std::string& uid) {

@@ -83,6 +83,12 @@ engine::Snapshot SnapshotOf(const State& state, std::vector<engine::Node> nodes)
     snapshot.running.push_back(
         {live->node(), AmountOf(job.work.resources()), {live->gpu_uuids().begin(), live->gpu_uuids().end()}});
   }
+  // What still runs holds what it has, wanted or not.
+  for (const std::string& uid : state.stray())
+    for (const AttemptOnNode* attempt : state.jobs().at(uid).Strays())
+      snapshot.running.push_back({attempt->node,
+                                  AmountOf(attempt->status.resources()),
+                                  {attempt->status.gpu_uuids().begin(), attempt->status.gpu_uuids().end()}});
   std::map<engine::Shape, int> shapes;
   const auto index_of = [&](engine::Shape shape) {
     const auto [it, is_new] = shapes.emplace(std::move(shape), static_cast<int>(shapes.size()));

@@ -18,6 +18,16 @@ const LiveAttempt* Job::Live() const {
   return live != nullptr && live->number() > end_reported ? live : nullptr;
 }
 
+std::vector<const AttemptOnNode*> Job::Strays() const {
+  const LiveAttempt* const live = Live();
+  std::vector<const AttemptOnNode*> strays;
+  for (const auto& [number, attempt] : on_nodes) {
+    if (live != nullptr && live->number() == number) continue;
+    if (attempt.status.phase() != internal::v1::AttemptStatus::ENDED) strays.push_back(&attempt);
+  }
+  return strays;
+}
+
 Recorded Job::RecordedState(const LiveAttempt& live) const {
   const bool starting = live.state() == v1::Attempt::STARTING && started_reported < live.number();
   return starting ? Recorded::kStarting : Recorded::kRunning;
@@ -132,11 +142,15 @@ void State::Commit(const std::string& job_uid, LiveAttempt attempt) {
 
 void State::NoteLive(const std::string& job_uid) {
   const auto it = jobs_.find(job_uid);
-  if (it != jobs_.end() && it->second.Live() != nullptr) {
-    live_.insert(job_uid);
-  } else {
-    live_.erase(job_uid);
-  }
+  const auto note = [&](std::set<std::string>& jobs, bool belongs) {
+    if (belongs) {
+      jobs.insert(job_uid);
+    } else {
+      jobs.erase(job_uid);
+    }
+  };
+  note(live_, it != jobs_.end() && it->second.Live() != nullptr);
+  note(stray_, it != jobs_.end() && !it->second.Strays().empty());
 }
 
 Job* State::Find(const std::string& job_uid) {
@@ -151,6 +165,7 @@ void State::DropIfDone(const std::string& job_uid) {
     if (gate.in_flight) return;
   timers_.erase({it->second.timer, job_uid});
   live_.erase(job_uid);
+  stray_.erase(job_uid);
   jobs_.erase(it);
 }
 

@@ -62,6 +62,8 @@ struct Job {
   bool is_terminal() const;
   // The attempt that holds resources; nullptr when there is none.
   const internal::v1::LiveAttempt* Live() const;
+  // Attempts that nodes run besides `Live`.
+  std::vector<const AttemptOnNode*> Strays() const;
   Recorded RecordedState(const internal::v1::LiveAttempt& live) const;
   // True when `work` shows what was reported.
   bool IsConfirmed() const;
@@ -77,7 +79,7 @@ class State {
 
   // nullptr when unknown.
   Job* Find(const std::string& job_uid);
-  // Brings the set of jobs with a live attempt up to date for one job.
+  // Brings the sets of jobs with live and with stray attempts up to date for one job.
   void NoteLive(const std::string& job_uid);
 
   // Forgets a job that has ended and of which no node knows anything.
@@ -99,6 +101,8 @@ class State {
   const std::unordered_map<std::string, Job>& jobs() const { return jobs_; }
   // Jobs with a live attempt, as of their last NoteLive.
   const std::set<std::string>& live() const { return live_; }
+  // Jobs of which a node runs an attempt that is not their live one, as of their last NoteLive.
+  const std::set<std::string>& stray() const { return stray_; }
   const std::map<std::string, NodeState>& nodes() const { return nodes_; }
   bool work_synced() const { return work_synced_; }
   std::int64_t cluster_version() const { return cluster_version_; }
@@ -121,6 +125,7 @@ class State {
   std::map<std::string, NodeState> nodes_;
   std::set<std::string> dirty_;
   std::set<std::string> live_;
+  std::set<std::string> stray_;
   std::set<std::pair<absl::Time, std::string>> timers_;
   bool work_synced_ = false;
   bool listing_ = false;
