@@ -5,6 +5,7 @@
 #include <pqxx/pqxx>
 
 #include "services/api/api_fixture.h"
+#include "services/api/watchers.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/status.h"
 
@@ -39,6 +40,48 @@ TEST_F(WatchTest, WatchSendsEverythingThenChangesThenEnds) {
   EXPECT_TRUE(synced);
   EXPECT_EQ(states.front(), v1::Experiment::PENDING);
   EXPECT_EQ(states.back(), v1::Experiment::FINISHED);
+}
+
+class Anybody final : public rpc::Authenticator {
+ public:
+  explicit Anybody(internal::v1::Caller caller) : caller_(std::move(caller)) {}
+  absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view) override { return caller_; }
+
+ private:
+  const internal::v1::Caller caller_;
+};
+
+// A watch reads jobs and experiments one after the other, and everything may happen in between.
+TEST_F(WatchTest, TheEndOfJobsIsToldBeforeTheEndOfTheirExperiment) {
+  const v1::Experiment e = Create(kSingle);
+  sql::Pool pool(api_->database(), 2);
+  FeedHub feed(pool);
+  ASSERT_TRUE(feed.Start().ok());
+  Database db(pool, feed);
+  rpc::Call call;
+  pqxx::connection connection(api_->database());
+  call.caller.set_kind(internal::v1::Caller::USER);
+  call.caller.set_role(v1::User::USER);
+  call.caller.set_user(user_);
+  call.caller.set_user_uid(
+      pqxx::work(connection).exec_params1("SELECT uid FROM users WHERE name = $1", user_)[0].as<std::string>());
+  Anybody anybody(call.caller);
+  v1::WatchExperimentRequest request;
+  request.set_name(e.name());
+  const auto fill = ExperimentWatcher(db, anybody, {}, call, request);
+  const auto jobs = fill();
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  ASSERT_FALSE(jobs->end);
+  api_->RunToEnd(e.jobs(0).uid());
+  const auto last = fill();
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_TRUE(last->end);
+  std::vector<std::string> told;
+  for (const auto& response : last->responses) {
+    if (response.has_job()) told.push_back(v1::Job::State_Name(response.job().state()) + " job");
+    if (response.has_experiment()) told.push_back(v1::Experiment::State_Name(response.experiment().state()));
+  }
+  EXPECT_THAT(told, ElementsAre("FINISHED job", "FINISHED"));
 }
 
 TEST_F(WatchTest, WatchResumesAcrossARestart) {

@@ -55,6 +55,7 @@ class Cursor {
   }
 
   std::string Token() const { return sql::PrintFeedPosition(position_); }
+  const sql::FeedPosition& position() const { return position_; }
 
  private:
   FeedHub& feed_;
@@ -134,6 +135,17 @@ class ExperimentSource {
     return Finish(std::move(batch));
   }
 
+  // The end of the followed experiment is seen when it is committed; what led to it may be later in the feed than this
+  // watch has read, and nobody reads on after the end.
+  void AddWhatLedHere(pqxx::work& tx, const ExperimentKey& key, Batch* batch) {
+    const ChangedBelow missed = Below(sql::ReadFeedOf(tx, key.root_uid, cursor_.position()), key.root_uid);
+    batch->end = !missed.all;  // everything is sent anew first
+    AddJobs(tx, key, missed.jobs, batch);
+    if (!HasChildren(key)) return;
+    for (v1::Experiment& e : LoadExperiments(tx, missed.experiments, false, options_))
+      if (e.uid() != key.uid) *batch->responses.emplace_back().mutable_experiment() = std::move(e);
+  }
+
   // A child has its own jobs only, and so has a set without its children.
   Listing ListAll(pqxx::work& tx, const ExperimentKey& key) {
     const bool whole = HasChildren(key);
@@ -182,7 +194,7 @@ class ExperimentSource {
         *batch->responses.emplace_back().mutable_experiment() = std::move(e);
     }
     if (!followed) return;
-    batch->end = IsTerminal(ParseExperimentState(v1::Experiment::State_Name(followed->state())));
+    if (IsTerminal(ParseExperimentState(v1::Experiment::State_Name(followed->state())))) AddWhatLedHere(tx, key, batch);
     *batch->responses.emplace_back().mutable_experiment() = *std::move(followed);
   }
 

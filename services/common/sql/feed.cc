@@ -42,6 +42,13 @@ std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& af
       std::to_string(after.tx), after.id, limit));
 }
 
+std::vector<FeedRow> ReadFeedOf(pqxx::transaction_base& tx, const std::string& root_uid, const FeedPosition& after) {
+  return ToRows(Query(tx,
+                      "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
+                      "WHERE (tx, id) > ($1::text::xid8, $2) AND root_uid = $3 ORDER BY tx, id",
+                      std::to_string(after.tx), after.id, root_uid));
+}
+
 std::vector<FeedRow> ReadFeedTail(pqxx::transaction_base& tx, int limit) {
   std::vector<FeedRow> rows =
       ToRows(Query(tx,

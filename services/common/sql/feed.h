@@ -35,6 +35,10 @@ struct FeedRow {
 // Next rows behind `after`, at most `limit`.
 std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& after, int limit);
 
+// Rows of one root behind `after` that the transaction sees, also those whose turn has not come yet: what explains all
+// that the transaction reads of this root beyond `after`.
+std::vector<FeedRow> ReadFeedOf(pqxx::transaction_base& tx, const std::string& root_uid, const FeedPosition& after);
+
 // The last `limit` rows that may be read now, oldest first.
 std::vector<FeedRow> ReadFeedTail(pqxx::transaction_base& tx, int limit);
 
