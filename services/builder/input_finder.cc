@@ -88,7 +88,7 @@ class Finder {
   void Take(const std::string& path, const CodeEntry& entry, Role role) {
     if (role == Role::kModule) return Everything(absl::StrCat("a step imports ", path));
     if (role == Role::kPackage) {
-      out_.ids[absl::StrCat("exists: ", path)] = "";
+      out_.ids.try_emplace(path);  // that it exists matters, not what it says
       return;
     }
     if (entry.kind() == CodeEntry::LINK) {

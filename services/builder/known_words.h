@@ -72,6 +72,12 @@ inline constexpr absl::string_view kReadWords[] = {"cat",
                                                    "playwright",
                                                    "gsutil",
                                                    "aws"};
+// Print paths, maybe that of the project, which a command around them then reads.
+inline constexpr absl::string_view kPathPrinters[] = {"pwd", "dirname", "realpath", "readlink"};
+// Variables whose value names files that pip or uv read.
+inline constexpr absl::string_view kFileVariables[] = {
+    "PIP_REQUIREMENT", "PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PIP_CONFIG_FILE", "PIP_FIND_LINKS",
+    "UV_CONSTRAINT",   "UV_OVERRIDE",    "UV_BUILD_CONSTRAINT",  "UV_CONFIG_FILE",  "UV_FIND_LINKS"};
 // Run the commands of a word or a file.
 inline constexpr absl::string_view kShells[] = {"sh", "bash", "dash", "zsh", "ksh"};
 // Options of pip and its kind whose value is no file of the project.

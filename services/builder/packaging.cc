@@ -52,6 +52,8 @@ std::optional<std::string> LocalTarget(absl::string_view line) {
     if (line.empty()) line = ".";
   }
   line = absl::StripAsciiWhitespace(line);
+  if (url) line = line.substr(0, line.find('#'));  // #egg=NAME
+  if (url && line.empty()) line = ".";
   if (!url && absl::StrContains(line, "://")) return std::nullopt;
   const std::size_t extras = line.find('[');
   const absl::string_view path = line.substr(0, extras);

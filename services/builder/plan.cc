@@ -134,6 +134,7 @@ std::string PrefixKeyOf(const Inputs& inputs, const Prefix& prefix) {
   std::string text;
   AddField(text, "kept_steps_of_format", absl::StrCat(kEnvironmentFormat));
   AddField(text, "owner", inputs.owner_uid);
+  AddField(text, "place", inputs.place);
   AddField(text, "python", inputs.python);
   AddField(text, "python_version", inputs.python_version);
   if (prefix.client) AddField(text, "client", inputs.client_digest);
@@ -165,6 +166,7 @@ std::string KeyOf(const Inputs& inputs) {
   std::string text;
   AddField(text, "format", absl::StrCat(kEnvironmentFormat));
   AddField(text, "owner", inputs.owner_uid);
+  AddField(text, "place", inputs.place);
   AddField(text, "python", inputs.python);
   AddField(text, "python_version", inputs.python_version);
   for (const std::string& step : inputs.install) AddField(text, "install", step);
@@ -188,12 +190,16 @@ std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view k
     lines.push_back(absl::StrCat("  framework: ", inputs.framework, " ", inputs.framework_version));
   std::size_t files = 0;
   for (const auto& [name, id] : inputs.code.ids)
-    if (files++ < kMostLines) lines.push_back(absl::StrCat("  file: ", ForLine(name), " ", id.substr(0, kShortKey)));
+    if (files++ < kMostLines)
+      lines.push_back(absl::StrCat("  file: ", ForLine(name), " ", id.empty() ? "exists" : id.substr(0, kShortKey)));
   if (files > kMostLines) lines.push_back(absl::StrCat("  and ", files - kMostLines, " more files"));
   if (!inputs.code.everything_because.empty())
     lines.push_back(absl::StrCat("  all files of the project but riseml.yml, as ",
                                  ForLine(inputs.code.everything_because), ": any edit builds a new environment"));
   if (inputs.code.ids.empty() && inputs.code.everything_because.empty()) lines.push_back("  no files of the project");
+  for (const std::string& path : inputs.code.outside)
+    lines.push_back(absl::StrCat("  NOTE: ", ForLine(path),
+                                 " lies outside of the project: after it has changed, train with --rebuild"));
   if (!inputs.rebuild.empty()) lines.push_back("  built anew on request");
   return lines;
 }

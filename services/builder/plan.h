@@ -27,6 +27,7 @@ struct CodeInputs {
   std::map<std::string, std::string> ids;  // git ids by path; of a directory "path/"
   std::string tree;                        // what the root holds but riseml.yml, with ids; then `ids` is empty
   std::string everything_because;          // why it is the whole tree
+  std::vector<std::string> outside;        // files that steps read elsewhere; they decide nothing
 };
 
 // 64 hex digits that differ when the inputs do.
@@ -34,6 +35,7 @@ std::string DigestOf(const CodeInputs& code);
 
 struct Inputs {
   std::string owner_uid;             // environments are not shared between users
+  std::string place;                 // where environments lie; what is installed there names it and works nowhere else
   std::string python;                // path of the interpreter
   std::string python_version;        // its full version and machine
   std::string python_note;           // why it is another one than the image asks for; may be empty

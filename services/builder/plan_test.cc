@@ -39,6 +39,7 @@ TEST(KeyOf, IsStableHex) {
 TEST(KeyOf, DependsOnEveryInput) {
   const std::function<void(Inputs&)> changes[] = {
       [](Inputs& i) { i.owner_uid += "x"; },
+      [](Inputs& i) { i.place = "/run/riseml/1/environments"; },
       [](Inputs& i) { i.python = "/opt/python"; },
       [](Inputs& i) { i.python_version = "cpython 3.12.0 x86_64"; },
       [](Inputs& i) { i.install.pop_back(); },
@@ -132,6 +133,7 @@ TEST(PrefixKeys, ChangesConcernTheirStepAndThoseAfterIt) {
        {"create Python environment", "add package riseml", "one", "two", "three"}},
       {"package riseml", [](Inputs& i) { i.client_digest = "d"; }, {"create Python environment"}},
       {"owner", [](Inputs& i) { i.owner_uid += "x"; }, {}},
+      {"place", [](Inputs& i) { i.place = "/run/riseml/1/environments"; }, {}},
       {"interpreter", [](Inputs& i) { i.python_version = "cpython 3.12.0 x86_64"; }, {}},
       {"who asked for a rebuild",
        [](Inputs& i) { i.rebuild = "r"; },

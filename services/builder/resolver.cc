@@ -69,7 +69,9 @@ absl::StatusOr<Resolver::KnownCode> Resolver::FindCode(const ResolveEnvironmentR
   };
   const std::vector<std::string> steps(request.install().begin(), request.install().end());
   KnownCode code;
-  RISEML_ASSIGN_OR_RETURN(code.all, FindInputs(ReadsOf(steps), read));
+  const StepReads reads = ReadsOf(steps);
+  RISEML_ASSIGN_OR_RETURN(code.all, FindInputs(reads, read));
+  code.all.outside.assign(reads.outside.begin(), reads.outside.end());
   for (std::size_t count = 1; count < steps.size() && count <= kMaxPrefixes; ++count) {
     const std::vector<std::string> first(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(count));
     RISEML_ASSIGN_OR_RETURN(const CodeInputs inputs, FindInputs(ReadsOf(first), read));
@@ -86,6 +88,7 @@ absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& r
   RISEML_RETURN_IF_ERROR(Check(request));
   Inputs inputs;
   inputs.owner_uid = request.owner_uid();
+  inputs.place = installation_.environments_dir;
   inputs.install.assign(request.install().begin(), request.install().end());
   inputs.framework = request.framework();
   if (request.framework_version() != "latest") inputs.framework_version = request.framework_version();

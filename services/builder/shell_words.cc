@@ -62,7 +62,7 @@ class Splitter {
   }
   void EndWord() {
     if (in_word_ && !skip_word_) {
-      Relocate(&word_.text);
+      RelocateProject(&word_.text);
       word_.is_input = input_;
       command_.words.push_back(std::move(word_));
     }
@@ -76,14 +76,6 @@ class Splitter {
     if (command_.words.empty()) return;
     commands_.push_back(std::exchange(command_, ShellCommand()));
   }
-  // The project's own directory as ".".
-  static void Relocate(std::string* text) {
-    absl::string_view rest = *text;
-    const bool url = absl::ConsumePrefix(&rest, "file://");
-    if (!absl::ConsumePrefix(&rest, kCode) || (!rest.empty() && rest[0] != '/' && rest[0] != '[')) return;
-    *text = absl::StrCat(url ? "file:" : "", ".", rest);
-  }
-
   void SingleQuotes() {
     in_word_ = true;
     const std::size_t end = std::min(text_.find('\'', at_ + 1), text_.size());
@@ -217,6 +209,13 @@ std::vector<ShellCommand> SplitCommands(absl::string_view text) { return Splitte
 absl::string_view BaseName(absl::string_view path) {
   const std::size_t slash = path.rfind('/');
   return slash == absl::string_view::npos ? path : path.substr(slash + 1);
+}
+
+void RelocateProject(std::string* text) {
+  absl::string_view rest = *text;
+  const bool url = absl::ConsumePrefix(&rest, "file://");
+  if (!absl::ConsumePrefix(&rest, kCode) || (!rest.empty() && !absl::StrContains("/[#", rest[0]))) return;
+  *text = absl::StrCat(url ? "file:" : "", ".", rest);
 }
 
 bool IsAssignment(absl::string_view word) {

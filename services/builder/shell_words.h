@@ -29,6 +29,9 @@ std::vector<ShellCommand> SplitCommands(absl::string_view text);
 // Name of a program without its directory.
 absl::string_view BaseName(absl::string_view path);
 
+// Turns a path or file URL of the project's own directory, such as file:///code/lib, into one that begins with ".".
+void RelocateProject(std::string* text);
+
 // True for NAME=value.
 bool IsAssignment(absl::string_view word);
 

@@ -44,7 +44,10 @@ bool IsRequirement(const Word& word) {
 class Collector {
  public:
   void AddStep(absl::string_view step, int depth = 0) {
-    for (const ShellCommand& command : SplitCommands(step)) AddCommand(command, depth);
+    const std::vector<ShellCommand> commands = SplitCommands(step);
+    for (const ShellCommand& command : commands)
+      prints_paths_ |= !command.words.empty() && Has(kPathPrinters, BaseName(command.words[0].text));
+    for (const ShellCommand& command : commands) AddCommand(command, depth);
   }
   StepReads Take() { return std::move(reads_); }
 
@@ -88,6 +91,7 @@ class Collector {
   void AddCommand(const ShellCommand& command, int depth) {
     Words words = command.words;
     const Words all = words;
+    for (const Word& word : all) Variable(all, word);
     bool skipped = true;
     while (skipped && !words.empty()) {
       skipped = IsAssignment(words[0].text) || Has(kPrefixes, BaseName(words[0].text)) ||
@@ -121,6 +125,17 @@ class Collector {
     if (Has(kReadNothing, program) || !SystemPackageTool(program).empty()) return;
     if (Has(kReadWords, program)) return Named(all, rest);
     Everything(all, "may read any file");
+  }
+
+  // NAME=value of a variable that tells pip or uv a file, wherever it stands: before a command, or behind `export`.
+  void Variable(const Words& all, const Word& word) {
+    const std::size_t equals = word.text.find('=');
+    if (!IsAssignment(word.text) || !Has(kFileVariables, word.text.substr(0, equals))) return;
+    for (const absl::string_view path : absl::StrSplit(word.text.substr(equals + 1), ' ', absl::SkipEmpty())) {
+      Word value = word;
+      value.text = std::string(path);
+      Requirements(all, value);
+    }
   }
 
   void ChangeDirectory(const Words& all, const Words& rest) {
@@ -223,10 +238,17 @@ class Collector {
   // Installs something that a word names.
   void Target(const Words& all, const Word& word, bool editable) {
     absl::string_view text = word.text;
-    if (text == "$") return;  // the output of a command whose files were seen
-    const std::size_t at = text.find("@ file:");
-    if (at != absl::string_view::npos) text = text.substr(at + 2);
+    if (text == "$" && !prints_paths_) return;  // the output of a command whose files were seen
+    if (text == "$") return Everything(all, "installs what only the shell knows");
+    std::string direct;
+    if (const std::size_t at = text.find('@'); at != absl::string_view::npos) {  // NAME @ file:PATH
+      direct = std::string(absl::StripLeadingAsciiWhitespace(text.substr(at + 1)));
+      RelocateProject(&direct);
+      if (absl::StartsWith(direct, "file:") || absl::StartsWith(direct, ".") || absl::StartsWith(direct, "/"))
+        text = direct;
+    }
     const bool file_url = absl::StartsWith(text, "file:");
+    if (file_url) text = text.substr(0, text.find('#'));
     const bool archive =
         std::ranges::any_of(kArchives, [&](absl::string_view suffix) { return absl::EndsWith(text, suffix); });
     const bool local = file_url || archive || editable || absl::StartsWith(text, ".") || absl::StrContains(text, "/");
@@ -281,6 +303,7 @@ class Collector {
   }
 
   void Requirements(const Words& all, const Word& word) {
+    if (absl::StartsWith(word.text, "/")) reads_.outside.insert(word.text);
     if (!AddPath(reads_.requirements, word)) Everything(all, "names a file that only the shell knows");
   }
 
@@ -377,6 +400,7 @@ class Collector {
     }
   }
 
+  bool prints_paths_ = false;  // a command prints where the project, or something of it, lies
   StepReads reads_;
   std::set<std::string> directories_ = {""};  // where a command may be run
 };

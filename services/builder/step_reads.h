@@ -17,6 +17,7 @@ struct StepReads {
   std::set<std::string> files;         // named; one that is a directory counts with all that it holds
   std::set<std::string> requirements;  // the same, and their text may name further ones
   std::set<std::string> projects;      // directories of which only what packaging reads counts (editable installs)
+  std::set<std::string> outside;       // absolute paths of requirement files that are no part of the project
   std::set<std::string> modules;       // of Python; one that lies in the code may read all of it
   std::string everything_because;      // the command that may read the whole tree; empty: none does
 };

@@ -39,6 +39,30 @@ TEST(StepReads, LocalTargetsAreFilesOrDirectories) {
               IsEmpty());
 }
 
+TEST(StepReads, DirectReferencesAndPrintedPathsAreTargets) {
+  for (const char* step : {"pip install 'pkgx @ file:///code'", "pip install pkgx@file:///code",
+                           "uv pip install 'pkgx @ file:///code#egg=pkgx'", "pip install 'pkgx @ .'"})
+    EXPECT_THAT(Reads(step).files, Contains("")) << step;
+  EXPECT_THAT(Reads("pip install 'libx @ file:///code/lib'").files, Contains("lib"));
+  EXPECT_THAT(Reads("pip install -e 'file:///code#egg=pkgx'").projects, Contains(""));
+  for (const char* step :
+       {"pip install $(pwd)", "pip install `pwd`", "pip install \"$(dirname setup.py)\"", "pip install -e $(pwd)"})
+    EXPECT_NE(Reads(step).everything_because, "") << step;
+}
+
+TEST(StepReads, VariablesOfPipAndUvNameFiles) {
+  for (const char* step : {"PIP_CONSTRAINT=c.txt pip install six", "export PIP_CONSTRAINT=c.txt; pip install six",
+                           "env PIP_REQUIREMENT=c.txt pip install", "UV_CONSTRAINT=c.txt; export UV_CONSTRAINT",
+                           "UV_OVERRIDE='a.txt c.txt' uv sync"})
+    EXPECT_THAT(Reads(step).requirements, Contains("c.txt")) << step;
+  EXPECT_NE(Reads("PIP_CONSTRAINT=$C pip install six").everything_because, "");
+}
+
+TEST(StepReads, RequirementFilesElsewhereAreNamed) {
+  EXPECT_THAT(Reads("pip install -r /data/reqs/r.txt").outside, testing::ElementsAre("/data/reqs/r.txt"));
+  EXPECT_THAT(Reads("pip install -r /code/r.txt").outside, IsEmpty());
+}
+
 TEST(StepReads, EditableInstallReadsWhatPackagingReads) {
   for (const char* step :
        {"pip install -e .", "pip install -e '.[dev]' numpy", "pip install --editable=.", "uv pip install -e .",
