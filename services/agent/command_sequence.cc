@@ -1,5 +1,6 @@
 #include "services/agent/command_sequence.h"
 
+#include <string.h>
 #include <sys/wait.h>
 
 #include <vector>
@@ -48,6 +49,14 @@ std::size_t SequenceLength(absl::string_view text) {
       (lead == 0xF4 && byte(1) > 0x8F))
     return 0;
   return length;
+}
+
+// " (SIGSEGV: Segmentation fault)" for 139: shells report the end by a signal as 128 and its number.
+std::string SignalText(int exit_code) {
+  constexpr int kShellBase = 128;
+  const char* const name = exit_code > kShellBase ? sigabbrev_np(exit_code - kShellBase) : nullptr;
+  if (name == nullptr) return "";
+  return absl::StrCat(" (SIG", name, ": ", sigdescr_np(exit_code - kShellBase), ")");
 }
 
 bool IsOfManyLines(absl::string_view command) { return absl::StrContains(absl::StripAsciiWhitespace(command), '\n'); }
@@ -139,10 +148,12 @@ std::string CommandSequence::MessageOf(int index, const StepResult& result) cons
   std::string text = IsBuildStep(index) ? absl::StrCat("Step ", index + 1, "/", steps, " `",
                                                        ForMessage(plan_.build_steps(index).title()))
                                         : absl::StrCat("Command `", Short(command));
-  absl::StrAppend(&text, "` return code: ", result.exit_code);
-  if (result.line > 0 && IsOfManyLines(command)) {
+  absl::StrAppend(&text, "` return code: ", result.exit_code, SignalText(result.exit_code));
+  const std::string line = result.line > 0 && IsOfManyLines(command) ? LineOf(command, result.line) : "";
+  // A step may begin with lines of the builder, which the user has not written.
+  const bool own = !IsBuildStep(index) || absl::StrContains(plan_.build_steps(index).title(), line);
+  if (result.line > 0 && IsOfManyLines(command) && own) {
     absl::StrAppend(&text, " (line ", result.line);
-    const std::string line = LineOf(command, result.line);
     if (!line.empty() && (IsBuildStep(index) || result.line != FirstLineOf(command)))
       absl::StrAppend(&text, ": `", ForMessage(line, kMaxLineBytes), "`");
     absl::StrAppend(&text, ")");

@@ -191,6 +191,29 @@ TEST(Hint, NamesTheVariableThatHelps) {
               HasSubstr("$RISEML_GIT_COMMIT"));
 }
 
+TEST(Hint, IsAboutWhatEndedTheCommand) {
+  const std::string caught = "fatal: not a git repository (or any of the parent directories): .git\n";
+  EXPECT_EQ(HintAt({.line = "bash train.sh",
+                    .output = caught + "Traceback (most recent call last):\n  File \"t.py\"\nValueError: boom\n",
+                    .exit_code = 1}),
+            "");
+  std::string later;
+  for (int i = 0; i < 12; ++i) absl::StrAppend(&later, "epoch ", i, "\n");
+  EXPECT_EQ(HintAt({.line = "bash train.sh", .output = caught + later, .exit_code = 1}), "");
+  EXPECT_THAT(HintAt({.line = "bash train.sh", .output = later + caught, .exit_code = 128}),
+              HasSubstr("$RISEML_GIT_COMMIT"));
+}
+
+TEST(Hint, NamesAMissingModule) {
+  EXPECT_THAT(HintAt({.line = "python -m pkg.train",
+                      .output = "Traceback (most recent call last):\n  File \"t.py\", line 1, in <module>\n"
+                                "ModuleNotFoundError: No module named 'numpy'\n",
+                      .exit_code = 1}),
+              HasSubstr("Python finds no module `numpy`: install its package under `install:`"));
+  EXPECT_THAT(HintAt({.line = "python -m pkg", .output = "/usr/bin/python: No module named pkg\n", .exit_code = 1}),
+              HasSubstr("no module `pkg`"));
+}
+
 TEST(Hint, FindsTheScriptOfALine) {
   EXPECT_EQ(ScriptOf("A=1 ./x.sh --y"), "./x.sh");
   EXPECT_EQ(ScriptOf("bash -e scripts/x.sh y"), "scripts/x.sh");

@@ -177,10 +177,11 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   SetPorts(ports, out);
   SetCommands(start.template_(), out);
   const bool bare = start.environment_path().empty();
-  out["PATH"] = absl::StrCat(bare ? paths.control : start.environment_path(), "/bin:", paths.control, "/",
-                             kToolsDirectory, ":", kSystemPath);
-  if (!bare) AddToolVariables(start.environment_path(), start.build_steps_size() > 0, &out);
   out["HOME"] = absl::StrCat(paths.temporary, "/home");
+  // Tools such as `uv tool install` put their programs below HOME.
+  out["PATH"] = absl::StrCat(bare ? paths.control : start.environment_path(), "/bin:", out["HOME"],
+                             "/.local/bin:", paths.control, "/", kToolsDirectory, ":", kSystemPath);
+  if (!bare) AddToolVariables(start.environment_path(), start.build_steps_size() > 0, &out);
   if (!paths.python_client.empty()) out["PYTHONPATH"] = paths.python_client;
   out["RISEML_SOCKET"] = absl::StrCat(paths.control, "/socket");
   out["CUDA_VISIBLE_DEVICES"] = absl::StrJoin(start.gpu_uuids(), ",");

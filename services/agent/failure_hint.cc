@@ -52,6 +52,19 @@ constexpr Complaint kComplaints[] = {
      "$RISEML_GIT_DIRTY"},
 };
 
+constexpr int kEndLines = 10;
+
+// What a program said last: from its last traceback on, or its last lines. What it said before did not end it.
+absl::string_view EndOf(absl::string_view output) {
+  if (const std::size_t traceback = output.rfind("Traceback (most recent call last)");
+      traceback != absl::string_view::npos)
+    return output.substr(traceback);
+  std::size_t begin = output.size();
+  for (int i = 0; i <= kEndLines && begin > 0 && begin != absl::string_view::npos; ++i)
+    begin = output.rfind('\n', begin - 1);
+  return begin == absl::string_view::npos ? output : output.substr(begin);
+}
+
 std::vector<absl::string_view> LastLinesFirst(absl::string_view text) {
   std::vector<absl::string_view> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
   std::ranges::reverse(lines);
@@ -143,6 +156,22 @@ std::string HintAtMissingProgram(const Failure& failure) {
   return absl::StrCat("There is no program `", name, "` in the job: check its name, or install it under `install:`");
 }
 
+// "ModuleNotFoundError: No module named 'a.b'".
+std::string HintAtMissingModule(const Failure& failure) {
+  constexpr absl::string_view kSaid = "No module named ";
+  const absl::string_view end = EndOf(failure.output);
+  const std::size_t at = end.rfind(kSaid);
+  if (at == absl::string_view::npos) return "";
+  absl::string_view name = end.substr(at + kSaid.size());
+  name = absl::StripSuffix(name.substr(0, name.find_first_of(" ;\n")), ".");
+  const std::string module = Clean(name.substr(0, kMaxNameBytes));
+  if (module.empty()) return "";
+  return absl::StrCat(
+      "Python finds no module `", module,
+      "`: install its package under `install:`, or if it is part of the project, run from the directory "
+      "that holds it or write `pip install -e .` under `install:`");
+}
+
 // Words of a line up to the first operator, without assignments in front.
 std::vector<absl::string_view> WordsOf(absl::string_view line) {
   std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
@@ -198,8 +227,8 @@ std::string HintAt(const Failure& failure) {
     if (std::string hint = HintAtScript(failure.script); !hint.empty()) return hint;
   if (failure.exit_code == kNotFound) return HintAtMissingProgram(failure);
   for (const Complaint& complaint : kComplaints)
-    if (absl::StrContains(failure.output, complaint.said)) return std::string(complaint.hint);
-  return "";
+    if (absl::StrContains(EndOf(failure.output), complaint.said)) return std::string(complaint.hint);
+  return HintAtMissingModule(failure);
 }
 
 }  // namespace riseml::agent

@@ -159,30 +159,29 @@ TEST(Environment, IsAnAllowList) {
                           {"TZ", "UTC"},
                           {"PYTHONPATH", "/x"}};
   const Variables variables = JobVariables(Request(), kPaths, {}, node);
-  EXPECT_EQ(
-      variables,
-      (Variables{
-          {"COMMAND_1", "python a.py"},
-          {"CUDA_VISIBLE_DEVICES", ""},
-          {"HOME", "/tmp/home"},
-          {"LANG", "C.UTF-8"},
-          {"LOGNAME", "paul"},
-          {"LR", "1e-6"},
-          {"OUTPUT_DIR", "/output"},
-          {"PATH", "/run/riseml/bin:/run/riseml/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-          {"PIP_CONFIG_FILE", "/run/riseml/pip.conf"},
-          {"PIP_INDEX_URL", "https://i"},
-          {"PYTHONPATH", "/client"},
-          {"PYTHONUNBUFFERED", "1"},
-          {"RISEML_DATA_DIR", "/data"},
-          {"RISEML_SOCKET", "/run/riseml/socket"},
-          {"RISEML_USER", "paul"},
-          {"SSL_CERT_FILE", "/ca.pem"},
-          {"TMPDIR", "/tmp"},
-          {"TZ", "UTC"},
-          {"USER", "paul"},
-          {"UV_INDEX_URL", "u"},
-          {"https_proxy", "http://p:1"}}));
+  EXPECT_EQ(variables, (Variables{{"COMMAND_1", "python a.py"},
+                                  {"CUDA_VISIBLE_DEVICES", ""},
+                                  {"HOME", "/tmp/home"},
+                                  {"LANG", "C.UTF-8"},
+                                  {"LOGNAME", "paul"},
+                                  {"LR", "1e-6"},
+                                  {"OUTPUT_DIR", "/output"},
+                                  {"PATH",
+                                   "/run/riseml/bin:/tmp/home/.local/bin:/run/riseml/tools:/usr/local/sbin:/usr/local/"
+                                   "bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                                  {"PIP_CONFIG_FILE", "/run/riseml/pip.conf"},
+                                  {"PIP_INDEX_URL", "https://i"},
+                                  {"PYTHONPATH", "/client"},
+                                  {"PYTHONUNBUFFERED", "1"},
+                                  {"RISEML_DATA_DIR", "/data"},
+                                  {"RISEML_SOCKET", "/run/riseml/socket"},
+                                  {"RISEML_USER", "paul"},
+                                  {"SSL_CERT_FILE", "/ca.pem"},
+                                  {"TMPDIR", "/tmp"},
+                                  {"TZ", "UTC"},
+                                  {"USER", "paul"},
+                                  {"UV_INDEX_URL", "u"},
+                                  {"https_proxy", "http://p:1"}}));
 }
 
 TEST(Environment, OfAJobWithAnEnvironmentAndGpus) {
@@ -191,7 +190,8 @@ TEST(Environment, OfAJobWithAnEnvironmentAndGpus) {
   start.add_gpu_uuids("GPU-1");
   start.add_gpu_uuids("GPU-2");
   const Variables variables = JobVariables(start, kPaths, {}, {});
-  EXPECT_THAT(variables.at("PATH"), ::testing::StartsWith("/env/key/bin:/run/riseml/tools:/usr/local/sbin:"));
+  EXPECT_THAT(variables.at("PATH"),
+              ::testing::StartsWith("/env/key/bin:/tmp/home/.local/bin:/run/riseml/tools:/usr/local/sbin:"));
   EXPECT_EQ(variables.at("VIRTUAL_ENV"), "/env/key");
   EXPECT_EQ(variables.at("CUDA_VISIBLE_DEVICES"), "GPU-1,GPU-2");
 }
@@ -341,7 +341,18 @@ TEST_F(WorkFilesTest, NamesWhatIsOverTheBound) {
   const KeptFiles kept = Keep(1000);
   EXPECT_EQ(kept.files, 2);
   EXPECT_THAT(DescribeKept(kept, "/o/workdir", 1000),
-              HasSubstr("where at most 1.0 kB are: b.bin (600 bytes). Write large files to $OUTPUT_DIR"));
+              HasSubstr("as more than 1.0 kB would be: b.bin (600 bytes). Write large files to $OUTPUT_DIR"));
+}
+
+TEST_F(WorkFilesTest, NeverReplacesWhatTheJobHasWrittenItself) {
+  ASSERT_TRUE(MakeDirectories(root_ / "out").ok());
+  WriteAll(root_ / "out/best.pt", "mine");
+  WriteAll(root_ / "code/best.pt", "other");
+  const KeptFiles kept = Keep();
+  EXPECT_EQ(ReadAll(root_ / "out/best.pt"), "mine");
+  EXPECT_EQ(kept.files, 0);
+  EXPECT_THAT(DescribeKept(kept, "/o/workdir", 1),
+              HasSubstr("has written files of these names to /o/workdir: best.pt\n"));
 }
 
 TEST_F(WorkFilesTest, NeverWritesThroughALink) {

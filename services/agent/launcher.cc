@@ -217,9 +217,11 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
   if (!output.empty()) plan.set_kept_dir(output + "/workdir");
-  const std::vector<std::string> notes =
-      sandboxed() ? NotesOnData(options_.config.volume_data_dir(), system_) : NotesOnPlainPaths(start);
+  const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
+  plan.set_interpreter_note(PythonFor(start.template_().image()).note);
+  if (start.environment_path().empty() && !plan.interpreter_note().empty())  // otherwise the build has said it
+    plan.add_notes(absl::StrCat("NOTE: ", plan.interpreter_note()));
   // Without a sandbox HOME and the project's directory have another path in each attempt.
   if (sandboxed())
     if (auto reuse = steps_.PlanFor(start, UserDirectory(start.template_()), kSandboxTemporary); reuse)
@@ -236,7 +238,6 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   if (!build)
     for (const int processor : ChooseProcessors(others, OwnProcessors(), start.resources().cpus()))
       plan.add_processors(processor);
-  plan.set_interpreter_note(PythonFor(start.template_().image()).note);
   return WriteMessage(dir.run_plan(), plan);
 }
 
@@ -251,8 +252,13 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   RISEML_RETURN_IF_ERROR(PlaceInterpreter(dir.control(), home, PythonFor(start.template_().image()).path,
                                           options_.config.python_client_dir()));
   RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), sandboxed() ? kSandboxAgent : options_.agent));
-  if (const std::string cache = CacheOf(start.template_()); !cache.empty())
+  if (const std::string cache = CacheOf(start.template_()); !cache.empty()) {
     RISEML_RETURN_IF_ERROR(MakeDirectories(cache));
+    // For programs that write to ~/.cache whatever XDG_CACHE_HOME says.
+    const std::string link = dir.temporary() + "/home/.cache";
+    if (symlink(cache.c_str(), link.c_str()) != 0 && errno != EEXIST)
+      return ErrnoError(errno, absl::StrCat("make the link ", link));
+  }
   if (!start.environment_path().empty() && start.build_steps_size() > 0)
     RISEML_RETURN_IF_ERROR(claims_.Claim(start.environment_path(), dir.path()));
   if (!start.environment_path().empty() && !FileExists(start.environment_path()))
@@ -294,7 +300,7 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.shared = outputs_.PathOf(start.template_().shared_subpath());
   request.inputs = outputs_.InputsOf(start.template_());
   request.data = options_.config.volume_data_dir();
-  request.data_paths = {options_.config.data_paths().begin(), options_.config.data_paths().end()};
+  request.data_paths = PresentDataPaths(options_.config);
   request.environment = start.environment_path();
   request.user_directory = UserDirectory(start.template_());
   request.cache = CacheOf(start.template_());

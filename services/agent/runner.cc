@@ -46,7 +46,8 @@ constexpr char kNoResultsOfBuilds[] =
 constexpr std::int64_t kKillRetryMs = 20;
 constexpr int kMaxKillRounds = 500;
 constexpr int kMaxServes = 1000;
-constexpr std::int64_t kShortestTickMs = 10;  // between two looks at a tree that is being stopped
+constexpr std::int64_t kShortestTickMs = 10;              // between two looks at a tree that is being stopped
+constexpr absl::Duration kSilentStop = absl::Seconds(1);  // one that takes longer is told about
 constexpr std::int64_t kTickMs = 50;
 constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
 
@@ -74,6 +75,8 @@ class Runner {
   void Reap();
   void Stop(StopCause cause);
   void TellToStop();
+  void Say(absl::string_view text);
+  int GraceSeconds() const;
   void KillAll();
   void KillRest();
   void KeepFiles();
@@ -90,6 +93,8 @@ class Runner {
   const Timer grace_timer_, limit_timer_, stop_timer_, retry_timer_;
   std::optional<StopPlan> stop_plan_;
   absl::Time began_ = absl::InfiniteFuture();
+  absl::Time stop_begin_ = absl::InfiniteFuture();
+  bool stop_told_ = false;
   std::int64_t tick_ms_ = kShortestTickMs;
   bool killing_ = false;
 };
@@ -148,15 +153,27 @@ void Runner::TellToStop() {
   const std::int64_t cost_ms = absl::ToInt64Milliseconds(clock_.Now() - begin);
   tick_ms_ = std::clamp(cost_ms, kShortestTickMs, kTickMs * 20);
   stop_timer_.Set(std::max(kTickMs, tick_ms_));
+  if (stop_told_ || begin - stop_begin_ < kSilentStop) return;
+  stop_told_ = true;
+  Say(absl::StrCat("==> Asked to stop: SIGTERM was sent, and what still runs after ", GraceSeconds(),
+                   " s is killed.\n"));
 }
+
+// A log that cannot be written is no reason to let the job run on.
+void Runner::Say(absl::string_view text) {
+  if (const absl::Status printed = output_.Print(text); !printed.ok())
+    LogError("output_lost", {{"error", std::string(printed.message())}});
+}
+
+int Runner::GraceSeconds() const { return plan_.grace_seconds() > 0 ? plan_.grace_seconds() : kDefaultGraceSeconds; }
 
 void Runner::Stop(StopCause cause) {
   if (steps_.cause() != StopCause::kNone || !steps_.runs()) return;
   steps_.Stop(cause);
-  const int grace_seconds = plan_.grace_seconds() > 0 ? plan_.grace_seconds() : kDefaultGraceSeconds;
-  stop_plan_.emplace(clock_.Now(), absl::Seconds(grace_seconds));
+  stop_begin_ = clock_.Now();
+  stop_plan_.emplace(stop_begin_, absl::Seconds(GraceSeconds()));
   TellToStop();
-  grace_timer_.Set(std::int64_t{1000} * grace_seconds);
+  grace_timer_.Set(std::int64_t{1000} * GraceSeconds());
 }
 
 absl::Status Runner::HandleSignals() {
@@ -188,6 +205,7 @@ absl::Status Runner::Handle(int fd) {
     if (stop_timer_.Take() && !killing_) TellToStop();
   } else if (fd == grace_timer_.fd()) {
     if (grace_timer_.Take()) {
+      if (!killing_) Say(absl::StrCat("==> Killed: it still ran ", GraceSeconds(), " s after SIGTERM.\n"));
       killing_ = true;
       steps_.NoteKill();
       KillAll();
@@ -239,8 +257,7 @@ void Runner::KeepFiles() {
   const std::string text = kept.ok() ? DescribeKept(*kept, plan_.kept_dir(), plan_.kept_bytes_limit())
                                      : absl::StrCat("==> Files of the working directory could not be kept: ",
                                                     std::string(kept.status().message()), "\n");
-  if (const absl::Status printed = output_.Print(text); !printed.ok())
-    LogError("output_lost", {{"error", std::string(printed.message())}});
+  Say(text);
 }
 
 absl::Status Runner::End(internal::v1::AttemptEnded outcome) {

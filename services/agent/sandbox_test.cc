@@ -56,11 +56,31 @@ TEST(Notes, TellLinksThatLeadOutOfTheData) {  // case 10
   std::filesystem::create_symlink("own", root / "data/second");
   std::filesystem::create_symlink("/usr/share", root / "data/shown");
   std::filesystem::create_symlink("/srv/bigdisk/mnist", root / "data/mnist");
+  config::v1::NodeConfig config;
+  config.set_volume_data_dir(root / "data");
   EXPECT_THAT(
-      NotesOnData(root / "data", {.directories = {"/usr"}}),
-      ElementsAre(
-          "/data/mnist is a link to /srv/bigdisk/mnist, which jobs cannot see: run `riseml down && riseml up --data "
-          "mnist=/srv/bigdisk/mnist`"));
+      NotesOnData(config, {.directories = {"/usr"}}),
+      ElementsAre("/data/mnist is a link to /srv/bigdisk/mnist, which jobs cannot see: after `riseml down`, run "
+                  "`riseml up --data mnist=/srv/bigdisk/mnist`, with --dir where you use it"));
+  std::filesystem::create_symlink("/srv/my disk", root / "data/other");
+  WriteAll(root / "one.csv", "1");
+  std::filesystem::create_symlink(root / "one.csv", root / "data/one.csv");
+  EXPECT_THAT(NotesOnData(config, {.directories = {"/usr"}}),
+              ElementsAre(HasSubstr("run `riseml up --data 'other=/srv/my disk' --data mnist=/srv/bigdisk/mnist`"),
+                          HasSubstr("/data/one.csv is a link to the file")));
+}
+
+TEST(Notes, NameDataThatIsGone) {
+  TemporaryDirectory root;
+  for (const char* path : {"data/here", "data/gone", "disk"}) ASSERT_TRUE(MakeDirectories(root / path).ok());
+  config::v1::NodeConfig config;
+  config.set_volume_data_dir(root / "data");
+  (*config.mutable_data_paths())["here"] = root / "disk";
+  (*config.mutable_data_paths())["gone"] = root / "unmounted";
+  (*config.mutable_data_paths())["nowhere"] = root / "disk";
+  EXPECT_THAT(PresentDataPaths(config), ElementsAre(::testing::Pair("here", root / "disk")));
+  EXPECT_THAT(NotesOnData(config, {}),
+              ElementsAre(HasSubstr("/data/gone is missing: "), HasSubstr("/data/nowhere is")));
 }
 
 TEST(Sandbox, ShowsNothingButWhatItNames) {

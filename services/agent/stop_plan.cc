@@ -31,7 +31,8 @@ void StopPlan::Tell(const View& view, const ProcessStat& process) {
   const ProcessDetail detail = view.snapshot.inspect(process);
   memory.copied = detail.copy_of_parent ? detail.command : "";
   signals_.push_back({process.pid, SIGTERM});
-  if (memory.halted) signals_.push_back({process.pid, SIGCONT});
+  // A process that the job itself has stopped would not get it either.
+  if (memory.halted || process.state == 'T') signals_.push_back({process.pid, SIGCONT});
   memory.halted = false;
 }
 

@@ -102,6 +102,10 @@ class Keeping {
     left_.resize(kMaxNamed);
   }
 
+  static void Note(std::vector<std::string>& paths, const std::string& path) {
+    if (paths.size() < kMaxNamed) paths.push_back(path);
+  }
+
   absl::Status KeepOne(int directory, const std::string& name, const std::string& path, const struct stat& status) {
     if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) return absl::OkStatus();
     if (kept_.files >= kMaxFiles || status.st_size > request_.bytes_limit - kept_.bytes) {
@@ -109,12 +113,19 @@ class Keeping {
       return absl::OkStatus();
     }
     RISEML_ASSIGN_OR_RETURN(const UniqueFd parent, MakeParent(path));
-    if (unlinkat(parent.get(), name.c_str(), 0) != 0 && errno != ENOENT)
+    // What the job has put there itself is its output; what an earlier attempt has left gives way.
+    struct stat there {};
+    const bool exists = fstatat(parent.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (exists && absl::TimeFromTimespec(there.st_ctim) >= request_.since) {
+      Note(kept_.in_the_way, path);
+      return absl::OkStatus();
+    }
+    if (exists && unlinkat(parent.get(), name.c_str(), 0) != 0)
       return ErrnoError(errno, absl::StrCat("replace ", path));
     if (S_ISLNK(status.st_mode)) return KeepLink(directory, parent, name);
     const UniqueFd from(openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!from.valid()) {
-      Leave(path, status.st_size);
+      Note(kept_.unreadable, path);
       return absl::OkStatus();
     }
     const UniqueFd to(openat(parent.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -220,12 +231,18 @@ std::string DescribeKept(const KeptFiles& kept, absl::string_view shown, std::in
   if (kept.files > 0)
     absl::StrAppend(&text, "==> Kept ", kept.files, kept.files == 1 ? " file (" : " files (", PrintBytes(kept.bytes),
                     ") that the job left in its working directory: ", shown, "\n");
+  if (!kept.in_the_way.empty())
+    absl::StrAppend(&text, "==> Not kept from the working directory, as the job has written files of these names to ",
+                    shown, ": ", absl::StrJoin(kept.in_the_way, ", "), "\n");
+  if (!kept.unreadable.empty())
+    absl::StrAppend(&text, "==> Not kept from the working directory, as the job let nobody read them (chmod): ",
+                    absl::StrJoin(kept.unreadable, ", "), "\n");
   if (kept.left_files == 0) return text;
   std::vector<std::string> named = kept.left_named;
   if (named.size() > kMaxNamed) named.resize(kMaxNamed);
   const std::int64_t more = kept.left_files - static_cast<std::int64_t>(named.size());
-  absl::StrAppend(&text, "==> Not kept from the working directory, where at most ", PrintBytes(bytes_limit),
-                  " are: ", absl::StrJoin(named, ", "), more > 0 ? absl::StrCat(" and ", more, " more") : "",
+  absl::StrAppend(&text, "==> Not kept from the working directory, as more than ", PrintBytes(bytes_limit),
+                  " would be: ", absl::StrJoin(named, ", "), more > 0 ? absl::StrCat(" and ", more, " more") : "",
                   ". Write large files to $OUTPUT_DIR\n");
   return text;
 }

@@ -23,7 +23,9 @@ struct KeepRequest {
 struct KeptFiles {
   std::int64_t files = 0;
   std::int64_t bytes = 0;
-  std::int64_t left_files = 0;  // not kept: over the bound, too deep, or not readable
+  std::vector<std::string> in_the_way;  // not kept: the job has a file of this name there; the first five
+  std::vector<std::string> unreadable;  // not kept; the first five
+  std::int64_t left_files = 0;          // not kept: over the bound or too deep
   std::int64_t left_bytes = 0;
   std::vector<std::string> left_named;  // the largest of them, relative to `from`, with their sizes
 };
