@@ -71,6 +71,10 @@ absl::Status PrepareDirectory(const std::string& dir) {
 }
 
 absl::Status RequireInstallation(const std::string& dir) {
+  struct stat info {};
+  if (stat(dir.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && access(dir.c_str(), R_OK | X_OK) != 0)
+    return Error(Reason::kPermissionDenied,
+                 absl::StrCat(dir, " cannot be read: it belongs to another user, who alone may do this"));
   if (!FileExists(dir + "/FORMAT"))
     return Error(Reason::kNotFound,
                  absl::StrCat("no RiseML installation in ", dir, "; `riseml up --dir ", dir, "` makes one"));

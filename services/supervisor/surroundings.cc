@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -77,8 +79,32 @@ absl::Status TakeEnvironmentLimits(config::v1::SupervisorState* state) {
   return absl::OkStatus();
 }
 
-absl::Status TakeDataPaths(const std::vector<std::string>& given, const std::string& data_dir,
+// True when `path` is `directory` or lies below it, links followed.
+bool LiesWithin(const std::string& path, const std::string& directory) {
+  std::error_code error;
+  const std::filesystem::path inner = std::filesystem::weakly_canonical(path, error);
+  const std::filesystem::path outer = std::filesystem::weakly_canonical(directory, error);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+// The first directory on the way to `path` that this process may not pass through.
+std::string FirstClosed(const std::string& path) {
+  for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1))
+    if (access(path.substr(0, end).c_str(), X_OK) != 0) return path.substr(0, end);
+  return path;
+}
+
+// True when jobs that see `path` would see what only the services may.
+bool ShowsInstallation(const std::string& path, const Layout& layout) {
+  const std::string data = layout.In("data");
+  for (const std::string& installation : {layout.dir, layout.home})
+    if (LiesWithin(installation, path) || (LiesWithin(path, installation) && !LiesWithin(path, data))) return true;
+  return LiesWithin(data, path);
+}
+
+absl::Status TakeDataPaths(const std::vector<std::string>& given, const Layout& layout,
                            config::v1::SupervisorState* state) {
+  const std::string data_dir = layout.In("data");
   for (const std::string& text : given) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
     const auto& [name, path] = parts;
@@ -93,8 +119,15 @@ absl::Status TakeDataPaths(const std::vector<std::string>& given, const std::str
       continue;
     }
     if (path[0] != '/') return refuse("the path must be absolute");
+    if (ShowsInstallation(path, layout))
+      return refuse(absl::StrCat("jobs would read the installation in ", layout.dir,
+                                 ", its keys and everybody's outputs among it; name a directory beside it"));
     struct stat info {};
-    if (stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return refuse("there is no such directory");
+    const bool exists = stat(path.c_str(), &info) == 0;
+    if (!exists && errno == EACCES)
+      return refuse(absl::StrCat("the user that RiseML runs as cannot enter ", FirstClosed(path),
+                                 "; let others pass through it, with chmod o+x, or keep the data elsewhere"));
+    if (!exists || !S_ISDIR(info.st_mode)) return refuse("there is no such directory");
     if (access(path.c_str(), R_OK | X_OK) != 0)
       return refuse("the user that RiseML runs as cannot read it; give others the right to, with chmod o+rx");
     (*state->mutable_data_paths())[name] = path;

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "riseml/config/v1/supervisor.pb.h"
+#include "services/supervisor/layout.h"
 
 namespace riseml::supervisor {
 
@@ -16,10 +17,10 @@ std::vector<std::string> InterpreterDirs();
 // -1 for no limit. INVALID_ARGUMENT.
 absl::Status TakeEnvironmentLimits(config::v1::SupervisorState* state);
 
-// Keeps the directories of `riseml up --data NAME=PATH` and makes what they are mounted on below `data_dir`; "NAME="
-// takes one away. A link of that name in `data_dir` gives way. INVALID_ARGUMENT, with what to do, if a directory cannot
-// be used.
-absl::Status TakeDataPaths(const std::vector<std::string>& given, const std::string& data_dir,
+// Keeps the directories of `riseml up --data NAME=PATH` and makes what they are mounted on below the data directory;
+// "NAME=" takes one away. A link of that name gives way. INVALID_ARGUMENT, with what to do, if a directory cannot
+// be used: it is not there, it is closed to the services, or jobs would read the keys of the installation in it.
+absl::Status TakeDataPaths(const std::vector<std::string>& given, const Layout& layout,
                            config::v1::SupervisorState* state);
 
 }  // namespace riseml::supervisor
