@@ -30,6 +30,9 @@ absl::StatusOr<std::vector<Secret>> CheckSecrets(const View& secrets, const Trai
 // Outputs of other experiments that the commands read.
 absl::StatusOr<std::vector<Input>> CheckInputs(const View& inputs);
 
+// The install steps of `train`, whose parameters are known already: they cannot use any.
+absl::Status CheckInstallSteps(const View& install, const Train& train);
+
 // The commands of `run` with the parameters of `train`: every placeholder is declared, and the longest values still
 // make commands that can run. Warns about parameters that nothing uses and about values that the shell would change.
 absl::Status CheckCommands(const View& run, const Train& train, std::vector<std::string>& warnings);

@@ -4,6 +4,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "services/common/spec/check.h"
 #include "services/common/spec/grid.h"
 #include "services/common/spec/placeholder.h"
@@ -43,6 +44,18 @@ absl::Status CheckSubstitution(const View& run, const Train& train) {
   }
   if (bytes <= kLargestCommands) return absl::OkStatus();
   return run.FailSentence("the commands with their longest values are larger than 1 MiB: put them into a script");
+}
+
+// "${{ lr }}" is how other systems write it; here the shell would expand "$0" of "$0.1".
+absl::Status CheckDollars(const View& where, absl::string_view command, const Train& train) {
+  for (const Piece& piece : SplitCommand(command, NamesOf(train))) {
+    const bool text = piece.kind == Piece::Kind::kText || piece.offset == 0;
+    if (text || command[piece.offset - 1] != '$') continue;
+    if (piece.offset >= 2 && command[piece.offset - 2] == '\\') continue;
+    return where.FailSentence(
+        absl::StrCat("the shell would read $", piece.text, " as a variable: write ", piece.text, " without the $"));
+  }
+  return absl::OkStatus();
 }
 
 // The quote a shell is in after `text`: '\'', '"' or 0.
@@ -107,7 +120,8 @@ void WarnAboutUnused(const View& run, const Train& train, std::vector<std::strin
   const std::vector<std::string> names = NamesOf(train);
   for (const Parameter& parameter : train.parameters) {
     const bool used =
-        std::ranges::any_of(train.run, [&](const std::string& command) { return Uses(command, parameter, names); });
+        std::ranges::any_of(train.run, [&](const std::string& command) { return Uses(command, parameter, names); }) ||
+        std::ranges::any_of(train.env, [&](const auto& variable) { return Uses(variable.second, parameter, names); });
     if (used || warnings.size() >= kMostWarnings) continue;
     warnings.push_back(
         run.Note(absl::StrCat("no command uses the parameter '", parameter.name, "': write {{", parameter.name,
@@ -129,12 +143,54 @@ void WarnAboutForgottenParameters(const View& where, absl::string_view command, 
   }
 }
 
+// True when the shell asks with `command`, and its failure is an answer.
+bool IsQuestion(absl::string_view command) {
+  const absl::string_view word = command.substr(0, command.find_first_of(" \t"));
+  for (const absl::string_view question : {"[", "[[", "test", "((", "command", "type", "which", "grep", "!", "if",
+                                           "while", "until", "for", "case", "elif", "cmp", "diff", "pgrep"})
+    if (word == question) return true;
+  return absl::StartsWith(command, "((");
+}
+
+// "a && b" on any line but the last: if `a` fails, the shell goes on with the next line, and nobody hears of it.
+void WarnAboutAndLists(const View& where, absl::string_view command, std::vector<std::string>& warnings) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(absl::StripTrailingAsciiWhitespace(command), '\n');
+  for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
+    const absl::string_view line = absl::StripAsciiWhitespace(lines[i]);
+    const std::size_t both = line.find("&&");
+    const bool plain = both != line.npos && QuoteAfter(line.substr(0, both)) == 0 && !absl::StrContains(line, "||") &&
+                       !absl::EndsWith(line, "\\") && !absl::EndsWith(line, "&&") && !absl::StartsWith(line, "#") &&
+                       (i == 0 || (!absl::EndsWith(lines[i - 1], "\\") && !absl::EndsWith(lines[i - 1], "&&")));
+    if (!plain || IsQuestion(line) || warnings.size() >= kMostWarnings) continue;
+    const absl::string_view first = absl::StripTrailingAsciiWhitespace(line.substr(0, both));
+    warnings.push_back(where.Note(absl::StrCat("if `", first,
+                                               "` fails, the shell goes on with the next line, as it stands "
+                                               "before &&: write the parts of `",
+                                               line, "` on lines of their own")));
+  }
+}
+
 }  // namespace
+
+absl::Status CheckInstallSteps(const View& install, const Train& train) {
+  if (install.origin().lenient) return absl::OkStatus();
+  for (std::size_t i = 0; i < train.install.size(); ++i)
+    for (const Piece& piece : SplitCommand(train.install[i], NamesOf(train)))
+      if (piece.kind == Piece::Kind::kPlaceholder)
+        return CommandView(install, i)
+            .FailSentence(absl::StrCat(
+                "install steps get no parameters, as all combinations share one environment: write the value "
+                "instead of ",
+                piece.text));
+  return absl::OkStatus();
+}
 
 absl::Status CheckCommands(const View& run, const Train& train, std::vector<std::string>& warnings) {
   if (const absl::Status status = CheckSubstitution(run, train); !status.ok()) return status;
   if (run.origin().lenient) return absl::OkStatus();
   for (std::size_t i = 0; i < train.run.size(); ++i) {
+    if (const absl::Status status = CheckDollars(CommandView(run, i), train.run[i], train); !status.ok()) return status;
+    WarnAboutAndLists(CommandView(run, i), train.run[i], warnings);
     if (train.parameters.empty())
       WarnAboutForgottenParameters(CommandView(run, i), train.run[i], warnings);
     else

@@ -163,6 +163,7 @@ absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& 
   if (const auto inputs = section.Find("inputs")) {
     RISEML_ASSIGN_OR_RETURN(train.inputs, CheckInputs(*inputs));
   }
+  if (const auto install = section.Find("install")) RISEML_RETURN_IF_ERROR(CheckInstallSteps(*install, train));
   RISEML_RETURN_IF_ERROR(CheckCommands(run, train, warnings));
   return train;
 }

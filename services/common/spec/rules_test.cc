@@ -56,6 +56,25 @@ TEST(Schema, Case05ParametersThatNothingUsesAreWarnedAbout) {
               ElementsAre(HasSubstr("f:3:8: no command uses the parameter 'lr': write {{lr}} in 'run'")));
   EXPECT_THAT(WarningsOf("run: 'python a.py --lr {{ lr }}'\n  parameters: {lr: [1, 2]}"), IsEmpty());
   EXPECT_THAT(WarningsOf("run: python a.py --lr $LR\n  parameters: {lr: [1, 2]}"), IsEmpty());
+  EXPECT_THAT(WarningsOf("run: python a.py\n  parameters: {lr: [1, 2]}\n  env: {RATE: '{{lr}}'}"), IsEmpty());
+}
+
+TEST(Schema, PlaceholdersOfOtherSystemsAndPlacesAreRefused) {
+  const auto refused = [](absl::string_view train) {
+    return std::string(ParseSpec(WithTrain(train), "f").status().message());
+  };
+  EXPECT_THAT(refused("run: 'echo lr=${{ lr }}'\n  parameters: {lr: [1, 2]}"),
+              HasSubstr("write {{ lr }} without the $"));
+  EXPECT_THAT(refused("run: a {{v}}\n  install: pip install six=={{v}}\n  parameters: {v: [1, 2]}"),
+              HasSubstr("f:4:12: install steps get no parameters"));
+}
+
+TEST(Schema, Case03FailuresThatAndListsHideAreWarnedAbout) {
+  EXPECT_THAT(WarningsOf("run: \"python a.py && echo done\\necho end\""),
+              ElementsAre(HasSubstr("if `python a.py` fails, the shell goes on with the next line")));
+  for (const char* run : {"[ -f x ] && cat x\\necho end", "python a.py && echo done", "a && b || exit 1\\nc",
+                          "echo 'x && y'\\necho end", "a && \\nb\\nc", "if a && b; then c; fi\\nd"})
+    EXPECT_THAT(WarningsOf(absl::StrCat("run: \"", run, "\"")), IsEmpty()) << run;
 }
 
 TEST(Schema, ValuesThatTheShellWouldChangeAreWarnedAbout) {
