@@ -137,6 +137,10 @@ absl::StatusOr<Subject> NewestUnderWay(Connection& connection, const std::string
   const auto newest = std::find_if(found.begin(), found.end(), [](const v1::Experiment& experiment) {
     return experiment.desired_state() != v1::Experiment::DESIRED_KILLED;
   });
+  if (newest == found.end() && !found.empty())
+    return Error(Reason::kNotFound,
+                 absl::StrCat("experiment ", ShownId(found.front().name(), connection.caller()),
+                              " of this project is being killed already, and no other is under way"));
   if (newest == found.end()) return Error(Reason::kNotFound, none);
   Subject subject = SubjectOf(connection, newest->name());
   subject.note = absl::StrCat("Newest experiment of project ", project, " that is under way: ", subject.shown);
@@ -157,10 +161,12 @@ absl::StatusOr<Subject> ResolveSubject(Connection& connection, absl::string_view
     case Target::Kind::kUser:
       return absl::InvalidArgumentError(absl::StrCat("'", id, "' is a user; name an experiment, e.g. ", id, ".1"));
     case Target::Kind::kRecent: {
+      RISEML_ASSIGN_OR_RETURN(const std::string project, CurrentProject());
       RISEML_ASSIGN_OR_RETURN(const std::string resource,
-                              Recent(connection, connection.caller(), "", target.back, none));
+                              Recent(connection, connection.caller(), project, target.back, none));
       Subject subject = SubjectOf(connection, resource);
-      subject.note = absl::StrCat("Experiment ", subject.shown);
+      subject.note =
+          absl::StrCat("Experiment ", subject.shown, project.empty() ? "" : absl::StrCat(" of project ", project));
       return subject;
     }
     case Target::Kind::kExperiment:

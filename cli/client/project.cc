@@ -45,9 +45,11 @@ absl::StatusOr<std::string> ProjectRoot(const std::string& config) {
   std::error_code error;
   fs::path own = fs::path(config).parent_path();
   // The stored configuration of an experiment lies in its output, which is no project.
-  if (own.empty() || fs::path(config).filename() == kStoredConfigName) own = ".";
+  const bool stored = fs::path(config).filename() == kStoredConfigName;
+  if (own.empty() || stored) own = ".";
   const fs::path start = fs::canonical(own, error);
   if (error) return ErrnoError(error.value(), absl::StrCat("find the directory of ", config));
+  if (stored) return start.string();  // a checkout of old code may lie in a project, and is not it
   for (fs::path at = start; at != at.parent_path(); at = at.parent_path()) {
     const bool taken = at == start || !IsHome(at);
     if (taken && (Holds(at, kConfigName) || Holds(at, ".git"))) return at.string();

@@ -1,8 +1,11 @@
+#include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/client/experiments.h"
 #include "cli/commands/commands.h"
 #include "cli/render/json.h"
@@ -38,7 +41,20 @@ absl::StatusOr<std::vector<v1::Experiment>> Children(Connection& connection, con
   v1::ListExperimentsRequest request;
   request.set_parent(set.name());
   RISEML_ASSIGN_OR_RETURN(std::vector<v1::Experiment> children, ListExperiments(connection, request, 0));
-  if (!sort_by.empty()) SortByValue(sort_by, children);
+  if (sort_by.empty()) return children;
+  const bool known = std::ranges::any_of(children, [&](const v1::Experiment& child) {
+    return child.parameters().contains(sort_by) || child.result().fields().contains(sort_by);
+  });
+  if (!known && !children.empty()) {
+    std::set<std::string> names;
+    for (const v1::Experiment& child : children) {
+      for (const auto& [name, value] : child.parameters()) names.insert(name);
+      for (const auto& [name, value] : child.result().fields()) names.insert(name);
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--sort-by ", sort_by, ": no child has such a parameter or result; there are: ", absl::StrJoin(names, ", ")));
+  }
+  SortByValue(sort_by, children);
   return children;
 }
 

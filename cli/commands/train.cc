@@ -18,6 +18,7 @@
 #include "cli/client/project.h"
 #include "cli/client/target.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/dry_run.h"
 #include "cli/commands/log_session.h"
 #include "cli/commands/spec_file.h"
 #include "cli/render/format.h"
@@ -25,7 +26,6 @@
 #include "cli/render/spec_view.h"
 #include "cli/render/state.h"
 #include "cli/render/sync_view.h"
-#include "cli/sync/named_check.h"
 #include "cli/sync/push.h"
 #include "cli/version.h"
 #include "riseml/v1/file.grpc.pb.h"
@@ -41,7 +41,6 @@ namespace riseml::cli {
 namespace {
 
 constexpr absl::Duration kRedraw = absl::Milliseconds(100);
-constexpr std::int64_t kMeasuredByDryRun = 1'000'000;
 
 struct TrainOptions {
   std::string file = "riseml.yml";
@@ -114,31 +113,18 @@ absl::StatusOr<std::map<std::string, std::string>> ReadInputs(const std::vector<
   return out;
 }
 
-absl::Status AddInputs(Connection& connection, const std::map<std::string, std::string>& inputs,
+absl::Status AddInputs(Session& session, Connection& connection, const std::map<std::string, std::string>& inputs,
                        v1::CreateExperimentRequest* request) {
   for (const auto& [name, id] : inputs) {
     const auto subject = ResolveSubject(connection, id, "there is no experiment yet");
     RISEML_RETURN_IF_ERROR(While(absl::StrCat("--input ", name), subject.status()));
+    if (!subject->note.empty()) session.Tell(absl::StrCat("--input ", name, ": ", subject->note, "\n"));
     if (subject->target.kind == Target::Kind::kJob) {
       return absl::InvalidArgumentError(
           absl::StrCat("--input ", name, ": ", id, " is a job; name its experiment: its jobs share one output"));
     }
     (*request->mutable_inputs())[name] = subject->experiment;
   }
-  return absl::OkStatus();
-}
-
-// Install steps and commands, each as one text: the directory of one item is that of the next.
-std::vector<std::string> CommandsOf(const spec::Train& train) {
-  return {absl::StrJoin(train.install, "\n"), absl::StrJoin(train.run, "\n")};
-}
-
-// Refuses a configuration that names what is left out; tells notes.
-absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot, bool quiet) {
-  std::vector<std::string> notes;
-  RISEML_RETURN_IF_ERROR(sync::CheckNamedFiles(snapshot, CommandsOf(*file.spec.train), notes));
-  for (const std::string& note : notes)
-    if (!quiet) session.Tell(absl::StrCat("WARNING: ", OneLine(note), "\n"));
   return absl::OkStatus();
 }
 
@@ -234,7 +220,9 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
     TellDetached(session, experiment.name());
     return kExitInterrupted;
   }
-  const v1::Experiment& last = state.root;
+  // Results are there once the log has ended, which may be after the experiment has.
+  const auto newest = GetExperiment(connection, experiment.name());
+  const v1::Experiment& last = newest.ok() ? *newest : state.root;
   session.Print(absl::StrCat(last.type() == v1::Experiment::SET ? "Set " : "Experiment ",
                              ShownId(last.name(), connection.caller()), ": ", ShownState(session.out(), last.state()),
                              // Without a start the build failed, or it was killed while it waited.
@@ -259,36 +247,17 @@ absl::Status CheckTexts(const TrainOptions& options) {
   return absl::OkStatus();
 }
 
-// "Project directory: /home/paul/census (configuration configs/sweep.yml)".
-std::string DirectoryText(const SpecFile& file, const std::string& root) {
-  return absl::StrCat("Project directory: ", OneLine(root), " (configuration ", OneLine(file.path), ")");
-}
-
-absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::string& root) {
-  SystemClock clock;
-  sync::SnapshotOptions options;
-  options.root = root;
-  options.clock = &clock;
-  options.scan = {.measured_entries = kMeasuredByDryRun, .measures_expected = true};
-  RISEML_ASSIGN_OR_RETURN(const sync::Snapshot snapshot, sync::TakeSnapshot(options));
-  session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
-  session.Tell(SyncNotes(snapshot, {}));
-  session.Print(DryRunText(session.out(), snapshot));
-  RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, false));
-  return kExitOk;
-}
-
 absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   RISEML_RETURN_IF_ERROR(CheckTexts(options));
   RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadRunnable(ConfigPath(options.file)));
   RISEML_ASSIGN_OR_RETURN(const std::string root, ProjectRoot(file.path));
   RISEML_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(options.inputs));
-  if (options.dry_run) return DryRun(session, file, root);
+  if (options.dry_run) return DryRun(session, file, root, inputs);
   v1::CreateExperimentRequest request;
   RISEML_RETURN_IF_ERROR(AddLabels(options.labels, &request));
   RISEML_RETURN_IF_ERROR(AddEnv(options.env, &request));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
-  RISEML_RETURN_IF_ERROR(AddInputs(*connection, inputs, &request));
+  RISEML_RETURN_IF_ERROR(AddInputs(session, *connection, inputs, &request));
   if (!options.quiet) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
     for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));

@@ -130,9 +130,15 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
                       waits.empty() ? "" : "\n", waits);
 }
 
+// "● RUNNING (being killed)".
+std::string StateText(const Viewer& viewer, const v1::Experiment& experiment) {
+  const bool dying = experiment.desired_state() == v1::Experiment::DESIRED_KILLED && !IsTerminal(experiment.state());
+  return absl::StrCat(ShownState(viewer.terminal, experiment.state()), dying ? " (being killed)" : "");
+}
+
 std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
   std::string out = absl::StrCat("ID: ", ShownId(experiment.name(), viewer.caller), "\nType: ", TypeName(experiment),
-                                 "\nState: ", ShownState(viewer.terminal, experiment.state()), "\n");
+                                 "\nState: ", StateText(viewer, experiment), "\n");
   if (!experiment.display_name().empty()) absl::StrAppend(&out, "Name: ", OneLine(experiment.display_name()), "\n");
   if (!experiment.description().empty())
     absl::StrAppend(&out, "Description: ", OneLine(experiment.description()), "\n");
@@ -201,7 +207,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
     Cells cells = {absl::StrCat(branch, ShownId(experiment.name(), viewer.caller))};
     if (columns.user) cells.push_back(UserPart(experiment.name()));
     cells.push_back(ProjectPart(experiment.project()));
-    cells.push_back(ShownState(viewer.terminal, experiment.state()));
+    cells.push_back(StateText(viewer, experiment));
     const bool child = !branch.empty();
     cells.push_back(Since(TimeOf(child ? experiment.start_time() : experiment.create_time()), viewer.now));
     cells.push_back(absl::StrCat(branch, TypeName(experiment)));
@@ -275,7 +281,7 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
 std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const std::vector<v1::Experiment>& children) {
   std::vector<Cells> rows;
   for (const v1::Experiment& child : children) {
-    rows.push_back({ShownId(child.name(), viewer.caller), ShownState(viewer.terminal, child.state()),
+    rows.push_back({ShownId(child.name(), viewer.caller), StateText(viewer, child),
                     Since(TimeOf(child.start_time()), viewer.now), Lasted(viewer, child), Pairs(child.parameters()),
                     Pairs(child.result())});
   }

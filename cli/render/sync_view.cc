@@ -41,9 +41,9 @@ std::string Advice(const sync::UploadSize& upload) {
       ". List what training does not need in .risemlignore.\n         Largest: ", absl::StrJoin(largest, ", "), "\n");
 }
 
-// True for what nobody expects to be sent: .git, and the configuration itself.
+// True for what nobody expects to be sent: .git, also of submodules, and the configuration itself.
 bool GoesWithoutSaying(const std::string& path) {
-  return path == ".git/" || path == ".git" ||
+  return path == ".git/" || path == ".git" || absl::EndsWith(path, "/.git/") || absl::EndsWith(path, "/.git") ||
          (absl::StartsWith(path, "riseml") && absl::EndsWith(path, ".yml") && !absl::StrContains(path, '/'));
 }
 
@@ -59,7 +59,7 @@ std::string AmountOf(const sync::SkippedPath& path) {
 // Code and what git tracks: that it is missing is a surprise.
 int Surprise(const sync::SkippedPath& path) {
   if (path.tracked) return 3;
-  if (path.expected) return 0;
+  if (path.expected || path.kept_out) return 0;
   return !IsDirectory(path) && sync::LooksLikeCode(path.path) ? 2 : 1;
 }
 
@@ -75,17 +75,25 @@ std::vector<const sync::SkippedPath*> ByImportance(const std::vector<sync::Skipp
   const auto rest = std::find_if(out.begin(), out.begin() + std::min(out.size(), kMostSurprises),
                                  [](const auto* path) { return Surprise(*path) < 2; });
   std::sort(rest, out.end(), [](const auto* a, const auto* b) {
-    return std::tuple(a->expected, -a->bytes, absl::string_view(a->path)) <
-           std::tuple(b->expected, -b->bytes, absl::string_view(b->path));
+    return std::tuple(a->expected, a->kept_out, -a->bytes, absl::string_view(a->path)) <
+           std::tuple(b->expected, b->kept_out, -b->bytes, absl::string_view(b->path));
   });
   return out;
 }
 
 std::string WhyShort(const sync::SkippedPath& path) {
   const std::string amount = path.expected ? "" : AmountOf(path);
+  if (!path.link_target.empty())
+    return absl::StrCat(OneLine(path.path), " (", OneLine(path.reason), "; a link to ", OneLine(path.link_target),
+                        ", outside of the project)");
   return absl::StrCat(OneLine(path.path), " (", OneLine(path.reason), path.tracked ? "; tracked by git" : "",
                       path.partly ? "; except what git tracks or .risemlignore brings back" : "",
                       amount.empty() ? "" : ", ", amount, ")");
+}
+
+std::string BringBackHint(const std::string& path, bool alone) {
+  return absl::StrCat(". If the job needs ", alone ? "it" : OneLine(path), ": the line !",
+                      OneLine(sync::PatternFor(path)), " in .risemlignore brings it back");
 }
 
 std::string LeftOut(const sync::Snapshot& snapshot) {
@@ -95,10 +103,12 @@ std::string LeftOut(const sync::Snapshot& snapshot) {
     unsaid += GoesWithoutSaying(path.path) ? 1 : 0;
     if (path.secret) secrets.push_back(path.path);
   }
-  std::string first;
+  std::string first, link;  // the first that a line brings back, and the first that leads elsewhere
   for (const sync::SkippedPath* path : ByImportance(snapshot.scan.skipped)) {
     if (others.size() == kMostNamed) break;
-    if (others.empty()) first = path->path;
+    const bool leads_elsewhere = !path->link_target.empty();
+    if (leads_elsewhere && link.empty()) link = path->link_target;
+    if (!leads_elsewhere && (!path->kept_out || path->tracked) && first.empty()) first = path->path;
     others.push_back(WhyShort(*path));
   }
   std::string out;
@@ -107,8 +117,11 @@ std::string LeftOut(const sync::Snapshot& snapshot) {
   if (!others.empty())
     absl::StrAppend(&out, "Left out: ", absl::StrJoin(others, ", "),
                     more > 0 ? absl::StrCat(" and ", more, " more (riseml train --dry-run lists them)") : "",
-                    ". If the job needs ", others.size() == 1 ? "it" : "the first", ": the line !",
-                    OneLine(sync::PatternFor(first)), " in .risemlignore brings it back\n");
+                    first.empty() ? "" : BringBackHint(first, others.size() == 1), "\n");
+  if (!link.empty())
+    absl::StrAppend(&out,
+                    "NOTE: jobs do not have what lies outside of the project. To give them the data: riseml up "
+                    "--data NAME=PATH, then read it at /data/NAME\n");
   if (!secrets.empty())
     absl::StrAppend(&out, "Left out, as they look like secrets: ", Some(secrets, 2 * kMostNamed), " (the line !",
                     OneLine(sync::PatternFor(secrets.front())), " in .risemlignore brings ",

@@ -12,6 +12,7 @@
 #include "cli/sync/exclude.h"
 #include "cli/sync/ignore.h"
 #include "cli/sync/named_files.h"
+#include "services/common/base/nearest_name.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -33,6 +34,13 @@ bool IsUploaded(const Snapshot& snapshot, const std::string& path) {
   if (const auto it = at(path); it != snapshot.files.end() && it->file.path == path) return true;
   const auto below = at(absl::StrCat(path, "/"));
   return below != snapshot.files.end() && absl::StartsWith(below->file.path, absl::StrCat(path, "/"));
+}
+
+int CountOf(const std::vector<std::string>& texts, const std::string& word) {
+  int count = 0;
+  for (const std::string& text : texts)
+    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + word.size())) ++count;
+  return count;
 }
 
 absl::Status LeftOutError(const std::string& path, const Decision& decision) {
@@ -79,6 +87,23 @@ absl::Status CheckAbove(const std::string& root, const std::string& path, std::v
   return absl::OkStatus();
 }
 
+// A script that exists nowhere is most likely mistyped. One that is named twice, or lies in a directory the project
+// does not have, may be made by another command.
+void NoteMissing(const Snapshot& snapshot, const std::vector<std::string>& commands, const std::string& path,
+                 std::vector<std::string>& notes) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "" : path.substr(0, slash + 1);
+  const bool has_directory = directory.empty() || IsUploaded(snapshot, directory.substr(0, directory.size() - 1));
+  if (!IsScript(path) || !has_directory || CountOf(commands, path) != 1) return;
+  std::vector<std::string> neighbours;
+  for (const SnapshotFile& file : snapshot.files)
+    if (absl::StartsWith(file.file.path, directory) && file.file.path.find('/', directory.size()) == std::string::npos)
+      neighbours.push_back(file.file.path);
+  const std::string meant = NearestName(path, neighbours);
+  notes.push_back(absl::StrCat("a command names ", git::Printable(path), ", which the project does not have",
+                               meant.empty() ? "" : absl::StrCat("; did you mean ", git::Printable(meant), "?")));
+}
+
 }  // namespace
 
 absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::string>& commands,
@@ -89,12 +114,20 @@ absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::st
       if (IsUploaded(snapshot, path)) continue;
       struct stat info {};
       if (lstat(absl::StrCat(snapshot.root, "/", path).c_str(), &info) != 0) {
+        const std::size_t before = notes.size();
         RISEML_RETURN_IF_ERROR(CheckAbove(snapshot.root, path, notes));
+        if (notes.size() == before) NoteMissing(snapshot, commands, path, notes);
         continue;
       }
       RISEML_ASSIGN_OR_RETURN(const std::optional<Decision> why, WhyLeftOut(snapshot.root, path));
       if (!why) continue;
-      if (!S_ISDIR(info.st_mode)) return LeftOutError(path, *why);
+      if (!S_ISDIR(info.st_mode)) {
+        const absl::Status left_out = LeftOutError(path, *why);
+        // A command that names it too may make it, or ask whether it is there; and who leaves it out himself knows.
+        if (CountOf(commands, path) <= 1 && why->rule != Decision::Rule::kRisemlIgnore) return left_out;
+        notes.push_back(absl::StrCat(left_out.message(), "; if a command makes it, all is well"));
+        continue;
+      }
       if (std::find(directories.begin(), directories.end(), path) == directories.end()) directories.push_back(path);
     }
   }

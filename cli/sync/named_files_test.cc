@@ -81,9 +81,35 @@ TEST_F(NamedCheckTest, AnEnvironmentOfTheMachineIsNotUploaded) {
               AllOf(HasSubstr("environment of their own"), HasSubstr("`install:`")));
 }
 
+TEST_F(NamedCheckTest, WhatACommandMayMakeIsANote) {
+  tree_.Write("p/.gitignore", "*.csv\n");
+  for (const char* path : {"p/data.csv", "p/train.py"}) tree_.Write(path, "1");
+  EXPECT_FALSE(Check("python train.py data.csv").ok());
+  for (const char* command : {"wget -O data.csv https://x.example/d; python train.py data.csv",
+                              "if [ -f data.csv ]; then python train.py data.csv; fi"}) {
+    EXPECT_TRUE(Check(command).ok()) << command;
+    EXPECT_THAT(notes_,
+                ElementsAre(AllOf(HasSubstr("data.csv, which is left out"), HasSubstr("if a command makes it"))));
+  }
+  tree_.Write("p/.risemlignore", "/data.csv\n");
+  EXPECT_TRUE(Check("python train.py data.csv").ok()) << "who leaves it out himself knows";
+}
+
+TEST_F(NamedCheckTest, AScriptThatExistsNowhereIsANote) {
+  tree_.Write("p/requirements.txt", "1");
+  tree_.Write("p/riseml.yml", "1");
+  EXPECT_TRUE(Check("pip install -r requirments.txt").ok());
+  EXPECT_THAT(notes_, ElementsAre("a command names requirments.txt, which the project does not have; did you mean "
+                                  "requirements.txt?"));
+  for (const char* command : {"echo 1 > made.py; python made.py", "git clone u lib && python lib/x.py"}) {
+    EXPECT_TRUE(Check(command).ok());
+    EXPECT_THAT(notes_, IsEmpty()) << command;
+  }
+}
+
 TEST_F(NamedCheckTest, ADirectoryThatWasLeftOutIsANote) {
   tree_.Write("p/.gitignore", "data/\n");
-  tree_.Write("p/data/x", "1");
+  for (const char* path : {"p/data/x", "p/train.py"}) tree_.Write(path, "1");
   EXPECT_TRUE(Check("python train.py --data data/").ok());
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("names data, which is left out")));
   EXPECT_TRUE(Check("cd data && ls").ok());

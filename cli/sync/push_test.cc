@@ -239,7 +239,7 @@ TEST_F(PushTest, LimitsOfTheServerHoldBeforeTheUpload) {
   tree_.Write("large", std::string(3'000'001, 'x'));
   const auto outcome = Sync();
   EXPECT_TRUE(HasReason(outcome.status(), Reason::kLimitExceeded)) << outcome.status();
-  EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("/large   (3.0 MB)"));
+  EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("/large   (2.9 MB)"));
   EXPECT_EQ(server_.registry().projects(), 0);
 }
 

@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/sync/ignore.h"
 #include "cli/sync/index_cache.h"
@@ -22,7 +23,8 @@ constexpr absl::Duration kRecent = absl::Minutes(1);
 constexpr std::size_t kOffenders = 5;
 
 std::string Size(std::int64_t bytes) {
-  if (bytes >= 1'000'000) return absl::StrCat(bytes / 1'000'000, ".", bytes / 100'000 % 10, " MB");
+  constexpr std::int64_t kMega = 1 << 20;  // as the client counts everywhere
+  if (bytes >= kMega) return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / kMega);
   return absl::StrCat(bytes, " bytes");
 }
 
@@ -36,7 +38,8 @@ std::string TopDirectory(const std::string& path) {
 }
 
 absl::Status TooMuch(const std::string& what, const std::vector<std::string>& lines) {
-  constexpr absl::string_view kKeep = "keep data where jobs can read it without uploading it.";
+  constexpr absl::string_view kKeep =
+      "give data to jobs without uploading it: riseml up --data NAME=PATH shows it at /data/NAME.";
   const std::string advice = lines.empty() ? absl::StrCat("Name what is not code in .risemlignore, and ", kKeep)
                                            : absl::StrCat("If it is not code, add to .risemlignore:\n",
                                                           absl::StrJoin(lines, "\n"), "\nand ", kKeep);

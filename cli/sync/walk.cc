@@ -97,7 +97,7 @@ class Walker {
     const bool dvc = std::binary_search(names.begin(), names.end(), absl::StrCat(name, ".dvc"));
     if (is_directory) return Subdirectory(directory, name, path, decision, dvc, depth, outer);
     if (!decision.taken()) {
-      LeaveOut(SkippedFile(path, decision, dvc, info), outer);
+      LeaveOut(SkippedFile(directory, name, path, decision, dvc, info), outer);
       return absl::OkStatus();
     }
     if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode)) {
@@ -212,12 +212,17 @@ class Walker {
     skipped.reason = decision.reason;
     skipped.secret = decision.secret && decision.rule != Decision::Rule::kRisemlIgnore;
     skipped.expected = decision.rule == Decision::Rule::kNever || decision.rule == Decision::Rule::kDefault;
+    skipped.kept_out = decision.rule == Decision::Rule::kRisemlIgnore;
     skipped.dvc = dvc && decision.rule != Decision::Rule::kRisemlIgnore;
     return skipped;
   }
 
-  SkippedPath SkippedFile(const std::string& path, const Decision& decision, bool dvc, const struct stat& info) const {
+  SkippedPath SkippedFile(int directory, const std::string& name, const std::string& path, const Decision& decision,
+                          bool dvc, const struct stat& info) const {
     SkippedPath skipped = Skipped(path, decision, dvc);
+    if (S_ISLNK(info.st_mode))
+      if (const auto target = ReadLink(directory, name, path); target.ok() && !ResolveInside(path, *target))
+        skipped.link_target = *target;
     skipped.tracked = decision.rule == Decision::Rule::kRisemlIgnore && excluder_.IsTracked(path);
     skipped.bytes = S_ISREG(info.st_mode) ? info.st_size : 0;
     return skipped;

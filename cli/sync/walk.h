@@ -37,11 +37,13 @@ struct ScannedFile {
 struct SkippedPath {
   std::string path;  // a directory ends in '/'
   std::string reason;
-  bool secret = false;    // looks like a secret; `!path` in .risemlignore brings it back
-  bool expected = false;  // nobody misses it: caches, installed packages, git's own directory, settings of runs
-  bool dvc = false;       // DVC keeps it: a file of the same name with .dvc lies beside it
-  bool tracked = false;   // git tracks it
-  bool partly = false;    // some files below it are part of the revision
+  bool secret = false;      // looks like a secret; `!path` in .risemlignore brings it back
+  bool expected = false;    // nobody misses it: caches, installed packages, git's own directory, settings of runs
+  bool dvc = false;         // DVC keeps it: a file of the same name with .dvc lies beside it
+  bool tracked = false;     // git tracks it
+  bool partly = false;      // some files below it are part of the revision
+  bool kept_out = false;    // the user's own .risemlignore names it
+  std::string link_target;  // of a symbolic link that leads out of the project
   std::int64_t files = 1;
   std::int64_t bytes = 0;
   bool measured = true;  // false: there is more than `files` and `bytes` say

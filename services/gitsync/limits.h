@@ -8,8 +8,8 @@
 namespace riseml::gitsync {
 
 struct Limits {
-  std::int64_t revision_bytes = 500'000'000;
-  std::int64_t file_bytes = 100'000'000;
+  std::int64_t revision_bytes = 500 << 20;
+  std::int64_t file_bytes = 100 << 20;
   std::int64_t files = 200'000;
 };
 

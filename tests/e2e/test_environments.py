@@ -248,6 +248,7 @@ class Environments(StackTest):
         path = self.stack.project("python", ["python -c 'import sys; print(sys.version_info[:2])'", "exit 4"], image="python:2.5")
         failed = self.finish(path, code=1)
         self.assertIn("image python:2.5 asks for Python 2.5, which this machine does not have: 3.", failed["jobs"][0]["message"])
+        self.assertTrue(self.log(failed).startswith("==> NOTE: image python:2.5 asks for Python 2.5"), self.log(failed))
         path = self.stack.project("python2", "python -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'", image="python:2.5",
                                   install="true")
         self.assertIn("NOTE: image python:2.5 asks for Python 2.5", self.log(self.finish(path), "build"))

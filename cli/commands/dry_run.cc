@@ -1,0 +1,80 @@
+#include "cli/commands/dry_run.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/client/experiments.h"
+#include "cli/render/format.h"
+#include "cli/render/spec_view.h"
+#include "cli/render/sync_view.h"
+#include "cli/sync/named_check.h"
+#include "cli/sync/push.h"
+#include "riseml/v1/file.grpc.pb.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::cli {
+namespace {
+
+constexpr std::int64_t kMeasuredByDryRun = 1'000'000;
+
+// Install steps and commands, each as one text: the directory of one item is that of the next.
+std::vector<std::string> CommandsOf(const spec::Train& train) {
+  return {absl::StrJoin(train.install, "\n"), absl::StrJoin(train.run, "\n")};
+}
+
+// What the installation allows, and whether the inputs exist.
+absl::StatusOr<v1::Limits> AskServer(Session& session, const std::map<std::string, std::string>& inputs) {
+  RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
+  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection->Cluster());
+  for (const auto& [name, id] : inputs) {
+    const auto subject = ResolveSubject(*connection, id, "there is no experiment yet");
+    const absl::Status status =
+        subject.ok() ? GetExperiment(*connection, subject->experiment).status() : subject.status();
+    if (!status.ok() && !IsUnreachable(status))
+      return absl::NotFoundError(While(absl::StrCat("--input ", name), status).message());
+  }
+  const auto stub = v1::FileService::NewStub(connection->Channel(cluster.gitsync_address()));
+  return sync::GetLimits(*stub, {.project = "", .credential = connection->config().api_key, .request_id = NewUuid()});
+}
+
+}  // namespace
+
+absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot, bool quiet) {
+  std::vector<std::string> notes;
+  RISEML_RETURN_IF_ERROR(sync::CheckNamedFiles(snapshot, CommandsOf(*file.spec.train), notes));
+  for (const std::string& note : notes)
+    if (!quiet) session.Tell(absl::StrCat("WARNING: ", OneLine(note), "\n"));
+  return absl::OkStatus();
+}
+
+std::string DirectoryText(const SpecFile& file, const std::string& root) {
+  return absl::StrCat("Project directory: ", OneLine(root), " (configuration ", OneLine(file.path), ")");
+}
+
+absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::string& root,
+                           const std::map<std::string, std::string>& inputs) {
+  SystemClock clock;
+  const absl::StatusOr<v1::Limits> limits = AskServer(session, inputs);
+  if (absl::IsNotFound(limits.status())) return limits.status();
+  if (!limits.ok())
+    session.Tell(
+        absl::StrCat("NOTE: not compared with what the installation allows: ", limits.status().message(), "\n"));
+  sync::SnapshotOptions options;
+  options.root = root;
+  options.clock = &clock;
+  if (limits.ok()) options.limits = *limits;
+  options.scan = {.measured_entries = kMeasuredByDryRun, .measures_expected = true};
+  const auto taken = sync::TakeSnapshot(options);
+  RISEML_RETURN_IF_ERROR(While("sync the project", taken.status()));
+  const sync::Snapshot& snapshot = *taken;
+  session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
+  session.Tell(SyncNotes(snapshot, {}));
+  session.Print(DryRunText(session.out(), snapshot));
+  RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, false));
+  return kExitOk;
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,26 @@
+// What `train` would do, and what it says before it does it.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/spec_file.h"
+#include "cli/sync/snapshot.h"
+
+namespace riseml::cli {
+
+// Lists what would be uploaded or left out, and fails for what `train` refuses: files over the limits of the
+// installation, inputs (experiment ids by name) that do not exist. Without a connection it says that it cannot know.
+absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::string& root,
+                           const std::map<std::string, std::string>& inputs);
+
+// Refuses a configuration that names what is left out; tells notes.
+absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot, bool quiet);
+
+// "Project directory: /home/paul/census (configuration configs/sweep.yml)".
+std::string DirectoryText(const SpecFile& file, const std::string& root);
+
+}  // namespace riseml::cli
