@@ -147,6 +147,13 @@ absl::StatusOr<Subject> NewestUnderWay(Connection& connection, const std::string
   return subject;
 }
 
+absl::Status RefuseGuess(absl::string_view id) {
+  const auto target = ParseTarget(id);
+  if (!target.ok() || target->kind != Target::Kind::kRecent || !FindConfig().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("no riseml.yml here tells the project of ", id, "; name the experiment itself"));
+}
+
 absl::StatusOr<Subject> ResolveSubject(Connection& connection, absl::string_view id, absl::string_view none) {
   if (id.empty()) {
     RISEML_ASSIGN_OR_RETURN(const std::string project, CurrentProject());

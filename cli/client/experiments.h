@@ -41,6 +41,9 @@ struct Subject {
 // directory, else the newest of the user. `none` is the message when there is no experiment.
 absl::StatusOr<Subject> ResolveSubject(Connection& connection, absl::string_view id, absl::string_view none);
 
+// INVALID_ARGUMENT for an id such as @last where no riseml.yml tells the project: for commands that must not guess.
+absl::Status RefuseGuess(absl::string_view id);
+
 // The newest experiment of a project that is under way and not being killed already; for commands that must not guess
 // the project. The project is that of `config_file`, or if that is empty, of the current directory. INVALID_ARGUMENT if
 // there is no project, NOT_FOUND with `none` if nothing is under way.

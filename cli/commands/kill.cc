@@ -62,6 +62,7 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
     subjects.push_back(std::move(subject));
   }
   for (const std::string& id : options.ids) {
+    RISEML_RETURN_IF_ERROR(RefuseGuess(id));
     RISEML_ASSIGN_OR_RETURN(Subject subject, ResolveSubject(*connection, id, "No experiments to kill!"));
     if (subject.target.kind == Target::Kind::kJob) return absl::InvalidArgumentError("Can only kill experiments!");
     if (!subject.note.empty()) session.Tell(absl::StrCat(subject.note, "\n"));

@@ -42,6 +42,7 @@ std::string Described(const Doomed& doomed) {
 absl::StatusOr<std::vector<Doomed>> Find(Connection& connection, const std::vector<std::string>& ids) {
   std::vector<Doomed> out;
   for (const std::string& id : ids) {
+    RISEML_RETURN_IF_ERROR(RefuseGuess(id));
     RISEML_ASSIGN_OR_RETURN(Subject subject, ResolveSubject(connection, id, "There is no experiment yet!"));
     if (subject.target.kind == Target::Kind::kJob)
       return absl::InvalidArgumentError(absl::StrCat(id, " is a job; only experiments and sets can be deleted"));

@@ -11,21 +11,23 @@ namespace {
 
 constexpr const char* kSecretFiles[] = {
     // Settings with credentials
-    ".env", ".env.*", ".envrc", "*.env.local", "config.local", "config.local.*", "settings.local.*", "credentials",
-    "*credentials.json", "*credentials.yaml", "*credentials.yml", "secrets.json", "secrets.toml", "secrets.yaml",
-    "secrets.yml", "secrets.env", ".secrets", ".secrets.*", "client_secret*.json", "service[-_]account*.json",
-    "kaggle.json", "rclone.conf", "*kubeconfig*",
+    ".env", ".env.*", ".env-*", ".env~", "*.env", "env.local", ".envrc", "*.env.local", "config.local",
+    "config.local.*", "settings.local.*", "credentials", "*credentials.json", "*credentials.yaml", "*credentials.yml",
+    "secrets.json", "secrets.toml", "secrets.yaml", "secrets.yml", "secret.json", "secret.toml", "secret.yaml",
+    "secret.yml", "passwords.txt", "terraform.tfstate", "secrets.env", ".secrets", ".secrets.*", "client_secret*.json",
+    "service[-_]account*.json", "kaggle.json", "rclone.conf", "*kubeconfig*",
     // Keys and tokens
     "*.pem", "*.key", "*.ppk", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*",
-    "id_ed25519*", "*.token", ".token", "*.secret",
+    "id_ed25519*", "*.token", ".token", "*.secret", "*.pem.bak", "api[-_]key.txt", "hf_token", ".hf_token",
+    ".huggingface_token", ".wandb_api_key", ".neptune_token",
     // Of one program each
     ".netrc", "_netrc", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials", ".npmrc", ".s3cfg", ".boto", ".dockercfg",
     ".htpasswd", ".vault-token", ".Renviron", ".comet.config", ".databrickscfg", ".modal.toml"};
 constexpr const char* kSecretDirectories[] = {".aws",    ".ssh", ".gnupg", ".azure",  ".kube",
                                               ".kaggle", ".env", ".envs",  ".secrets"};
 // Endings of what is meant to be published.
-constexpr const char* kPublicEndings[] = {".example", ".examples", ".sample",   ".template", ".tmpl", ".tpl",
-                                          ".dist",    ".default",  ".defaults", ".schema",   ".skel"};
+constexpr const char* kPublicEndings[] = {".pub", ".example", ".examples", ".sample",   ".template", ".tmpl",
+                                          ".tpl", ".dist",    ".default",  ".defaults", ".schema",   ".skel"};
 constexpr const char* kCodeEndings[] = {".py", ".pyx", ".pyi", ".ipynb", ".sh", ".bash", ".c",    ".cc", ".cpp",
                                         ".cu", ".cuh", ".h",   ".hpp",   ".rs", ".go",   ".java", ".js", ".ts",
                                         ".r",  ".jl",  ".lua", ".m",     ".md", ".rst",  ".scala"};
@@ -61,11 +63,20 @@ bool HoldsLike(const std::vector<std::string>& names, absl::string_view glob) {
   return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return WildMatch(glob, name); });
 }
 
+// What Weights & Biases makes in its directory.
+constexpr const char* kWandbRuns[] = {"run-*-*", "offline-run-*", "latest-run", "debug-internal.log", "sweep-*"};
+
+// A directory of runs, or one run in a directory of that name that holds code too.
 bool IsWandb(absl::string_view path, const std::vector<std::string>& names) {
-  if (LastPart(path) != "wandb") return false;
-  for (const char* glob : {"run-*-*", "offline-run-*", "latest-run", "debug-internal.log", "sweep-*"})
-    if (HoldsLike(names, glob)) return true;
-  return path == "wandb" && !HoldsLike(names, "*.py");
+  const absl::string_view name = LastPart(path);
+  const absl::string_view parent = LastPart(path.substr(0, path.size() - std::min(path.size(), name.size() + 1)));
+  const auto is_run = [](absl::string_view entry) {
+    return std::any_of(std::begin(kWandbRuns), std::end(kWandbRuns),
+                       [&](const char* glob) { return WildMatch(glob, entry); });
+  };
+  if (parent == "wandb" && is_run(name)) return true;
+  if (name != "wandb" || HoldsLike(names, "*.py")) return false;
+  return path == "wandb" || std::any_of(names.begin(), names.end(), is_run);
 }
 
 bool IsNodeModules(absl::string_view path, const std::vector<std::string>& names) {

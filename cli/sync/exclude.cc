@@ -229,6 +229,11 @@ Decision Excluder::CheckContents(absl::string_view path, const Decision& decisio
   if (decision.rule == Decision::Rule::kBroughtBack) return decision;
   std::string reason = ReasonByContents(path, names, read);
   if (reason.empty() || FindPattern(git_, path, true) != nullptr) return decision;
+  // A pattern that takes a directory of runs takes the runs in it.
+  const absl::string_view parent = path.substr(0, std::min(path.rfind('/'), path.size()));
+  if (parent.size() < path.size() && (parent == "wandb" || absl::EndsWith(parent, "/wandb")) &&
+      (FindPattern(git_, parent, true) != nullptr || FindPattern(riseml_, parent, true) != nullptr))
+    return decision;
   return {Decision::Rule::kDefault, std::move(reason), false};
 }
 

@@ -75,15 +75,18 @@ bool IsScript(absl::string_view path) {
 absl::Status CheckAbove(const std::string& root, const std::string& path, std::vector<std::string>& notes) {
   const std::string above = IsScript(path) ? FoundAbove(root, path) : "";
   if (above.empty()) return absl::OkStatus();
-  std::string text = absl::StrCat(git::Printable(path), " lies in ", above, ", not in the project ", root,
-                                  "; the project is the nearest directory above the configuration that holds .git or "
-                                  "riseml.yml: put a riseml.yml into ",
-                                  above);
   std::error_code error;
   const std::filesystem::path directory(root);
-  if (!std::filesystem::exists(directory / "riseml.yml", error) && !std::filesystem::exists(directory / ".git", error))
-    return Error(Reason::kInvalidArgument, text);
-  notes.push_back(std::move(text));
+  const bool marked = std::filesystem::exists(directory / "riseml.yml", error);
+  const std::string text = absl::StrCat(
+      git::Printable(path), " lies in ", above, ", not in the project ", root, "; the project is ",
+      marked ? absl::StrCat("the directory that holds riseml.yml: move that file to ", above,
+                            ", or give it another name and train with -f")
+             : absl::StrCat("the nearest directory above the configuration that holds .git or riseml.yml: put a "
+                            "riseml.yml into ",
+                            above));
+  if (!marked && !std::filesystem::exists(directory / ".git", error)) return Error(Reason::kInvalidArgument, text);
+  notes.push_back(text);
   return absl::OkStatus();
 }
 

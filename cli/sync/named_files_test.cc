@@ -125,7 +125,8 @@ TEST_F(NamedCheckTest, Case17AFileAboveTheProjectIsNamed) {
               AllOf(HasSubstr("train.py lies in "), HasSubstr("put a riseml.yml into ")));
   tree_.Write("p/riseml.yml", "1");
   EXPECT_TRUE(Check("python train.py").ok());
-  EXPECT_THAT(notes_, ElementsAre(AllOf(HasSubstr("train.py lies in "), HasSubstr("put a riseml.yml into "))));
+  EXPECT_THAT(notes_,
+              ElementsAre(AllOf(HasSubstr("train.py lies in "), HasSubstr("that holds riseml.yml: move that"))));
 }
 
 }  // namespace

@@ -191,6 +191,30 @@ TEST(Hint, NamesTheVariableThatHelps) {
               HasSubstr("$RISEML_GIT_COMMIT"));
 }
 
+TEST(Hint, NamesThePartThatInstalls) {
+  const std::string refused = "error: externally-managed-environment\n";
+  EXPECT_THAT(HintAt({.line = "pip -q install six && python train.py", .output = refused, .exit_code = 1}),
+              HasSubstr("write `pip -q install six` under `install:`"));
+  EXPECT_THAT(HintAt({.line = "bash setup.sh", .output = refused, .exit_code = 1}),
+              HasSubstr("write what installs them under `install:`"));
+  EXPECT_THAT(HintAt({.line = "pip install --user six",
+                      .output = "ERROR: Can not perform a '--user' install. User site-packages are not visible\n",
+                      .exit_code = 1}),
+              HasSubstr("without --user under `install:`"));
+  EXPECT_THAT(
+      HintAt({.line = "apt-get install -y foo", .output = "E: Could not open lock file /x\n", .exit_code = 100}),
+      HasSubstr("System packages cannot be installed by a job"));
+  EXPECT_THAT(HintAt({.line = "uv pip install six", .output = "line 1: uv: command not found\n", .exit_code = 127}),
+              HasSubstr("where the packages that it installs belong too"));
+}
+
+TEST(Hint, SaysWhereToWriteInsteadOfTheData) {
+  EXPECT_THAT(HintAt({.line = "touch /data/x",
+                      .output = "touch: cannot touch '/data/x': Read-only file system\n",
+                      .exit_code = 1}),
+              HasSubstr("$RISEML_SHARED_DIR"));
+}
+
 TEST(Hint, IsAboutWhatEndedTheCommand) {
   const std::string caught = "fatal: not a git repository (or any of the parent directories): .git\n";
   EXPECT_EQ(HintAt({.line = "bash train.sh",

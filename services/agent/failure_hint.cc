@@ -25,9 +25,8 @@ constexpr int kSyntax = 2;
 constexpr int kBrokenPipe = 141;
 constexpr std::int64_t kScriptBytes = 4096;
 constexpr std::size_t kMaxNameBytes = 200;
-constexpr absl::string_view kInstallers[] = {
-    "pip install", "pip3 install", "pip sync",    "uv sync",       "uv add",        "poetry install", "poetry add",
-    "pdm install", "pdm add",      "pipenv sync", "conda install", "mamba install", "pipenv install", "conda env"};
+constexpr absl::string_view kInstallers[] = {"pip", "pip3", "uv", "poetry", "pdm", "pipenv", "conda", "mamba"};
+constexpr absl::string_view kInstallVerbs[] = {"install", "sync", "add", "env"};
 constexpr absl::string_view kReaders[] = {"bash", "sh", "dash", "source", "."};
 constexpr absl::string_view kRefusals[] = {"externally-managed-environment",
                                            "externally managed",
@@ -85,20 +84,39 @@ std::string Clean(absl::string_view name) {
   return absl::StrReplaceAll(name, {{"'", ""}, {"‘", ""}, {"’", ""}, {"$", ""}, {"\\r", ""}, {"\r", ""}, {"^M", ""}});
 }
 
-// A whole command may have many lines; the one that installs is named by its first.
-absl::string_view ShortLine(absl::string_view line) {
-  line = absl::StripAsciiWhitespace(line);
-  return line.substr(0, std::min(line.find('\n'), kMaxNameBytes));
+// The part of a line that installs packages, such as "pip install six" of "pip install six && python a.py"; empty when
+// none does.
+std::string InstallPart(absl::string_view line) {
+  for (absl::string_view part : absl::StrSplit(line, absl::ByAnyChar("&;|\n"), absl::SkipEmpty())) {
+    part = absl::StripAsciiWhitespace(part);
+    const std::vector<absl::string_view> words = absl::StrSplit(part, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    const auto* const end = std::end(kInstallers);
+    const auto tool = std::ranges::find_if(
+        words, [&](absl::string_view word) { return std::find(std::begin(kInstallers), end, word) != end; });
+    const bool installs =
+        tool != words.end() && std::any_of(tool, words.end(), [](absl::string_view word) {
+          return std::find(std::begin(kInstallVerbs), std::end(kInstallVerbs), word) != std::end(kInstallVerbs);
+        });
+    if (installs) return std::string(part.substr(0, kMaxNameBytes));
+  }
+  return "";
 }
 
 std::string HintAtInstaller(const Failure& failure) {
-  const auto in = [](absl::string_view text) {
-    return [text](absl::string_view part) { return absl::StrContains(text, part); };
-  };
-  const auto* installer = std::ranges::find_if(kInstallers, in(failure.line));
-  if (installer == std::end(kInstallers) || !std::ranges::any_of(kRefusals, in(failure.output))) return "";
-  return absl::StrCat("Packages cannot be installed while a job runs, its environment is read-only: write `",
-                      ShortLine(failure.line), "` under `install:` instead");
+  const auto said = [&](absl::string_view part) { return absl::StrContains(failure.output, part); };
+  constexpr absl::string_view kReadOnly =
+      "Packages cannot be installed while a job runs, its environment is read-only: ";
+  const std::string part = InstallPart(failure.line);
+  if (!part.empty() && said("Can not perform a '--user' install"))
+    return absl::StrCat(kReadOnly, "write `", part, "` without --user under `install:` instead");
+  if (!part.empty() && std::ranges::any_of(kRefusals, said))
+    return absl::StrCat(kReadOnly, "write `", part, "` under `install:` instead");
+  if (said("externally-managed-environment") || (said("Read-only file system") && said("site-packages")))
+    return absl::StrCat(kReadOnly, "write what installs them under `install:` instead");
+  if (said("E: Could not open lock file") || said("E: Unable to lock directory"))
+    return "System packages cannot be installed by a job: take a Python package that brings the library along, under "
+           "`install:`, or ask an administrator to install the package on the nodes";
+  return "";
 }
 
 bool IsShellScript(const ScriptFacts& script) {
@@ -153,7 +171,9 @@ std::string HintAtMissingProgram(const Failure& failure) {
   if (name.empty()) return "";
   if (absl::StrContains(name, '/'))
     return absl::StrCat(name, " does not exist in the job: is it part of the project, or left out by .gitignore?");
-  return absl::StrCat("There is no program `", name, "` in the job: check its name, or install it under `install:`");
+  const bool installer = std::find(std::begin(kInstallers), std::end(kInstallers), name) != std::end(kInstallers);
+  return absl::StrCat("There is no program `", name, "` in the job: check its name, or install it under `install:`",
+                      installer ? ", where the packages that it installs belong too" : "");
 }
 
 // "ModuleNotFoundError: No module named 'a.b'".
@@ -170,6 +190,14 @@ std::string HintAtMissingModule(const Failure& failure) {
       "Python finds no module `", module,
       "`: install its package under `install:`, or if it is part of the project, run from the directory "
       "that holds it or write `pip install -e .` under `install:`");
+}
+
+// "touch: cannot touch '/data/study.db': Read-only file system".
+std::string HintAtData(const Failure& failure) {
+  for (const absl::string_view line : LastLinesFirst(EndOf(failure.output)))
+    if (absl::StrContains(line, "/data/") && absl::StrContains(line, "Read-only file system"))
+      return "/data is read-only: write to $OUTPUT_DIR, or to $RISEML_SHARED_DIR, which the children of a set share";
+  return "";
 }
 
 // Words of a line up to the first operator, without assignments in front.
@@ -228,6 +256,7 @@ std::string HintAt(const Failure& failure) {
   if (failure.exit_code == kNotFound) return HintAtMissingProgram(failure);
   for (const Complaint& complaint : kComplaints)
     if (absl::StrContains(EndOf(failure.output), complaint.said)) return std::string(complaint.hint);
+  if (std::string hint = HintAtData(failure); !hint.empty()) return hint;
   return HintAtMissingModule(failure);
 }
 

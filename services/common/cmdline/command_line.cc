@@ -205,6 +205,8 @@ Parsed CommandLine::Parse(int argc, char** argv) {
       // A word too much is what is wrong when a command is missing, too: it was meant as that command.
       const std::string unexpected = Unexpected(*app_);
       parsed.text = unexpected.empty() ? error.what() : unexpected;
+      if (unexpected.empty() && error.get_name() == "RequiredError")
+        parsed.text = absl::StrCat("something is missing: ", error.what());
     }
   }
   parsed.command = Innermost(*app_).second;
