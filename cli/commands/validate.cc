@@ -32,7 +32,7 @@ absl::StatusOr<int> Validate(Session& session, const std::string& path, bool jso
 }  // namespace
 
 void AddValidate(cmdline::Command app, Plan& plan) {
-  cmdline::Command command = AddCommand(app, "validate", "Check a riseml.yml and print it with all defaults, as JSON",
+  cmdline::Command command = AddCommand(app, "validate", "Check a riseml.yml and print what it means, as JSON",
                                         "  riseml validate\n  riseml validate other.yml --json | jq .config.train.run");
   auto path = std::make_shared<std::string>("riseml.yml");
   auto json = std::make_shared<bool>(false);
