@@ -191,7 +191,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
     }
     InsertJobs(tx, spec, rows, wanted.needs_build, spec.is_set());
     InsertCreations(tx, rows.root_uid, call.caller.user());
-    if (spec.is_set() && !wanted.needs_build) ReleaseChildren(tx, rows.root_uid, spec.concurrency());
+    if (spec.is_set() && !wanted.needs_build) ReleaseChildren(tx, rows.root_uid, spec.concurrency(), {});
     RecordFeed(tx, rows.root_uid, FeedKind::kAll);
     v1::Experiment made = LoadOne(tx, rows.root_uid, true, options_);
     RecordAudit(tx, call, made.name());

@@ -235,20 +235,20 @@ void CountNewChildren(pqxx::transaction_base& tx, const std::string& root_uid, i
              std::string(Name(ExperimentState::kCreated)), count);
 }
 
-void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count) {
+void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count, const ChildCounts& children) {
+  // Arrays make the planner expect few: for a plan that serves any number, it would read the whole table.
   const int released =
       sql::QueryRow(
           tx,
           "WITH next AS ("
-          "  SELECT uid, number, child FROM experiments WHERE root_uid = $1 AND child > 0 AND state = 'CREATED' "
+          "  SELECT uid, number, child FROM experiments WHERE root_uid = $1 AND child > $3 AND state = 'CREATED' "
           "ORDER BY "
           "child LIMIT $2), "
-          "moved AS (UPDATE experiments e SET state = 'PENDING', version = version + 1 FROM next WHERE e.uid = "
-          "next.uid), "
+          "moved AS (UPDATE experiments SET state = 'PENDING', version = version + 1 WHERE uid = ANY (ARRAY (SELECT "
+          "uid FROM next))), "
           "jobs_moved AS ("
-          "  UPDATE jobs j SET state = 'PENDING', wait_reason = '', wait_message = '', version = version + 1 FROM "
-          "next "
-          "WHERE j.experiment_uid = next.uid AND "
+          "  UPDATE jobs j SET state = 'PENDING', wait_reason = '', wait_message = '', version = version + 1 WHERE "
+          "j.experiment_uid = ANY (ARRAY (SELECT uid FROM next)) AND "
           "j.state = 'CREATED' "
           "  RETURNING j.uid, j.experiment_uid, j.name), "
           "history AS ("
@@ -259,7 +259,7 @@ void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, in
           "told AS (INSERT INTO feed (root_uid, kind, uid) "
           "  SELECT $1, 'EXPERIMENT', uid FROM next UNION ALL SELECT $1, 'JOB', uid FROM jobs_moved) "
           "SELECT count(*) FROM next",
-          root_uid, count)[0]
+          root_uid, count, children.FirstCreatedBehind())[0]
           .as<int>();
   CountMove(tx, root_uid, Name(ExperimentState::kCreated), Name(ExperimentState::kPending), released);
 }
@@ -285,7 +285,7 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
   ChildCounts children = CountChildren(tx, root_uid);
   const bool may_release = !set.kill_wanted && (!own.build || *own.build == JobState::kFinished);
   if (const int release = may_release ? ChildrenToRelease(children, set.concurrency) : 0; release > 0) {
-    ReleaseChildren(tx, root_uid, release);
+    ReleaseChildren(tx, root_uid, release, children);
     children = CountChildren(tx, root_uid);
   }
   const ExperimentState to = DeriveSetState(own.build, children, set.kill_wanted);

@@ -48,8 +48,8 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid);
 // Begins to count the children of a new set, all of which are CREATED.
 void CountNewChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
 
-// Releases the next children of a set, at most `count`, in their order.
-void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
+// Releases the next children of a set, at most `count`, in their order. `children`: all of the set as they are now.
+void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count, const ChildCounts& children);
 
 // Marks an experiment, a child or a whole set as to be killed; jobs without a live attempt are KILLED at once.
 void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,

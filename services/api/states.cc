@@ -76,6 +76,10 @@ int ChildCounts::Terminal() const {
 
 int ChildCounts::Active() const { return Total() - Terminal() - Of(ExperimentState::kCreated); }
 
+int ChildCounts::FirstCreatedBehind() const {
+  return Total() - Of(ExperimentState::kCreated) - Of(ExperimentState::kKilled);
+}
+
 ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts& children, bool kill_wanted) {
   const bool building = build.has_value() && !IsTerminal(*build);
   if (children.Terminal() == children.Total() && !building) {

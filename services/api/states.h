@@ -165,6 +165,8 @@ struct ChildCounts {
   int Terminal() const;
   // Released and not ended: they count against the set's concurrency.
   int Active() const;
+  // No child up to this one is CREATED: they are released in their order, and only a kill ends one before its turn.
+  int FirstCreatedBehind() const;
 };
 
 // State of a set from its build and its children. Children that were killed one by one do not fail a set; failed ones

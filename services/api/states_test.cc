@@ -76,6 +76,14 @@ ChildCounts Counts(std::initializer_list<std::pair<ExperimentState, int>> items)
   return counts;
 }
 
+TEST(States, ReleasedChildrenAreNotLookedAtAgain) {
+  using E = ExperimentState;
+  EXPECT_EQ(Counts({{E::kCreated, 6}}).FirstCreatedBehind(), 0);
+  EXPECT_EQ(Counts({{E::kCreated, 4}, {E::kFinished, 3}, {E::kRunning, 2}}).FirstCreatedBehind(), 5);
+  EXPECT_EQ(Counts({{E::kCreated, 4}, {E::kFinished, 3}, {E::kKilled, 2}}).FirstCreatedBehind(), 3)
+      << "the killed ones may have been the last";
+}
+
 TEST(States, SetFollowsItsChildren) {
   using E = ExperimentState;
   EXPECT_EQ(DeriveSetState(JobState::kRunning, Counts({{E::kCreated, 6}}), false), E::kBuilding);
