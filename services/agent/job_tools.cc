@@ -37,7 +37,7 @@ absl::Status PlaceInterpreter(const std::string& control, const std::string& hom
   std::error_code error;
   const std::string version = fs::canonical(python, error).filename().string();
   if (python_client.empty() || !absl::StartsWith(version, "python3.")) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(WriteFileAtomically(
+  RISEML_RETURN_IF_ERROR(WriteFileQuickly(
       control + "/pyvenv.cfg",
       absl::StrCat("home = ", fs::path(python).parent_path().string(), "\ninclude-system-site-packages = true\n")));
   std::vector<std::string> bases = {control};
@@ -45,7 +45,7 @@ absl::Status PlaceInterpreter(const std::string& control, const std::string& hom
   for (const std::string& base : bases) {
     const std::string site = absl::StrCat(base, "/lib/", version, "/site-packages");
     RISEML_RETURN_IF_ERROR(MakeDirectories(site));
-    RISEML_RETURN_IF_ERROR(WriteFileAtomically(site + "/riseml.pth", python_client + "\n"));
+    RISEML_RETURN_IF_ERROR(WriteFileQuickly(site + "/riseml.pth", python_client + "\n"));
   }
   return absl::OkStatus();
 }
@@ -53,12 +53,12 @@ absl::Status PlaceInterpreter(const std::string& control, const std::string& hom
 absl::Status PlaceJobTools(const std::string& control, const std::string& agent) {
   const std::string directory = absl::StrCat(control, "/", kToolsDirectory);
   RISEML_RETURN_IF_ERROR(MakeDirectory(directory));
-  return WriteFileAtomically(directory + "/riseml-report",
-                             absl::StrCat("#!/bin/sh\n"
-                                          "# The program needs the libraries of the system, not those of the job.\n"
-                                          "unset LD_LIBRARY_PATH LD_PRELOAD\n",
-                                          "exec ", QuoteForShell(agent), " report \"$@\"\n"),
-                             0755);
+  return WriteFileQuickly(directory + "/riseml-report",
+                          absl::StrCat("#!/bin/sh\n"
+                                       "# The program needs the libraries of the system, not those of the job.\n"
+                                       "unset LD_LIBRARY_PATH LD_PRELOAD\n",
+                                       "exec ", QuoteForShell(agent), " report \"$@\"\n"),
+                          0755);
 }
 
 }  // namespace riseml::agent

@@ -173,8 +173,6 @@ absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool s
 absl::Status Keeper::Launch(const AttemptId& id, const AttemptDir& dir) {
   const absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
   if (!start.ok()) return End(id, dir, EndOf(Observation::LOST, "DAMAGED", start.status().message()));
-  // With secrets, only once it can know what to hide.
-  if (start->template_().secrets().empty()) RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
   const absl::Status prepared = PrepareAndStart(id, dir, *start);
   return prepared.ok() ? prepared : OnPrepareFailed(id, dir, prepared);
 }

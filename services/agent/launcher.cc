@@ -179,7 +179,7 @@ absl::StatusOr<bool> Launcher::CopyPipConfig(const AttemptDir& dir) const {
                                   std::string("/etc/pip.conf")}) {
     if (path.empty() || !FileExists(path)) continue;
     RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSmallFile));
-    RISEML_RETURN_IF_ERROR(WriteFileAtomically(dir.pip_config(), text, 0600));
+    RISEML_RETURN_IF_ERROR(WriteFileQuickly(dir.pip_config(), text, 0600));
     return true;
   }
   return false;

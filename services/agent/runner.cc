@@ -282,7 +282,7 @@ absl::Status Runner::Run() {
   *started.mutable_started()->mutable_time() = ToProtoTime(clock_.Now());
   RISEML_RETURN_IF_ERROR(AppendToJournal(files_.journal, started));
   if (plan_.max_run_seconds() > 0) limit_timer_.Set(plan_.max_run_seconds() * 1000);
-  began_ = NextTickOfFiles(dir_ + "/began");
+  began_ = NextTickOfFiles(dir_ + "/began", dir_ + "/run.pb");
   for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
   RISEML_RETURN_IF_ERROR(steps_.Begin(began_));
   while (steps_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());

@@ -202,7 +202,7 @@ bool IsCacheName(absl::string_view name) {
   return std::ranges::find(kCacheNames, name) != std::end(kCacheNames) || absl::EndsWith(name, ".pyc");
 }
 
-absl::Time NextTickOfFiles(const std::string& marker) {
+absl::Time NextTickOfFiles(const std::string& marker, const std::string& last) {
   const absl::StatusOr<UniqueFd> fd = OpenFile(marker, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
   if (!fd.ok()) return absl::InfiniteFuture();
   const auto stamp = [&fd] {
@@ -210,7 +210,8 @@ absl::Time NextTickOfFiles(const std::string& marker) {
     const bool known = fchmod(fd->get(), 0600) == 0 && fstat(fd->get(), &status) == 0;
     return known ? absl::TimeFromTimespec(status.st_ctim) : absl::InfiniteFuture();
   };
-  const absl::Time before = stamp();
+  struct stat status {};
+  const absl::Time before = stat(last.c_str(), &status) == 0 ? absl::TimeFromTimespec(status.st_ctim) : stamp();
   for (int round = 0; round < kMaxTickRounds && stamp() <= before; ++round) poll(nullptr, 0, 1);
   return stamp();
 }

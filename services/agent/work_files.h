@@ -33,9 +33,10 @@ struct KeptFiles {
 // True for names of caches and of generated trees, which are not kept, e.g. "__pycache__".
 bool IsCacheName(absl::string_view name);
 
-// Waits for the next tick of the clock that stamps files, some milliseconds, so that a file of the job is younger than
-// any file that was there before. `marker` is a file to make for it. The end of time when it cannot be made.
-absl::Time NextTickOfFiles(const std::string& marker);
+// The time from which on a file is younger than `last`, a file that was made after all that was there before: that
+// clock ticks every few milliseconds, and mostly has since. `marker` is a file to make for it. The end of time when it
+// cannot be made.
+absl::Time NextTickOfFiles(const std::string& marker, const std::string& last);
 
 // Copies. Links are made again as links and never followed; sockets, pipes and devices are not kept. Nobody may change
 // the directories meanwhile. An error when the destination cannot be made or the disk is full; what was copied stays.

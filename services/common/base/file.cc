@@ -77,6 +77,12 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
   return SyncDirectory(parent.empty() ? "." : parent);
 }
 
+absl::Status WriteFileQuickly(const std::string& path, absl::string_view content, int mode) {
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
+  RISEML_RETURN_IF_ERROR(While(absl::StrCat("write ", path), WriteAll(fd.get(), content)));
+  return fchmod(fd.get(), mode) == 0 ? absl::OkStatus() : ErrnoError(errno, absl::StrCat("chmod ", path));
+}
+
 absl::Status MakeDirectories(const std::string& path, int mode) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return absl::OkStatus();

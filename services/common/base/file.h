@@ -40,6 +40,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, std::int64_t max_b
 // Replaces `path` atomically and durably: temporary file, fsync, rename, fsync of the directory.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content, int mode = 0644);
 
+// Writes a file in place and waits for no disk: for what is made anew after a crash.
+absl::Status WriteFileQuickly(const std::string& path, absl::string_view content, int mode = 0644);
+
 // Writes all bytes at the descriptor's position (or end, with O_APPEND), across short writes and EINTR.
 absl::Status WriteAll(int fd, absl::string_view bytes);
 
