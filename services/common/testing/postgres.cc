@@ -66,11 +66,16 @@ std::string Postgres::Connection(const std::string& database) const {
   return "host=" + dir_ + " port=5432 user=postgres dbname=" + database;
 }
 
+// A server whose predecessor was killed ends at once while processes of that one are still ending; it is started again.
 void Postgres::Start() {
-  pid_ = Spawn({std::string(kBin) + "postgres", "-D", dir_ + "/data", "-c", "listen_addresses=", "-c",
-                "unix_socket_directories=" + dir_, "-c", "port=5432", "-c", "fsync=off", "-c", "shared_buffers=32MB"},
-               dir_ + "/log");
+  const auto spawn = [this] {
+    return Spawn({std::string(kBin) + "postgres", "-D", dir_ + "/data", "-c", "listen_addresses=", "-c",
+                  "unix_socket_directories=" + dir_, "-c", "port=5432", "-c", "fsync=off", "-c", "shared_buffers=32MB"},
+                 dir_ + "/log");
+  };
+  pid_ = spawn();
   for (int i = 0; i < 3000; ++i) {
+    if (waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = spawn();
     try {
       pqxx::connection connection(Connection("postgres"));
       pqxx::nontransaction tx(connection);
