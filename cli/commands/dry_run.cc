@@ -25,7 +25,7 @@ std::vector<std::string> CommandsOf(const spec::Train& train) {
   return {absl::StrJoin(train.install, "\n"), absl::StrJoin(train.run, "\n")};
 }
 
-// What the installation allows, and whether the inputs exist.
+// Returns the limits of the installation. NOT_FOUND for an input that does not exist.
 absl::StatusOr<v1::Limits> AskServer(Session& session, const std::map<std::string, std::string>& inputs) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection->Cluster());

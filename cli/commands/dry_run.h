@@ -1,4 +1,4 @@
-// What `train` would do, and what it says before it does it.
+// The dry run of `train`, and the checks and texts that it shares with `train`.
 #pragma once
 
 #include <map>

@@ -63,7 +63,7 @@ bool HoldsLike(const std::vector<std::string>& names, absl::string_view glob) {
   return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return WildMatch(glob, name); });
 }
 
-// What Weights & Biases makes in its directory.
+// Names that Weights & Biases gives to runs in its directory.
 constexpr const char* kWandbRuns[] = {"run-*-*", "offline-run-*", "latest-run", "debug-internal.log", "sweep-*"};
 
 // A directory of runs, or one run in a directory of that name that holds code too.

@@ -13,7 +13,7 @@
 
 namespace riseml::sync {
 
-// What tells that a file is still the one that was read.
+// Marks that tell whether a file is still the one that was read.
 struct FileStamp {
   std::int64_t modified_ns = 0;
   std::int64_t changed_ns = 0;  // ctime

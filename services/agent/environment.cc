@@ -46,7 +46,7 @@ constexpr absl::string_view kReserved[] = {
 constexpr absl::string_view kReservedPrefixes[] = {"RISEML_", "LD_",      "LC_",  "PYTHON", "PIP_",
                                                    "UV_",     "COMMAND_", "GIT_", "SSL_",   "BASH_FUNC_"};
 
-// How many threads libraries start unless told otherwise: one for each core of the machine.
+// Variables that limit the threads of libraries, which otherwise start one for each core of the machine.
 constexpr absl::string_view kThreadVariables[] = {
     "OMP_NUM_THREADS",        "MKL_NUM_THREADS",     "OPENBLAS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",    "NUMEXPR_MAX_THREADS", "BLIS_NUM_THREADS",

@@ -53,8 +53,8 @@ constexpr Complaint kComplaints[] = {
 
 constexpr int kEndLines = 10;
 
-// What a program said last: from its last traceback on, or its last lines. What it said before did not end it.
-absl::string_view EndOf(absl::string_view output) {
+// The last words of a program: from its last traceback on, or its last lines. Earlier complaints did not end it.
+absl::string_view LastWords(absl::string_view output) {
   if (const std::size_t traceback = output.rfind("Traceback (most recent call last)");
       traceback != absl::string_view::npos)
     return output.substr(traceback);
@@ -179,7 +179,7 @@ std::string HintAtMissingProgram(const Failure& failure) {
 // "ModuleNotFoundError: No module named 'a.b'".
 std::string HintAtMissingModule(const Failure& failure) {
   constexpr absl::string_view kSaid = "No module named ";
-  const absl::string_view end = EndOf(failure.output);
+  const absl::string_view end = LastWords(failure.output);
   const std::size_t at = end.rfind(kSaid);
   if (at == absl::string_view::npos) return "";
   absl::string_view name = end.substr(at + kSaid.size());
@@ -194,7 +194,7 @@ std::string HintAtMissingModule(const Failure& failure) {
 
 // "touch: cannot touch '/data/study.db': Read-only file system".
 std::string HintAtData(const Failure& failure) {
-  for (const absl::string_view line : LastLinesFirst(EndOf(failure.output)))
+  for (const absl::string_view line : LastLinesFirst(LastWords(failure.output)))
     if (absl::StrContains(line, "/data/") && absl::StrContains(line, "Read-only file system"))
       return "/data is read-only: write to $OUTPUT_DIR, or to $RISEML_SHARED_DIR, which the children of a set share";
   return "";
@@ -255,7 +255,7 @@ std::string HintAt(const Failure& failure) {
     if (std::string hint = HintAtScript(failure.script); !hint.empty()) return hint;
   if (failure.exit_code == kNotFound) return HintAtMissingProgram(failure);
   for (const Complaint& complaint : kComplaints)
-    if (absl::StrContains(EndOf(failure.output), complaint.said)) return std::string(complaint.hint);
+    if (absl::StrContains(LastWords(failure.output), complaint.said)) return std::string(complaint.hint);
   if (std::string hint = HintAtData(failure); !hint.empty()) return hint;
   return HintAtMissingModule(failure);
 }

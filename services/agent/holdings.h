@@ -1,4 +1,4 @@
-// What the attempts of a node hold of it.
+// The resources of a node that its attempts hold.
 #pragma once
 
 #include <map>

@@ -147,8 +147,7 @@ absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
     return Error(Reason::kDiskFull, absl::StrCat("the disk of ", directory_, " is full; free some space"));
   if (const std::optional<std::string> why = holdings_.Take(id, start)) {
     LogWarning("attempt_rejected", {{"job", start.job()}, {"attempt", Print(id)}, {"why", *why}});
-    bool recorded = false;
-    return RecordEnd(id, EndOf(Observation::REJECTED, "DOES_NOT_FIT", *why), &recorded);
+    return RecordEnd(id, EndOf(Observation::REJECTED, "DOES_NOT_FIT", *why)).status();
   }
   const absl::StatusOr<bool> created = Launcher::CreateAttempt(directory_, id, start);
   if (!created.ok()) {
@@ -166,8 +165,7 @@ absl::Status Keeper::StopAttempt(const AttemptId& id, std::int64_t epoch) {
   if (!IsUuid(id.job_uid) || id.attempt < 1)
     return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
   RISEML_RETURN_IF_ERROR(fence_.Pass(epoch));
-  bool was_unknown = false;
-  RISEML_RETURN_IF_ERROR(RecordEnd(id, StoppedOnRequest(), &was_unknown));
+  RISEML_ASSIGN_OR_RETURN(const bool was_unknown, RecordEnd(id, StoppedOnRequest()));
   if (was_unknown) return absl::OkStatus();
   RISEML_RETURN_IF_ERROR(Mark(DirOf(id).stop()));
   {
@@ -178,11 +176,12 @@ absl::Status Keeper::StopAttempt(const AttemptId& id, std::int64_t epoch) {
   return absl::OkStatus();
 }
 
-// Records the end of an attempt that has never been here; `recorded` is false for a known one.
-absl::Status Keeper::RecordEnd(const AttemptId& id, AttemptEnded ended, bool* recorded) {
+// Records the end of an attempt that has never been here; false, and nothing done, for a known one.
+absl::StatusOr<bool> Keeper::RecordEnd(const AttemptId& id, AttemptEnded ended) {
   *ended.mutable_time() = ToProtoTime(clock_.Now());
-  RISEML_ASSIGN_OR_RETURN(*recorded, Launcher::CreateTombstone(directory_, id, ended));
-  return *recorded ? Publish(id, DirOf(id)) : absl::OkStatus();
+  RISEML_ASSIGN_OR_RETURN(const bool recorded, Launcher::CreateTombstone(directory_, id, ended));
+  if (recorded) RISEML_RETURN_IF_ERROR(Publish(id, DirOf(id)));
+  return recorded;
 }
 
 absl::Status Keeper::ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch) {

@@ -67,7 +67,7 @@ class Keeper {
          AgentMetrics& metrics, const Clock& clock, std::string boot_id, std::int64_t epoch);
   absl::Status Scan();
   absl::Status ForgetAttempt(const AttemptId& id);
-  absl::Status RecordEnd(const AttemptId& id, internal::v1::AttemptEnded ended, bool* recorded);
+  absl::StatusOr<bool> RecordEnd(const AttemptId& id, internal::v1::AttemptEnded ended);
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
 

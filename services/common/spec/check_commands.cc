@@ -146,8 +146,8 @@ void WarnAboutForgottenParameters(const View& where, absl::string_view command, 
 // True when the shell asks with `command`, and its failure is an answer.
 bool IsQuestion(absl::string_view command) {
   const absl::string_view word = command.substr(0, command.find_first_of(" \t"));
-  for (const absl::string_view question : {"[", "[[", "test", "((", "command", "type", "which", "grep", "!", "if",
-                                           "while", "until", "for", "case", "elif", "cmp", "diff", "pgrep"})
+  for (const absl::string_view question : {"[", "[[", "test", "command", "type", "which", "grep", "!", "if", "while",
+                                           "until", "for", "case", "elif", "cmp", "diff", "pgrep"})
     if (word == question) return true;
   return absl::StartsWith(command, "((");
 }
