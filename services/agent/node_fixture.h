@@ -158,9 +158,16 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
   std::vector<AttemptStatus> List() {
     grpc::ClientContext context;
     rpc::Prepare(context, absl::Seconds(60), NewUuid());
-    internal::v1::ListAttemptsResponse response;
-    EXPECT_TRUE(stub_->ListAttempts(&context, {}, &response).ok());
-    return {response.attempts().begin(), response.attempts().end()};
+    const auto watch = stub_->WatchNode(&context, {});
+    std::vector<AttemptStatus> attempts;
+    internal::v1::WatchNodeResponse event;
+    while (watch->Read(&event) && !event.synced()) {
+      if (event.has_attempt()) attempts.push_back(event.attempt());
+    }
+    EXPECT_TRUE(event.synced());
+    context.TryCancel();
+    watch->Finish();
+    return attempts;
   }
   std::optional<AttemptStatus> StatusOf(const StartAttemptRequest& start) {
     for (const AttemptStatus& status : List())

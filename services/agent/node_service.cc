@@ -165,14 +165,6 @@ grpc::Status NodeService::ForgetAttempts(grpc::ServerContext* context,
                     });
 }
 
-grpc::Status NodeService::ListAttempts(grpc::ServerContext* context, const internal::v1::ListAttemptsRequest*,
-                                       internal::v1::ListAttemptsResponse* response) {
-  return rpc::Unary(context, "riseml.internal.v1.NodeAgentService/ListAttempts", [&](const rpc::Call&) {
-    for (const internal::v1::AttemptStatus& status : table_.List()) *response->add_attempts() = status;
-    return absl::OkStatus();
-  });
-}
-
 grpc::ServerWriteReactor<internal::v1::WatchNodeResponse>* NodeService::WatchNode(
     grpc::CallbackServerContext*, const internal::v1::WatchNodeRequest*) {
   auto* watch = new Watch(*this);  // deletes itself in OnDone

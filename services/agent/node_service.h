@@ -28,8 +28,6 @@ class NodeService final
                            internal::v1::StopAttemptResponse* response) override;
   grpc::Status ForgetAttempts(grpc::ServerContext* context, const internal::v1::ForgetAttemptsRequest* request,
                               internal::v1::ForgetAttemptsResponse* response) override;
-  grpc::Status ListAttempts(grpc::ServerContext* context, const internal::v1::ListAttemptsRequest* request,
-                            internal::v1::ListAttemptsResponse* response) override;
   grpc::ServerWriteReactor<internal::v1::WatchNodeResponse>* WatchNode(
       grpc::CallbackServerContext* context, const internal::v1::WatchNodeRequest* request) override;
 
