@@ -30,6 +30,11 @@ struct StatusOptions {
   std::string sort_by;  // of children; empty: their number
 };
 
+// Programs get no path either that this user cannot enter.
+void HideClosedPath(const Session& session, v1::Experiment* experiment) {
+  if (!session.viewer().MayRead(experiment->output_path())) experiment->clear_output_path();
+}
+
 bool HasNotBegun(const v1::Experiment& experiment) {
   return experiment.type() != v1::Experiment::SET &&
          (experiment.state() == v1::Experiment::CREATED || experiment.state() == v1::Experiment::PENDING ||
@@ -94,6 +99,7 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
     listed.push_back(std::move(row));
   }
   if (options.json) {
+    for (v1::Experiment& experiment : flat) HideClosedPath(session, &experiment);
     session.Print(JsonObject().Many("experiments", flat).Text());
     return kExitOk;
   }
@@ -103,13 +109,15 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
 
 absl::StatusOr<int> PrintExperiment(Session& session, Connection& connection, const StatusOptions& options,
                                     const Subject& subject) {
-  RISEML_ASSIGN_OR_RETURN(const v1::Experiment experiment, GetExperiment(connection, subject.experiment));
+  RISEML_ASSIGN_OR_RETURN(v1::Experiment experiment, GetExperiment(connection, subject.experiment));
   const bool set = experiment.type() == v1::Experiment::SET;
   std::vector<v1::Experiment> children;
   if (set) {
     RISEML_ASSIGN_OR_RETURN(children, Children(connection, experiment, options.sort_by));
   }
   if (options.json) {
+    HideClosedPath(session, &experiment);
+    for (v1::Experiment& child : children) HideClosedPath(session, &child);
     JsonObject object;
     object.One("experiment", experiment);
     if (set) object.Many("children", children);

@@ -35,7 +35,8 @@ absl::StatusOr<std::vector<v1::Node>> ListNodes(Connection& connection) {
 
 absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
-  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection->Cluster());
+  RISEML_ASSIGN_OR_RETURN(v1::ClusterInfo cluster, connection->Cluster());
+  if (!session.viewer().MayRead(cluster.local_dir())) cluster.clear_local_dir();
   RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Node> nodes, ListNodes(*connection));
   if (options.json) {
     session.Print(JsonObject().One("cluster", cluster).Many("nodes", nodes).Text());
@@ -54,6 +55,7 @@ absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
     if (!cluster.local_dir().empty()) session.Print(absl::StrCat("Directory: ", OneLine(cluster.local_dir()), "\n"));
     session.Print("\n");
   }
+  if (nodes.empty()) session.Tell("No node has joined yet; one that has just started does within a few seconds.\n");
   session.Print(NodeTable(session.out(), nodes, options.long_form));
   if (const std::string notes = NodeNotes(nodes); !notes.empty()) session.Print(absl::StrCat("\n", notes));
   return kExitOk;

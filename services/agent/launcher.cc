@@ -25,6 +25,7 @@
 #include "services/agent/runner.h"
 #include "services/agent/shares.h"
 #include "services/agent/ship_main.h"
+#include "services/agent/work_files.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
@@ -216,7 +217,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   plan.set_role(start.role());
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
-  if (!output.empty()) plan.set_kept_dir(output + "/workdir");
+  if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", kKeptName));
   const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
   plan.set_interpreter_note(PythonFor(start.template_().image()).note);

@@ -23,7 +23,6 @@
 #include "services/agent/journal.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
-#include "services/agent/proto_time.h"
 #include "services/agent/result_socket.h"
 #include "services/agent/run_secrets.h"
 #include "services/agent/step_runner.h"
@@ -34,6 +33,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 
 namespace riseml::agent {
 namespace {
@@ -254,7 +254,7 @@ void Runner::KeepFiles() {
   if (plan_.kept_dir().empty() || plan_.kept_bytes_limit() <= 0 || began_ == absl::InfiniteFuture()) return;
   const absl::StatusOr<KeptFiles> kept = KeepWorkFiles(
       {.from = plan_.work_dir(), .to = plan_.kept_dir(), .since = began_, .bytes_limit = plan_.kept_bytes_limit()});
-  const std::string text = kept.ok() ? DescribeKept(*kept, plan_.kept_dir(), plan_.kept_bytes_limit())
+  const std::string text = kept.ok() ? DescribeKept(*kept, plan_.kept_bytes_limit())
                                      : absl::StrCat("==> Files of the working directory could not be kept: ",
                                                     std::string(kept.status().message()), "\n");
   Say(text);

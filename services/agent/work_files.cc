@@ -227,14 +227,15 @@ std::string PrintBytes(std::int64_t bytes) {
   return absl::StrFormat("%.1f %s", amount, kUnits[unit]);
 }
 
-std::string DescribeKept(const KeptFiles& kept, absl::string_view shown, std::int64_t bytes_limit) {
+std::string DescribeKept(const KeptFiles& kept, std::int64_t bytes_limit) {
   std::string text;
   if (kept.files > 0)
     absl::StrAppend(&text, "==> Kept ", kept.files, kept.files == 1 ? " file (" : " files (", PrintBytes(kept.bytes),
-                    ") that the job left in its working directory: ", shown, "\n");
+                    ") that the job left in its working directory: ", kKeptName,
+                    "/ in its output (riseml status shows the path)\n");
   if (!kept.in_the_way.empty())
     absl::StrAppend(&text, "==> Not kept from the working directory, as the job has written files of these names to ",
-                    shown, ": ", absl::StrJoin(kept.in_the_way, ", "), "\n");
+                    kKeptName, "/ in its output: ", absl::StrJoin(kept.in_the_way, ", "), "\n");
   if (!kept.unreadable.empty())
     absl::StrAppend(&text, "==> Not kept from the working directory, as the job let nobody read them (chmod): ",
                     absl::StrJoin(kept.unreadable, ", "), "\n");

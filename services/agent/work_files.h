@@ -12,6 +12,9 @@
 
 namespace riseml::agent {
 
+// Directory for them in the output of an experiment.
+inline constexpr char kKeptName[] = "workdir";
+
 struct KeepRequest {
   std::string from;  // the working directory
   std::string to;    // made when there is something to keep
@@ -42,8 +45,9 @@ absl::Time NextTickOfFiles(const std::string& marker, const std::string& last);
 // the directories meanwhile. An error when the destination cannot be made or the disk is full; what was copied stays.
 absl::StatusOr<KeptFiles> KeepWorkFiles(const KeepRequest& request);
 
-// Lines for the log; `shown` is how the user knows the destination. Empty when there is nothing to say.
-std::string DescribeKept(const KeptFiles& kept, absl::string_view shown, std::int64_t bytes_limit);
+// Lines for the log, without a path of the node: its directories may be closed to who reads it. Empty when there is
+// nothing to say.
+std::string DescribeKept(const KeptFiles& kept, std::int64_t bytes_limit);
 
 // "1.5 MB": powers of 1,000.
 std::string PrintBytes(std::int64_t bytes);
