@@ -6,22 +6,33 @@
 namespace riseml::builder {
 namespace {
 
-constexpr char kRemember[] = R"py(import os, sys
-def names(top):
-    for folder, folders, files in os.walk(top):
-        for name in folders + files:
-            yield os.path.relpath(os.path.join(folder, name), top)
-code, home = os.fsencode(os.getcwd()), os.fsencode(os.environ.get("HOME", ""))
-with open(sys.argv[1], "wb") as file:
-    file.write(b"\0".join([code, home, *names(code)]))
+// What tells that a file was changed; directories change with what they hold.
+constexpr char kMark[] = R"py(import os, shutil, stat, sys
+def mark(info):
+    if stat.S_ISDIR(info.st_mode):
+        return b""
+    return b"%o %d %d" % (info.st_mode, info.st_size, info.st_mtime_ns)
 )py";
 
-constexpr char kKeep[] = R"py(import os, shutil, stat, sys
+constexpr char kRemember[] = R"py(
+def entries(top):
+    for folder, folders, files in os.walk(top):
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            yield os.path.relpath(path, top)
+            yield mark(os.lstat(path))
+code, home = os.fsencode(os.getcwd()), os.fsencode(os.environ.get("HOME", ""))
+with open(sys.argv[1], "wb") as file:
+    file.write(b"\0".join([code, home, *entries(code)]))
+)py";
+
+constexpr char kKeep[] = R"py(
+sys.stdout.reconfigure(errors="backslashreplace")  # names need not be text
 MOST_BYTES, MOST_FILES = 4 << 30, 200000
 CACHES = {b"__pycache__", b".pytest_cache", b".mypy_cache", b".ruff_cache", b".ipynb_checkpoints"}
 with open(sys.argv[1], "rb") as file:
-    code, home, *names = file.read().split(b"\0")
-before, target = set(names), os.fsencode(sys.argv[2])
+    code, home, *entries = file.read().split(b"\0")
+before, target = dict(zip(entries[::2], entries[1::2])), os.fsencode(sys.argv[2])
 sizes, files, copies = {}, 0, []
 def look(top, place, known, without):
     global files
@@ -38,6 +49,12 @@ def look(top, place, known, without):
             files += 1
             copies.append((os.path.join(top, path), os.path.join(target, place, path), info))
 look(code, b"code", before, {b".git"})
+def changed(path):
+    try:
+        return before[path] != mark(os.lstat(os.path.join(code, path)))
+    except OSError:
+        return before[path] != b""
+edits = sorted(path for path in before if not (CACHES | {b".git"}).intersection(path.split(b"/")) and changed(path))
 inside = os.path.commonpath([home, code]) if home.startswith(b"/") else b""
 if home.startswith(b"/") and inside not in (home, code):
     look(home, b"home", set(), {b".cache"})
@@ -64,6 +81,10 @@ for source, copy, info in copies:
         os.makedirs(copy, exist_ok=True)
     else:
         shutil.copy2(source, copy, follow_symlinks=False)
+if edits:
+    named = ", ".join(os.fsdecode(path) for path in edits[:5]) + (f" and {len(edits) - 5} more" if len(edits) > 5 else "")
+    print(f"NOTE: jobs do not have what the steps changed in files of the project ({named}): they have them as uploaded. "
+          "Make such changes under run:, or let the step write a new file.")
 if copies:
     print(f"Kept from the project's directory and HOME: {files} file{'' if files == 1 else 's'}, {amount(total)}: {largest}")
 )py";
@@ -75,11 +96,11 @@ std::string MemoryOf(absl::string_view key) {
 }  // namespace
 
 std::string RememberCommand(absl::string_view python, absl::string_view key) {
-  return absl::StrCat(Quote(python), " -I -c ", Quote(kRemember), " ", MemoryOf(key));
+  return absl::StrCat(Quote(python), " -I -c ", Quote(absl::StrCat(kMark, kRemember)), " ", MemoryOf(key));
 }
 
 std::string KeepCommand(absl::string_view python, absl::string_view key, absl::string_view path) {
-  return absl::StrCat(Quote(python), " -I -c ", Quote(kKeep), " ", MemoryOf(key), " ",
+  return absl::StrCat(Quote(python), " -I -c ", Quote(absl::StrCat(kMark, kKeep)), " ", MemoryOf(key), " ",
                       Quote(absl::StrCat(path, "/", kLeavingsName)));
 }
 

@@ -12,7 +12,8 @@ namespace riseml::builder {
 std::string RememberCommand(absl::string_view python, absl::string_view key);
 
 // Command that copies what has come since then to PATH/.riseml/code, and what is in HOME to PATH/.riseml/home; caches
-// are left out and links are not followed. It fails, and says where most of it lies, beyond 4 GiB or 200,000 files.
+// are left out and links are not followed. It names files of the project that were changed, which jobs do not get. It
+// fails, and says where most of it lies, beyond 4 GiB or 200,000 files.
 std::string KeepCommand(absl::string_view python, absl::string_view key, absl::string_view path);
 
 }  // namespace riseml::builder

@@ -65,12 +65,11 @@ bool IsPlainWord(absl::string_view text) {
 
 std::string Refusal(absl::string_view text) { return absl::StrCat("printf '%s\\n' ", Quote(text), " >&2; exit 1"); }
 
-// `uv venv` would make an environment that the job does not use, or fail as the job's exists already: the name becomes
-// a link to the job's, so that `.venv/bin/activate` and `.venv/bin/python` work in steps and in jobs.
-constexpr char kUvVenv[] = R"sh(uv() {
-  if [ "${1:-}" != venv ]; then command uv "$@"; return; fi
+// `uv venv`, `python -m venv` and `virtualenv` would make an environment that the job does not use: the name becomes a
+// link to the job's, so that `.venv/bin/activate` and `.venv/bin/python` work in steps and in jobs.
+constexpr char kVenv[] = R"sh(riseml_venv() {
+  riseml_name=$1
   shift
-  riseml_name=.venv
   while [ $# -gt 0 ]; do
     case "$1" in
       -p|--python|--prompt|--link-mode|--index-url|--default-index|-i) if [ $# -gt 1 ]; then shift; fi ;;
@@ -79,10 +78,28 @@ constexpr char kUvVenv[] = R"sh(uv() {
     esac
     shift
   done
-  echo "uv venv: $riseml_name is the environment of the job"
+  echo "$riseml_name is the environment of the job; no other virtual environment is made"
   if [ ! -e "$riseml_name" ]; then ln -s "$VIRTUAL_ENV" "$riseml_name"; fi
 }
+uv() {
+  if [ "${1:-}" != venv ]; then command uv "$@"; return; fi
+  shift
+  riseml_venv .venv "$@"
+}
+riseml_python() {
+  if [ "${2:-} ${3:-}" != "-m venv" ]; then command "$@"; return; fi
+  shift 3
+  riseml_venv venv "$@"
+}
+python() { riseml_python python "$@"; }
+python3() { riseml_python python3 "$@"; }
+virtualenv() { riseml_venv venv "$@"; }
 )sh";
+
+bool MakesVenv(absl::string_view install) {
+  return absl::StrContains(install, "uv venv") || absl::StrContains(install, "-m venv") ||
+         absl::StrContains(install, "virtualenv ");
+}
 
 std::string CommandOfInstall(absl::string_view install) {
   if (const std::string tool = SystemPackageTool(install); !tool.empty()) {
@@ -93,7 +110,7 @@ std::string CommandOfInstall(absl::string_view install) {
     return Refusal(refusal);
   }
   const std::string conda = CondaTool(install);
-  if (absl::StrContains(install, "uv venv")) return absl::StrCat(kUvVenv, install);
+  if (MakesVenv(install)) return absl::StrCat(kVenv, install);
   if (conda.empty()) return std::string(install);
   const std::string refusal = absl::StrCat(
       "`", conda, "` is not installed on this machine: write `pip install PACKAGE...` under `install:` for what the ",

@@ -92,10 +92,12 @@ class Environments(StackTest):
     def test_case_02_what_steps_leave_in_project_and_home_lies_beneath_the_code(self):
         path = self.stack.project(
             "c02", ["cat third_party/models/README ~/nltk_data/punkt own.txt", "echo mine > third_party/models/README", "ls -a ~ third_party"],
-            files={"own.txt": "the revision's\n"},
+            files={"own.txt": "the revision's\n", "gone.txt": "", "script.sh": "", "same.txt": ""},
             install=["mkdir -p third_party/models && echo cloned > third_party/models/README && ln -s models third_party/link",
                      "mkdir -p ~/nltk_data && echo punkt > ~/nltk_data/punkt && mkdir -p ~/.cache/x && echo x > ~/.cache/x/x",
-                     "echo changed > own.txt"])
+                     "echo changed > own.txt; rm gone.txt; chmod +x script.sh"])
+        self.assertIn("NOTE: jobs do not have what the steps changed in files of the project (gone.txt, own.txt, script.sh)",
+                      self.log(self.finish(path), "build"))
         for _ in range(2):  # the second job sees nothing of what the first has written
             self.assertTrue(self.log(self.finish(path)).startswith("cloned\npunkt\nthe revision's\n"))
         self.write(path, "third_party/models/README", "from the revision\n")
@@ -120,6 +122,15 @@ class Environments(StackTest):
                                   install=["pip install uv", "uv venv --python 3.11 && . .venv/bin/activate && uv pip install -r requirements.txt"],
                                   files={"requirements.txt": "attrs\n", "pyproject.toml": '[project]\nname = "x"\nversion = "1"\n'})
         self.assertEqual(self.log(self.finish(path)).split(), ["1", "2"])
+
+    def test_case_13_a_venv_of_python_is_the_environment_of_the_job(self):
+        path = self.stack.project("c13pyvenv", ["python -c 'import attrs; print(1)'", "env/bin/python -c 'import attrs; print(2)'"],
+                                  install=["python3 -m venv --prompt x env", "env/bin/pip install -r requirements.txt"],
+                                  files={"requirements.txt": "attrs\n"})
+        number = self.finish(path)
+        self.assertEqual(self.log(number).split(), ["1", "2"])
+        self.assertIn("env is the environment of the job; no other virtual environment is made\n", self.log(number, "build"))
+        self.assertIn("file: requirements.txt", self.log(number, "build"))
 
     def test_case_13_conda_says_what_to_write(self):
         if shutil.which("conda", path="/usr/local/bin:/usr/bin:/bin"):
