@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <vector>
@@ -111,6 +112,13 @@ std::string Unquoted(absl::string_view value) {
   return end == value.npos ? "" : std::string(value.substr(1, end - 1));
 }
 
+// Tracked files that differ from the commit; 0 when there are too many names, or when git does not tell.
+int CountChanged(const std::string& directory) {
+  const auto changed = RunGit(directory, {"diff", "--name-only", "HEAD"});
+  if (!changed.ok() || changed->exit_code != 0 || changed->text.empty()) return 0;
+  return static_cast<int>(std::ranges::count(changed->text, '\n')) + 1;
+}
+
 }  // namespace
 
 v1::GitState ParseDescribe(absl::string_view line) {
@@ -154,6 +162,7 @@ absl::StatusOr<std::optional<v1::GitState>> ReadGitState(const std::string& dire
     return absl::UnavailableError(absl::StrCat("git says: ", described.text.substr(0, described.text.find('\n'))));
   }
   if (branch.exit_code == 0) state.set_branch(branch.text);
+  if (state.dirty()) state.set_changed_files(CountChanged(directory));
   RISEML_ASSIGN_OR_RETURN(const Output others, RunGit(directory,
                                                       {"ls-files", "--others", "--exclude-standard", "--directory",
                                                        "--no-empty-directory", "--", ".", ":(exclude)riseml*.yml"},

@@ -261,6 +261,7 @@ absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, co
                                         SnapshotOptions snapshot_options, const BeforePush& before_push) {
   RISEML_ASSIGN_OR_RETURN(snapshot_options.limits, GetLimits(stub, options));
   std::vector<std::string> moving;
+  bool created = false;  // by an earlier round
   for (std::size_t round = 0;; ++round) {
     snapshot_options.copies = kTries[round];
     RISEML_ASSIGN_OR_RETURN(Snapshot snapshot, TakeSnapshot(snapshot_options));
@@ -270,12 +271,14 @@ absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, co
     const std::vector<std::string> changed = ChangedSince(snapshot);
     // Once more, or twice, when somebody has saved a file meanwhile; not for a file that is written all the time.
     const bool again = moved || (round < kMoreRevisions && !changed.empty() && snapshot.moving.empty());
+    created = created || (outcome.ok() && outcome->response.project_created());
     if (again) {
       AddPaths(changed, snapshot_options.copied);
       continue;
     }
     AddPaths(snapshot.moving, moving);
     AddPaths(changed, moving);
+    outcome->response.set_project_created(created);
     return SyncOutcome{*std::move(outcome), std::move(snapshot), std::move(moving)};
   }
 }

@@ -93,6 +93,7 @@ void SetNames(const internal::v1::StartAttemptRequest& start, Variables& out) {
   if (experiment.empty()) return;
   out["RISEML_EXPERIMENT"] = experiment;
   out["RISEML_JOB"] = absl::StrCat(experiment, ".", start.job().substr(start.job().rfind('/') + 1));
+  out["RISEML_ATTEMPT"] = absl::StrCat(start.attempt());
   if (const std::size_t dot = experiment.find('.'); dot != std::string::npos)
     out["RISEML_SET"] = experiment.substr(0, dot);
 }

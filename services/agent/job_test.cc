@@ -200,6 +200,7 @@ TEST(Environment, OfAJobWithAnEnvironmentAndGpus) {
 TEST(Environment, TellsAJobItsNamesSharePortsAndCache) {
   auto start = Request();
   start.set_job("users/paul/experiments/27.3/jobs/train");
+  start.set_attempt(2);
   start.mutable_template_()->set_project("digits");
   start.mutable_resources()->set_cpus(1.5);
   JobPaths paths = kPaths;
@@ -209,6 +210,7 @@ TEST(Environment, TellsAJobItsNamesSharePortsAndCache) {
   const Variables variables = JobVariables(start, paths, {.master = 20001, .service = 20002}, {});
   for (const auto& [name, value] : Variables{{"RISEML_EXPERIMENT", "27.3"},
                                              {"RISEML_SET", "27"},
+                                             {"RISEML_ATTEMPT", "2"},
                                              {"RISEML_SHARED_DIR", "/volume/paul/digits/27/shared"},
                                              {"RISEML_INPUT_BASE_MODEL", "/volume/paul/digits/26/3"},
                                              {"RISEML_JOB", "27.3.train"},
@@ -323,15 +325,16 @@ TEST_F(WorkFilesTest, KeepsFilesAndLinksButNoCaches) {
   EXPECT_EQ(std::filesystem::read_symlink(root_ / "out/everything"), "/");
   EXPECT_FALSE(FileExists(root_ / "out/__pycache__"));
   EXPECT_FALSE(FileExists(root_ / "out/venv"));
-  EXPECT_EQ(DescribeKept(kept, "/o/workdir", 1),
-            "==> Kept 3 files (7 bytes) that the job left in its working directory: /o/workdir\n");
+  EXPECT_EQ(DescribeKept(kept, 1),
+            "==> Kept 3 files (7 bytes) that the job left in its working directory: workdir/ in its output "
+            "(riseml status shows the path)\n");
 }
 
 TEST_F(WorkFilesTest, KeepsNothingThatWasThereBefore) {
   WriteAll(root_ / "code/train.py", "x");
   EXPECT_EQ(Keep(1 << 20, absl::InfiniteFuture()).files, 0);
   EXPECT_FALSE(FileExists(root_ / "out"));
-  EXPECT_EQ(DescribeKept({}, "/o", 1), "");
+  EXPECT_EQ(DescribeKept({}, 1), "");
 }
 
 TEST_F(WorkFilesTest, NamesWhatIsOverTheBound) {
@@ -340,7 +343,7 @@ TEST_F(WorkFilesTest, NamesWhatIsOverTheBound) {
   WriteAll(root_ / "code/c.txt", "small");
   const KeptFiles kept = Keep(1000);
   EXPECT_EQ(kept.files, 2);
-  EXPECT_THAT(DescribeKept(kept, "/o/workdir", 1000),
+  EXPECT_THAT(DescribeKept(kept, 1000),
               HasSubstr("as more than 1.0 kB would be: b.bin (600 bytes). Write large files to $OUTPUT_DIR"));
 }
 
@@ -351,8 +354,8 @@ TEST_F(WorkFilesTest, NeverReplacesWhatTheJobHasWrittenItself) {
   const KeptFiles kept = Keep();
   EXPECT_EQ(ReadAll(root_ / "out/best.pt"), "mine");
   EXPECT_EQ(kept.files, 0);
-  EXPECT_THAT(DescribeKept(kept, "/o/workdir", 1),
-              HasSubstr("has written files of these names to /o/workdir: best.pt\n"));
+  EXPECT_THAT(DescribeKept(kept, 1),
+              HasSubstr("has written files of these names to workdir/ in its output: best.pt\n"));
 }
 
 TEST_F(WorkFilesTest, NeverWritesThroughALink) {

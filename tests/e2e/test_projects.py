@@ -105,13 +105,13 @@ class Projects(StackTest):
         with open(os.path.join(path, "a.py"), "w", encoding="ascii") as file:
             file.write("# changed\n")
         number = self.stack.train(path)
-        self.assertIn("with changes that are not committed)", self.stack.run("status", number).decode())
+        self.assertIn(" on main, 1 file changed)", self.stack.run("status", number).decode())
         for name in ("riseml-big.yml", "new.py"):
             shown = self.stack.run("status", self.stack.train(path)).decode()
             self.assertNotIn("git does not track", shown)
             with open(os.path.join(path, name), "w", encoding="ascii") as file:
                 file.write("#\n")
-        self.assertIn("with changes that are not committed, with files that git does not track)",
+        self.assertIn("1 file changed, with files that git does not track)",
                       self.stack.run("status", self.stack.train(path)).decode())
 
     def test_case_10_data_of_the_machine_is_seen_by_name(self):
