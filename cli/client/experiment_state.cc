@@ -1,9 +1,40 @@
 #include "cli/client/experiment_state.h"
 
+#include <utility>
+
+#include "absl/strings/ascii.h"
 #include "cli/render/state.h"
 #include "services/common/base/names.h"
 
 namespace riseml::cli {
+namespace {
+
+// Takes the digits at the start of `text` away.
+absl::string_view TakeDigits(absl::string_view* text) {
+  std::size_t end = 0;
+  while (end < text->size() && absl::ascii_isdigit(static_cast<unsigned char>((*text)[end]))) ++end;
+  const absl::string_view digits = text->substr(0, end);
+  text->remove_prefix(end);
+  return digits;
+}
+
+}  // namespace
+
+bool ByNumber::operator()(absl::string_view a, absl::string_view b) const {
+  while (!a.empty() && !b.empty()) {
+    const absl::string_view left = TakeDigits(&a), right = TakeDigits(&b);
+    // Numbers in names have no leading zero: the longer one is the larger one.
+    if (!left.empty() && !right.empty()) {
+      if (left != right) return std::pair(left.size(), left) < std::pair(right.size(), right);
+      continue;
+    }
+    if (!left.empty() || !right.empty()) return !left.empty() ? left.front() < b.front() : a.front() < right.front();
+    if (a.front() != b.front()) return a.front() < b.front();
+    a.remove_prefix(1);
+    b.remove_prefix(1);
+  }
+  return a.size() < b.size();
+}
 
 void ExperimentState::Apply(const v1::WatchExperimentResponse& response) {
   switch (response.change_case()) {

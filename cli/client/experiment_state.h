@@ -9,12 +9,17 @@
 
 namespace riseml::cli {
 
+// Orders names as people count: "7.2" before "7.10".
+struct ByNumber {
+  bool operator()(absl::string_view a, absl::string_view b) const;
+};
+
 struct ExperimentState {
   v1::Experiment root;
-  std::map<std::string, v1::Experiment> children;  // by resource name
-  std::map<std::string, v1::Job> jobs;             // of the root and its children, by resource name
-  bool synced = false;                             // everything that existed at the start is in here
-  bool complete = false;                           // the watch has ended: nothing more will come
+  std::map<std::string, v1::Experiment, ByNumber> children;  // by resource name
+  std::map<std::string, v1::Job, ByNumber> jobs;             // of the root and its children, by resource name
+  bool synced = false;                                       // everything that existed at the start is in here
+  bool complete = false;                                     // the watch has ended: nothing more will come
 
   explicit ExperimentState(absl::string_view name) { root.set_name(std::string(name)); }
   void Apply(const v1::WatchExperimentResponse& response);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/client/experiments.h"
 #include "cli/client/target.h"
+#include "cli/render/live_line.h"
 #include "cli/render/log_view.h"
 #include "cli/render/state.h"
 #include "services/common/base/names.h"
@@ -15,6 +16,7 @@ namespace riseml::cli {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(60);  // a wait without an event is simply begun again
+constexpr absl::Duration kRedraw = absl::Seconds(1);     // of the line about what is under way
 
 class LogSession {
  public:
@@ -89,6 +91,7 @@ class LogSession {
 
   void Tell() {
     if (request_.raw) return;
+    shown_.synced = state_.synced;
     if (request_.job.empty()) {
       shown_.root = state_.root;
       shown_.children = state_.children;
@@ -99,8 +102,12 @@ class LogSession {
   }
 
   absl::Status Step() {
-    const auto event = live_.Next(kPatience);
-    if (!event) return absl::OkStatus();
+    const bool draws = session_.out().tty && !request_.raw && !request_.no_follow;
+    const auto event = live_.Next(draws ? kRedraw : kPatience);
+    if (!event) {
+      if (draws) session_.Print(view_.DrawLive(LiveLine(shown_, connection_.caller(), session_.Now())));
+      return absl::OkStatus();
+    }
     return std::visit([this](const auto& what) { return On(what); }, *event);
   }
 
@@ -136,11 +143,13 @@ class LogSession {
   }
 
   absl::Status On(const ConnectionLost&) {
+    session_.Print(view_.Clear());
     session_.Tell("connection lost, reconnecting…\n");
     return absl::OkStatus();
   }
 
   absl::Status On(const ConnectionResumed&) {
+    session_.Print(view_.Clear());
     session_.Tell("resumed, nothing lost\n");
     return absl::OkStatus();
   }

@@ -5,26 +5,21 @@
 #include <set>
 #include <string>
 #include <thread>
-#include <variant>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/client/experiments.h"
 #include "cli/client/git_state.h"
-#include "cli/client/live.h"
 #include "cli/client/project.h"
 #include "cli/client/target.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/dry_run.h"
-#include "cli/commands/log_session.h"
+#include "cli/commands/follow.h"
 #include "cli/commands/spec_file.h"
 #include "cli/render/format.h"
-#include "cli/render/phases.h"
 #include "cli/render/spec_view.h"
-#include "cli/render/state.h"
 #include "cli/render/sync_view.h"
 #include "cli/sync/push.h"
 #include "cli/version.h"
@@ -133,15 +128,19 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection.Cluster());
   const auto stub = v1::FileService::NewStub(connection.Channel(cluster.gitsync_address()));
   const bool redraw = session.out().tty && !quiet;
+  const auto draw = [&session](absl::string_view line) {
+    session.Print(absl::StrCat("\r", FirstColumns(line, session.out().width - 1), "\x1b[K"));
+  };
   std::string title;
   sync::PushOptions options = {.project = Print(ProjectName{connection.caller(), file.spec.project}),
                                .credential = connection.config().api_key,
                                .request_id = NewUuid()};
   if (redraw) {
-    options.progress = [&session, &title, drawn = absl::InfinitePast()](std::int64_t done, std::int64_t total) mutable {
+    options.progress = [&session, &title, &draw, drawn = absl::InfinitePast()](std::int64_t done,
+                                                                               std::int64_t total) mutable {
       if (total == 0 || session.Now() - drawn < kRedraw) return;
       drawn = session.Now();
-      session.Print(absl::StrCat("\r", title, " ", Size(done), " of ", Size(total), " sent\x1b[K"));
+      draw(absl::StrCat(title, " ", Size(done), " of ", Size(total), " sent"));
     };
   }
   bool told = false;
@@ -152,7 +151,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
     }
     told = true;
     title = SyncTitle(snapshot, upload);
-    if (redraw) session.Print(absl::StrCat("\r", title, "\x1b[K"));
+    if (redraw) draw(title);
     return absl::OkStatus();
   };
   SystemClock clock;
@@ -172,66 +171,6 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
     session.Tell(MovingNotes(outcome->still_moving));
   }
   return outcome;
-}
-
-// Watches until something prints or all is over, on a terminal. False when the user left.
-absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& state) {
-  PhaseBlock block(session.out());
-  while (!state.synced || !(PhasesAreOver(state) || BuildPrints(state))) {
-    const auto event = live.Next(absl::Seconds(1));
-    if (event) {
-      if (std::holds_alternative<Interrupted>(*event)) return false;
-      if (std::holds_alternative<ConnectionLost>(*event)) session.Tell("connection lost, reconnecting…\n");
-      if (std::holds_alternative<ConnectionResumed>(*event)) session.Tell("resumed, nothing lost\n");
-      if (const auto* change = std::get_if<v1::WatchExperimentResponse>(&*event)) state.Apply(*change);
-      if (const auto* ended = std::get_if<WatchEnded>(&*event)) {
-        RISEML_RETURN_IF_ERROR(ended->status);
-        state.complete = true;
-        return true;
-      }
-    }
-    if (state.synced) session.Print(block.Draw(PhasesOf(state, session.Now())));
-    RISEML_RETURN_IF_ERROR(session.output_status());
-  }
-  return true;
-}
-
-int ExitCodeOf(v1::Experiment::State state) {
-  if (state == v1::Experiment::FINISHED) return kExitOk;
-  return state == v1::Experiment::KILLED ? kExitKilled : kExitError;
-}
-
-absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, const v1::Experiment& experiment) {
-  RISEML_ASSIGN_OR_RETURN(Interrupts* const interrupts, session.Signals());
-  ExperimentState state(experiment.name());
-  Live live(connection, *interrupts);
-  v1::WatchExperimentRequest watch;
-  watch.set_name(experiment.name());
-  live.Watch(watch);
-  bool stayed = true;
-  // Elsewhere the log begins at once: its lines about states say the same, and a build is seen while it runs.
-  if (session.out().tty) {
-    RISEML_ASSIGN_OR_RETURN(stayed, ShowPhases(session, live, state));
-  }
-  if (stayed) {
-    RISEML_ASSIGN_OR_RETURN(stayed, ShowLog(session, connection, live, {.experiment = experiment.name()}, state));
-  }
-  if (!stayed) {
-    TellDetached(session, experiment.name());
-    return kExitInterrupted;
-  }
-  // Results are there once the log has ended, which may be after the experiment has.
-  const auto newest = GetExperiment(connection, experiment.name());
-  const v1::Experiment& last = newest.ok() ? *newest : state.root;
-  session.Print(absl::StrCat(last.type() == v1::Experiment::SET ? "Set " : "Experiment ",
-                             ShownId(last.name(), connection.caller()), ": ", ShownState(session.out(), last.state()),
-                             // Without a start the build failed, or it was killed while it waited.
-                             last.has_start_time()
-                                 ? absl::StrCat(" after ", Took(TimeOf(last.start_time()), TimeOf(last.end_time())))
-                                 : ", it did not start",
-                             "\n"));
-  if (last.result().fields_size() > 0) session.Print(absl::StrCat("RESULT: ", Pairs(last.result()), "\n"));
-  return ExitCodeOf(last.state());
 }
 
 absl::Status CheckTexts(const TrainOptions& options) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "cli/render/live_line.h"
 #include "cli/render/log_view.h"
 #include "cli/render/phases.h"
 #include "cli/render/state_lines.h"
@@ -94,6 +95,60 @@ TEST(Phases, AFailedBuildIsSaid) {
   EXPECT_EQ(phases[0].detail, "pip install -r requirements.txt: exit code 1");
   EXPECT_EQ(phases[1].progress, Phase::Progress::kAhead);
   EXPECT_EQ(phases[2].progress, Phase::Progress::kAhead);
+}
+
+TEST(Phases, ABuildThatPrintsStandsAlone) {
+  ExperimentState state(kName);
+  PhaseBlock block({.tty = true});
+  Put(state, v1::Experiment::BUILDING);
+  Put(state, MakeJob("build", v1::Job::STARTING));
+  Put(state, MakeJob("train", v1::Job::CREATED));
+  EXPECT_EQ(block.Draw(PhasesOf(state, kDrawn)),
+            "\r\x1b[K● build\n"
+            "\r\x1b[K○ queue\n"
+            "\r\x1b[K○ start\n");
+  Put(state, MakeJob("build", v1::Job::RUNNING));
+  EXPECT_EQ(block.Draw(PhasesOf(state, kDrawn)), "\x1b[3A\r\x1b[K● build  its log follows\n\r\x1b[J");
+}
+
+TEST(LiveLine, NamesTheJobAndHowLong) {
+  ExperimentState state(kName);
+  state.synced = true;
+  Put(state, v1::Experiment::RUNNING);
+  v1::Job train = MakeJob("train", v1::Job::RUNNING);
+  train.mutable_start_time()->set_seconds(1'700'000'037);
+  Put(state, MakeJob("build", v1::Job::FINISHED));
+  Put(state, MakeJob("tensorboard", v1::Job::PENDING));
+  Put(state, train);
+  EXPECT_EQ(LiveLine(state, "paul", kDrawn), "5.train is RUNNING, 1m 3s");
+  EXPECT_EQ(LiveLine(state, "mary", kDrawn), ".paul.5.train is RUNNING, 1m 3s");
+  Put(state, v1::Experiment::FINISHED);
+  EXPECT_EQ(LiveLine(state, "paul", kDrawn), "");
+}
+
+TEST(LiveLine, CountsTheChildrenOfASet) {
+  ExperimentState state(kName);
+  state.synced = true;
+  v1::WatchExperimentResponse change;
+  change.mutable_experiment()->set_name(kName);
+  change.mutable_experiment()->set_type(v1::Experiment::SET);
+  change.mutable_experiment()->set_state(v1::Experiment::RUNNING);
+  change.mutable_experiment()->mutable_create_time()->set_seconds(1'700'000'090);
+  state.Apply(change);
+  Put(state, v1::Experiment::FINISHED, absl::StrCat(kName, ".1"));
+  Put(state, v1::Experiment::RUNNING, absl::StrCat(kName, ".2"));
+  Put(state, v1::Experiment::PENDING, absl::StrCat(kName, ".3"));
+  EXPECT_EQ(LiveLine(state, "paul", kDrawn), "5: 1 of 3 ended, 1 running, 10 seconds");
+}
+
+TEST(ByNumber, OrdersNamesAsPeopleCount) {
+  const ByNumber before;
+  EXPECT_TRUE(before("e/7.2", "e/7.10"));
+  EXPECT_FALSE(before("e/7.10", "e/7.2"));
+  EXPECT_TRUE(before("e/7", "e/7.1"));
+  EXPECT_TRUE(before("e/7.1", "e/7/jobs/train"));
+  EXPECT_TRUE(before("e/7/jobs/a1", "e/7/jobs/aa"));
+  EXPECT_FALSE(before("e/7.2", "e/7.2"));
 }
 
 std::vector<std::string> First(const std::vector<StateLine>& lines) {
@@ -290,6 +345,16 @@ TEST(LogView, PiecesOfALongLineStayOnOneLineUnlessAnotherJobSpeaks) {
   log.Write("ps", "a\n");
   log.Write("train", "\n");
   EXPECT_THAT(log.out, testing::HasSubstr("xxx\n5.ps    | a\n5.train | xxx"));
+}
+
+TEST(LogView, ALiveLineGivesWayToTheLog) {
+  LogWriter log({.terminal = {.tty = true, .width = 30}, .caller = "paul"});
+  log.Announce("train");
+  EXPECT_EQ(log.view.DrawLive("5.train is RUNNING, 1 second and more"), "\r5.train is RUNNING, 1 second \x1b[K");
+  log.Write("train", "a\nb");
+  EXPECT_EQ(log.out, "\r\x1b[K5.train | a\n5.train | b");
+  EXPECT_EQ(log.view.DrawLive("5.train is RUNNING"), "") << "the unfinished line of the log stays";
+  EXPECT_EQ(LogWriter({.caller = "paul"}).view.DrawLive("5.train is RUNNING"), "") << "no terminal";
 }
 
 TEST(LogView, AnOpenLineNeverWraps) {

@@ -31,15 +31,6 @@ std::string ColorsAfter(std::string before, absl::string_view text) {
   return before;
 }
 
-// The first `columns` columns of text without escape sequences.
-absl::string_view Cut(absl::string_view text, int columns) {
-  std::size_t end = 0;
-  for (int used = 0; end < text.size(); ++end) {
-    if ((text[end] & 0xc0) != 0x80 && ++used > columns) break;
-  }
-  return text.substr(0, end);
-}
-
 }  // namespace
 
 void LogView::Expect(const std::string& resource) { NameOf(resource); }
@@ -63,12 +54,11 @@ std::string LogView::Prefix(const std::string& resource, std::optional<absl::Tim
   return absl::StrCat(out, " ");
 }
 
-// Makes room for a line: removes what is drawn, or ends a line that does not go on.
 std::string LogView::Clear() {
   std::string out;
-  if (drawn_) out = "\r\x1b[K";
+  if (drawn_ != Drawn::kNothing) out = "\r\x1b[K";
   if (continues_) out = "\n";
-  drawn_.reset();
+  drawn_ = Drawn::kNothing;
   continues_.reset();
   return out;
 }
@@ -123,8 +113,16 @@ std::string LogView::OpenLine(const Key& key) {
   if (!options_.terminal.tty || continues_ || !stream.folder || stream.folder->open_line().empty()) return "";
   const std::string prefix = Prefix(stream.resource, std::nullopt);
   const std::string text = logtext::Sanitize(stream.folder->open_line(), false);
-  drawn_ = key;
-  return absl::StrCat(prefix, Cut(text, std::max(1, options_.terminal.width - 1 - Columns(prefix))));
+  drawn_ = Drawn::kOpenLine;
+  return absl::StrCat(prefix, FirstColumns(text, options_.terminal.width - 1 - Columns(prefix)));
+}
+
+std::string LogView::DrawLive(absl::string_view text) {
+  if (!options_.terminal.tty || continues_ || drawn_ == Drawn::kOpenLine) return "";
+  if (text.empty()) return Clear();
+  const absl::string_view line = FirstColumns(text, options_.terminal.width - 1);
+  drawn_ = Drawn::kLive;
+  return absl::StrCat("\r", Styled(options_.terminal, Style::kDim, line), "\x1b[K");
 }
 
 std::string LogView::Chunk(const v1::LogChunk& chunk) {
@@ -135,7 +133,7 @@ std::string LogView::Chunk(const v1::LogChunk& chunk) {
     if (const auto time = TimeOf(mark.time())) stream.times.emplace_back(mark.offset(), *time);
   }
   if (stream.times.size() > kMaxTimes) stream.times.erase(stream.times.begin() + 1, stream.times.end() - kMaxTimes / 2);
-  std::string out = drawn_ ? Clear() : "";
+  std::string out = drawn_ != Drawn::kNothing ? Clear() : "";
   stream.folder->Append(chunk.data(),
                         [&](const logtext::Line& line) { absl::StrAppend(&out, LineText(stream, key, line)); });
   return absl::StrCat(out, OpenLine(key));
@@ -143,7 +141,7 @@ std::string LogView::Chunk(const v1::LogChunk& chunk) {
 
 std::string LogView::Show(const v1::FollowResponse& response) {
   const auto flush = [this](Stream& stream, const Key& key) {
-    std::string out = drawn_ ? Clear() : "";
+    std::string out = drawn_ != Drawn::kNothing ? Clear() : "";
     if (stream.folder) {
       stream.folder->Flush([&](const logtext::Line& line) { absl::StrAppend(&out, LineText(stream, key, line)); });
     }
@@ -187,7 +185,7 @@ std::string LogView::Show(const v1::FollowResponse& response) {
 }
 
 std::string LogView::Finish() {
-  std::string out = drawn_ ? Clear() : "";
+  std::string out = drawn_ != Drawn::kNothing ? Clear() : "";
   for (auto& entry : streams_) {
     auto& stream = entry.second;
     if (!stream.folder) continue;

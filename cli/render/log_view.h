@@ -37,11 +37,20 @@ class LogView {
   std::string Show(const std::vector<StateLine>& states);
   std::string Show(const v1::FollowResponse& response);
 
-  // Ends what is unfinished, so that other text can follow on a line of its own.
+  // Draws a line about what is under way, on a terminal and where no unfinished line of a log stands. Whatever comes
+  // next erases it.
+  std::string DrawLive(absl::string_view text);
+
+  // Makes room for other text on a line of its own: erases what is drawn, ends a line that does not go on.
+  std::string Clear();
+
+  // Ends what is unfinished; no more will be shown.
   std::string Finish();
 
  private:
   using Key = std::pair<std::string, int>;
+  // What stands on the terminal's last line, to be drawn over.
+  enum class Drawn { kNothing, kOpenLine, kLive };
   struct Stream {
     std::string resource;
     std::optional<logtext::LineFolder> folder;              // once the first offset is known
@@ -62,8 +71,6 @@ class LogView {
   std::string LineText(Stream& stream, const Key& key, const logtext::Line& line);
   std::string Colored(Stream& stream, absl::string_view text) const;
   std::string OpenLine(const Key& key);
-  std::string Clear();
-  std::string StartLine(const Key& key);
   Stream& StreamOf(const std::string& job_uid, int attempt);
 
   LogViewOptions options_;
@@ -71,7 +78,7 @@ class LogView {
   int next_color_ = 0;
   std::map<std::string, Name> names_;  // by resource
   std::map<Key, Stream> streams_;
-  std::optional<Key> drawn_;      // whose unfinished line stands on the terminal, to be drawn over
+  Drawn drawn_ = Drawn::kNothing;
   std::optional<Key> continues_;  // whose line goes on where the cursor is
 };
 

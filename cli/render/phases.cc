@@ -34,7 +34,11 @@ Phase BuildPhase(const v1::Job& job, absl::Time now) {
     default:
       phase.progress = Progress::kActive;
       phase.detail = Wait(job);
-      if (phase.detail.empty()) phase.elapsed = Took(TimeOf(job.start_time()), now);
+      if (job.state() == v1::Job::RUNNING) {
+        phase.detail = "its log follows";
+      } else if (phase.detail.empty()) {
+        phase.elapsed = Took(TimeOf(job.create_time()), now);
+      }
       break;
   }
   return phase;
@@ -58,6 +62,8 @@ std::vector<Phase> PhasesOf(const ExperimentState& state, absl::Time now) {
     building = phases.back().progress != Progress::kDone;
     break;
   }
+  // The log says when the phases behind the build begin.
+  if (BuildPrints(state)) return phases;
   const v1::Experiment::State now_in = state.root.state();
   Phase queue = {.name = "queue", .progress = QueueProgress(now_in, building)};
   const bool never_started = IsTerminal(now_in) && !TimeOf(state.root.start_time());
@@ -103,12 +109,8 @@ std::string PhaseBlock::Line(const Phase& phase) const {
   std::string text = absl::StrCat(" ", phase.name);
   if (!phase.detail.empty()) absl::StrAppend(&text, "  ", phase.detail);
   if (!phase.elapsed.empty() && phase.elapsed != "-") absl::StrAppend(&text, "  (", phase.elapsed, ")");
-  // A line that wraps would spoil the next drawing.
-  std::size_t end = 0;
-  for (int columns = 1; end < text.size(); ++end) {
-    if ((text[end] & 0xc0) != 0x80 && ++columns > std::max(20, terminal_.width - 1)) break;
-  }
-  return absl::StrCat(Styled(terminal_, mark.style, terminal_.utf8 ? mark.utf8 : mark.ascii), text.substr(0, end));
+  return absl::StrCat(Styled(terminal_, mark.style, terminal_.utf8 ? mark.utf8 : mark.ascii),
+                      FirstColumns(text, terminal_.width - 2));
 }
 
 std::string PhaseBlock::Draw(const std::vector<Phase>& phases) {
@@ -116,7 +118,7 @@ std::string PhaseBlock::Draw(const std::vector<Phase>& phases) {
   std::string out;
   if (!shown_.empty()) absl::StrAppend(&out, "\x1b[", shown_.size(), "A");
   for (const Phase& phase : phases) absl::StrAppend(&out, "\r\x1b[K", Line(phase), "\n");
-  for (std::size_t i = phases.size(); i < shown_.size(); ++i) absl::StrAppend(&out, "\r\x1b[K\n");
+  if (phases.size() < shown_.size()) absl::StrAppend(&out, "\r\x1b[J");
   shown_ = phases;
   return out;
 }

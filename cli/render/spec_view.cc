@@ -59,6 +59,8 @@ Object ToJson(const spec::Train& train) {
     out["secrets"].push_back(secret.as_file ? Object{{secret.name, "file"}} : Object(secret.name));
   for (const spec::Input& input : train.inputs) out["inputs"][input.name] = input.experiment;
   out["concurrency"] = train.concurrency;
+  if (train.retries != spec::Retries())
+    out["retries"] = {{"infrastructure", train.retries.infrastructure}, {"error", train.retries.error}};
   return out;
 }
 

@@ -51,6 +51,9 @@ std::string StateSymbol(const Terminal& terminal, v1::Experiment::State state) {
   return Shown(terminal, StateName(state));
 }
 std::string StateSymbol(const Terminal& terminal, v1::Job::State state) { return Shown(terminal, StateName(state)); }
+std::string StateSymbol(const Terminal& terminal, v1::Attempt::State state) {
+  return Shown(terminal, v1::Attempt::State_Name(state));
+}
 
 bool IsTerminal(v1::Experiment::State state) {
   return state == v1::Experiment::FINISHED || state == v1::Experiment::FAILED || state == v1::Experiment::KILLED;

@@ -20,6 +20,7 @@ std::string ShownState(const Terminal& terminal, v1::Job::State state);
 // Only the symbol.
 std::string StateSymbol(const Terminal& terminal, v1::Experiment::State state);
 std::string StateSymbol(const Terminal& terminal, v1::Job::State state);
+std::string StateSymbol(const Terminal& terminal, v1::Attempt::State state);
 
 // Unknown values are not terminal.
 bool IsTerminal(v1::Experiment::State state);

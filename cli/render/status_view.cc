@@ -43,11 +43,7 @@ std::string TypeName(const v1::Experiment& experiment) {
 std::string Shortened(absl::string_view message) {
   const std::string line = OneLine(message);
   if (Columns(line) <= 20) return line;
-  std::size_t end = 0;
-  for (int columns = 0; end < line.size(); ++end) {
-    if ((line[end] & 0xc0) != 0x80 && ++columns > 17) break;
-  }
-  return absl::StrCat(line.substr(0, end), "...");
+  return absl::StrCat(FirstColumns(line, 17), "...");
 }
 
 template <class Entity>
@@ -130,6 +126,20 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
                       waits.empty() ? "" : "\n", waits);
 }
 
+// "Attempt 1: ✗ FAILED on node local after 3 seconds: …", a line for each.
+std::string AttemptLines(const Viewer& viewer, const v1::Job& job) {
+  std::string out;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    absl::StrAppend(&out, "Attempt ", attempt.number(), ": ", StateSymbol(viewer.terminal, attempt.state()), " ",
+                    v1::Attempt::State_Name(attempt.state()), " on node ", OneLine(attempt.node()));
+    if (attempt.has_end_time() && attempt.has_start_time())
+      absl::StrAppend(&out, " after ", Took(TimeOf(attempt.start_time()), TimeOf(attempt.end_time())));
+    if (!attempt.message().empty()) absl::StrAppend(&out, ": ", OneLine(attempt.message()));
+    absl::StrAppend(&out, "\n");
+  }
+  return out;
+}
+
 // "● RUNNING (being killed)".
 std::string StateText(const Viewer& viewer, const v1::Experiment& experiment) {
   const bool dying = experiment.desired_state() == v1::Experiment::DESIRED_KILLED && !IsTerminal(experiment.state());
@@ -149,6 +159,12 @@ std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
   return out;
 }
 
+// "2 files changed", or only that there are changes.
+std::string ChangesText(const v1::GitState& git) {
+  if (git.changed_files() == 0) return "with changes that are not committed";
+  return absl::StrCat(git.changed_files(), git.changed_files() == 1 ? " file" : " files", " changed");
+}
+
 // "Inputs: model=26.3 (project census), …".
 std::string InputsLine(const Viewer& viewer, const v1::Experiment& experiment) {
   std::vector<std::string> inputs;
@@ -163,9 +179,13 @@ std::string InputsLine(const Viewer& viewer, const v1::Experiment& experiment) {
 // A path that its reader cannot use would only lead astray.
 std::string OutputLine(const Viewer& viewer, const v1::Experiment& experiment) {
   if (experiment.output_path().empty()) return "";
-  if (viewer.may_read != nullptr && !viewer.may_read(experiment.output_path()))
+  if (!viewer.MayRead(experiment.output_path()))
     return "Output: kept by the installation in a directory that your user cannot read\n";
   return absl::StrCat("Output: ", OneLine(experiment.output_path()), "\n");
+}
+
+bool AnyOf(const std::vector<ListedExperiment>& experiments, bool (*has)(const v1::Experiment&)) {
+  return std::ranges::any_of(experiments, [has](const ListedExperiment& listed) { return has(listed.experiment); });
 }
 
 }  // namespace
@@ -178,7 +198,7 @@ std::string CodeLine(const v1::Experiment& experiment) {
   if (!git.commit().empty()) {
     absl::StrAppend(&out, " (your commit ", OneLine(git.commit().substr(0, kShortCommit)),
                     git.branch().empty() ? "" : absl::StrCat(" on ", OneLine(git.branch())),
-                    git.dirty() ? ", with changes that are not committed" : "",
+                    git.dirty() ? absl::StrCat(", ", ChangesText(git)) : "",
                     git.untracked() ? ", with files that git does not track" : "", ")");
   }
   return out + "\n";
@@ -195,8 +215,13 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
                            const ListColumns& columns) {
   std::vector<Column> header = {{"ID", 6}};
   if (columns.user) header.push_back({"USER", 6});
+  const bool names = AnyOf(experiments, [](const auto& experiment) { return !experiment.display_name().empty(); });
+  const bool labels =
+      columns.long_form && AnyOf(experiments, [](const auto& experiment) { return !experiment.labels().empty(); });
   for (const Column& column : {Column{"PROJECT", 14}, {"STATE", 10}, {"AGE", 11}, {"TYPE", 15}})
     header.push_back(column);
+  if (names) header.push_back({"NAME", 14});
+  if (labels) header.push_back({"LABELS", 14});
   if (columns.long_form) {
     header.push_back({"DURATION", 10});
     header.push_back({"PARAMS", 14});
@@ -211,6 +236,8 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
     const bool child = !branch.empty();
     cells.push_back(Since(TimeOf(child ? experiment.start_time() : experiment.create_time()), viewer.now));
     cells.push_back(absl::StrCat(branch, TypeName(experiment)));
+    if (names) cells.push_back(OneLine(experiment.display_name()));
+    if (labels) cells.push_back(Pairs(experiment.labels()));
     if (columns.long_form) {
       cells.push_back(Lasted(viewer, experiment));
       cells.push_back(Pairs(experiment.parameters()));
@@ -306,7 +333,7 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
   if (const std::string wait = JobWait(job); !wait.empty())
     absl::StrAppend(&out, "Waits: ", absl::StripPrefix(wait, "waits "), "\n");
   if (!job.node().empty()) absl::StrAppend(&out, "Node: ", OneLine(job.node()), "\n");
-  if (job.attempt_count() > 1) absl::StrAppend(&out, "Attempts: ", job.attempt_count(), "\n");
+  if (job.attempt_count() > 1) absl::StrAppend(&out, AttemptLines(viewer, job));
   absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %.0f\nRequested gpus: %d\n",
                                         job.resources().cpus(), job.resources().memory_mb(), job.resources().gpus()));
   absl::StrAppend(&out, Lines("Run Commands", job.commands()), "Environment:\n");

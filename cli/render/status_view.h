@@ -17,8 +17,9 @@ struct Viewer {
   Terminal terminal;
   std::string caller;
   absl::Time now;
-  bool (*may_read)(const std::string& path) =
-      nullptr;  // false: the path is there and closed to this user; null: always
+  // False: the path is there and closed to this user; null: always.
+  bool (*may_read)(const std::string& path) = nullptr;
+  bool MayRead(const std::string& path) const { return may_read == nullptr || may_read(path); }
 };
 
 struct ListedExperiment {
@@ -32,6 +33,7 @@ struct ListColumns {
   bool long_form = false;  // with PARAMS and RESULT
 };
 
+// A table; names of experiments are a column where there are any, labels too in the long form.
 std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperiment>& experiments,
                            const ListColumns& columns);
 std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment);

@@ -97,6 +97,17 @@ TEST(StatusView, LongListInAscii) {
 TEST(StatusView, ListInColour) {
   ExpectGolden("status_list_color", ExperimentList(MakeViewer({.tty = true, .color = true}), Listed(), {}));
 }
+TEST(StatusView, NamesAreAColumnWhereThereAreAnyAndLabelsInTheLongForm) {
+  auto rows = Listed();
+  rows[0].experiment.set_display_name("baseline");
+  (*rows[2].experiment.mutable_labels())["owner"] = "anna";
+  const std::string brief = ExperimentList(MakeViewer(), rows, {});
+  EXPECT_EQ(brief.substr(0, brief.find('\n')), "ID      PROJECT        STATE      AGE         TYPE            NAME");
+  EXPECT_NE(brief.find("Experiment      baseline\n"), brief.npos) << brief;
+  const std::string full = ExperimentList(MakeViewer(), rows, {.long_form = true});
+  EXPECT_NE(full.find("TYPE            NAME           LABELS         DURATION"), full.npos) << full;
+  EXPECT_NE(full.find(" owner=anna "), full.npos) << full;
+}
 TEST(StatusView, Experiment) {
   ExpectGolden("status_experiment", ExperimentDetails(MakeViewer(), FinishedExperiment()));
 }
@@ -129,6 +140,11 @@ TEST(StatusView, Job) {
   (*job.mutable_environment())["EPOCHS"] = "evil\x1b[2J";
   v1::Attempt* attempt = job.add_attempts();
   attempt->set_number(1);
+  attempt->set_state(v1::Attempt::FAILED);
+  attempt->set_node("worker1");
+  attempt->mutable_start_time()->set_seconds(1'700'000'000);
+  attempt->mutable_end_time()->set_seconds(1'700'000'003);
+  attempt->set_message("node worker1 does not know the attempt any more");
   attempt->set_log_state(v1::Attempt::TRUNCATED);
   attempt->set_log_bytes(4096);
   ExpectGolden("status_job", JobDetails(MakeViewer(), job));

@@ -4,6 +4,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -71,6 +73,14 @@ std::string OneLine(absl::string_view text) {
     if (c1) out[++i] = ' ';
   }
   return out;
+}
+
+absl::string_view FirstColumns(absl::string_view text, int columns) {
+  std::size_t end = 0;
+  for (int used = 0; end < text.size(); ++end) {
+    if ((text[end] & 0xc0) != 0x80 && ++used > std::max(1, columns)) break;
+  }
+  return text.substr(0, end);
 }
 
 int Columns(absl::string_view text) {

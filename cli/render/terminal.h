@@ -26,6 +26,9 @@ std::string Styled(const Terminal& terminal, Style style, absl::string_view text
 // lines.
 std::string OneLine(absl::string_view text);
 
+// The first `columns` columns, at least one, of text without escape sequences: a line that is drawn over must not wrap.
+absl::string_view FirstColumns(absl::string_view text, int columns);
+
 // Columns that text takes: code points, without escape sequences for colours.
 int Columns(absl::string_view text);
 
