@@ -14,12 +14,12 @@
 #include "services/agent/attempt_end.h"
 #include "services/agent/attempt_status.h"
 #include "services/agent/process.h"
-#include "services/agent/proto_time.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 
 namespace riseml::agent {
 namespace {

@@ -13,11 +13,11 @@
 #include "services/agent/keeper.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
-#include "services/agent/proto_time.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::agent {

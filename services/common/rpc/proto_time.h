@@ -1,11 +1,11 @@
-// absl::Time to google.protobuf.Timestamp.
+// absl::Time and google.protobuf.Timestamp.
 #pragma once
 
 #include <google/protobuf/timestamp.pb.h>
 
 #include "absl/time/time.h"
 
-namespace riseml::agent {
+namespace riseml {
 
 inline google::protobuf::Timestamp ToProtoTime(absl::Time time) {
   google::protobuf::Timestamp proto;
@@ -15,4 +15,8 @@ inline google::protobuf::Timestamp ToProtoTime(absl::Time time) {
   return proto;
 }
 
-}  // namespace riseml::agent
+inline absl::Time FromProtoTime(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+}  // namespace riseml

@@ -12,8 +12,9 @@ namespace {
 
 constexpr absl::string_view kTopKeys[] = {"project", "train", "deploy"};
 constexpr absl::string_view kTrainKeys[] = {"resources",  "run",         "image", "install", "framework", "tensorflow",
-                                            "parameters", "concurrency", "env",   "secrets", "inputs"};
+                                            "parameters", "concurrency", "env",   "secrets", "inputs",    "retries"};
 constexpr absl::string_view kResourcesKeys[] = {"cpus", "mem", "gpus"};
+constexpr absl::string_view kRetriesKeys[] = {"infrastructure", "error"};
 constexpr absl::string_view kTensorFlowKeys[] = {"version", "tensorboard", "distributed", "horovod"};
 constexpr absl::string_view kDistributedKeys[] = {"ps", "worker", "master"};
 constexpr absl::string_view kMasterKeys[] = {"resources"};
@@ -39,6 +40,7 @@ constexpr Legacy kLegacy[] = {
 const KnownObject kTopObject = {"", kTopKeys};
 const KnownObject kTrainObject = {"train:", kTrainKeys};
 const KnownObject kResourcesObject = {"train: resources:", kResourcesKeys};
+const KnownObject kRetriesObject = {"train: retries:", kRetriesKeys};
 const KnownObject kTensorFlowObject = {"train: tensorflow:", kTensorFlowKeys};
 const KnownObject kDistributedObject = {"train: tensorflow: distributed:", kDistributedKeys};
 const KnownObject kMasterObject = {"train: tensorflow: distributed: master:", kMasterKeys};
@@ -49,7 +51,7 @@ const KnownObject kHorovodWorkersObject = {"train: tensorflow: horovod: workers:
 std::string UnknownKeyAdvice(const KnownObject& object, absl::string_view key) {
   for (const Legacy& legacy : kLegacy)
     if (key == legacy.key) return std::string(legacy.advice);
-  for (const KnownObject* other : {&kTopObject, &kTrainObject, &kResourcesObject, &kTensorFlowObject,
+  for (const KnownObject* other : {&kTopObject, &kTrainObject, &kResourcesObject, &kRetriesObject, &kTensorFlowObject,
                                    &kDistributedObject, &kHorovodWorkersObject}) {
     if (std::find(other->keys.begin(), other->keys.end(), key) == other->keys.end()) continue;
     return other->path.empty() ? absl::StrCat("'", key, "' belongs to the top level, beside 'train:'")

@@ -16,6 +16,7 @@ struct KnownObject {
 extern const KnownObject kTopObject;
 extern const KnownObject kTrainObject;
 extern const KnownObject kResourcesObject;
+extern const KnownObject kRetriesObject;
 extern const KnownObject kTensorFlowObject;
 extern const KnownObject kDistributedObject;
 extern const KnownObject kMasterObject;

@@ -139,6 +139,18 @@ TEST(Schema, Case08SecretsAreNamed) {
   EXPECT_THAT(says("secrets: [A]\n  env: {A: 1}"), HasSubstr("the variable A is set twice"));
 }
 
+TEST(Schema, RetriesAreANumberOrOneForEachKindOfFailure) {
+  const auto read = [](absl::string_view line) {
+    const auto spec = ParseSpec(WithTrain(line), "f");
+    EXPECT_TRUE(spec.ok()) << spec.status();
+    return spec.ok() ? spec->train->retries : Retries{-1, -1};
+  };
+  EXPECT_EQ(read("retries: 3"), (Retries{.infrastructure = 3, .error = 0}));
+  EXPECT_EQ(read("retries: {infrastructure: 3, error: 1}"), (Retries{.infrastructure = 3, .error = 1}));
+  EXPECT_EQ(read("retries: {}"), Retries());
+  EXPECT_EQ(read("concurrency: 1"), Retries()) << "off, as ever";
+}
+
 TEST(Schema, DefaultsAreFilledIn) {
   const auto spec = ParseSpec(WithTrain("install: a"), "f");
   ASSERT_TRUE(spec.ok());

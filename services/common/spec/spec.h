@@ -62,6 +62,13 @@ struct Input {
   std::string experiment;  // its id as written: "26", "26.3", "paul.26.3", a UUID
 };
 
+// How often a failed job is started again.
+struct Retries {
+  int infrastructure = 0;  // after failures of its node or of RiseML
+  int error = 0;           // after failures of the job itself: a command, memory that ran out
+  bool operator==(const Retries&) const = default;
+};
+
 struct Train {
   Resources resources;
   std::string image;         // derived when the file names none and framework is tensorflow
@@ -74,8 +81,9 @@ struct Train {
   std::map<std::string, std::string> env;  // variables of the commands, before substitution of parameters
   std::vector<Secret> secrets;             // sorted by name
   std::vector<Input> inputs;               // sorted by name
-  int concurrency = 1;                     // children at the same time, 1 or more
-  bool has_parameters = false;             // a set of experiments, even when there is one combination only
+  Retries retries;
+  int concurrency = 1;          // children at the same time, 1 or more
+  bool has_parameters = false;  // a set of experiments, even when there is one combination only
 };
 
 struct Spec {
