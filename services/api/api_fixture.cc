@@ -199,10 +199,12 @@ absl::StatusOr<v1::Experiment> ApiFixture::Get(const std::string& key, const std
                                      {.credential = key});
 }
 
-absl::StatusOr<v1::Experiment> ApiFixture::Kill(const std::string& key, const std::string& name) {
+absl::StatusOr<v1::Experiment> ApiFixture::Kill(const std::string& key, const std::string& name,
+                                                const std::string& request_id) {
   const auto stub = v1::ExperimentService::NewStub(UserChannel());
   v1::KillExperimentRequest request;
   request.set_name(name);
+  request.set_request_id(request_id);
   return rpc::Invoke<v1::Experiment>([&](auto* c, auto* r) { return stub->KillExperiment(c, request, r); },
                                      {.credential = key});
 }
@@ -262,6 +264,11 @@ absl::Status ApiFixture::Report(const std::string& job_uid, int attempt, interna
     observation->set_reason(exit_code == 0 ? "COMPLETED" : "ERROR");
     observation->set_exit_class(exit_code == 0 ? internal::v1::Observation::SUCCESS
                                                : internal::v1::Observation::USER_ERROR);
+  }
+  if (event == internal::v1::Observation::LOST || event == internal::v1::Observation::START_FAILED) {
+    observation->set_reason("NODE_LOST");
+    observation->set_message("the node does not know the attempt any more");
+    observation->set_exit_class(internal::v1::Observation::INFRASTRUCTURE);
   }
   return rpc::Invoke<internal::v1::ReportObservationsResponse>(
              [&](auto* c, auto* r) { return stub->ReportObservations(c, request, r); })

@@ -67,7 +67,8 @@ class ApiFixture {
   static v1::CreateExperimentRequest CreateRequest(const std::string& user, const std::string& yaml);
   absl::StatusOr<v1::Experiment> Create(const std::string& key, const v1::CreateExperimentRequest& request);
   absl::StatusOr<v1::Experiment> Get(const std::string& key, const std::string& name);
-  absl::StatusOr<v1::Experiment> Kill(const std::string& key, const std::string& name);
+  absl::StatusOr<v1::Experiment> Kill(const std::string& key, const std::string& name,
+                                      const std::string& request_id = "");
 
   // The scheduler's part.
   std::int64_t epoch();

@@ -92,6 +92,9 @@ std::string Body(const ConfigCopy& copy) {
       absl::StrAppend(&out, "    version: ", Quoted(copy.spec.framework_version()), "\n");
   }
   AddResources(out, copy.spec.resources());
+  if (copy.spec.has_retries())
+    absl::StrAppend(&out, "  retries: {infrastructure: ", copy.spec.retries().infrastructure(),
+                    ", error: ", copy.spec.retries().error(), "}\n");
   AddList(out, "install", {copy.spec.install().begin(), copy.spec.install().end()});
   if (const auto variables = CommandVariables(copy); !variables.empty()) {
     absl::StrAppend(&out, "  env:\n");

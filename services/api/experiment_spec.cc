@@ -43,6 +43,10 @@ v1::TrainSpec ToTrainSpec(const spec::Train& train) {
     use->set_as_file(secret.as_file);
   }
   out.set_concurrency(train.concurrency);
+  if (train.retries != spec::Retries()) {
+    out.mutable_retries()->set_infrastructure(train.retries.infrastructure);
+    out.mutable_retries()->set_error(train.retries.error);
+  }
   out.set_is_set(train.has_parameters);
   return out;
 }

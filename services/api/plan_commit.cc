@@ -35,6 +35,7 @@ void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
   for (const PlacementGroup& group : request.groups())
     for (const Placement& placement : group.placements()) jobs.push_back(placement.job_uid());
   for (const internal::v1::Wait& wait : request.waits()) jobs.push_back(wait.job_uid());
+  for (const internal::v1::Eviction& eviction : request.evictions()) jobs.push_back(eviction.job_uid());
   sql::Query(
       tx,
       "SELECT 1 FROM experiments WHERE uid IN (SELECT root_uid FROM jobs WHERE uid = ANY($1::uuid[])) ORDER BY uid "
@@ -143,11 +144,22 @@ void RecordWait(pqxx::transaction_base& tx, const internal::v1::Wait& wait) {
       wait.job_uid(), wait.reason(), wait.message());
 }
 
+void RecordEviction(pqxx::transaction_base& tx, const internal::v1::Eviction& eviction) {
+  sql::Query(
+      tx,
+      "WITH marked AS (UPDATE attempts SET eviction_reason = $3, eviction_message = $4 WHERE job_uid = $1 AND number = "
+      "$2 AND state IN ('STARTING', 'RUNNING', 'SUSPENDED') AND eviction_reason = '' RETURNING job_uid), "
+      "changed AS (UPDATE jobs SET version = version + 1 WHERE uid IN (SELECT job_uid FROM marked) RETURNING uid, "
+      "root_uid) "
+      "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', uid FROM changed",
+      eviction.job_uid(), eviction.attempt(), eviction.reason(), eviction.message());
+}
+
 }  // namespace
 
 absl::Status CheckPlan(const CommitPlanRequest& request) {
   std::set<std::string> jobs;
-  int items = request.waits_size();
+  int items = request.waits_size() + request.evictions_size();
   for (const PlacementGroup& group : request.groups()) {
     items += group.placements_size();
     if (group.placements().empty()) return Error(Reason::kInvalidArgument, "a group has no placement");
@@ -158,9 +170,12 @@ absl::Status CheckPlan(const CommitPlanRequest& request) {
         return Error(Reason::kInvalidArgument, absl::StrCat("build ", placement.job_uid(), " is not alone"));
     }
   }
+  for (const internal::v1::Eviction& eviction : request.evictions())
+    if (eviction.reason().empty())
+      return Error(Reason::kInvalidArgument, absl::StrCat("the eviction of ", eviction.job_uid(), " has no reason"));
   if (items > kMostPlanItems)
     return Error(Reason::kInvalidArgument,
-                 absl::StrCat("a plan has at most ", kMostPlanItems, " placements and waits, not ", items));
+                 absl::StrCat("a plan has at most ", kMostPlanItems, " placements, waits and evictions, not ", items));
   return absl::OkStatus();
 }
 
@@ -171,6 +186,7 @@ internal::v1::CommitPlanResponse CommitWholePlan(pqxx::transaction_base& tx, con
   for (const PlacementGroup& group : request.groups())
     CommitGroup(tx, group, request.epoch(), tokens, response.add_groups());
   for (const internal::v1::Wait& wait : request.waits()) RecordWait(tx, wait);
+  for (const internal::v1::Eviction& eviction : request.evictions()) RecordEviction(tx, eviction);
   return response;
 }
 

@@ -76,6 +76,50 @@ TEST_F(PlansTest, RejectedAttemptLeavesItsJobWaiting) {
   EXPECT_EQ(Get(experiment.name()).state(), v1::Experiment::KILLED);
 }
 
+TEST_F(PlansTest, EvictedAttemptIsStoppedAndItsJobWaitsAgain) {
+  const v1::Experiment experiment = Create(kSingle);
+  const std::string uid = Uid(experiment);
+  ASSERT_EQ(api_->Place(uid)->attempt(), 1);
+  ASSERT_TRUE(api_->Report(uid, 1, Observation::STARTED).ok());
+  CommitPlanRequest request;
+  internal::v1::Eviction* const eviction = request.add_evictions();
+  eviction->set_job_uid(uid);
+  eviction->set_attempt(1);
+  EXPECT_TRUE(absl::IsInvalidArgument(Commit(request).status())) << "without a reason";
+  eviction->set_reason("GANG_INCOMPLETE");
+  eviction->set_message("1.ps of its group waits again");
+  ASSERT_TRUE(Commit(request).ok());
+  EXPECT_EQ(Get(experiment.name()).state(), v1::Experiment::RUNNING) << "until it has stopped";
+  ASSERT_TRUE(api_->Report(uid, 1, Observation::STOPPED).ok());
+  const v1::Experiment waiting = Get(experiment.name());
+  EXPECT_EQ(waiting.state(), v1::Experiment::PENDING);
+  EXPECT_EQ(waiting.jobs(0).reason(), "GANG_INCOMPLETE");
+  EXPECT_EQ(waiting.jobs(0).message(), "1.ps of its group waits again");
+
+  ASSERT_EQ(api_->Place(uid)->attempt(), 2);
+  ASSERT_TRUE(Commit(request).ok()) << "of an attempt that has ended: nothing happens";
+  ASSERT_TRUE(api_->Report(uid, 2, Observation::STARTED).ok());
+  eviction->set_attempt(2);
+  ASSERT_TRUE(Commit(request).ok());
+  ASSERT_TRUE(api_->Kill(key_, experiment.name()).ok());
+  ASSERT_TRUE(api_->Report(uid, 2, Observation::STOPPED).ok());
+  EXPECT_EQ(Get(experiment.name()).state(), v1::Experiment::KILLED) << "a kill wins";
+}
+
+TEST_F(PlansTest, EvictedAttemptThatEndsByItselfKeepsItsEnd) {
+  const v1::Experiment experiment = Create(kSingle);
+  const std::string uid = Uid(experiment);
+  ASSERT_EQ(api_->Place(uid)->attempt(), 1);
+  CommitPlanRequest request;
+  internal::v1::Eviction* const eviction = request.add_evictions();
+  eviction->set_job_uid(uid);
+  eviction->set_attempt(1);
+  eviction->set_reason("GANG_INCOMPLETE");
+  ASSERT_TRUE(Commit(request).ok());
+  ASSERT_TRUE(api_->Report(uid, 1, Observation::EXITED, 0).ok());
+  EXPECT_EQ(Get(experiment.name()).state(), v1::Experiment::FINISHED);
+}
+
 TEST_F(PlansTest, LimitsAreTold) {
   const auto refused = [&](const CommitPlanRequest& request) {
     const absl::Status status = Commit(request).status();
@@ -98,7 +142,7 @@ TEST_F(PlansTest, LimitsAreTold) {
   for (int i = 0; i < 1000; ++i) many.add_waits()->set_job_uid(NewUuid());
   EXPECT_TRUE(Commit(many).ok());
   AddGroup({uid}, &many);
-  EXPECT_THAT(refused(many), HasSubstr("at most 1000 placements and waits, not 1001"));
+  EXPECT_THAT(refused(many), HasSubstr("at most 1000 placements, waits and evictions, not 1001"));
 }
 
 // Plans, waits and kills lock roots before anything below them, in one order.

@@ -7,6 +7,7 @@
 #include "services/api/page.h"
 #include "services/api/plan_commit.h"
 #include "services/api/records.h"
+#include "services/api/retries.h"
 #include "services/api/views.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -53,24 +54,54 @@ Cause CauseOf(const Observation& observation) {
   return cause;
 }
 
+// Observations and attempts have the same classes.
+v1::Attempt::ExitClass ExitClassOf(const Observation& observation) {
+  return static_cast<v1::Attempt::ExitClass>(observation.exit_class());
+}
+
+// What the end of its newest attempt means for a job.
+void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, const Observation& observation,
+                   Cause cause) {
+  JobEvent moved = JobEventOf(event);
+  if (moved == JobEvent::kPreempted && job.kill_wanted) moved = JobEvent::kKilled;
+  std::optional<Retry> retry;
+  if (moved == JobEvent::kFailed && !job.kill_wanted)
+    retry = RetryOf(tx, job.uid, job.root_uid, ExitClassOf(observation));
+  if (retry) {
+    moved = JobEvent::kRetried;
+    absl::StrAppend(&cause.message, cause.message.empty() ? "" : "; ", "tried again in ",
+                    absl::FormatDuration(retry->pause), ", retry ", retry->number, " of ", retry->most);
+  }
+  if (MoveJob(tx, job, moved, cause) && retry) DelayJob(tx, job.uid, *retry);
+}
+
 void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& observation) {
-  const std::optional<AttemptEvent> event = EventOf(observation);
-  const auto rows =
-      sql::Query(tx, "SELECT state FROM attempts WHERE job_uid = $1 AND number = $2", job.uid, observation.attempt());
+  std::optional<AttemptEvent> event = EventOf(observation);
+  const auto rows = sql::Query(tx,
+                               "SELECT state, eviction_reason, eviction_message FROM attempts WHERE job_uid = $1 AND "
+                               "number = $2",
+                               job.uid, observation.attempt());
   if (!event || rows.empty()) return;
+  Cause cause = CauseOf(observation);
+  if (std::string evicted = rows[0][1].as<std::string>(); event == AttemptEvent::kStopped && !evicted.empty()) {
+    event = AttemptEvent::kPreempted;
+    cause.reason = std::move(evicted);
+    cause.message = rows[0][2].as<std::string>();
+  }
   const AttemptState from = ParseAttemptState(rows[0][0].c_str());
   const std::optional<AttemptState> to = Next(from, *event);
   if (!to) return;
-  const Cause cause = CauseOf(observation);
   const auto exit_code = cause.exit_code ? std::make_unique<std::string>(std::to_string(*cause.exit_code)) : nullptr;
   sql::Query(
       tx,
       "UPDATE attempts SET state = $3, reason = $4, message = $5, exit_code = COALESCE($6::text::int, exit_code), "
+      "exit_class = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN $8 ELSE exit_class END, "
       "start_time = CASE WHEN start_time IS NULL AND $3 = 'RUNNING' THEN now() ELSE start_time END, "
       "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN LEAST(now(), GREATEST(start_time, "
       "COALESCE(to_timestamp($7::text::float8 / 1e6), now()))) ELSE end_time END WHERE job_uid = $1 AND number = $2",
       job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code,
-      cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr);
+      cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr,
+      v1::Attempt::ExitClass_Name(ExitClassOf(observation)));
   // What ended without ever having run has written nothing, and nobody will report the end of its log. A lost attempt
   // may have run unseen.
   if (IsTerminal(*to) && *event != AttemptEvent::kLost)
@@ -90,8 +121,7 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
                         .actor = kSchedulerActor});
   // Only the newest attempt speaks for its job; of an older one watchers are told that the job's attempts have changed.
   if (observation.attempt() == job.attempt_count) {
-    const JobEvent moved = JobEventOf(*event);
-    MoveJob(tx, job, moved == JobEvent::kPreempted && job.kill_wanted ? JobEvent::kKilled : moved, cause);
+    MoveByAttempt(tx, job, *event, observation, cause);
   } else {
     sql::Query(tx, "UPDATE jobs SET version = version + 1 WHERE uid = $1", job.uid);
     RecordFeed(tx, job.root_uid, FeedKind::kJob, job.uid);

@@ -73,13 +73,14 @@ enum class JobEvent {
   kPreempted,         // its attempt was taken away, or not taken by its node: it waits again
   kEnvironmentReady,  // a build nobody needs any more
   kImpossible,        // it can never run
+  kRetried,           // its attempt failed, and it may be tried again: it waits again
 };
 
 inline constexpr std::array<absl::string_view, 8> kJobStateNames = {"CREATED", "PENDING",  "STARTING", "RUNNING",
                                                                     "SERVING", "FINISHED", "FAILED",   "KILLED"};
-inline constexpr std::array<absl::string_view, 10> kJobEventNames = {
-    "RELEASED", "PLACED",    "STARTED",   "FINISHED",          "FAILED",
-    "KILLED",   "ABANDONED", "PREEMPTED", "ENVIRONMENT_READY", "IMPOSSIBLE"};
+inline constexpr std::array<absl::string_view, 11> kJobEventNames = {
+    "RELEASED",  "PLACED",    "STARTED",           "FINISHED",   "FAILED", "KILLED",
+    "ABANDONED", "PREEMPTED", "ENVIRONMENT_READY", "IMPOSSIBLE", "RETRIED"};
 
 struct JobEdge {
   JobState from;
@@ -100,14 +101,17 @@ inline constexpr JobEdge kJobEdges[] = {
     {JobState::kStarting, JobEvent::kFailed, JobState::kFailed},
     {JobState::kStarting, JobEvent::kKilled, JobState::kKilled},
     {JobState::kStarting, JobEvent::kPreempted, JobState::kPending},
+    {JobState::kStarting, JobEvent::kRetried, JobState::kPending},
     {JobState::kRunning, JobEvent::kFinished, JobState::kFinished},
     {JobState::kRunning, JobEvent::kFailed, JobState::kFailed},
     {JobState::kRunning, JobEvent::kKilled, JobState::kKilled},
     {JobState::kRunning, JobEvent::kPreempted, JobState::kPending},
+    {JobState::kRunning, JobEvent::kRetried, JobState::kPending},
     {JobState::kServing, JobEvent::kFinished, JobState::kFinished},
     {JobState::kServing, JobEvent::kFailed, JobState::kFailed},
     {JobState::kServing, JobEvent::kKilled, JobState::kKilled},
     {JobState::kServing, JobEvent::kPreempted, JobState::kPending},
+    {JobState::kServing, JobEvent::kRetried, JobState::kPending},
 };
 
 // --- Experiments: a pure function of their jobs; sets of their build and their children. ---

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "services/api/experiment_spec.h"
 #include "services/api/records.h"
+#include "services/api/root_configs.h"
 #include "services/api/states.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -31,39 +32,9 @@ void FillMap(const pqxx::field& field, Map* map) {
   for (const auto& [key, value] : json.items()) (*map)[key] = value.template get<std::string>();
 }
 
-// What a set and all its children share. It may be large, hence it is read once, whatever is read of the set.
-struct RootConfig {
-  v1::TrainSpec spec;
-  std::string text;
-};
-
-// Of the roots named in a column of `rows`, by UUID.
-std::map<std::string, RootConfig> LoadRootConfigs(pqxx::transaction_base& tx, const pqxx::result& rows, int column,
-                                                  bool with_text) {
-  std::set<std::string> roots;
-  for (const auto& row : rows) roots.insert(row[column].as<std::string>());
-  std::map<std::string, RootConfig> out;
-  if (roots.empty()) return out;
-  for (const auto& row : sql::Query(
-           tx,
-           "SELECT uid, spec, CASE WHEN $2 THEN config_text ELSE '' END FROM experiments WHERE uid = ANY($1::uuid[])",
-           ArrayLiteral({roots.begin(), roots.end()}), with_text)) {
-    RootConfig& config = out[row[0].as<std::string>()];
-    config.spec.ParseFromString(pqxx::binarystring(row[1]).str());
-    config.text = row[2].as<std::string>();
-  }
-  return out;
-}
-
-// State names of the database are those of the protos.
 v1::Experiment::State ExperimentStateProto(const std::string& name) {
   v1::Experiment::State state = v1::Experiment::STATE_UNSPECIFIED;
   v1::Experiment::State_Parse(name, &state);
-  return state;
-}
-v1::Job::State JobStateProto(const std::string& name) {
-  v1::Job::State state = v1::Job::STATE_UNSPECIFIED;
-  v1::Job::State_Parse(name, &state);
   return state;
 }
 
@@ -157,7 +128,7 @@ v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
   job.set_uid(row[0].as<std::string>());
   job.set_name(Print(name));
   job.set_role(row[5].as<std::string>());
-  job.set_state(JobStateProto(row[6].as<std::string>()));
+  job.set_state(JobStateProto(row[6].c_str()));
   job.set_reason(row[7].as<std::string>());
   job.set_message(row[8].as<std::string>());
   if (!row[9].is_null()) job.set_exit_code(row[9].as<int>());
@@ -202,6 +173,9 @@ v1::Attempt ToAttempt(const pqxx::row& row) {
   SetTime(row[9], &v1::Attempt::mutable_create_time, &attempt);
   SetTime(row[10], &v1::Attempt::mutable_start_time, &attempt);
   SetTime(row[11], &v1::Attempt::mutable_end_time, &attempt);
+  v1::Attempt::ExitClass exit_class = v1::Attempt::EXIT_CLASS_UNSPECIFIED;
+  v1::Attempt::ExitClass_Parse(row[12].as<std::string>(), &exit_class);
+  attempt.set_exit_class(exit_class);
   return attempt;
 }
 
@@ -217,7 +191,7 @@ void AddAttempts(pqxx::transaction_base& tx, std::vector<v1::Job>& jobs, bool al
   const std::string sql = absl::StrCat(
       "SELECT a.job_uid, a.number, a.state, a.node, a.reason, a.message, a.exit_code, a.log_state, a.log_bytes, ",
       Micros("a.create_time"), ", ", Micros("a.start_time"), ", ", Micros("a.end_time"),
-      " FROM attempts a JOIN jobs j ON j.uid = a.job_uid WHERE a.job_uid = ANY($1::uuid[])",
+      ", a.exit_class FROM attempts a JOIN jobs j ON j.uid = a.job_uid WHERE a.job_uid = ANY($1::uuid[])",
       all ? "" : " AND a.number = j.attempt_count", " ORDER BY a.job_uid, a.number");
   for (const auto& row : sql::Query(tx, sql, ArrayLiteral(uids))) {
     v1::Job* job = by_uid[row[0].as<std::string>()];
@@ -243,6 +217,12 @@ std::vector<std::string> Column(const pqxx::result& rows) {
 }
 
 }  // namespace
+
+v1::Job::State JobStateProto(const char* name) {
+  v1::Job::State state = v1::Job::STATE_UNSPECIFIED;
+  v1::Job::State_Parse(name, &state);
+  return state;
+}
 
 std::string ArrayLiteral(const std::vector<std::string>& items) {
   return absl::StrCat("{", absl::StrJoin(items, ","), "}");
@@ -330,75 +310,6 @@ std::vector<std::string> JobUidsBelow(pqxx::transaction_base& tx, const std::str
 
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid) {
   return Column(sql::Query(tx, "SELECT uid FROM experiments WHERE root_uid = $1 ORDER BY child", root_uid));
-}
-
-std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
-                                         const AttemptTokens& tokens) {
-  const std::string select =
-      "SELECT j.uid, u.name, e.number, e.child, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, "
-      "j.sequence, j.cpus, "
-      "j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, e.parameters::text, "
-      "e.user_uid, "
-      "e.project_uid, p.name, e.commit_id, e.tree_id, a.number, a.node, a.state, a.gpu_uuids, j.reason, j.message "
-      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid JOIN projects p "
-      "ON p.uid = e.project_uid "
-      "LEFT JOIN attempts a ON a.job_uid = j.uid AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') ";
-  const pqxx::result rows =
-      uids.empty()
-          ? tx.exec(select + "WHERE j.state IN ('PENDING', 'STARTING', 'RUNNING', 'SERVING') ORDER BY j.sequence")
-          : sql::Query(tx, select + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
-                       ArrayLiteral(uids));
-  constexpr int kRootColumn = 6;
-  const auto configs = LoadRootConfigs(tx, rows, kRootColumn, false);
-  std::vector<internal::v1::Work> out;
-  out.reserve(rows.size());
-  for (const auto& row : rows) {
-    internal::v1::Work& work = out.emplace_back();
-    const ExperimentName experiment{
-        .user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
-    work.set_job_uid(row[0].as<std::string>());
-    work.set_job(Print(JobName{experiment, row[4].as<std::string>()}));
-    work.set_experiment_uid(row[5].as<std::string>());
-    work.set_root_uid(row[6].as<std::string>());
-    work.set_role(row[7].as<std::string>());
-    work.set_state(JobStateProto(row[8].as<std::string>()));
-    work.set_kill(row[9].as<bool>());
-    work.set_sequence(row[10].as<std::int64_t>());
-    work.mutable_resources()->set_cpus(row[11].as<double>());
-    work.mutable_resources()->set_memory_mb(row[12].as<double>());
-    work.mutable_resources()->set_gpus(row[13].as<int>());
-    work.set_wait_reason(row[14].as<std::string>());
-    work.set_wait_message(row[15].as<std::string>());
-    work.set_version(row[16].as<std::int64_t>());
-    if (IsTerminal(ParseJobState(row[8].c_str()))) {  // nobody will start it
-      work.set_reason(row[27].as<std::string>());
-      work.set_message(row[28].as<std::string>());
-      continue;
-    }
-    const RootConfig& config = configs.at(row[kRootColumn].as<std::string>());
-    work.set_priority(config.spec.priority());
-    work.set_queue(config.spec.queue());
-    *work.mutable_node_selectors() = config.spec.node_selectors();
-    if (work.role() == kBuildRole) *work.mutable_next_resources() = config.spec.resources();
-    FillTemplate(config.spec, work.role(), experiment, row[20].as<std::string>(),
-                 ParametersFromJson(row[17].as<std::string>()), work.experiment_uid(), work.root_uid(),
-                 row[21].as<std::string>(), work.mutable_template_());
-    work.mutable_template_()->set_owner_uid(row[18].as<std::string>());
-    work.mutable_template_()->set_project_uid(row[19].as<std::string>());
-    work.mutable_template_()->set_commit(row[21].as<std::string>());
-    work.mutable_template_()->set_tree(row[22].as<std::string>());
-    if (row[23].is_null()) continue;
-    internal::v1::LiveAttempt* attempt = work.mutable_attempt();
-    attempt->set_number(row[23].as<int>());
-    attempt->set_node(row[24].as<std::string>());
-    v1::Attempt::State state = v1::Attempt::STATE_UNSPECIFIED;
-    v1::Attempt::State_Parse(row[25].as<std::string>(), &state);
-    attempt->set_state(state);
-    for (absl::string_view gpu : absl::StrSplit(row[26].c_str(), ',', absl::SkipEmpty()))
-      attempt->add_gpu_uuids(std::string(gpu));
-    attempt->set_token(tokens.Make({work.job_uid(), attempt->number()}));
-  }
-  return out;
 }
 
 }  // namespace riseml::api

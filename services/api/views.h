@@ -55,6 +55,8 @@ std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std:
 std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
                                          const AttemptTokens& tokens);
 
+// State names of the database are those of the protos.
+v1::Job::State JobStateProto(const char* name);
 // A PostgreSQL array literal of UUIDs or other texts without commas, quotes and braces.
 std::string ArrayLiteral(const std::vector<std::string>& items);
 // Microseconds since 1970 into a Timestamp.

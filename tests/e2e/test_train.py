@@ -39,6 +39,21 @@ class Train(StackTest):
         self.assertEqual(job["exit_code"], 7)
         self.assertIn("return code: 7", job["message"])
 
+    def test_failed_job_is_started_again_where_that_was_asked_for(self):
+        path = self.stack.project("again", ["echo attempt $RISEML_ATTEMPT; echo $RISEML_ATTEMPT >> $OUTPUT_DIR/attempts; [ $RISEML_ATTEMPT = 2 ]"],
+                                  retries={"error": 1})
+        number = self.stack.train(path)
+        self.stack.wait_state(number, "RUNNING", "PENDING")
+        eventually(lambda: "tried again in 10s, retry 1 of 1" in self.stack.experiment(number)["jobs"][0]["message"], "the failure is told")
+        self.stack.run("wait", number)
+        job = self.stack.json("status", f"{number}.train")["job"]
+        self.assertEqual([(attempt["number"], attempt["state"], attempt["exit_class"]) for attempt in job["attempts"]],
+                         [(1, "FAILED", "USER_ERROR"), (2, "FINISHED", "SUCCESS")])
+        self.assertRegex(self.stack.run("status", f"{number}.train").decode(), r"Attempt 1: \S FAILED on node local after \d seconds?: .*return code: 1")
+        self.assertEqual(self.stack.run("logs", "--raw", f"{number}.train"), b"attempt 1\nattempt 2\n")
+        with open(os.path.join(self.stack.experiment(number)["output_path"], "attempts"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "1\n2\n")
+
     def test_any_bytes_are_stored_exactly(self):
         script = (
             "import sys\nout = sys.stdout.buffer\nout.write(bytes(range(256)) * 10)\nout.write(b'x' * 10_000_000 + b'\\n')\n"

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
 #include "services/scheduler/controller/controller.h"
 #include "services/scheduler/controller/snapshot_of.h"
@@ -32,10 +33,6 @@ bool IsFinal(const absl::Status& status) {
          (status.code() == absl::StatusCode::kInvalidArgument ||
           status.code() == absl::StatusCode::kFailedPrecondition ||
           status.code() == absl::StatusCode::kResourceExhausted || status.code() == absl::StatusCode::kNotFound);
-}
-
-absl::Time TimeOf(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
 }  // namespace
@@ -166,7 +163,7 @@ bool Controller::Report() {
 void Controller::Accepted(const Observation& observation) {
   ports_.metrics.observations.Add({{"event", Observation::Event_Name(observation.event())}}).Increment();
   if (observation.has_time()) {
-    const absl::Duration lag = Now() - TimeOf(observation.time());
+    const absl::Duration lag = Now() - FromProtoTime(observation.time());
     ports_.metrics.observation_lag.Observe(std::max(0.0, absl::ToDoubleSeconds(lag)));
   }
   Job* const job = state_.Find(observation.job_uid());

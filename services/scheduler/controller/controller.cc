@@ -6,6 +6,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/scheduler/controller/snapshot_of.h"
 #include "services/scheduler/controller/step.h"
 
@@ -59,7 +60,7 @@ absl::Time Controller::Pass() {
   SyncDirty();
   if (!Report() || !Place()) return next_;
   SyncDirty();  // starts what was placed
-  if (!Report() || !CommitWaits() || !ReportNodes()) return next_;
+  if (!Report() || !CommitEvictions() || !CommitWaits() || !ReportNodes()) return next_;
   if (state_.has_dirty()) WakeAt(Now());
   WakeAt(state_.NextTimer());
   WakeAt(NextSilence(state_, Now(), options_.node_silence_limit));
@@ -106,6 +107,7 @@ void Controller::Sync(const std::string& uid) {
   }
   SyncStrayAttempts(uid, *job);
   if (const LiveAttempt* live = job->Live()) {
+    job->left_behind_since = absl::InfiniteFuture();
     SyncAttempt(uid, *job, *live);
   } else {
     SyncWaiting(uid, *job);
@@ -145,7 +147,7 @@ void Controller::SyncAttempt(const std::string& uid, Job& job, const LiveAttempt
     return Observe(job, std::move(failed));
   }
   const Recorded recorded = job.RecordedState(live);
-  switch (NextStep(recorded, state_.View(job, live), job.work.kill())) {
+  switch (NextStep(recorded, state_.View(job, live), job.work.kill() || live.evicted())) {
     case Step::kNothing:
       return;
     case Step::kStart:
@@ -178,16 +180,18 @@ void Controller::SyncAttempt(const std::string& uid, Job& job, const LiveAttempt
   }
 }
 
-// All members have an attempt or have ended: addresses are known, nobody starts alone.
+// All members have an attempt or are over: addresses are known, nobody starts alone.
 bool Controller::IsGangCommitted(const Job& job) const {
   return std::ranges::all_of(state_.Gang(job.work.gang()), [&](const std::string& uid) {
     const Job& member = state_.jobs().at(uid);
-    return member.is_terminal() || member.Live() != nullptr || member.end_reported > 0;
+    return member.is_terminal() || member.Live() != nullptr;
   });
 }
 
 void Controller::SyncWaiting(const std::string& uid, Job& job) {
   if (job.work.state() != v1::Job::PENDING || job.work.kill() || job.settled) return;
+  ReleaseGang(uid, job);
+  if (job.work.has_not_before() && Now() < FromProtoTime(job.work.not_before())) return WaitForRetry(uid, job);
   if (Now() < job.retry_at) return state_.Later(uid, job.retry_at);
   if (job.is_build()) return SyncBuild(uid, job);
   job.candidate = true;

@@ -107,6 +107,11 @@ class Controller {
   void Wait(const std::string& uid, const std::string& reason, const std::string& message);
   void WaitForEnvironment(const std::string& uid, Job& job, const std::string& building_job);
   void WaitForBuilder(const std::string& uid, Job& job, const absl::Status& status);
+  void WaitForRetry(const std::string& uid, const Job& job);
+
+  // eviction.cc: who gives back what it holds
+  void ReleaseGang(const std::string& uid, Job& job);
+  bool CommitEvictions();
 
   void WakeAt(absl::Time time) { next_ = std::min(next_, time); }
   absl::Time Now() const { return ports_.clock.Now(); }
@@ -129,6 +134,7 @@ class Controller {
   std::vector<internal::v1::Observation> observations_;
   int failed_reports_ = 0;                                            // in a row
   std::map<std::string, std::pair<std::string, std::string>> waits_;  // to be committed: reason and message by job
+  std::vector<internal::v1::Eviction> evictions_;                     // to be committed
   std::vector<engine::Node> engine_nodes_;
   bool plan_needed_ = false;
   int failed_commits_ = 0;

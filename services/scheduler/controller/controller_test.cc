@@ -362,7 +362,7 @@ TEST(NextStep, ARunningAttemptIsNeverStartedAgain) {
 }
 
 TEST(NextStep, AKilledAttemptIsNeverStarted) {
-  for (const StepRow& row : kSteps) EXPECT_NE(row.when_killed, Step::kStart);
+  for (const StepRow& row : kSteps) EXPECT_NE(row.when_stopped, Step::kStart);
 }
 
 }  // namespace

@@ -118,6 +118,11 @@ absl::StatusOr<internal::v1::CommitPlanResponse> FakeApi::CommitPlan(const inter
         work.set_wait_message(wait.message());
       });
     }
+    for (const auto& eviction : request.evictions()) {
+      const auto job = jobs_.find(eviction.job_uid());
+      if (job == jobs_.end() || job->second.attempt().number() != eviction.attempt()) continue;
+      Change(eviction.job_uid(), [](Work& work) { work.mutable_attempt()->set_evicted(true); });
+    }
     return absl::OkStatus();
   }));
   return response;
@@ -211,7 +216,7 @@ void FakeApi::Derive(const Observation& observation) {
     case Observation::EXITED:
       return end(observation.exit_code() == 0 ? v1::Job::FINISHED : v1::Job::FAILED);
     case Observation::STOPPED:
-      return end(v1::Job::KILLED);
+      return end(work.attempt().evicted() && !work.kill() ? v1::Job::PENDING : v1::Job::KILLED);
     case Observation::REJECTED:
       return end(work.kill() ? v1::Job::KILLED : v1::Job::PENDING);
     default:

@@ -52,5 +52,56 @@ TEST_F(ControllerTest, GangOfWhichAMemberIsRefusedHoldsNothingAndIsPlacedLater) 
   EXPECT_EQ(w_.api.Outcome("b"), "STARTING 1");
 }
 
+// Two members that need a node each; the second node takes nothing.
+class SplitGangTest : public ControllerTest {
+ protected:
+  void SetUp() override {
+    ControllerTest::SetUp();
+    second_->SetFull(true);
+    w_.cluster.AddNode("second", second_, Inventory(4));
+    w_.Settle();
+    const auto member = [](Work& work) {
+      work.set_gang("g");
+      work.mutable_resources()->set_cpus(3);
+    };
+    w_.api.Add("a", member);
+    w_.api.Add("b", member);
+    w_.Settle();
+  }
+  void TearDown() override { w_.cluster.Disconnect("second"); }
+  std::string Outcomes() const { return absl::StrCat(w_.api.Outcome("a"), ", ", w_.api.Outcome("b")); }
+
+  std::shared_ptr<FakeNode> second_ = std::make_shared<FakeNode>();
+};
+
+TEST_F(SplitGangTest, MembersGiveBackWhatTheyHoldWhenANodeRejectsOne) {
+  EXPECT_EQ(Outcomes(), "PENDING 1, STARTING 1");
+  w_.node->Run({"b", 1});
+  w_.Advance(absl::Seconds(1));
+  EXPECT_EQ(Outcomes(), "PENDING 1, RUNNING 1") << "not at once: the watch may be behind";
+  EXPECT_EQ(w_.node->stops({"b", 1}), 0);
+  second_->SetFull(false);
+  w_.cluster.Hear("second");
+  w_.Advance(absl::Seconds(1));
+  EXPECT_EQ(w_.node->stops({"b", 1}), 1);
+  EXPECT_EQ(Outcomes(), "STARTING 2, STARTING 2") << "it has not failed, and starts with the other one";
+}
+
+TEST_F(SplitGangTest, EvictionThatWasNotCommittedIsAskedForAgainAlsoByANewLeader) {
+  bool refuse = true;
+  w_.api.before = [&](const std::string& call) {
+    return refuse && call == "CommitPlan" ? absl::UnavailableError("api is away") : absl::OkStatus();
+  };
+  for (int i = 0; i < 4; ++i) w_.Advance(absl::Seconds(1));
+  EXPECT_EQ(Outcomes(), "PENDING 1, STARTING 1");
+  EXPECT_EQ(w_.node->stops({"b", 1}), 0);
+  refuse = false;
+  w_.Start();
+  w_.Settle();
+  w_.Advance(absl::Seconds(3));
+  EXPECT_EQ(w_.node->stops({"b", 1}), 1);
+  EXPECT_THAT(w_.Events("b"), testing::Contains("STOPPED 1"));
+}
+
 }  // namespace
 }  // namespace riseml::scheduler

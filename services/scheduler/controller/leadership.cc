@@ -52,6 +52,7 @@ void Controller::Reset(std::int64_t epoch) {
   observations_.clear();
   failed_reports_ = 0;
   waits_.clear();
+  evictions_.clear();
   engine_nodes_.clear();
   plan_needed_ = false;
   failed_commits_ = 0;

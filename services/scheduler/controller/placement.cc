@@ -5,6 +5,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/scheduler/controller/controller.h"
 #include "services/scheduler/controller/snapshot_of.h"
 
@@ -225,6 +226,14 @@ void Controller::WaitForBuilder(const std::string& uid, Job& job, const absl::St
   job.retry_at = Now() + kEnvironmentPoll;
   state_.Later(uid, job.retry_at);
   Wait(uid, "BUILDER_UNAVAILABLE", absl::StrCat("the environment cannot be found: ", status.message()));
+}
+
+void Controller::WaitForRetry(const std::string& uid, const Job& job) {
+  const absl::Time due = FromProtoTime(job.work.not_before());
+  state_.Later(uid, due);
+  Wait(uid, "RETRY",
+       absl::StrCat("waits until ", absl::FormatTime("%H:%M:%S", due, absl::UTCTimeZone()),
+                    " UTC before it is tried again"));
 }
 
 // Reports a job as impossible once no node could hold it for long enough. Nothing is final before every node has said

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -99,8 +100,9 @@ engine::Snapshot SnapshotOf(const State& state, std::vector<engine::Node> nodes)
     if (!job.candidate || !IsWholeGangCandidate(state, job.work.gang())) continue;
     const std::map<std::string, std::string> selectors(job.work.node_selectors().begin(),
                                                        job.work.node_selectors().end());
+    const std::set<std::string> avoided(job.work.avoided_nodes().begin(), job.work.avoided_nodes().end());
     engine::PendingJob pending{uid, job.work.gang(), job.work.priority(), job.work.sequence(),
-                               index_of({AmountOf(job.work.resources()), selectors})};
+                               index_of({AmountOf(job.work.resources()), selectors, avoided})};
     if (job.work.has_next_resources()) pending.next_shape = index_of({AmountOf(job.work.next_resources()), selectors});
     snapshot.pending.push_back(std::move(pending));
   }

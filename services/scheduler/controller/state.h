@@ -54,7 +54,8 @@ struct Job {
   std::string blocked_by;                      // short name of the job that makes its environment, e.g. "14.build"
   std::string environment_key;                 // of its live attempt, or of the environment a build would make
   std::string wait_reason, wait_message;       // as api has them
-  absl::Time hopeless_since = absl::InfiniteFuture();  // no node can ever hold it
+  absl::Time hopeless_since = absl::InfiniteFuture();     // no node can ever hold it
+  absl::Time left_behind_since = absl::InfiniteFuture();  // it waits, while members of its gang hold resources
   absl::Time wait_committed = absl::InfinitePast();
   absl::Time timer = absl::InfiniteFuture();  // when it is looked at again anyway
 

@@ -28,12 +28,12 @@ struct StepRow {
   Recorded recorded;
   OnNode on_node;
   Step step;
-  Step when_killed;
+  Step when_stopped;  // by a kill or an eviction
 };
 
 // An attempt that api believes to be starting and the node does not know is started (again): the request may never have
-// arrived. When it is to be killed it is stopped: the node then refuses a start that is still on its way. An end is
-// reported as it was, also when a kill came meanwhile. An attempt on a node that is not heard is left alone: it may
+// arrived. When it is to be stopped, the node then refuses a start that is still on its way. An end is reported as it
+// was, also when a kill or an eviction came meanwhile. An attempt on a node that is not heard is left alone: it may
 // well be running.
 inline constexpr StepRow kSteps[] = {
     {Recorded::kStarting, OnNode::kNotHeard, Step::kNothing, Step::kNothing},
@@ -49,9 +49,9 @@ inline constexpr StepRow kSteps[] = {
 };
 static_assert(std::size(kSteps) == 2 * 5, "one row for each pair");
 
-constexpr Step NextStep(Recorded recorded, OnNode on_node, bool kill) {
+constexpr Step NextStep(Recorded recorded, OnNode on_node, bool stop) {
   for (const StepRow& row : kSteps)
-    if (row.recorded == recorded && row.on_node == on_node) return kill ? row.when_killed : row.step;
+    if (row.recorded == recorded && row.on_node == on_node) return stop ? row.when_stopped : row.step;
   return Step::kNothing;
 }
 

@@ -50,7 +50,9 @@ std::optional<std::size_t> Ledger::Find(const Shape& shape, std::optional<std::s
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
     if (!entry.node->ready || !Fits(shape.amount, entry.free) || !Matches(*entry.node, shape.selectors)) continue;
-    const auto key = [](const Entry& e) { return std::tuple(e.free.gpus, e.free.cpu_millis, e.free.memory_bytes); };
+    const auto key = [&](const Entry& e) {
+      return std::tuple(shape.avoided.contains(e.node->name), e.free.gpus, e.free.cpu_millis, e.free.memory_bytes);
+    };
     if (!best || key(entry) < key(entries_[*best])) best = i;
   }
   return best;

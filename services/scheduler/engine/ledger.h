@@ -22,8 +22,8 @@ class Ledger {
   static Ledger Of(const Snapshot& snapshot, bool idle);
 
   // Index of the ready node the shape leaves the least on (GPUs, then CPUs, then memory), so that large jobs keep
-  // finding whole nodes; nullopt when it fits none. `hint`, the last answer for this shape, saves the search while it
-  // still fits.
+  // finding whole nodes; one that the shape avoids only when it fits no other. nullopt when it fits none. `hint`, the
+  // last answer for this shape, saves the search while it still fits.
   std::optional<std::size_t> Find(const Shape& shape, std::optional<std::size_t> hint) const;
 
   // Takes the shape's amount from a node; returns the GPUs taken. The shape must fit.

@@ -70,6 +70,15 @@ TEST(MakePlan, PlacesJobsOldestFirst) {
             (Map{{"a", "n"}, {"b", "n"}, {"c", "NO_CAPACITY"}}));
 }
 
+TEST(MakePlan, AvoidedNodeIsTakenOnlyWhenNoOtherHasRoom) {
+  Snapshot snapshot = Builder().Nodes({MakeNode("bad", 2), MakeNode("good", 4)}).Job("a", 2).Job("b", 3).snapshot();
+  EXPECT_EQ(Outcome(snapshot), (Map{{"a", "bad"}, {"b", "good"}}));
+  snapshot.shapes[0].avoided = {"bad"};
+  EXPECT_EQ(Outcome(snapshot), (Map{{"a", "good"}, {"b", "NO_CAPACITY"}}));
+  snapshot.nodes.pop_back();
+  EXPECT_EQ(Outcome(snapshot).at("a"), "bad");
+}
+
 TEST(MakePlan, HigherPriorityGoesFirst) {
   EXPECT_EQ(Outcome(Builder().Nodes({MakeNode("n", 2)}).Job("a", 2).Job("b", 2, 0, 1).snapshot()),
             (Map{{"a", "NO_CAPACITY"}, {"b", "n"}}));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,7 @@ struct Running {
 struct Shape {
   Amount amount;
   std::map<std::string, std::string> selectors;  // labels a node must have
+  std::set<std::string> avoided = {};            // nodes that are taken only when no other has room
   friend auto operator<=>(const Shape&, const Shape&) = default;
 };
 

@@ -1,0 +1,109 @@
+// Jobs as the scheduler sees them.
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "services/api/experiment_spec.h"
+#include "services/api/root_configs.h"
+#include "services/api/states.h"
+#include "services/api/views.h"
+#include "services/common/sql/statement.h"
+
+namespace riseml::api {
+
+namespace {
+
+constexpr int kRootColumn = 6;
+
+std::string WorkSelect() {
+  return absl::StrCat(
+      "SELECT j.uid, u.name, e.number, e.child, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, "
+      "j.sequence, j.cpus, j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, e.parameters::text, "
+      "e.user_uid, e.project_uid, p.name, e.commit_id, e.tree_id, a.number, a.node, a.state, a.gpu_uuids, j.reason, "
+      "j.message, a.eviction_reason <> '', ",
+      Micros("j.not_before"),
+      ", CASE WHEN j.state = 'PENDING' AND j.attempt_count > 0 THEN (SELECT string_agg(DISTINCT f.node, ',') FROM "
+      "attempts f WHERE f.job_uid = j.uid AND f.state = 'FAILED' AND f.exit_class = 'INFRASTRUCTURE') END "
+      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid "
+      "JOIN projects p ON p.uid = e.project_uid "
+      "LEFT JOIN attempts a ON a.job_uid = j.uid AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') ");
+}
+
+void FillHead(const pqxx::row& row, const ExperimentName& experiment, internal::v1::Work* work) {
+  work->set_job_uid(row[0].as<std::string>());
+  work->set_job(Print(JobName{experiment, row[4].as<std::string>()}));
+  work->set_experiment_uid(row[5].as<std::string>());
+  work->set_root_uid(row[6].as<std::string>());
+  work->set_role(row[7].as<std::string>());
+  work->set_state(JobStateProto(row[8].c_str()));
+  work->set_kill(row[9].as<bool>());
+  work->set_sequence(row[10].as<std::int64_t>());
+  work->mutable_resources()->set_cpus(row[11].as<double>());
+  work->mutable_resources()->set_memory_mb(row[12].as<double>());
+  work->mutable_resources()->set_gpus(row[13].as<int>());
+  work->set_wait_reason(row[14].as<std::string>());
+  work->set_wait_message(row[15].as<std::string>());
+  work->set_version(row[16].as<std::int64_t>());
+}
+
+void FillNeeds(const pqxx::row& row, const ExperimentName& experiment, const v1::TrainSpec& spec,
+               internal::v1::Work* work) {
+  work->set_priority(spec.priority());
+  work->set_queue(spec.queue());
+  *work->mutable_node_selectors() = spec.node_selectors();
+  if (work->role() == kBuildRole) *work->mutable_next_resources() = spec.resources();
+  if (!row[30].is_null()) *work->mutable_not_before() = ToTimestamp(row[30].as<std::int64_t>());
+  if (!row[31].is_null())
+    for (absl::string_view node : absl::StrSplit(row[31].c_str(), ',')) work->add_avoided_nodes(std::string(node));
+  internal::v1::JobTemplate* const job = work->mutable_template_();
+  FillTemplate(spec, work->role(), experiment, row[20].as<std::string>(), ParametersFromJson(row[17].as<std::string>()),
+               work->experiment_uid(), work->root_uid(), row[21].as<std::string>(), job);
+  job->set_owner_uid(row[18].as<std::string>());
+  job->set_project_uid(row[19].as<std::string>());
+  job->set_commit(row[21].as<std::string>());
+  job->set_tree(row[22].as<std::string>());
+}
+
+void FillAttempt(const pqxx::row& row, const AttemptTokens& tokens, internal::v1::Work* work) {
+  if (row[23].is_null()) return;
+  internal::v1::LiveAttempt* const attempt = work->mutable_attempt();
+  attempt->set_number(row[23].as<int>());
+  attempt->set_node(row[24].as<std::string>());
+  v1::Attempt::State state = v1::Attempt::STATE_UNSPECIFIED;
+  v1::Attempt::State_Parse(row[25].as<std::string>(), &state);
+  attempt->set_state(state);
+  for (absl::string_view gpu : absl::StrSplit(row[26].c_str(), ',', absl::SkipEmpty()))
+    attempt->add_gpu_uuids(std::string(gpu));
+  attempt->set_token(tokens.Make({work->job_uid(), attempt->number()}));
+  attempt->set_evicted(row[29].as<bool>());
+}
+
+}  // namespace
+
+std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
+                                         const AttemptTokens& tokens) {
+  const pqxx::result rows =
+      uids.empty()
+          ? tx.exec(WorkSelect() + "WHERE j.state IN ('PENDING', 'STARTING', 'RUNNING', 'SERVING') ORDER BY j.sequence")
+          : sql::Query(tx, WorkSelect() + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
+                       ArrayLiteral(uids));
+  const auto configs = LoadRootConfigs(tx, rows, kRootColumn, false);
+  std::vector<internal::v1::Work> out;
+  out.reserve(rows.size());
+  for (const auto& row : rows) {
+    internal::v1::Work& work = out.emplace_back();
+    const ExperimentName experiment{
+        .user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
+    FillHead(row, experiment, &work);
+    if (IsTerminal(ParseJobState(row[8].c_str()))) {  // nobody will start it
+      work.set_reason(row[27].as<std::string>());
+      work.set_message(row[28].as<std::string>());
+      continue;
+    }
+    FillNeeds(row, experiment, configs.at(work.root_uid()).spec, &work);
+    FillAttempt(row, tokens, &work);
+  }
+  return out;
+}
+
+}  // namespace riseml::api
