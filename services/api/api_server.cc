@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/api/audit_log.h"
 #include "services/api/authenticator.h"
 #include "services/api/environment_handler.h"
 #include "services/api/environment_store.h"
@@ -28,6 +29,8 @@ constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
 constexpr int kFeedHours = 2, kRequestHours = 48;
 constexpr int kUserThreads = 64;
+constexpr std::chrono::minutes kSealInterval(5);
+constexpr int kSealsPerPrune = 12;
 
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
   RISEML_ASSIGN_OR_RETURN(std::string key, ReadFile(path, 4096));
@@ -54,19 +57,38 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   return info;
 }
 
-// Removes what nobody can ask for any more, once an hour.
-void Prune(std::stop_token stop, Database& db) {
+absl::Status PrepareAudit(Database& db) {
+  return db.Read("make months of the audit log", [](pqxx::work& tx) {
+    MakeAuditMonths(tx);
+    return absl::OkStatus();
+  });
+}
+
+// Removes what nobody can ask for any more, once an hour, and seals the audit log.
+void Keep(std::stop_token stop, Database& db) {
   Mutex mu;
   std::condition_variable_any never;
-  while (!stop.stop_requested()) {
-    const absl::Status status = db.Read("prune", [](pqxx::work& tx) {
-      sql::PruneFeed(tx, kFeedHours);
-      sql::Query(tx, "DELETE FROM requests WHERE create_time < now() - make_interval(hours => $1)", kRequestHours);
+  const auto attempt = [&db](absl::string_view doing, const auto& body) {
+    const absl::Status status = db.Read(doing, [&](pqxx::work& tx) {
+      body(tx);
       return absl::OkStatus();
     });
-    if (!status.ok()) LogWarning("prune_failed", {{"error", std::string(status.message())}});
+    if (!status.ok()) LogWarning("upkeep_failed", {{"doing", doing}, {"error", std::string(status.message())}});
+  };
+  for (int pass = 0; !stop.stop_requested(); ++pass) {
+    attempt("seal the audit log", [](pqxx::work& tx) { SealAudit(tx); });
+    if (pass % kSealsPerPrune == 0) {
+      attempt("prune", [](pqxx::work& tx) {
+        sql::PruneFeed(tx, kFeedHours);
+        sql::Query(tx, "DELETE FROM requests WHERE create_time < now() - make_interval(hours => $1)", kRequestHours);
+      });
+      attempt("drop old months of the audit log", [](pqxx::work& tx) {
+        MakeAuditMonths(tx);
+        DropOldAudit(tx);
+      });
+    }
     MutexLock lock(mu);
-    never.wait_for(mu, stop, std::chrono::hours(1), [] { return false; });
+    never.wait_for(mu, stop, kSealInterval, [] { return false; });
   }
 }
 
@@ -112,7 +134,7 @@ struct ApiServer::Parts {
 
   std::vector<std::unique_ptr<grpc::Service>> handlers;
   std::unique_ptr<rpc::Server> internal_server, user_server;
-  std::jthread pruner, collector;
+  std::jthread keeper, collector;
 
   template <class Handler, class... Arguments>
   grpc::Service* Add(Arguments&&... arguments) {
@@ -139,6 +161,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
   std::unique_ptr<ApiServer> server(new ApiServer(std::make_unique<Parts>(config, token_key, secret_key)));
   Parts& p = *server->parts_;
   RISEML_RETURN_IF_ERROR(p.feed.Start());
+  RISEML_RETURN_IF_ERROR(PrepareAudit(p.db));
   RISEML_ASSIGN_OR_RETURN(v1::ClusterInfo info, ReadClusterInfo(p.db, config, version));
   RISEML_ASSIGN_OR_RETURN(const auto builder_channel,
                           rpc::ServiceChannel(config.builder_address(), config.client_tls()));
@@ -166,7 +189,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
                         p.Add<SecretHandler>(p.secrets), p.Add<EnvironmentHandler>(p.environments, *p.builder),
                         p.Add<ClusterHandler>(std::move(info))},
            .max_threads = kUserThreads}));
-  p.pruner = std::jthread([&p](std::stop_token stop) { Prune(stop, p.db); });
+  p.keeper = std::jthread([&p](std::stop_token stop) { Keep(stop, p.db); });
   const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
                                  .max_bytes = config.environments_max_bytes()};
   p.collector = std::jthread(

@@ -1,10 +1,11 @@
-// riseml-api: the state of record. Commands: serve (default), migrate, bootstrap.
+// riseml-api: the state of record. Commands: serve (default), migrate, bootstrap, admin-key, verify-audit.
 #include <chrono>
 #include <cstdio>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "services/api/api_server.h"
+#include "services/api/audit_log.h"
 #include "services/api/database.h"
 #include "services/api/migrations.h"
 #include "services/api/user_store.h"
@@ -48,6 +49,19 @@ absl::Status PrintAdminKey(const config::v1::ApiConfig& config, bool lost) {
   return absl::OkStatus();
 }
 
+absl::Status PrintAuditReport(const config::v1::ApiConfig& config) {
+  RISEML_RETURN_IF_ERROR(sql::CheckSchema(config.database(), Migrations()));
+  sql::Pool pool(config.database(), 1);
+  FeedHub feed(pool);
+  Database db(pool, feed);
+  RISEML_ASSIGN_OR_RETURN(const AuditReport report, db.Snapshot("verify the audit log", VerifyAudit));
+  std::printf(
+      "The audit log is intact: %lld rows in %lld links, hash of the last one %s; %lld newer rows are not sealed yet\n",
+      static_cast<long long>(report.rows), static_cast<long long>(report.links),
+      report.hash.empty() ? "none" : report.hash.c_str(), static_cast<long long>(report.unsealed));
+  return absl::OkStatus();
+}
+
 absl::Status Main(int argc, char** argv) {
   cmdline::CommandLine command_line("riseml-api", "State of record of RiseML: users, projects, experiments, jobs");
   cmdline::Command& root = command_line.root();
@@ -63,12 +77,16 @@ absl::Status Main(int argc, char** argv) {
       root.AddCommand("bootstrap", "Create user admin and print the API key when there is no user at all, then exit");
   const cmdline::Command admin_key =
       root.AddCommand("admin-key", "Make and print a further API key for user admin, then exit");
+  const cmdline::Command verify_audit = root.AddCommand(
+      "verify-audit",
+      "Check that nobody has changed the audit log behind RiseML's back, print its newest hash, then exit");
   command_line.ParseOrExit(argc, argv);
   RISEML_ASSIGN_OR_RETURN(const config::v1::ApiConfig config, LoadApiConfig(config_file));
   if (check) return absl::OkStatus();
   if (migrate.typed()) return sql::Migrate(config.database(), Migrations());
   if (bootstrap.typed()) return PrintAdminKey(config, /*lost=*/false);
   if (admin_key.typed()) return PrintAdminKey(config, /*lost=*/true);
+  if (verify_audit.typed()) return PrintAuditReport(config);
   return Serve(config);
 }
 
