@@ -3,6 +3,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/api/lifecycle.h"
+#include "services/api/page.h"
 #include "services/api/records.h"
 #include "services/api/views.h"
 #include "services/common/base/status.h"
@@ -15,9 +16,10 @@ namespace {
 constexpr char kSelect[] =
     "SELECT a.job_uid, a.number, u.name, e.number, e.child, j.name, j.root_uid, a.state IN ('FINISHED', 'FAILED', "
     "'KILLED'), a.log_state, "
-    "a.log_bytes, e.uid FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = "
+    "a.log_bytes, e.uid, j.sequence FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = "
     "j.experiment_uid "
     "JOIN users u ON u.uid = e.user_uid ";
+constexpr int kStreamsOfPage = 5'000;  // some 100 bytes each
 
 std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
   std::vector<internal::v1::StreamInfo> streams;
@@ -50,31 +52,43 @@ std::vector<internal::v1::StreamInfo> LogStore::Load(pqxx::transaction_base& tx,
                               ArrayLiteral(jobs)));
 }
 
-absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(const rpc::Call& as_user,
-                                                                        const std::string& name) {
+absl::StatusOr<internal::v1::ListStreamsResponse> LogStore::ListStreams(
+    const rpc::Call& as_user, const internal::v1::ListStreamsRequest& request) {
+  internal::v1::ListStreamsRequest arguments = request;
+  arguments.clear_page_token();
+  arguments.clear_credential();
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 2));
   return db_.Snapshot("list log streams", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ListStreamsResponse> {
     internal::v1::ListStreamsResponse response;
-    pqxx::result rows;
-    if (absl::StrContains(name, "/jobs/")) {
-      RISEML_ASSIGN_OR_RETURN(const JobKey key, FindJob(tx, as_user, name));
+    std::string uid, condition;
+    if (absl::StrContains(request.name(), "/jobs/")) {
+      RISEML_ASSIGN_OR_RETURN(const JobKey key, FindJob(tx, as_user, request.name()));
       response.set_root_uid(key.root_uid);
       response.set_ended(IsTerminal(ReadJob(tx, key.uid)->state));
-      rows = sql::Query(tx, absl::StrCat(kSelect, "WHERE j.uid = $1 ORDER BY a.number"), key.uid);
+      uid = key.uid;
+      condition = "j.uid = $1";
     } else {
-      RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, as_user, name));
+      RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, as_user, request.name()));
       response.set_root_uid(key.root_uid);
       response.set_ended(
           sql::QueryRow(tx, "SELECT state IN ('FINISHED', 'FAILED', 'KILLED') FROM experiments WHERE uid = $1",
                         key.uid)[0]
               .as<bool>());
+      uid = key.uid;
       // A set has the streams of its build and of all its children; a child only its own.
-      const bool whole = key.uid == key.root_uid;
-      rows = sql::Query(tx,
-                        absl::StrCat(kSelect, whole ? "WHERE j.root_uid = $1" : "WHERE j.experiment_uid = $1",
-                                     " ORDER BY j.sequence, a.number"),
-                        key.uid);
+      condition = key.uid == key.root_uid ? "j.root_uid = $1" : "j.experiment_uid = $1";
     }
+    const auto rows =
+        sql::Query(tx,
+                   absl::StrCat(kSelect, "WHERE ", condition,
+                                " AND (j.sequence, a.number) > ($2::bigint, $3::int) ORDER BY j.sequence, "
+                                "a.number LIMIT $4"),
+                   uid, last.empty() ? "0" : last[0], last.empty() ? "0" : last[1], kStreamsOfPage);
     for (internal::v1::StreamInfo& stream : ToStreams(rows)) *response.add_streams() = std::move(stream);
+    if (rows.size() == kStreamsOfPage) {
+      const auto& end = rows[rows.size() - 1];
+      response.set_next_page_token(MakePageToken({end[11].c_str(), end[1].c_str()}, arguments));
+    }
     return response;
   });
 }

@@ -17,7 +17,8 @@ class LogStore {
   explicit LogStore(Database& db) : db_(db) {}  // outlives this
 
   // `as_user.caller` is the reader.
-  absl::StatusOr<internal::v1::ListStreamsResponse> ListStreams(const rpc::Call& as_user, const std::string& name);
+  absl::StatusOr<internal::v1::ListStreamsResponse> ListStreams(const rpc::Call& as_user,
+                                                                const internal::v1::ListStreamsRequest& request);
   absl::Status ReportEnd(const internal::v1::ReportLogEndRequest& request);
 
   // Streams whose log is open, or (with `jobs` not empty) all streams of these jobs.

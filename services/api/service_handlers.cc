@@ -86,7 +86,7 @@ grpc::Status LogRegistryHandler::ListStreams(grpc::ServerContext* context,
   return rpc::Unary(
       context, "riseml.internal.v1.LogRegistryService/ListStreams", [&](const rpc::Call& call) -> absl::Status {
         RISEML_ASSIGN_OR_RETURN(const rpc::Call as_user, OnBehalfOf(call, authenticator_, request->credential()));
-        return rpc::Answer(logs_.ListStreams(as_user, request->name()), response);
+        return rpc::Answer(logs_.ListStreams(as_user, *request), response);
       });
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <pqxx/pqxx>
 
 #include "services/api/api_fixture.h"
@@ -228,6 +229,41 @@ TEST_F(WatchTest, AnUnknownStateInAFilterIsRefused) {
       [&](auto* c, auto* r) { return stub->ListExperiments(c, request, r); }, {.credential = key_});
   EXPECT_TRUE(absl::IsInvalidArgument(list.status())) << list.status();
   EXPECT_THAT(std::string(list.status().message()), HasSubstr("77 is no state of an experiment"));
+}
+
+TEST_F(WatchTest, LogStreamsAreListedInPages) {
+  const v1::Experiment e = Create(kSingle);
+  const std::string uid = e.jobs(0).uid();
+  constexpr int kAttempts = 5'001;
+  {
+    pqxx::connection db(api_->database());
+    pqxx::work tx(db);
+    tx.exec_params(
+        "INSERT INTO attempts (job_uid, number, state, node, epoch) SELECT $1, n, 'FINISHED', 'local', 1 FROM "
+        "generate_series(1, $2) n",
+        uid, kAttempts);
+    tx.commit();
+  }
+  const auto stub = internal::v1::LogRegistryService::NewStub(api_->ServiceChannel("loghandler"));
+  internal::v1::ListStreamsRequest request;
+  request.set_credential(key_);
+  request.set_name(e.name());
+  std::vector<int> numbers, pages;
+  do {
+    const auto page = rpc::Invoke<internal::v1::ListStreamsResponse>(
+        [&](auto* c, auto* r) { return stub->ListStreams(c, request, r); });
+    ASSERT_TRUE(page.ok()) << page.status();
+    pages.push_back(page->streams_size());
+    for (const internal::v1::StreamInfo& stream : page->streams()) numbers.push_back(stream.attempt());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(pages, ElementsAre(5'000, 1));
+  EXPECT_TRUE(std::ranges::is_sorted(numbers));
+  EXPECT_EQ(numbers.back(), kAttempts);
+  request.set_page_token("nonsense");
+  EXPECT_FALSE(rpc::Invoke<internal::v1::ListStreamsResponse>([&](auto* c, auto* r) {
+                 return stub->ListStreams(c, request, r);
+               }).ok());
 }
 
 TEST_F(WatchTest, EveryTransitionIsInTheHistory) {

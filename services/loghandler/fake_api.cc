@@ -16,6 +16,7 @@ namespace riseml::loghandler {
 namespace {
 
 constexpr char kTokenPrefix[] = "token-";
+constexpr int kStreamsOfPage = 2;  // so that tests with a few streams have several pages
 
 absl::Status NoSuchObject() { return Error(Reason::kNotFound, "no such experiment or job"); }
 
@@ -162,16 +163,25 @@ grpc::Status FakeApi::ListStreams(grpc::ServerContext* context, const internal::
   return rpc::Unary(
       context, "riseml.internal.v1.LogRegistryService/ListStreams", [&](const rpc::Call&) -> absl::Status {
         MutexLock lock(mu_);
-        ++lists_;
+        if (request->page_token().empty()) ++lists_;
         std::string root_name;
         if (absl::Status status = CheckAccess(request->credential(), request->name(), &root_name); !status.ok())
           return status;
         const Root& root = roots_.at(root_name);
         response->set_root_uid(root.uid);
         response->set_ended(root.ended);
+        int skipped = 0, skip = 0;
+        if (!request->page_token().empty() && !absl::SimpleAtoi(request->page_token(), &skip))
+          return Error(Reason::kInvalidPageToken, "page_token is broken");
         for (const StreamId& id : root.streams) {
           const internal::v1::StreamInfo& info = streams_.at(id);
-          if (request->name() == root_name || request->name() == info.job()) *response->add_streams() = info;
+          if (request->name() != root_name && request->name() != info.job()) continue;
+          if (skipped++ < skip) continue;
+          if (response->streams_size() == kStreamsOfPage) {
+            response->set_next_page_token(absl::StrCat(skip + kStreamsOfPage));
+            break;
+          }
+          *response->add_streams() = info;
         }
         return absl::OkStatus();
       });

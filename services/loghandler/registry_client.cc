@@ -87,15 +87,28 @@ void RegistryClient::AskNext() {
 }
 
 void RegistryClient::ListStreams(absl::string_view credential, absl::string_view name, Listed done) {
+  internal::v1::ListStreamsRequest request;
+  request.set_credential(std::string(credential));
+  request.set_name(std::string(name));
+  ListFrom(std::move(request), nullptr, std::move(done));
+}
+
+// Asks for the pages one after the other. `first` holds those that are there; null at the start.
+void RegistryClient::ListFrom(internal::v1::ListStreamsRequest request,
+                              std::shared_ptr<internal::v1::ListStreamsResponse> first, Listed done) {
   auto question = std::make_shared<Question<internal::v1::ListStreamsRequest, internal::v1::ListStreamsResponse>>();
-  question->request.set_credential(std::string(credential));
-  question->request.set_name(std::string(name));
-  question->done = [done = std::move(done)](const absl::Status& status, internal::v1::ListStreamsResponse& response) {
-    if (status.ok()) {
-      done(std::move(response));
+  question->request = request;
+  question->done = [this, request = std::move(request), first = std::move(first), done = std::move(done)](
+                       const absl::Status& status, internal::v1::ListStreamsResponse& page) mutable {
+    if (!status.ok()) return done(status);
+    request.set_page_token(page.next_page_token());
+    if (first == nullptr) {
+      first = std::make_shared<internal::v1::ListStreamsResponse>(std::move(page));
     } else {
-      done(status);
+      first->mutable_streams()->MergeFrom(page.streams());
     }
+    if (request.page_token().empty()) return done(std::move(*first));
+    ListFrom(std::move(request), std::move(first), std::move(done));
   };
   Ask(question, [this](auto* q, auto then) {
     registry_->async()->ListStreams(&q->context, &q->request, &q->response, std::move(then));

@@ -57,6 +57,8 @@ class RegistryClient final : public StreamRegistry {
   template <class Request, class Response, class Send>
   void Ask(std::shared_ptr<Question<Request, Response>> question, Send send);
   void AskNext();
+  void ListFrom(internal::v1::ListStreamsRequest request, std::shared_ptr<internal::v1::ListStreamsResponse> first,
+                Listed done);
   void Enter(grpc::ClientContext* context);
   void Leave(grpc::ClientContext* context);
 
