@@ -191,6 +191,20 @@ TEST_F(ApiTest, AnExitBeforeTheSignalWins) {
   EXPECT_EQ(Get(e.name()).state(), v1::Experiment::FINISHED);
 }
 
+TEST_F(ApiTest, KillIsIdempotentByRequestIdAlsoWhenTheJobEndedByItself) {
+  const v1::Experiment e = Create(kSingle);
+  EXPECT_EQ(api_->Place(e.jobs(0).uid())->attempt(), 1);
+  EXPECT_TRUE(api_->Report(e.jobs(0).uid(), 1, Observation::STARTED).ok());
+  const std::string id = NewUuid();
+  EXPECT_TRUE(api_->Kill(key_, e.name(), id).ok());
+  EXPECT_TRUE(api_->Report(e.jobs(0).uid(), 1, Observation::EXITED, 0).ok());
+  const auto replayed = api_->Kill(key_, e.name(), id);
+  ASSERT_TRUE(replayed.ok()) << replayed.status();
+  EXPECT_EQ(replayed->state(), v1::Experiment::FINISHED);
+  EXPECT_TRUE(HasReason(api_->Kill(key_, e.name(), NewUuid()).status(), Reason::kExperimentDone));
+  EXPECT_TRUE(HasReason(api_->Kill(key_, Create(kSingle).name(), id).status(), Reason::kRequestIdReused));
+}
+
 TEST_F(ApiTest, CreateIsIdempotentByRequestId) {
   const std::string id = NewUuid();
   std::set<std::string> names;

@@ -22,12 +22,6 @@
 namespace riseml::api {
 namespace {
 
-template <class Request>
-std::string HashWithoutId(Request request) {
-  request.clear_request_id();
-  return ArgumentHash(request);
-}
-
 std::string ToJson(const google::protobuf::Map<std::string, std::string>& map) {
   nlohmann::json json = nlohmann::json::object();
   for (const auto& [key, value] : map) json[key] = value;
@@ -269,8 +263,11 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
 }
 
 absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, const v1::KillExperimentRequest& request) {
+  const std::string hash = HashWithoutId(request);
   return db_.Write("kill experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
+    RISEML_ASSIGN_OR_RETURN(const std::optional<std::string> seen, FindRequest(tx, call, request.request_id(), hash));
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.name()));
+    if (seen) return LoadOne(tx, key.uid, true, options_);
     if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
     const pqxx::row row = sql::QueryRow(tx, "SELECT state, kill_wanted FROM experiments WHERE uid = $1", key.uid);
     const ExperimentState state = ParseExperimentState(row[0].c_str());
@@ -281,6 +278,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, cons
       api::Kill(tx, key.root_uid, key.uid, call.caller.user());
       RecordAudit(tx, call, Print(key.name));
     }
+    RememberRequest(tx, call, request.request_id(), hash, key.root_uid);
     return LoadOne(tx, key.uid, true, options_);
   });
 }

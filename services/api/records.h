@@ -31,11 +31,17 @@ void RecordFeed(pqxx::transaction_base& tx, const std::string& root_uid, FeedKin
 
 void RecordAudit(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view object);
 
-// Hash of a request without its request_id, to tell a replay from a reuse.
+// Hashes of a request, to tell a replay from a reuse.
 std::string ArgumentHash(const google::protobuf::Message& request_without_id);
 
-// The resource a request made before, if it was seen before. INVALID_ARGUMENT (REQUEST_ID_REUSED) when it had other
-// arguments. An empty request_id is never remembered.
+template <class Request>
+std::string HashWithoutId(Request request) {
+  request.clear_request_id();
+  return ArgumentHash(request);
+}
+
+// The resource a request made or changed before, if it was seen before. INVALID_ARGUMENT (REQUEST_ID_REUSED) when it
+// had other arguments. An empty request_id is never remembered.
 absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& tx, const rpc::Call& call,
                                                        const std::string& request_id, const std::string& argument_hash);
 void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& request_id,

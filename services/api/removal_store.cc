@@ -103,9 +103,7 @@ void DeleteRows(pqxx::transaction_base& tx, const std::string& root_uid) {
 }  // namespace
 
 absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperimentRequest& request) {
-  v1::DeleteExperimentRequest arguments = request;
-  arguments.clear_request_id();
-  const std::string hash = ArgumentHash(arguments);
+  const std::string hash = HashWithoutId(request);
   return db_.Write("delete experiment", [&](pqxx::work& tx) -> absl::Status {
     RISEML_ASSIGN_OR_RETURN(const std::optional<std::string> seen, FindRequest(tx, call, request.request_id(), hash));
     if (seen) return absl::OkStatus();

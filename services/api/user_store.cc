@@ -159,9 +159,7 @@ absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, 
                               "' must be 2 to 39 letters, digits and hyphens, with no hyphen at its ends"));
   RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
   const v1::User::Role role = request.role() == v1::User::ROLE_UNSPECIFIED ? v1::User::USER : request.role();
-  v1::CreateUserRequest arguments = request;
-  arguments.clear_request_id();
-  const std::string hash = ArgumentHash(arguments);
+  const std::string hash = HashWithoutId(request);
   return db_.Write("create user", [&](pqxx::work& tx) -> absl::StatusOr<v1::CreateUserResponse> {
     v1::CreateUserResponse response;
     const std::string name = Print(UserName{request.user_id()});
@@ -232,9 +230,7 @@ absl::StatusOr<v1::User> UserStore::Disable(const rpc::Call& call, const std::st
 
 absl::StatusOr<v1::RotateApiKeyResponse> UserStore::RotateKey(const rpc::Call& call,
                                                               const v1::RotateApiKeyRequest& request) {
-  v1::RotateApiKeyRequest arguments = request;
-  arguments.clear_request_id();
-  const std::string hash = ArgumentHash(arguments);
+  const std::string hash = HashWithoutId(request);
   return db_.Write("rotate key", [&](pqxx::work& tx) -> absl::StatusOr<v1::RotateApiKeyResponse> {
     v1::RotateApiKeyResponse response;
     RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), RowLock::kUpdate));
