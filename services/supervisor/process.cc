@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <google/protobuf/util/json_util.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -230,6 +231,11 @@ std::vector<std::string> ServiceEnvironment(const std::string& home) {
   }
   if (!has_language) out.push_back("LANG=C.UTF-8");
   return out;
+}
+
+void WaitReadable(int fd, absl::Duration limit) {
+  pollfd one = {fd, POLLIN, 0};
+  poll(&one, 1, static_cast<int>(absl::ToInt64Milliseconds(limit)));
 }
 
 std::string DescribeExit(int wait_status) {

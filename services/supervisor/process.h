@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "riseml/config/v1/supervisor.pb.h"
 #include "services/common/base/file.h"
 
@@ -32,6 +33,9 @@ bool IsAlive(const config::v1::ProcessRecord& record);
 
 // A descriptor that becomes readable when the process ends; absent when it has ended.
 std::optional<UniqueFd> Watch(const config::v1::ProcessRecord& record);
+
+// Waits until a descriptor is readable, at most for `limit`.
+void WaitReadable(int fd, absl::Duration limit);
 
 // Signals the process behind a descriptor of Watch; a process that is gone is none's concern.
 void Signal(const UniqueFd& watch, int signal);

@@ -20,6 +20,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/log_files.h"
 #include "services/supervisor/postgres.h"
+#include "services/supervisor/process.h"
 #include "services/supervisor/state.h"
 
 namespace riseml::supervisor {
@@ -28,17 +29,10 @@ namespace {
 constexpr int kMostStarts = 6;  // of one unit before the whole start counts as failed: 3 s of trying
 constexpr absl::Duration kDatabaseLimit = absl::Minutes(5);  // recovery after a crash may take a while
 constexpr absl::Duration kServicesLimit = absl::Minutes(2);
-constexpr absl::Duration kStopLimit = absl::Seconds(10);
-constexpr absl::Duration kDatabaseStopLimit = absl::Minutes(1);
 constexpr absl::Duration kPortLimit = absl::Seconds(5);
 constexpr absl::Duration kWatchProbeTimeout = absl::Seconds(3);
 constexpr absl::Duration kRotationPeriod = absl::Seconds(5);
 constexpr int kTailLines = 20;
-
-void WaitReadable(int fd, absl::Duration limit) {
-  pollfd one = {fd, POLLIN, 0};
-  poll(&one, 1, static_cast<int>(absl::ToInt64Milliseconds(limit)));
-}
 
 }  // namespace
 
@@ -92,26 +86,6 @@ Supervised* Stack::Find(absl::string_view name) {
 bool Stack::IsHealthy(absl::string_view name) {
   const Supervised* unit = Find(name);
   return unit != nullptr && unit->state() == UnitState::kHealthy;
-}
-
-// Stops one unit and waits for its end.
-void Stack::StopNow(Supervised& unit) {
-  unit.Stop();
-  WaitReadable(unit.watch_fd(), kStopLimit);
-  unit.Send(SIGKILL);
-  WaitReadable(unit.watch_fd(), kStopLimit);
-  unit.Exited("stopped", clock_.Now());
-}
-
-void Stack::StopLeftovers() {
-  // In reverse order of need, those of one wave together.
-  for (auto& unit : units_) unit->AdoptAny(clock_.Now());
-  for (int wave = 0; wave <= kLastWave; ++wave) {
-    for (auto& unit : units_)
-      if (unit->plan().stop_wave == wave && IsRunning(unit->state())) unit->Stop();
-    for (auto& unit : units_)
-      if (unit->plan().stop_wave == wave && IsRunning(unit->state())) StopNow(*unit);
-  }
 }
 
 // Takes over what an earlier supervisor left running, and stops what has another version or configuration by now.
@@ -319,44 +293,6 @@ void Stack::Fail(const std::string& message, const std::string& log_name) {
   const std::string shown = absl::StrCat(plan_.layout.dir, "/logs/", log_name, ".log");
   failure_ = absl::UnavailableError(absl::StrCat(message, "; the end of ", shown, ":\n", LogTail(log, kTailLines)));
   BeginStop(clock_.Now());
-}
-
-void Stack::BeginStop(absl::Time now) {
-  if (stopping_) return;
-  stopping_ = true;
-  wave_deadline_ = now + kStopLimit;
-  for (Task* task : {&migrate_, &bootstrap_})
-    if (task->pid > 0) kill(task->pid, SIGTERM);
-}
-
-void Stack::AdvanceStop(absl::Time now) {
-  if (migrate_.pid > 0 || bootstrap_.pid > 0) {
-    if (now < wave_deadline_) return;
-    for (Task* task : {&migrate_, &bootstrap_})
-      if (task->pid > 0) kill(task->pid, SIGKILL);
-    wave_deadline_ = now + kStopLimit;
-    return;
-  }
-  while (stop_wave_ <= kLastWave) {
-    std::vector<Supervised*> open;
-    for (auto& unit : units_) {
-      if (unit->plan().stop_wave != stop_wave_) continue;
-      unit->Stop();
-      if (IsRunning(unit->state())) open.push_back(unit.get());
-    }
-    if (open.empty()) {
-      ++stop_wave_;
-      wave_deadline_ = now + (stop_wave_ == kLastWave ? kDatabaseStopLimit : kStopLimit);
-      continue;
-    }
-    if (now < wave_deadline_) return;
-    for (Supervised* unit : open) {
-      LogWarning("unit_killed", {{"unit", unit->name()}, {"why", "it did not stop in time"}});
-      unit->Send(SIGKILL);
-    }
-    wave_deadline_ = now + kStopLimit;
-    return;
-  }
 }
 
 absl::Time Stack::NextDue() const {
