@@ -1,4 +1,4 @@
-// Programs and options whose use of files is known; for step_reads.cc.
+// Programs and options whose use of files is known; for read_collector.h.
 #pragma once
 
 #include "absl/strings/string_view.h"
