@@ -3,16 +3,25 @@
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
+#include <stdexcept>
+
+#include "absl/strings/str_cat.h"
 
 namespace riseml::api {
 namespace {
 
 template <class State, std::size_t N>
-State Parse(absl::string_view name, const std::array<absl::string_view, N>& names) {
+std::optional<State> Find(absl::string_view name, const std::array<absl::string_view, N>& names) {
   const auto it = std::find(names.begin(), names.end(), name);
-  if (it == names.end())
-    std::abort();  // the database holds a state this version does not know: its schema check failed us
+  if (it == names.end()) return std::nullopt;
   return static_cast<State>(it - names.begin());
+}
+
+template <class State, std::size_t N>
+State Parse(absl::string_view name, const std::array<absl::string_view, N>& names) {
+  if (const auto state = Find<State>(name, names)) return *state;
+  throw std::runtime_error(
+      absl::StrCat("the database holds the state '", name, "', which only a newer riseml-api knows"));
 }
 
 }  // namespace
@@ -22,6 +31,8 @@ JobState ParseJobState(absl::string_view name) { return Parse<JobState>(name, kJ
 ExperimentState ParseExperimentState(absl::string_view name) {
   return Parse<ExperimentState>(name, kExperimentStateNames);
 }
+
+std::optional<JobState> FindJobState(absl::string_view name) { return Find<JobState>(name, kJobStateNames); }
 
 JobEvent JobEventOf(AttemptEvent event) {
   switch (event) {

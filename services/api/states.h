@@ -126,10 +126,14 @@ constexpr absl::string_view Name(JobState s) { return kJobStateNames[static_cast
 constexpr absl::string_view Name(JobEvent e) { return kJobEventNames[static_cast<int>(e)]; }
 constexpr absl::string_view Name(ExperimentState s) { return kExperimentStateNames[static_cast<int>(s)]; }
 
-// States by the name they are stored under. The database's CHECK admits no other text.
+// States by the name they are stored under. Throws std::runtime_error, which makes the transaction fail as INTERNAL,
+// for a state that only a newer version knows.
 AttemptState ParseAttemptState(absl::string_view name);
 JobState ParseJobState(absl::string_view name);
 ExperimentState ParseExperimentState(absl::string_view name);
+
+// The same for readers of many rows, of which one must not hold up the others: absent for a state that is not known.
+std::optional<JobState> FindJobState(absl::string_view name);
 
 constexpr std::optional<AttemptState> Next(AttemptState from, AttemptEvent on) {
   for (const AttemptEdge& edge : kAttemptEdges)

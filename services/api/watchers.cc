@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/log_store.h"
-#include "services/api/states.h"
 #include "services/common/base/status_macros.h"
 
 namespace riseml::api {
@@ -82,6 +81,11 @@ ChangedBelow Below(const std::vector<sql::FeedRow>& rows, const std::string& roo
     }
   }
   return out;
+}
+
+bool HasEnded(const v1::Experiment& experiment) {
+  return experiment.state() == v1::Experiment::FINISHED || experiment.state() == v1::Experiment::FAILED ||
+         experiment.state() == v1::Experiment::KILLED;
 }
 
 class ExperimentSource {
@@ -194,7 +198,7 @@ class ExperimentSource {
         *batch->responses.emplace_back().mutable_experiment() = std::move(e);
     }
     if (!followed) return;
-    if (IsTerminal(ParseExperimentState(v1::Experiment::State_Name(followed->state())))) AddWhatLedHere(tx, key, batch);
+    if (HasEnded(*followed)) AddWhatLedHere(tx, key, batch);
     *batch->responses.emplace_back().mutable_experiment() = *std::move(followed);
   }
 

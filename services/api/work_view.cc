@@ -1,5 +1,6 @@
 // Jobs as the scheduler sees them.
 #include <map>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -7,6 +8,7 @@
 #include "services/api/root_configs.h"
 #include "services/api/states.h"
 #include "services/api/views.h"
+#include "services/common/base/log.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -91,11 +93,16 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
   std::vector<internal::v1::Work> out;
   out.reserve(rows.size());
   for (const auto& row : rows) {
+    const std::optional<JobState> state = FindJobState(row[8].c_str());
+    if (!state) {
+      LogError("job_state_unknown", {{"job_uid", row[0].c_str()}, {"state", row[8].c_str()}});
+      continue;
+    }
     internal::v1::Work& work = out.emplace_back();
     const ExperimentName experiment{
         .user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
     FillHead(row, experiment, &work);
-    if (IsTerminal(ParseJobState(row[8].c_str()))) {  // nobody will start it
+    if (IsTerminal(*state)) {  // nobody will start it
       work.set_reason(row[27].as<std::string>());
       work.set_message(row[28].as<std::string>());
       continue;
