@@ -1,6 +1,7 @@
 #include "services/common/rpc/call.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -57,6 +58,11 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method) {
 }
 
 absl::Time StartOfCall() { return SystemClock().Now(); }
+
+absl::Status CheckWaitedFor(const grpc::ServerContextBase& context) {
+  if (context.deadline() > std::chrono::system_clock::now() && !context.IsCancelled()) return absl::OkStatus();
+  return absl::DeadlineExceededError("the deadline passed before the call was begun; nothing was done");
+}
 
 grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& status) {
   const absl::Duration took = SystemClock().Now() - start;

@@ -34,6 +34,9 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method);
 grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& status);
 absl::Time StartOfCall();
 
+// DEADLINE_EXCEEDED when nobody waits for the answer any more: the deadline has passed, or the caller is gone.
+absl::Status CheckWaitedFor(const grpc::ServerContextBase& context);
+
 // Moves a result into a response; returns its status.
 template <class T>
 absl::Status Answer(absl::StatusOr<T> result, T* response) {
@@ -45,6 +48,7 @@ template <class Body>  // absl::Status(const Call&)
 grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {
   const absl::Time start = StartOfCall();
   const Call call = CallOf(*context, method);
+  if (absl::Status late = CheckWaitedFor(*context); !late.ok()) return Finish(call, start, late);
   return Finish(call, start, std::forward<Body>(body)(call));
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 
@@ -23,6 +24,8 @@ namespace {
 
 using internal::v1::Caller;
 
+constexpr absl::Duration kSlow = absl::Milliseconds(300);
+
 class FakeAuthenticator final : public Authenticator {
  public:
   absl::StatusOr<Caller> Authenticate(absl::string_view credential) override {
@@ -30,11 +33,12 @@ class FakeAuthenticator final : public Authenticator {
     caller.set_kind(Caller::USER);
     if (credential == "viewer")
       caller.set_role(v1::User::VIEWER);
-    else if (credential == "admin")
+    else if (credential == "admin" || credential == "slow")
       caller.set_role(v1::User::ADMIN);
     else
       return Error(Reason::kUnauthenticated, "unknown key");
     caller.set_user(std::string(credential));
+    if (credential == "slow") absl::SleepFor(kSlow);
     return caller;
   }
 };
@@ -43,6 +47,7 @@ class Users final : public v1::UserService::Service {
  public:
   grpc::Status GetCaller(grpc::ServerContext* context, const v1::GetCallerRequest*, v1::User* response) override {
     return Unary(context, "riseml.v1.UserService/GetCaller", [&](const Call& call) {
+      ++handled;
       response->set_name("users/" + call.caller.user());
       response->set_email(call.request_id);
       return absl::OkStatus();
@@ -52,6 +57,7 @@ class Users final : public v1::UserService::Service {
     return Unary(context, "riseml.v1.UserService/DisableUser",
                  [&](const Call&) { return Error(Reason::kLastAdmin, "the last admin must stay"); });
   }
+  std::atomic<int> handled = 0;
 };
 
 class Access final : public internal::v1::AccessService::Service {
@@ -128,6 +134,17 @@ TEST_F(RpcTest, CallersOnOneConnectionAreKeptApart) {
 TEST_F(RpcTest, NoOrUnknownCredentialIsUnauthenticated) {
   EXPECT_EQ(GetCaller("").status().code(), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(GetCaller("guess").status().code(), absl::StatusCode::kUnauthenticated);
+}
+
+TEST_F(RpcTest, WorkIsNotBegunAfterTheDeadline) {
+  grpc::ClientContext context;
+  Prepare(context, kSlow / 6, "r", "slow");
+  v1::User response;
+  EXPECT_EQ(stub_->GetCaller(&context, {}, &response).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  absl::SleepFor(kSlow * 2);  // by now its credential has been checked
+  EXPECT_EQ(users_.handled, 0);
+  EXPECT_EQ(GetCaller("slow")->name(), "users/slow");
+  EXPECT_EQ(users_.handled, 1);
 }
 
 TEST_F(RpcTest, RoleIsChecked) {
