@@ -217,6 +217,11 @@ TEST(Hint, SaysWhereToWriteInsteadOfTheData) {
 
 TEST(Hint, IsAboutWhatEndedTheCommand) {
   const std::string caught = "fatal: not a git repository (or any of the parent directories): .git\n";
+  EXPECT_THAT(HintAt({.line = "bash train.sh",
+                      .output = caught + "Traceback (most recent call last):\n  File \"t.py\"\n"
+                                         "subprocess.CalledProcessError: Command '['git', 'rev-parse']' returned 128\n",
+                      .exit_code = 1}),
+              HasSubstr("$RISEML_GIT_COMMIT"));
   EXPECT_EQ(HintAt({.line = "bash train.sh",
                     .output = caught + "Traceback (most recent call last):\n  File \"t.py\"\nValueError: boom\n",
                     .exit_code = 1}),

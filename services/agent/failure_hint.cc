@@ -42,13 +42,15 @@ struct Complaint {
 constexpr absl::string_view kOwnPort =
     "Another program on the node has this port: write $PORT for a server and $MASTER_PORT for torch.distributed, which "
     "are different in each job";
+constexpr absl::string_view kNoRepository = "not a git repository";
+constexpr absl::string_view kGitHint =
+    "The project arrives without its .git: where it stood is in $RISEML_GIT_COMMIT, $RISEML_GIT_BRANCH and "
+    "$RISEML_GIT_DIRTY";
 constexpr Complaint kComplaints[] = {
     {"Address already in use", kOwnPort},
     {"address already in use", kOwnPort},
     {"EADDRINUSE", kOwnPort},
-    {"not a git repository",
-     "The project arrives without its .git: where it stood is in $RISEML_GIT_COMMIT, $RISEML_GIT_BRANCH and "
-     "$RISEML_GIT_DIRTY"},
+    {kNoRepository, kGitHint},
 };
 
 constexpr int kEndLines = 10;
@@ -200,6 +202,14 @@ std::string HintAtData(const Failure& failure) {
   return "";
 }
 
+// A program that called git and did not get over its failure: git complains before the traceback that blames it.
+std::string HintAtCalledGit(const Failure& failure) {
+  const absl::string_view end = LastWords(failure.output);
+  const absl::string_view before = failure.output.substr(0, failure.output.size() - end.size());
+  const bool blames_git = absl::StrContains(end, "git");
+  return blames_git && absl::StrContains(LastWords(before), kNoRepository) ? std::string(kGitHint) : "";
+}
+
 // Words of a line up to the first operator, without assignments in front.
 std::vector<absl::string_view> WordsOf(absl::string_view line) {
   std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
@@ -256,6 +266,7 @@ std::string HintAt(const Failure& failure) {
   if (failure.exit_code == kNotFound) return HintAtMissingProgram(failure);
   for (const Complaint& complaint : kComplaints)
     if (absl::StrContains(LastWords(failure.output), complaint.said)) return std::string(complaint.hint);
+  if (std::string hint = HintAtCalledGit(failure); !hint.empty()) return hint;
   if (std::string hint = HintAtData(failure); !hint.empty()) return hint;
   return HintAtMissingModule(failure);
 }

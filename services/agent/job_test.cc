@@ -325,7 +325,7 @@ TEST_F(WorkFilesTest, KeepsFilesAndLinksButNoCaches) {
   EXPECT_EQ(std::filesystem::read_symlink(root_ / "out/everything"), "/");
   EXPECT_FALSE(FileExists(root_ / "out/__pycache__"));
   EXPECT_FALSE(FileExists(root_ / "out/venv"));
-  EXPECT_EQ(DescribeKept(kept, 1),
+  EXPECT_EQ(DescribeKept(kept, {.to = "/o/workdir", .bytes_limit = 1}),
             "==> Kept 3 files (7 bytes) that the job left in its working directory: workdir/ in its output "
             "(riseml status shows the path)\n");
 }
@@ -334,7 +334,7 @@ TEST_F(WorkFilesTest, KeepsNothingThatWasThereBefore) {
   WriteAll(root_ / "code/train.py", "x");
   EXPECT_EQ(Keep(1 << 20, absl::InfiniteFuture()).files, 0);
   EXPECT_FALSE(FileExists(root_ / "out"));
-  EXPECT_EQ(DescribeKept({}, 1), "");
+  EXPECT_EQ(DescribeKept({}, {}), "");
 }
 
 TEST_F(WorkFilesTest, NamesWhatIsOverTheBound) {
@@ -343,7 +343,7 @@ TEST_F(WorkFilesTest, NamesWhatIsOverTheBound) {
   WriteAll(root_ / "code/c.txt", "small");
   const KeptFiles kept = Keep(1000);
   EXPECT_EQ(kept.files, 2);
-  EXPECT_THAT(DescribeKept(kept, 1000),
+  EXPECT_THAT(DescribeKept(kept, {.to = "/o/" + KeptName(2), .bytes_limit = 1000}),
               HasSubstr("as more than 1.0 kB would be: b.bin (600 bytes). Write large files to $OUTPUT_DIR"));
 }
 
@@ -354,7 +354,7 @@ TEST_F(WorkFilesTest, NeverReplacesWhatTheJobHasWrittenItself) {
   const KeptFiles kept = Keep();
   EXPECT_EQ(ReadAll(root_ / "out/best.pt"), "mine");
   EXPECT_EQ(kept.files, 0);
-  EXPECT_THAT(DescribeKept(kept, 1),
+  EXPECT_THAT(DescribeKept(kept, {.to = "/o/workdir", .bytes_limit = 1}),
               HasSubstr("has written files of these names to workdir/ in its output: best.pt\n"));
 }
 

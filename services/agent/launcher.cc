@@ -43,6 +43,7 @@ constexpr char kDefaultPython[] = "/usr/bin/python3";
 constexpr std::int64_t kMaxSmallFile = 1 << 20;
 constexpr std::int64_t kDefaultUnshippedLimit = std::int64_t{4} << 30;
 constexpr std::int64_t kDefaultKeptLimit = std::int64_t{1} << 30;
+constexpr std::int64_t kMostNote = 4096;
 constexpr std::int64_t kDefaultCacheLimit = std::int64_t{20} << 30;
 constexpr absl::Duration kCachePause = absl::Minutes(10);
 
@@ -147,7 +148,7 @@ absl::Status Launcher::FetchCode(const AttemptDir& dir, const internal::v1::JobT
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.code(), 0755));
   if (job.commit().empty()) return absl::OkStatus();
   RISEML_ASSIGN_OR_RETURN(const ChunkReader reader, code_.Open(job.project_uid(), job.commit(), std::move(stop)));
-  return UnpackArchive(reader, dir.code());
+  return UnpackArchive(reader, dir.code(), TimeOfRevision(job.tree().empty() ? job.commit() : job.tree()));
 }
 
 absl::Status Launcher::PlaceSecrets(const AttemptDir& dir, const StartAttemptRequest& start) const {
@@ -217,9 +218,11 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   plan.set_role(start.role());
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
-  if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", kKeptName));
+  if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", KeptName(start.attempt())));
   const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
+  if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build says it
+    if (const auto note = ReadFile(NoteOfBuild(start.environment_path()), kMostNote); note.ok()) plan.add_notes(*note);
   plan.set_interpreter_note(PythonFor(start.template_().image()).note);
   if (start.environment_path().empty() && !plan.interpreter_note().empty())  // otherwise the build has said it
     plan.add_notes(absl::StrCat("NOTE: ", plan.interpreter_note()));

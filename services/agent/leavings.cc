@@ -8,6 +8,7 @@ namespace riseml::agent {
 
 std::string LeftInCode(const std::string& environment_path) { return environment_path + "/.riseml/code"; }
 std::string LeftInHome(const std::string& environment_path) { return environment_path + "/.riseml/home"; }
+std::string NoteOfBuild(const std::string& environment_path) { return environment_path + "/.riseml/note"; }
 
 absl::Status CopyBeneath(const std::string& from, const std::string& to, const std::stop_token& stop) {
   if (!FileExists(from)) return absl::OkStatus();

@@ -12,6 +12,8 @@ namespace riseml::agent {
 // Where an environment keeps them.
 std::string LeftInCode(const std::string& environment_path);
 std::string LeftInHome(const std::string& environment_path);
+// What each job is to be told about the build, one sentence; absent: nothing.
+std::string NoteOfBuild(const std::string& environment_path);
 
 // Copies files, links and directories below `from` to `to`, which exists, unless something is there already. Links are
 // copied, never followed. File systems that can share blocks do. Nothing to do when `from` is absent. CANCELLED when

@@ -252,9 +252,10 @@ void Runner::KillRest() {
 // A failure to keep files is told and changes nothing else.
 void Runner::KeepFiles() {
   if (plan_.kept_dir().empty() || plan_.kept_bytes_limit() <= 0 || began_ == absl::InfiniteFuture()) return;
-  const absl::StatusOr<KeptFiles> kept = KeepWorkFiles(
-      {.from = plan_.work_dir(), .to = plan_.kept_dir(), .since = began_, .bytes_limit = plan_.kept_bytes_limit()});
-  const std::string text = kept.ok() ? DescribeKept(*kept, plan_.kept_bytes_limit())
+  const KeepRequest request = {
+      .from = plan_.work_dir(), .to = plan_.kept_dir(), .since = began_, .bytes_limit = plan_.kept_bytes_limit()};
+  const absl::StatusOr<KeptFiles> kept = KeepWorkFiles(request);
+  const std::string text = kept.ok() ? DescribeKept(*kept, request)
                                      : absl::StrCat("==> Files of the working directory could not be kept: ",
                                                     std::string(kept.status().message()), "\n");
   Say(text);

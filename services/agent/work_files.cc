@@ -227,15 +227,18 @@ std::string PrintBytes(std::int64_t bytes) {
   return absl::StrFormat("%.1f %s", amount, kUnits[unit]);
 }
 
-std::string DescribeKept(const KeptFiles& kept, std::int64_t bytes_limit) {
+std::string KeptName(int attempt) { return attempt <= 1 ? "workdir" : absl::StrCat("workdir-", attempt); }
+
+std::string DescribeKept(const KeptFiles& kept, const KeepRequest& request) {
+  const absl::string_view name = absl::string_view(request.to).substr(request.to.rfind('/') + 1);
   std::string text;
   if (kept.files > 0)
     absl::StrAppend(&text, "==> Kept ", kept.files, kept.files == 1 ? " file (" : " files (", PrintBytes(kept.bytes),
-                    ") that the job left in its working directory: ", kKeptName,
+                    ") that the job left in its working directory: ", name,
                     "/ in its output (riseml status shows the path)\n");
   if (!kept.in_the_way.empty())
     absl::StrAppend(&text, "==> Not kept from the working directory, as the job has written files of these names to ",
-                    kKeptName, "/ in its output: ", absl::StrJoin(kept.in_the_way, ", "), "\n");
+                    name, "/ in its output: ", absl::StrJoin(kept.in_the_way, ", "), "\n");
   if (!kept.unreadable.empty())
     absl::StrAppend(&text, "==> Not kept from the working directory, as the job let nobody read them (chmod): ",
                     absl::StrJoin(kept.unreadable, ", "), "\n");
@@ -243,7 +246,7 @@ std::string DescribeKept(const KeptFiles& kept, std::int64_t bytes_limit) {
   std::vector<std::string> named = kept.left_named;
   if (named.size() > kMaxNamed) named.resize(kMaxNamed);
   const std::int64_t more = kept.left_files - static_cast<std::int64_t>(named.size());
-  absl::StrAppend(&text, "==> Not kept from the working directory, as more than ", PrintBytes(bytes_limit),
+  absl::StrAppend(&text, "==> Not kept from the working directory, as more than ", PrintBytes(request.bytes_limit),
                   " would be: ", absl::StrJoin(named, ", "), more > 0 ? absl::StrCat(" and ", more, " more") : "",
                   ". Write large files to $OUTPUT_DIR\n");
   return text;

@@ -12,8 +12,8 @@
 
 namespace riseml::agent {
 
-// Directory for them in the output of an experiment.
-inline constexpr char kKeptName[] = "workdir";
+// Directory for them in the output of an experiment: "workdir", of further attempts "workdir-2", "workdir-3", ….
+std::string KeptName(int attempt);
 
 struct KeepRequest {
   std::string from;  // the working directory
@@ -47,7 +47,7 @@ absl::StatusOr<KeptFiles> KeepWorkFiles(const KeepRequest& request);
 
 // Lines for the log, without a path of the node: its directories may be closed to who reads it. Empty when there is
 // nothing to say.
-std::string DescribeKept(const KeptFiles& kept, std::int64_t bytes_limit);
+std::string DescribeKept(const KeptFiles& kept, const KeepRequest& request);
 
 // "1.5 MB": powers of 1,000.
 std::string PrintBytes(std::int64_t bytes);

@@ -71,8 +71,9 @@ def amount(size):
 largest = ", ".join(f"{shown(head)} ({amount(size)})" for head, size in sorted(sizes.items(), key=lambda x: -x[1])[:5])
 if total > MOST_BYTES or files > MOST_FILES:
     sys.exit(f"the steps leave {amount(total)} in {files} files in the project's directory and in HOME, more than an "
-             f"environment keeps ({MOST_BYTES >> 30} GiB, {MOST_FILES} files): {largest}. Download such data into ~/.cache, "
-             "or put it where jobs find it as /data, or delete it in a last install step.")
+             f"environment keeps ({MOST_BYTES >> 30} GiB, {MOST_FILES} files): {largest}. Download data into ~/.cache, or "
+             "put it where jobs find it as /data, or delete it in a last install step. Make a virtual environment by a step of "
+             "its own, python -m venv NAME: it is then the environment itself.")
 shutil.rmtree(target, ignore_errors=True)
 os.makedirs(target)
 for source, copy, info in copies:
@@ -83,8 +84,11 @@ for source, copy, info in copies:
         shutil.copy2(source, copy, follow_symlinks=False)
 if edits:
     named = ", ".join(os.fsdecode(path) for path in edits[:5]) + (f" and {len(edits) - 5} more" if len(edits) > 5 else "")
-    print(f"NOTE: jobs do not have what the steps changed in files of the project ({named}): they have them as uploaded. "
-          "Make such changes under run:, or let the step write a new file.")
+    note = (f"NOTE: jobs do not have what the steps changed in files of the project ({named}): they have them as uploaded. "
+            "Make such changes under run:, or let the step write a new file.")
+    print(note)
+    with open(os.path.join(target, b"note"), "w", errors="backslashreplace") as file:
+        file.write(note)
 if copies:
     print(f"Kept from the project's directory and HOME: {files} file{'' if files == 1 else 's'}, {amount(total)}: {largest}")
 )py";

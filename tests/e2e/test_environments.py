@@ -98,10 +98,21 @@ class Environments(StackTest):
                      "echo changed > own.txt; rm gone.txt; chmod +x script.sh"])
         self.assertIn("NOTE: jobs do not have what the steps changed in files of the project (gone.txt, own.txt, script.sh)",
                       self.log(self.finish(path), "build"))
+        told = "NOTE: jobs do not have what the steps changed"
         for _ in range(2):  # the second job sees nothing of what the first has written
-            self.assertTrue(self.log(self.finish(path)).startswith("cloned\npunkt\nthe revision's\n"))
+            log = self.log(self.finish(path)).splitlines()
+            self.assertTrue(log.pop(0).startswith(told), "also where nothing is built")
+            self.assertEqual(log[:3], ["cloned", "punkt", "the revision's"])
         self.write(path, "third_party/models/README", "from the revision\n")
-        self.assertTrue(self.log(self.finish(path)).startswith("from the revision\npunkt\n"), "code on top")
+        self.assertEqual(self.log(self.finish(path)).splitlines()[1:3], ["from the revision", "punkt"], "code on top")
+
+    @unittest.skipUnless(shutil.which("make"), "needs make")
+    def test_case_02_what_a_makefile_built_is_up_to_date(self):
+        path = self.stack.project("c02make", ["make", "cat src.txt > made-in-job && make again"], install="make",
+                                  files={"src.txt": "a\n", "Makefile": "built: src.txt Makefile\n\tcp src.txt built && echo builds\n"
+                                                                        "again: made-in-job\n\techo again\n"})
+        for _ in range(2):
+            self.assertNotIn("builds", self.log(self.finish(path)))
 
     @unittest.skipUnless(shutil.which("gcc") and glob.glob("/usr/include/python3*/Python.h"), "needs gcc and python3-dev")
     def test_case_02_extensions_built_in_place_are_importable(self):
