@@ -216,6 +216,24 @@ TEST(StateLines, ASecondAttemptIsToldAgain) {
   EXPECT_THAT(First(lines.Update(state)), ElementsAre("/jobs/train--> RUNNING (attempt 2)"));
 }
 
+TEST(StateLines, AJobThatIsTriedAgainIsToldOnceBehindTheLogOfItsAttempt) {
+  ExperimentState state(kName);
+  StateLines lines;
+  Put(state, MakeJob("train", v1::Job::RUNNING));
+  lines.Update(state);
+  v1::Job again = MakeJob("train", v1::Job::PENDING);
+  again.set_attempt_count(1);
+  again.set_reason("ERROR");
+  again.set_message("tried again in 10s, retry 1 of 1");
+  Put(state, again);
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+  lines.OnLogEnd("uid-train", 1);
+  ASSERT_EQ(lines.Update(state).size(), 1u);
+  again.set_wait_message("waits until 14:03:10 UTC before it is tried again");
+  Put(state, again);
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+}
+
 TEST(StateLines, TheEndOfFollowingReleasesEverything) {
   ExperimentState state(kName);
   StateLines lines;

@@ -1,6 +1,7 @@
 #include "cli/render/state_lines.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/render/format.h"
 #include "cli/render/state.h"
 #include "cli/render/terminal.h"
@@ -62,9 +63,9 @@ bool StateLines::LogIsOver(const v1::Job& job) const {
 
 std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
   std::vector<StateLine> out;
-  const auto tell = [&](StateLine line, absl::string_view wait = {}) {
+  const auto tell = [&](StateLine line) {
     std::string& told = told_[line.name];
-    std::string now = absl::StrCat(line.lines[0], "\n", wait);
+    std::string now = absl::StrJoin(line.lines, "\n");
     if (told == now) return;
     told = std::move(now);
     out.push_back(std::move(line));
@@ -85,7 +86,9 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
     if (!IsTerminal(child.state()) && experiment_may_be_told(child, false)) tell(LineOf(child));
   }
   for (const auto& [name, job] : state.jobs) {
-    if (!IsTerminal(job.state()) || LogIsOver(job)) tell(LineOf(job), job.wait_message());
+    // A job that waits again has printed as well.
+    const bool has_ended = IsTerminal(job.state()) || (job.state() == v1::Job::PENDING && job.attempt_count() > 0);
+    if (!has_ended || LogIsOver(job)) tell(LineOf(job));
   }
   for (const auto& [name, child] : state.children) {
     if (IsTerminal(child.state()) && experiment_may_be_told(child, busy.contains(name))) tell(LineOf(child));

@@ -37,7 +37,7 @@ class StateLines {
  private:
   bool LogIsOver(const v1::Job& job) const;
 
-  std::map<std::string, std::string> told_;  // state and reason to wait last told, by resource name
+  std::map<std::string, std::string> told_;  // lines last told, by resource name
   std::set<std::pair<std::string, int>> ended_logs_;
   bool follow_over_ = false;
 };

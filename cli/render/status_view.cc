@@ -110,6 +110,8 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
          job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
          absl::StrFormat("%.1f", job.resources().cpus()), absl::StrFormat("%.0f", job.resources().memory_mb())});
     if (!wait.empty()) absl::StrAppend(&waits, WaitLine(id, wait));
+    if (job.attempt_count() > 1)
+      absl::StrAppend(&waits, id, " had ", job.attempt_count(), " attempts: riseml status ", id, " lists them\n");
   }
   return absl::StrCat(Table(viewer.terminal,
                             {{"JOB ID", 13},
@@ -333,7 +335,11 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
   if (const std::string wait = JobWait(job); !wait.empty())
     absl::StrAppend(&out, "Waits: ", absl::StripPrefix(wait, "waits "), "\n");
   if (!job.node().empty()) absl::StrAppend(&out, "Node: ", OneLine(job.node()), "\n");
-  if (job.attempt_count() > 1) absl::StrAppend(&out, AttemptLines(viewer, job));
+  // One that ended as its job did has nothing to add.
+  const bool others = std::ranges::any_of(job.attempts(), [&](const v1::Attempt& attempt) {
+    return v1::Attempt::State_Name(attempt.state()) != StateName(job.state());
+  });
+  if (job.attempt_count() > 1 || others) absl::StrAppend(&out, AttemptLines(viewer, job));
   absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %.0f\nRequested gpus: %d\n",
                                         job.resources().cpus(), job.resources().memory_mb(), job.resources().gpus()));
   absl::StrAppend(&out, Lines("Run Commands", job.commands()), "Environment:\n");

@@ -168,6 +168,7 @@ TEST_F(ApiTest, KillingASetKillsWhatWaitsAtOnceAndTheRestWhenItHasStopped) {
   EXPECT_TRUE(api_->Kill(key_, set.name()).ok()) << "again";
   EXPECT_TRUE(api_->Report(running, 1, Observation::STOPPED).ok());
   EXPECT_EQ(Get(set.name()).state(), v1::Experiment::KILLED);
+  EXPECT_EQ(Get(Child(set, 1)).jobs(0).message(), "killed by " + user_);
   EXPECT_TRUE(api_->Kill(key_, set.name()).ok()) << "of a killed one";
 }
 

@@ -93,6 +93,15 @@ std::map<std::string, std::string> VariablesOf(const Parameters& parameters) {
   return out;
 }
 
+std::map<std::string, std::string> FilledEnv(const v1::TrainSpec& spec, const Parameters& parameters) {
+  std::map<std::string, std::string> out;
+  for (const auto& [name, value] : spec.env()) {
+    const auto filled = spec::Substitute(value, parameters, spec::Undeclared::kKeep);
+    out[name] = filled.ok() ? *filled : value;
+  }
+  return out;
+}
+
 std::string OutputSubpath(const ExperimentName& experiment, absl::string_view project) {
   std::string path = absl::StrCat(experiment.user, "/", project, "/", experiment.number);
   if (experiment.child > 0) absl::StrAppend(&path, "/", experiment.child);
@@ -113,10 +122,7 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   for (const auto& [name, value] : GitVariables(spec.git())) (*out->mutable_variables())[name] = value;
   if (role == kBuildRole) return;
   for (std::string& command : CommandsOf(spec, role, parameters)) out->add_commands(std::move(command));
-  for (const auto& [name, value] : spec.env()) {
-    const auto filled = spec::Substitute(value, parameters, spec::Undeclared::kKeep);
-    (*out->mutable_variables())[name] = filled.ok() ? *filled : value;
-  }
+  for (const auto& [name, value] : FilledEnv(spec, parameters)) (*out->mutable_variables())[name] = value;
   const auto variables = VariablesOf(parameters);
   for (const auto& [name, value] : variables) (*out->mutable_environment())[name] = value;
   (*out->mutable_environment())["EXPERIMENT_ID"] = std::string(experiment_uid);

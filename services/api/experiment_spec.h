@@ -38,6 +38,8 @@ std::vector<std::string> CommandsOf(const v1::TrainSpec& spec, absl::string_view
 
 // Environment variables of parameters.
 std::map<std::string, std::string> VariablesOf(const Parameters& parameters);
+// Variables of `env`, with parameters filled in.
+std::map<std::string, std::string> FilledEnv(const v1::TrainSpec& spec, const Parameters& parameters);
 
 // "{user}/{project}/{N}" or "{user}/{project}/{N}/{M}".
 std::string OutputSubpath(const ExperimentName& experiment, absl::string_view project);

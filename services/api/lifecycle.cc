@@ -201,11 +201,12 @@ bool LockRoot(pqxx::transaction_base& tx, const std::string& root_uid) {
 }
 
 std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid) {
-  const auto rows = sql::Query(
-      tx,
-      "SELECT j.experiment_uid, j.root_uid, j.role, j.name, j.state, j.kill_wanted, j.attempt_count, e.number, e.child "
-      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid WHERE j.uid = $1",
-      job_uid);
+  const auto rows =
+      sql::Query(tx,
+                 "SELECT j.experiment_uid, j.root_uid, j.role, j.name, j.state, j.kill_wanted, j.attempt_count, "
+                 "e.number, e.child, "
+                 "j.killed_by FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid WHERE j.uid = $1",
+                 job_uid);
   if (rows.empty()) return std::nullopt;
   const pqxx::row row = rows[0];
   return JobRow{job_uid,
@@ -216,6 +217,7 @@ std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job
                 absl::StrCat(ObjectOf(row[7].as<std::int64_t>(), row[8].as<std::int64_t>()), ".", row[3].c_str()),
                 ParseJobState(row[4].c_str()),
                 row[5].as<bool>(),
+                row[9].as<std::string>(),
                 row[6].as<int>()};
 }
 
@@ -315,10 +317,11 @@ void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::st
       root_uid, target_uid);
   sql::Query(
       tx,
-      "WITH wanted AS (UPDATE jobs SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 "
+      "WITH wanted AS (UPDATE jobs SET kill_wanted = true, killed_by = CASE WHEN killed_by = '' THEN $3 ELSE killed_by "
+      "END, version = version + 1 WHERE root_uid = $1 "
       "AND ($1 = $2 OR experiment_uid = $2) AND state NOT IN ('FINISHED', 'FAILED', 'KILLED') RETURNING uid, state) "
       "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM wanted WHERE state <> 'CREATED'",
-      root_uid, target_uid);
+      root_uid, target_uid, actor);
   KillWaiting(tx, root_uid, target_uid, "KILLED", absl::StrCat("killed by ", actor), actor);
   if (root_uid == target_uid) {
     SettleExperiment(tx, root_uid);

@@ -28,6 +28,7 @@ struct JobRow {
   std::string object;  // short id, e.g. "14.3.train"
   JobState state = JobState::kCreated;
   bool kill_wanted = false;
+  std::string killed_by;  // a user's name; empty: nobody
   int attempt_count = 0;
   bool is_build() const { return role == "build"; }
 };

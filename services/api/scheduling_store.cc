@@ -64,6 +64,8 @@ void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, 
                    Cause cause) {
   JobEvent moved = JobEventOf(event);
   if (moved == JobEvent::kPreempted && job.kill_wanted) moved = JobEvent::kKilled;
+  if (moved == JobEvent::kKilled && cause.message.empty() && !job.killed_by.empty())
+    cause.message = absl::StrCat("killed by ", job.killed_by);
   std::optional<Retry> retry;
   if (moved == JobEvent::kFailed && !job.kill_wanted)
     retry = RetryOf(tx, job.uid, job.root_uid, ExitClassOf(observation));

@@ -145,8 +145,9 @@ v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
   for (const std::string& command : CommandsOf(spec, job.role(), parameters))
     job.add_commands(logtext::MaskUrlPasswords(command));
   if (job.role() != kBuildRole) {
-    for (const auto& [variable, value] : VariablesOf(parameters))
-      (*job.mutable_environment())[variable] = logtext::MaskUrlPasswords(value);
+    for (const auto& variables : {FilledEnv(spec, parameters), VariablesOf(parameters)})
+      for (const auto& [variable, value] : variables)
+        (*job.mutable_environment())[variable] = logtext::MaskUrlPasswords(value);
   }
   job.set_image(spec.image());
   job.set_runtime(v1::Job::PROCESS);
