@@ -18,7 +18,7 @@ constexpr char kFooter[] =
     "Exit codes:\n"
     "  0 success, 1 error, 130 interrupted\n"
     "  train -l: 0 finished, 1 failed, 3 killed\n"
-    "  wait: 0 finished, 1 failed, 3 killed, 4 unknown, 2 other errors\n"
+    "  wait: 0 finished, 1 failed, 3 killed, 4 not ended in time, 2 other errors\n"
     "\nThe configuration is $RISEML_CONFIG, else ~/.riseml/config.\n";
 
 void Build(cmdline::Command app, Plan& plan) {

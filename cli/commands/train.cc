@@ -118,6 +118,9 @@ absl::Status AddInputs(Session& session, Connection& connection, const std::map<
       return absl::InvalidArgumentError(
           absl::StrCat("--input ", name, ": ", id, " is a job; name its experiment: its jobs share one output"));
     }
+    // Told before the code travels; api checks again.
+    RISEML_RETURN_IF_ERROR(
+        While(absl::StrCat("--input ", name), GetExperiment(connection, subject->experiment).status()));
     (*request->mutable_inputs())[name] = subject->experiment;
   }
   return absl::OkStatus();
@@ -173,6 +176,16 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   return outcome;
 }
 
+absl::Status TellNewProject(Session& session, Connection& connection, const SpecFile& file) {
+  v1::GetProjectRequest request;
+  request.set_name(Print(ProjectName{connection.caller(), file.spec.project}));
+  RISEML_ASSIGN_OR_RETURN(const v1::Project made, connection.Call<v1::Project>([&](auto* context, auto* out) {
+    return connection.projects().GetProject(context, request, out);
+  }));
+  session.Print(absl::StrCat("project created: ", file.spec.project, " (", OneLine(made.uid()), ")\n"));
+  return absl::OkStatus();
+}
+
 absl::Status CheckTexts(const TrainOptions& options) {
   std::vector<std::string> texts = {options.name, options.description};
   texts.insert(texts.end(), options.labels.begin(), options.labels.end());
@@ -217,6 +230,7 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   }
   if (git.ok() && *git) *request.mutable_git() = **git;
   const v1::PushResponse& pushed = synced.push.response;
+  if (pushed.project_created() && !options.quiet) RISEML_RETURN_IF_ERROR(TellNewProject(session, *connection, file));
   RISEML_ASSIGN_OR_RETURN(const RevisionName revision, ParseRevisionName(pushed.revision().name()));
   request.set_parent(Print(UserName{connection->caller()}));
   request.set_project(file.spec.project);
@@ -236,14 +250,6 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
     session.Print(absl::StrCat(id, "\n"));
     if (!options.logs) return kExitOk;
     return FollowToTheEnd(session, *connection, experiment);
-  }
-  if (pushed.project_created()) {
-    v1::GetProjectRequest project;
-    project.set_name(Print(ProjectName{connection->caller(), file.spec.project}));
-    RISEML_ASSIGN_OR_RETURN(const v1::Project made, connection->Call<v1::Project>([&](auto* context, auto* out) {
-      return connection->projects().GetProject(context, project, out);
-    }));
-    session.Print(absl::StrCat("project created: ", file.spec.project, " (", OneLine(made.uid()), ")\n"));
   }
   session.Print(absl::StrCat("Started experiment ", id, " in background...\n"));
   if (options.logs) return FollowToTheEnd(session, *connection, experiment);

@@ -35,7 +35,7 @@ absl::StatusOr<absl::Duration> ReadTimeout(const std::string& text) {
   return duration;
 }
 
-// The final state, STATE_UNSPECIFIED when it is not known at the deadline, nothing when the user pressed Ctrl-C.
+// The final state, or that at the deadline; nothing when the user pressed Ctrl-C.
 absl::StatusOr<std::optional<v1::Experiment::State>> WaitForOne(Session& session, Connection& connection,
                                                                 const Subject& subject, absl::Time deadline) {
   RISEML_ASSIGN_OR_RETURN(const v1::Experiment now, GetExperiment(connection, subject.experiment));
@@ -60,7 +60,8 @@ absl::StatusOr<std::optional<v1::Experiment::State>> WaitForOne(Session& session
     if (const auto* change = std::get_if<v1::WatchExperimentResponse>(&*event)) state.Apply(*change);
     if (state.IsOver()) return state.root.state();
   }
-  return v1::Experiment::STATE_UNSPECIFIED;
+  RISEML_ASSIGN_OR_RETURN(const v1::Experiment last, GetExperiment(connection, subject.experiment));
+  return last.state();
 }
 
 absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
@@ -78,7 +79,8 @@ absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
       return kExitInterrupted;
     }
     const v1::Experiment::State state = *waited;
-    session.Print(absl::StrCat(subject.shown, " ", StateName(state), "\n"));
+    session.Print(absl::StrCat(subject.shown, " ", StateName(state),
+                               IsTerminal(state) ? "" : absl::StrCat(", has not ended in ", options.timeout), "\n"));
     failed |= state == v1::Experiment::FAILED;
     killed |= state == v1::Experiment::KILLED;
     unknown |= !IsTerminal(state);

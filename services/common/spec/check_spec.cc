@@ -51,7 +51,11 @@ absl::Status CheckGrid(const View& parameters, const Train& train) {
 absl::StatusOr<std::vector<std::string>> CheckRun(const View& view) {
   RISEML_ASSIGN_OR_RETURN(std::vector<std::string> run,
                           view.Lines("write one command or a list of commands, run: [\"python a.py\"]"));
-  if (run.empty() || (run.size() == 1 && run[0].empty()))
+  const auto does_nothing = [](absl::string_view command) {
+    command = absl::StripAsciiWhitespace(command);
+    return command.empty() || (command.front() == '#' && !absl::StrContains(command, '\n'));
+  };
+  if (std::ranges::all_of(run, does_nothing))
     return view.Fail("'run' must not be empty: write at least one command, run: python train.py");
   return run;
 }
@@ -121,8 +125,8 @@ absl::StatusOr<Resources> CheckResources(const View& view) {
 
 constexpr int kMostRetries = 10;
 
-absl::StatusOr<int> RetryCount(const View& view) {
-  const std::string instead = absl::StrCat("write a whole number of 0 to ", kMostRetries, ", retries: 2");
+absl::StatusOr<int> RetryCount(const View& view, absl::string_view key) {
+  const std::string instead = absl::StrCat("write a whole number of 0 to ", kMostRetries, ", ", key, ": 2");
   RISEML_ASSIGN_OR_RETURN(const int count, view.Integer(0, instead));
   if (count > kMostRetries)
     return view.Fail(absl::StrCat(count, " is greater than the maximum of ", kMostRetries, ": ", instead));
@@ -133,15 +137,15 @@ absl::StatusOr<int> RetryCount(const View& view) {
 absl::StatusOr<Retries> CheckRetries(const View& view) {
   Retries retries;
   if (view.node().kind != Kind::kMapping) {
-    RISEML_ASSIGN_OR_RETURN(retries.infrastructure, RetryCount(view));
+    RISEML_ASSIGN_OR_RETURN(retries.infrastructure, RetryCount(view, "retries"));
     return retries;
   }
   RISEML_RETURN_IF_ERROR(view.IsObject(kRetriesObject));
   if (const auto infrastructure = view.Find("infrastructure")) {
-    RISEML_ASSIGN_OR_RETURN(retries.infrastructure, RetryCount(*infrastructure));
+    RISEML_ASSIGN_OR_RETURN(retries.infrastructure, RetryCount(*infrastructure, "infrastructure"));
   }
   if (const auto error = view.Find("error")) {
-    RISEML_ASSIGN_OR_RETURN(retries.error, RetryCount(*error));
+    RISEML_ASSIGN_OR_RETURN(retries.error, RetryCount(*error, "error"));
   }
   return retries;
 }
