@@ -35,7 +35,8 @@ TEST_F(CliTest, KillNamesWhatItKilled) {
   const Finished run = Run({"kill", "9", "8"});
   EXPECT_EQ(run.out, "killed series 9\nkilled experiment 8\n");
   EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("9"), ExperimentResourceName("8")));
-  EXPECT_EQ(Run({"kill", "8.train"}).err, "ERROR: Can only kill experiments!\n");
+  EXPECT_EQ(Run({"kill", "8.train"}).err,
+            "ERROR: Can only kill experiments!\n       riseml kill 8 kills the experiment of this job.\n");
 }
 
 TEST_F(CliTest, RepoR1KillWithoutIdNeverLeavesTheProject) {

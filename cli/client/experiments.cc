@@ -23,7 +23,7 @@ absl::StatusOr<std::string> ProjectOf(const std::string& config_file) {
     return spec::ParseSpec(text, config_file);
   }();
   if (!spec.ok()) {
-    return WithHint(While("find the newest experiment of the project in this directory", spec.status()),
+    return WithHint(While("cannot find the newest experiment of the project in this directory", spec.status()),
                     "Name the experiment instead.");
   }
   return spec->project;

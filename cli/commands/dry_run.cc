@@ -68,7 +68,7 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
   if (limits.ok()) options.limits = *limits;
   options.scan = {.measured_entries = kMeasuredByDryRun, .measures_expected = true};
   const auto taken = sync::TakeSnapshot(options);
-  RISEML_RETURN_IF_ERROR(While("sync the project", taken.status()));
+  RISEML_RETURN_IF_ERROR(While("cannot sync the project", taken.status()));
   const sync::Snapshot& snapshot = *taken;
   session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
   session.Tell(SyncNotes(snapshot, {}));

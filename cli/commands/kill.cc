@@ -64,7 +64,10 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
   for (const std::string& id : options.ids) {
     RISEML_RETURN_IF_ERROR(RefuseGuess(id));
     RISEML_ASSIGN_OR_RETURN(Subject subject, ResolveSubject(*connection, id, "No experiments to kill!"));
-    if (subject.target.kind == Target::Kind::kJob) return absl::InvalidArgumentError("Can only kill experiments!");
+    if (subject.target.kind == Target::Kind::kJob)
+      return WithHint(absl::InvalidArgumentError("Can only kill experiments!"),
+                      absl::StrCat("riseml kill ", ShownId(subject.experiment, connection->caller()),
+                                   " kills the experiment of this job."));
     if (!subject.note.empty()) session.Tell(absl::StrCat(subject.note, "\n"));
     subjects.push_back(std::move(subject));
   }

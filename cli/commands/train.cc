@@ -165,7 +165,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   if (!outcome.ok()) {
     if (redraw && told) session.Print("\n");
     const absl::Status& status = outcome.status();
-    const absl::Status told_status = absl::IsUnavailable(status) ? status : While("sync the project", status);
+    const absl::Status told_status = absl::IsUnavailable(status) ? status : While("cannot sync the project", status);
     return WithCall(told_status, "sync service", cluster.gitsync_address(), options.request_id);
   }
   if (!quiet) {

@@ -191,6 +191,20 @@ TEST(Hint, NamesTheVariableThatHelps) {
               HasSubstr("$RISEML_GIT_COMMIT"));
 }
 
+TEST(Hint, SaysWhatNoStepCanInstall) {
+  const auto missing = [](const std::string& program) {
+    const std::string said = absl::StrCat("sh: 1: ", program, ": not found\n");
+    return HintAt({.line = program, .output = said, .exit_code = 127});
+  };
+  EXPECT_THAT(missing("sudo"), HasSubstr("leave `sudo` out"));
+  EXPECT_THAT(missing("nvidia-smi"), HasSubstr("no NVIDIA driver"));
+  EXPECT_THAT(missing("make"), HasSubstr("install it under `install:`"));
+  EXPECT_THAT(HintAt({.line = "apt-get update",
+                      .output = "E: List directory /var/lib/apt/lists/partial is missing.\n",
+                      .exit_code = 100}),
+              HasSubstr("System packages cannot be installed by a job"));
+}
+
 TEST(Hint, NamesThePartThatInstalls) {
   const std::string refused = "error: externally-managed-environment\n";
   EXPECT_THAT(HintAt({.line = "pip -q install six && python train.py", .output = refused, .exit_code = 1}),

@@ -115,7 +115,8 @@ std::string HintAtInstaller(const Failure& failure) {
     return absl::StrCat(kReadOnly, "write `", part, "` under `install:` instead");
   if (said("externally-managed-environment") || (said("Read-only file system") && said("site-packages")))
     return absl::StrCat(kReadOnly, "write what installs them under `install:` instead");
-  if (said("E: Could not open lock file") || said("E: Unable to lock directory"))
+  if (said("E: Could not open lock file") || said("E: Unable to lock directory") ||
+      said("E: List directory /var/lib/apt"))
     return "System packages cannot be installed by a job: take a Python package that brings the library along, under "
            "`install:`, or ask an administrator to install the package on the nodes";
   return "";
@@ -166,6 +167,12 @@ std::string HintAtScript(const ScriptFacts& script) {
   return "";
 }
 
+// Programs that no install step brings.
+constexpr Complaint kNotInstallable[] = {
+    {"sudo", "Jobs have no rights of root: leave `sudo` out"},
+    {"nvidia-smi", "There is no `nvidia-smi` in the job: the node has no NVIDIA driver, or the job asked for no GPU"},
+};
+
 std::string HintAtMissingProgram(const Failure& failure) {
   std::string name = Complained(failure, ": command not found");
   if (name.empty()) name = Complained(failure, ": not found");
@@ -173,6 +180,8 @@ std::string HintAtMissingProgram(const Failure& failure) {
   if (name.empty()) return "";
   if (absl::StrContains(name, '/'))
     return absl::StrCat(name, " does not exist in the job: is it part of the project, or left out by .gitignore?");
+  for (const Complaint& program : kNotInstallable)
+    if (name == program.said) return std::string(program.hint);
   const bool installer = std::find(std::begin(kInstallers), std::end(kInstallers), name) != std::end(kInstallers);
   return absl::StrCat("There is no program `", name, "` in the job: check its name, or install it under `install:`",
                       installer ? ", where the packages that it installs belong too" : "");

@@ -98,7 +98,7 @@ class Environments(StackTest):
                      "echo changed > own.txt; rm gone.txt; chmod +x script.sh"])
         self.assertIn("NOTE: jobs do not have what the steps changed in files of the project (gone.txt, own.txt, script.sh)",
                       self.log(self.finish(path), "build"))
-        told = "NOTE: jobs do not have what the steps changed"
+        told = "==> NOTE: jobs do not have what the steps changed"
         for _ in range(2):  # the second job sees nothing of what the first has written
             log = self.log(self.finish(path)).splitlines()
             self.assertTrue(log.pop(0).startswith(told), "also where nothing is built")

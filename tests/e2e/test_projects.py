@@ -172,9 +172,10 @@ class Projects(StackTest):
         path = self.stack.project("r4no", "true", inputs={"model": running})
         self.assertRegex(self.stack.fails("train", cwd=path),
                          f"input model: experiment {running} is [A-Z]+ and still writes its output; train when it has ended: riseml wait {running}")
+        self.stack.wait_state(running, "RUNNING")  # from then on it has an output
         self.stack.run("kill", "-q", running)
         self.stack.run("wait", running, code=3)
-        self.assertIn("input model: experiment 999 not found", self.stack.fails("train", "--input", "model=999", cwd=path))
+        self.assertIn("--input model: Could not find experiment! There is no experiment 999", self.stack.fails("train", "--input", "model=999", cwd=path))
         self.assertIn("must have the form NAME=ID", self.stack.fails("train", "--input", "model", cwd=path))
         self.finish(path)
 

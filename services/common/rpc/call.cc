@@ -1,7 +1,6 @@
 #include "services/common/rpc/call.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -60,7 +59,7 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method) {
 absl::Time StartOfCall() { return SystemClock().Now(); }
 
 absl::Status CheckWaitedFor(const grpc::ServerContextBase& context) {
-  if (context.deadline() > std::chrono::system_clock::now() && !context.IsCancelled()) return absl::OkStatus();
+  if (absl::FromChrono(context.deadline()) > SystemClock().Now() && !context.IsCancelled()) return absl::OkStatus();
   return absl::DeadlineExceededError("the deadline passed before the call was begun; nothing was done");
 }
 
