@@ -143,7 +143,7 @@ absl::StatusOr<int> Checkout(Session& session, const CodeOptions& options) {
         received += static_cast<std::int64_t>(data.size());
         return data;
       },
-      directory, session.Now());
+      directory);
   if (redraw) session.Print("\r\x1b[K");
   if (absl::IsCancelled(unpacked)) {
     session.Tell("Aborting...\n");

@@ -34,7 +34,8 @@ TEST(Case2Leavings, LieBeneathTheRevisionsOwnFiles) {
   fs::create_symlink("third", dir / "left/link");
   WriteAll(dir / "code/third/own", "revision");
   fs::create_symlink(dir / "outside", dir / "code/taken");
-  ASSERT_TRUE(CopyBeneath(dir / "left", dir / "code", std::stop_token()).ok());
+  const absl::Time later = absl::FromUnixSeconds(2'000'000'000);
+  ASSERT_TRUE(CopyBeneath(dir / "left", dir / "code", later, {}).ok());
   EXPECT_EQ(ReadAll(dir / "code/third/models/a"), "made");
   EXPECT_EQ(ReadAll(dir / "code/third/own"), "revision");
   EXPECT_EQ(fs::read_symlink(dir / "code/link"), "third");
@@ -42,9 +43,10 @@ TEST(Case2Leavings, LieBeneathTheRevisionsOwnFiles) {
   struct stat info {};
   ASSERT_EQ(stat((dir / "code/tool").c_str(), &info), 0);
   EXPECT_TRUE(info.st_mode & S_IXUSR);
+  EXPECT_EQ(info.st_mtime, absl::ToTimeT(later)) << "younger than the code it was made from";
   WriteAll(dir / "code/third/models/a", "changed");
   EXPECT_EQ(ReadAll(dir / "left/third/models/a"), "made") << "a job writes to its copies";
-  EXPECT_TRUE(CopyBeneath(dir / "absent", dir / "code", std::stop_token()).ok());
+  EXPECT_TRUE(CopyBeneath(dir / "absent", dir / "code", later, {}).ok());
 }
 
 TEST(Case13Tools, UseTheEnvironmentOfTheJob) {

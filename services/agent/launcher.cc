@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -26,6 +27,7 @@
 #include "services/agent/shares.h"
 #include "services/agent/ship_main.h"
 #include "services/agent/work_files.h"
+#include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
@@ -148,7 +150,7 @@ absl::Status Launcher::FetchCode(const AttemptDir& dir, const internal::v1::JobT
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.code(), 0755));
   if (job.commit().empty()) return absl::OkStatus();
   RISEML_ASSIGN_OR_RETURN(const ChunkReader reader, code_.Open(job.project_uid(), job.commit(), std::move(stop)));
-  return UnpackArchive(reader, dir.code(), TimeOfRevision(job.tree().empty() ? job.commit() : job.tree()));
+  return UnpackArchive(reader, dir.code());
 }
 
 absl::Status Launcher::PlaceSecrets(const AttemptDir& dir, const StartAttemptRequest& start) const {
@@ -269,8 +271,10 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
     return Error(Reason::kNotFound,
                  absl::StrCat("the environment ", start.environment_path(), " is gone; start the experiment again"));
   if (!start.environment_path().empty() && start.build_steps_size() == 0) {
-    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(start.environment_path()), dir.code(), stop));
-    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInHome(start.environment_path()), dir.temporary() + "/home", stop));
+    // Younger than the code, as make and its kind expect of what was built from it.
+    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(start.environment_path()), dir.code(), SystemClock().Now(), stop));
+    RISEML_RETURN_IF_ERROR(
+        CopyBeneath(LeftInHome(start.environment_path()), dir.temporary() + "/home", std::nullopt, stop));
   }
   RISEML_RETURN_IF_ERROR(outputs_.CheckInputs(start.template_()));
   RISEML_RETURN_IF_ERROR(PlaceSecrets(dir, start));

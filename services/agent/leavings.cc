@@ -10,10 +10,11 @@ std::string LeftInCode(const std::string& environment_path) { return environment
 std::string LeftInHome(const std::string& environment_path) { return environment_path + "/.riseml/home"; }
 std::string NoteOfBuild(const std::string& environment_path) { return environment_path + "/.riseml/note"; }
 
-absl::Status CopyBeneath(const std::string& from, const std::string& to, const std::stop_token& stop) {
+absl::Status CopyBeneath(const std::string& from, const std::string& to, std::optional<absl::Time> modified,
+                         const std::stop_token& stop) {
   if (!FileExists(from)) return absl::OkStatus();
   return While("lay the environment's files beneath the code",
-               CopyTree(from, to, {.wants = nullptr, .replacement = {}, .files = {}, .stop = stop}));
+               CopyTree(from, to, {.modified = modified, .stop = stop}));
 }
 
 }  // namespace riseml::agent

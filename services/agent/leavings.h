@@ -2,10 +2,12 @@
 // them beneath its own files.
 #pragma once
 
+#include <optional>
 #include <stop_token>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace riseml::agent {
 
@@ -18,6 +20,10 @@ std::string NoteOfBuild(const std::string& environment_path);
 // Copies files, links and directories below `from` to `to`, which exists, unless something is there already. Links are
 // copied, never followed. File systems that can share blocks do. Nothing to do when `from` is absent. CANCELLED when
 // stopped.
-absl::Status CopyBeneath(const std::string& from, const std::string& to, const std::stop_token& stop);
+//
+// `modified`: time of modification of all copies, absent: each file keeps its own. The code itself is as young as the
+// attempt, so that nobody takes what an earlier revision left in a cache for what this one would make.
+absl::Status CopyBeneath(const std::string& from, const std::string& to, std::optional<absl::Time> modified,
+                         const std::stop_token& stop);
 
 }  // namespace riseml::agent

@@ -135,7 +135,7 @@ class TreeCopier {
     if (!source.valid()) return ErrnoError(errno, "open the file");
     RISEML_RETURN_IF_ERROR(CopyContent(source.get(), copy.get()));
     if (rules_.files.contains(path)) RISEML_RETURN_IF_ERROR(ReplaceInFile(copy.get(), rules_.replacement));
-    const timespec times[] = {info.st_atim, info.st_mtim};
+    const timespec times[] = {info.st_atim, rules_.modified ? absl::ToTimespec(*rules_.modified) : info.st_mtim};
     if (futimens(copy.get(), times) != 0 || fchmod(copy.get(), (info.st_mode & 0777) | 0600) != 0)
       return ErrnoError(errno, "set its times and mode");
     return absl::OkStatus();

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace riseml::agent {
 
@@ -30,15 +32,16 @@ struct Replacement {
 using WantsEntry = std::function<bool(const std::string& path)>;
 
 struct CopyRules {
-  WantsEntry wants;             // empty: everything is copied
-  Replacement replacement;      // in names, in the targets of links and in `files`
-  std::set<std::string> files;  // paths below the tree
+  WantsEntry wants = {};                    // empty: everything is copied
+  Replacement replacement = {};             // in names, in the targets of links and in `files`
+  std::set<std::string> files = {};         // paths below the tree
+  std::optional<absl::Time> modified = {};  // time of modification of all files; absent: each keeps its own
   std::stop_token stop;
 };
 
 // Copies files, links and directories below `from` to `to`, which exists, unless something is there already; sockets
-// and pipes are left out. Times and permissions of files are kept; the owner may read and write everything. CANCELLED
-// when stopped.
+// and pipes are left out. Times (but for `modified`) and permissions of files are kept; the owner may read and write
+// everything. CANCELLED when stopped.
 absl::Status CopyTree(const std::string& from, const std::string& to, const CopyRules& rules);
 
 // How much there is to copy.

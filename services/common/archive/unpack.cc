@@ -6,13 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -64,12 +62,8 @@ absl::StatusOr<UniqueFd> OpenBelow(int root, const std::vector<std::string>& par
 
 class Unpacker {
  public:
-  Unpacker(const ChunkReader& read, UniqueFd root, absl::Time modified, const ArchiveLimits& limits)
-      : read_(read),
-        root_(std::move(root)),
-        limits_(limits),
-        modified_(absl::ToTimespec(modified)),
-        archive_(archive_read_new()) {}
+  Unpacker(const ChunkReader& read, UniqueFd root, const ArchiveLimits& limits)
+      : read_(read), root_(std::move(root)), limits_(limits), archive_(archive_read_new()) {}
 
   absl::Status Run() {
     archive_read_support_format_tar(archive_.get());
@@ -135,21 +129,17 @@ class Unpacker {
     char buffer[65536];
     while (true) {
       const la_ssize_t n = archive_read_data(archive_.get(), buffer, sizeof buffer);
-      if (n == 0) break;
+      if (n == 0) return absl::OkStatus();
       if (n < 0) return ReadError();
       if ((bytes_ += n) > limits_.bytes)
         return Error(Reason::kLimitExceeded, absl::StrCat("the code has more than ", limits_.bytes, " bytes"));
       RISEML_RETURN_IF_ERROR(While(absl::StrCat("write ", name), WriteAll(file.get(), absl::string_view(buffer, n))));
     }
-    const timespec times[2] = {modified_, modified_};
-    if (futimens(file.get(), times) != 0) return ErrnoError(errno, absl::StrCat("set the time of ", name));
-    return absl::OkStatus();
   }
 
   const ChunkReader& read_;
   const UniqueFd root_;
   const ArchiveLimits limits_;
-  const timespec modified_;
   std::unique_ptr<archive, FreeArchive> archive_;
   std::string chunk_;
   absl::Status stream_error_;
@@ -159,18 +149,9 @@ class Unpacker {
 
 }  // namespace
 
-absl::Time TimeOfRevision(absl::string_view id) {
-  constexpr std::int64_t kFirst = 1'000'000'000;  // September 2001
-  constexpr std::size_t kDigits = 7;              // 28 bits: 8.5 years
-  std::int64_t offset = 0;
-  for (const char c : id.substr(0, kDigits)) offset = offset * 16 + (absl::ascii_isdigit(c) ? c - '0' : c - 'a' + 10);
-  return absl::FromUnixSeconds(kFirst + std::clamp<std::int64_t>(offset, 0, (std::int64_t{1} << 28) - 1));
-}
-
-absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory, absl::Time modified,
-                           const ArchiveLimits& limits) {
+absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory, const ArchiveLimits& limits) {
   RISEML_ASSIGN_OR_RETURN(UniqueFd root, OpenFile(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  Unpacker unpacker(read, std::move(root), modified, limits);
+  Unpacker unpacker(read, std::move(root), limits);
   return unpacker.Run();
 }
 

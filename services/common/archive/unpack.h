@@ -7,8 +7,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 
 namespace riseml {
 
@@ -20,17 +18,10 @@ struct ArchiveLimits {
   std::int64_t bytes = std::int64_t{64} << 30;
 };
 
-// A time of modification for all files of a revision: in 2001 to 2010, the same for equal ids, another one for others.
-// `id` is that of its tree or commit, hex digits. Whatever was built from the code is younger than all of it, for make
-// and its kind; what is cached by path and time is not taken for that of another revision.
-absl::Time TimeOfRevision(absl::string_view id);
-
 // Takes directories, plain files (with their executable bit) and symbolic links, which may lead anywhere.
-// All files get the time of modification `modified`. INVALID_ARGUMENT for anything else: absolute names, "..", hard
-// links, devices, names that are there twice or lie below a link, damaged archives. LIMIT_EXCEEDED beyond the limits.
-// Never follows a link while unpacking.
-absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory, absl::Time modified,
-                           const ArchiveLimits& limits = {});
+// INVALID_ARGUMENT for anything else: absolute names, "..", hard links, devices, names that are there twice or lie
+// below a link, damaged archives. LIMIT_EXCEEDED beyond the limits. Never follows a link while unpacking.
+absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory, const ArchiveLimits& limits = {});
 
 // Makes `relative` below `root`, which exists, without following a link anywhere; returns its whole path.
 // INVALID_ARGUMENT for "..", absolute and empty names.

@@ -18,8 +18,6 @@
 namespace riseml {
 namespace {
 
-const absl::Time kModified = TimeOfRevision("8e82663aa");
-
 class ArchiveTest : public ::testing::Test {
  protected:
   ArchiveTest() {
@@ -40,26 +38,10 @@ class ArchiveTest : public ::testing::Test {
       at += part.size();
       return part;
     };
-    return UnpackArchive(read, Path("code"), kModified, limits);
+    return UnpackArchive(read, Path("code"), limits);
   }
   std::string root_;
 };
-
-TEST_F(ArchiveTest, AllFilesOfARevisionAreEquallyOldAndOlderThanWhatIsBuiltFromThem) {
-  ASSERT_TRUE(Unpack({{"a", "1"}, {"b", "22"}}).ok());
-  struct stat a {
-  }, b{};
-  ASSERT_EQ(stat(Path("code/a").c_str(), &a), 0);
-  ASSERT_EQ(stat(Path("code/b").c_str(), &b), 0);
-  EXPECT_EQ(a.st_mtime, absl::ToTimeT(kModified));
-  EXPECT_EQ(b.st_mtime, a.st_mtime);
-  EXPECT_EQ(TimeOfRevision("8e82663aa"), kModified);
-  EXPECT_NE(TimeOfRevision("8e82664aa"), kModified);
-  for (const char* id : {"", "0", "fffffffff", "not hex"}) {
-    EXPECT_GE(TimeOfRevision(id), absl::FromUnixSeconds(1'000'000'000)) << id;
-    EXPECT_LT(TimeOfRevision(id), absl::FromUnixSeconds(1'300'000'000)) << id;
-  }
-}
 
 TEST_F(ArchiveTest, UnpacksFilesDirectoriesAndLinks) {
   ASSERT_TRUE(Unpack({{"a/b/file", std::string(3000, 'x')},
@@ -132,7 +114,7 @@ TEST_F(ArchiveTest, RefusesDamagedArchivesAndPassesErrorsOn) {
   EXPECT_EQ(UnpackBytes(tar.substr(0, 2000)).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(UnpackBytes(std::string(5000, 'z')).code(), absl::StatusCode::kInvalidArgument);
   const ChunkReader broken = [] { return absl::StatusOr<std::string>(absl::UnavailableError("away")); };
-  EXPECT_EQ(UnpackArchive(broken, Path("code"), kModified).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(UnpackArchive(broken, Path("code")).code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(ArchiveTest, MakesOutputDirectoriesBelowTheirVolumeOnly) {
