@@ -261,7 +261,9 @@ class Environments(StackTest):
                          set(), "what is kept of steps is no environment")
 
         rebuilt = self.finish(path, "--rebuild")
-        self.assertIn("\nran one\n", self.log(rebuilt, "build"))
+        log = self.log(rebuilt, "build")
+        self.assertIn("\nran one\n", log)
+        self.assertIn("==> Steps 1-4 of 7 are kept for later builds (", log)
         steps(one, two, "echo changed")
         again = self.log(self.finish(path), "build")
         self.assertTrue(again.startswith(f"==> Steps 1-4 of 7 are reused: built by {self.number(rebuilt)}.build\n"), again)
