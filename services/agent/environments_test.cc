@@ -49,6 +49,27 @@ TEST(Case2Leavings, LieBeneathTheRevisionsOwnFiles) {
   EXPECT_TRUE(CopyBeneath(dir / "absent", dir / "code", later, {}).ok());
 }
 
+TEST(Case2Leavings, NoteOfABuildIsNeverAFileOfSomebodyElse) {
+  TemporaryDirectory dir;
+  const std::string environment = dir / "environment", note = environment + "/.riseml/note";
+  EXPECT_EQ(NoteOfBuild(environment), "");
+  ASSERT_TRUE(MakeDirectories(environment + "/.riseml").ok());
+  WriteAll(note, "told");
+  EXPECT_EQ(NoteOfBuild(environment), "told");
+  WriteAll(dir / "secret", "secret");
+  fs::remove(note);
+  fs::create_symlink(dir / "secret", note);
+  EXPECT_EQ(NoteOfBuild(environment), "");
+  fs::remove(note);
+  ASSERT_EQ(mkfifo(note.c_str(), 0600), 0);
+  EXPECT_EQ(NoteOfBuild(environment), "") << "and does not wait";
+  ASSERT_TRUE(MakeDirectories(dir / "other").ok());
+  WriteAll(dir / "other/note", "secret");
+  fs::remove_all(environment + "/.riseml");
+  fs::create_directory_symlink(dir / "other", environment + "/.riseml");
+  EXPECT_EQ(NoteOfBuild(environment), "");
+}
+
 TEST(Case13Tools, UseTheEnvironmentOfTheJob) {
   internal::v1::StartAttemptRequest start;
   start.set_environment_path("/env/key");

@@ -45,7 +45,6 @@ constexpr char kDefaultPython[] = "/usr/bin/python3";
 constexpr std::int64_t kMaxSmallFile = 1 << 20;
 constexpr std::int64_t kDefaultUnshippedLimit = std::int64_t{4} << 30;
 constexpr std::int64_t kDefaultKeptLimit = std::int64_t{1} << 30;
-constexpr std::int64_t kMostNote = 4096;
 constexpr std::int64_t kDefaultCacheLimit = std::int64_t{20} << 30;
 constexpr absl::Duration kCachePause = absl::Minutes(10);
 
@@ -224,7 +223,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
   if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build says it
-    if (const auto note = ReadFile(NoteOfBuild(start.environment_path()), kMostNote); note.ok()) plan.add_notes(*note);
+    if (std::string note = NoteOfBuild(start.environment_path()); !note.empty()) plan.add_notes(std::move(note));
   plan.set_interpreter_note(PythonFor(start.template_().image()).note);
   if (start.environment_path().empty() && !plan.interpreter_note().empty())  // otherwise the build has said it
     plan.add_notes(absl::StrCat("NOTE: ", plan.interpreter_note()));

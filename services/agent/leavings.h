@@ -14,7 +14,7 @@ namespace riseml::agent {
 // Where an environment keeps them.
 std::string LeftInCode(const std::string& environment_path);
 std::string LeftInHome(const std::string& environment_path);
-// What each job is to be told about the build, one sentence; absent: nothing.
+// Text that each job is told about the build, at most 4 KiB; empty: nothing. Never follows a link.
 std::string NoteOfBuild(const std::string& environment_path);
 
 // Copies files, links and directories below `from` to `to`, which exists, unless something is there already. Links are
