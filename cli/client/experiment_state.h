@@ -1,4 +1,4 @@
-// What a watch has told so far about an experiment, its children and their jobs.
+// State of an experiment, its children and their jobs, as far as a watch has told it.
 #pragma once
 
 #include <map>

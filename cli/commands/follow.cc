@@ -44,7 +44,7 @@ absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& s
   return true;
 }
 
-// How the children of a set ended, and how to compare them.
+// Numbers of children of a set by their state, and the command that compares them.
 std::string ChildrenSummary(const ExperimentState& state, const std::string& id) {
   std::map<v1::Experiment::State, int> counts;
   std::set<std::string> results;

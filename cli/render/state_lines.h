@@ -14,7 +14,7 @@
 
 namespace riseml::cli {
 
-// What is printed with the prefix of one experiment or job.
+// Lines that are printed with the prefix of one experiment or job.
 struct StateLine {
   std::string name;                // resource name
   std::vector<std::string> lines;  // "--> FINISHED", "Reason: …", "Message: …", "Exit Code: …"

@@ -1,4 +1,4 @@
-// What the output device can show, and text made fit for it.
+// Abilities of the output device, and text made fit for it.
 #pragma once
 
 #include <string>

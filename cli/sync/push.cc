@@ -24,7 +24,7 @@ constexpr std::size_t kIdsPerCall = 50'000;
 constexpr std::size_t kAskAllAtOnce = 500;
 constexpr std::size_t kLargestNamed = 5;
 constexpr int kPushRetries = 6;
-// How files are read in one try after the other. The last one cannot meet a file that has changed since.
+// Ways to read files, one for each try. The last one cannot meet a file that has changed since.
 constexpr Copies kTries[] = {Copies::kNone, Copies::kNone, Copies::kRecent, Copies::kAll};
 constexpr absl::Duration kCallTimeout = absl::Seconds(60);
 

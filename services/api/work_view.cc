@@ -12,7 +12,6 @@
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
-
 namespace {
 
 constexpr int kRootColumn = 6;
