@@ -40,27 +40,39 @@ ExperimentRow ReadExperiment(pqxx::transaction_base& tx, const std::string& uid)
 
 // State and cause of an experiment's own jobs.
 struct OwnJobs {
-  std::optional<JobState> build, main;
+  std::optional<JobState> build;
+  std::vector<JobState> others;
   std::string reason, message;  // of the job that decides
 };
 
 OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   OwnJobs out;
-  std::string main_reason, main_message;
-  for (const auto& row :
-       sql::Query(tx, "SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1", experiment_uid)) {
-    const bool build = row[0].as<std::string>() == kBuildRole;
-    (build ? out.build : out.main) = ParseJobState(row[1].c_str());
-    (build ? out.reason : main_reason) = row[2].as<std::string>();
-    (build ? out.message : main_message) = row[3].as<std::string>();
+  std::string first_reason, first_message;
+  // The first that failed decides, else the first that was killed.
+  for (const auto& row : sql::Query(tx,
+                                    "SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1 ORDER BY "
+                                    "CASE state WHEN 'FAILED' THEN 0 WHEN 'KILLED' THEN 1 ELSE 2 END, end_time, name",
+                                    experiment_uid)) {
+    const JobState state = ParseJobState(row[1].c_str());
+    if (row[0].as<std::string>() == kBuildRole) {
+      out.build = state;
+      out.reason = row[2].as<std::string>();
+      out.message = row[3].as<std::string>();
+      continue;
+    }
+    if (out.others.empty()) {
+      first_reason = row[2].as<std::string>();
+      first_message = row[3].as<std::string>();
+    }
+    out.others.push_back(state);
   }
   const bool build_decides = out.build && *out.build != JobState::kFinished;
   if (build_decides && *out.build == JobState::kFailed) {
     out.message = absl::StrCat("the build failed: ", out.message);
     out.reason = "BUILD_FAILED";
   } else if (!build_decides) {
-    out.reason = main_reason;
-    out.message = main_message;
+    out.reason = first_reason;
+    out.message = first_message;
   }
   return out;
 }
@@ -101,7 +113,7 @@ void SettleExperiment(pqxx::transaction_base& tx, const std::string& uid) {
   const ExperimentRow experiment = ReadExperiment(tx, uid);
   if (experiment.is_set) return SettleSet(tx, uid);
   const OwnJobs jobs = ReadOwnJobs(tx, uid);
-  const ExperimentState to = DeriveState(jobs.build, *jobs.main);
+  const ExperimentState to = DeriveState(jobs.build, jobs.others);
   if (to == experiment.state) return;
   UpdateExperiment(tx, experiment, to, jobs.reason, jobs.message);
   if (experiment.child > 0) SettleSet(tx, experiment.root_uid);

@@ -55,28 +55,24 @@ JobEvent JobEventOf(AttemptEvent event) {
   std::abort();
 }
 
-ExperimentState DeriveState(std::optional<JobState> build, JobState main) {
+ExperimentState DeriveState(std::optional<JobState> build, const std::vector<JobState>& jobs) {
   if (build == JobState::kFailed) return ExperimentState::kFailed;
   if (build == JobState::kKilled) return ExperimentState::kKilled;
   const bool building = build.has_value() && *build != JobState::kFinished;
-  switch (main) {
-    case JobState::kCreated:
-      return building ? ExperimentState::kBuilding : ExperimentState::kCreated;
-    case JobState::kPending:
-      return ExperimentState::kPending;
-    case JobState::kStarting:
-      return ExperimentState::kStarting;
-    case JobState::kRunning:
-    case JobState::kServing:
-      return ExperimentState::kRunning;
-    case JobState::kFinished:
-      return ExperimentState::kFinished;
-    case JobState::kFailed:
-      return ExperimentState::kFailed;
-    case JobState::kKilled:
-      return building ? ExperimentState::kBuilding : ExperimentState::kKilled;
+  const auto any = [&](std::initializer_list<JobState> states) {
+    return std::ranges::any_of(jobs, [&](JobState s) { return std::ranges::find(states, s) != states.end(); });
+  };
+  if (std::ranges::all_of(jobs, [](JobState s) { return IsTerminal(s); })) {
+    if (building) return ExperimentState::kBuilding;  // not over before its build has stopped
+    if (any({JobState::kFailed})) return ExperimentState::kFailed;
+    return any({JobState::kKilled}) ? ExperimentState::kKilled : ExperimentState::kFinished;
   }
-  std::abort();
+  // Jobs that have ended have run, unless they were killed before.
+  if (any({JobState::kRunning, JobState::kServing, JobState::kFinished, JobState::kFailed}))
+    return ExperimentState::kRunning;
+  if (any({JobState::kStarting})) return ExperimentState::kStarting;
+  if (any({JobState::kPending})) return ExperimentState::kPending;
+  return building ? ExperimentState::kBuilding : ExperimentState::kCreated;
 }
 
 int ChildCounts::Total() const { return std::accumulate(by_state.begin(), by_state.end(), 0); }

@@ -161,9 +161,9 @@ constexpr bool IsTerminal(ExperimentState s) { return s >= ExperimentState::kFin
 // What an event of its newest attempt means for a job.
 JobEvent JobEventOf(AttemptEvent event);
 
-// State of an experiment or child from its jobs. `build` is absent when there was nothing to build, or for children:
-// the set builds.
-ExperimentState DeriveState(std::optional<JobState> build, JobState main);
+// State of an experiment or child from its jobs, one or more besides the build, which is absent when there was nothing
+// to build, or for children: the set builds.
+ExperimentState DeriveState(std::optional<JobState> build, const std::vector<JobState>& jobs);
 
 // Number of children of a set by state.
 struct ChildCounts {

@@ -22,9 +22,13 @@ constexpr char kIntro[] =
 
 constexpr char kDerived[] =
     "\n## Experiments and sets\n\n"
-    "Not moved by events but derived. A single experiment: BUILDING until its build has FINISHED, then as its main "
-    "job; FAILED (reason\n"
-    "BUILD_FAILED) when the build failed. A set: BUILDING until its build has FINISHED; RUNNING, STARTING or PENDING "
+    "Not moved by events but derived. A single experiment: BUILDING until its build has FINISHED; FAILED (reason "
+    "BUILD_FAILED) when the\n"
+    "build failed. Then as its job; of several, RUNNING once one has run, STARTING or PENDING as the furthest; when "
+    "all "
+    "have ended: FAILED if\n"
+    "any failed, KILLED if any was killed, else FINISHED. A set: BUILDING until its build has FINISHED; RUNNING, "
+    "STARTING or PENDING "
     "as the furthest of its\n"
     "unfinished children; when all children have ended: FINISHED if all of them finished, KILLED if the set was "
     "killed, FAILED if any child\n"

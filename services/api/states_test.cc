@@ -59,15 +59,29 @@ TEST(States, NamesRoundTrip) {
 }
 
 TEST(States, ExperimentFollowsItsJobs) {
-  EXPECT_EQ(DeriveState(JobState::kPending, JobState::kCreated), ExperimentState::kBuilding);
-  EXPECT_EQ(DeriveState(JobState::kFailed, JobState::kKilled), ExperimentState::kFailed);
-  EXPECT_EQ(DeriveState(JobState::kKilled, JobState::kKilled), ExperimentState::kKilled);
-  EXPECT_EQ(DeriveState(JobState::kFinished, JobState::kPending), ExperimentState::kPending);
-  EXPECT_EQ(DeriveState(JobState::kRunning, JobState::kKilled), ExperimentState::kBuilding)
+  EXPECT_EQ(DeriveState(JobState::kPending, {JobState::kCreated}), ExperimentState::kBuilding);
+  EXPECT_EQ(DeriveState(JobState::kFailed, {JobState::kKilled}), ExperimentState::kFailed);
+  EXPECT_EQ(DeriveState(JobState::kKilled, {JobState::kKilled}), ExperimentState::kKilled);
+  EXPECT_EQ(DeriveState(JobState::kFinished, {JobState::kPending}), ExperimentState::kPending);
+  EXPECT_EQ(DeriveState(JobState::kRunning, {JobState::kKilled}), ExperimentState::kBuilding)
       << "not over before its build has stopped";
-  EXPECT_EQ(DeriveState(std::nullopt, JobState::kRunning), ExperimentState::kRunning);
-  EXPECT_EQ(DeriveState(std::nullopt, JobState::kServing), ExperimentState::kRunning);
-  EXPECT_EQ(DeriveState(std::nullopt, JobState::kFinished), ExperimentState::kFinished);
+  EXPECT_EQ(DeriveState(std::nullopt, {JobState::kRunning}), ExperimentState::kRunning);
+  EXPECT_EQ(DeriveState(std::nullopt, {JobState::kServing}), ExperimentState::kRunning);
+  EXPECT_EQ(DeriveState(std::nullopt, {JobState::kFinished}), ExperimentState::kFinished);
+}
+
+TEST(States, ExperimentOfManyJobsIsOverWhenAllAre) {
+  using J = JobState;
+  using E = ExperimentState;
+  const auto of = [](const std::vector<JobState>& jobs) { return DeriveState(std::nullopt, jobs); };
+  EXPECT_EQ(of({J::kRunning, J::kFailed}), E::kRunning) << "the others are still to be stopped";
+  EXPECT_EQ(of({J::kKilled, J::kFailed, J::kFinished}), E::kFailed);
+  EXPECT_EQ(of({J::kKilled, J::kFinished}), E::kKilled);
+  EXPECT_EQ(of({J::kFinished, J::kFinished}), E::kFinished);
+  EXPECT_EQ(of({J::kFinished, J::kPending}), E::kRunning) << "it waits again, and the other has run";
+  EXPECT_EQ(of({J::kStarting, J::kPending, J::kKilled}), E::kStarting);
+  EXPECT_EQ(of({J::kPending, J::kCreated}), E::kPending);
+  EXPECT_EQ(DeriveState(J::kRunning, {J::kCreated, J::kCreated}), E::kBuilding);
 }
 
 ChildCounts Counts(std::initializer_list<std::pair<ExperimentState, int>> items) {

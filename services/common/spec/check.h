@@ -27,6 +27,9 @@ absl::StatusOr<std::map<std::string, std::string>> CheckEnv(const View& env, con
 // Secrets for the commands of `train`, whose parameters and variables are known already.
 absl::StatusOr<std::vector<Secret>> CheckSecrets(const View& secrets, const Train& train);
 
+// When, where and how often the jobs of `train` run: its keys retries, queue, priority, node_selector, max_run_time.
+absl::Status CheckScheduling(const View& section, Train& train);
+
 // Outputs of other experiments that the commands read.
 absl::StatusOr<std::vector<Input>> CheckInputs(const View& inputs);
 

@@ -123,33 +123,6 @@ absl::StatusOr<Resources> CheckResources(const View& view) {
   return resources;
 }
 
-constexpr int kMostRetries = 10;
-
-absl::StatusOr<int> RetryCount(const View& view, absl::string_view key) {
-  const std::string instead = absl::StrCat("write a whole number of 0 to ", kMostRetries, ", ", key, ": 2");
-  RISEML_ASSIGN_OR_RETURN(const int count, view.Integer(0, instead));
-  if (count > kMostRetries)
-    return view.Fail(absl::StrCat(count, " is greater than the maximum of ", kMostRetries, ": ", instead));
-  return count;
-}
-
-// A number stands for failures of the infrastructure.
-absl::StatusOr<Retries> CheckRetries(const View& view) {
-  Retries retries;
-  if (view.node().kind != Kind::kMapping) {
-    RISEML_ASSIGN_OR_RETURN(retries.infrastructure, RetryCount(view, "retries"));
-    return retries;
-  }
-  RISEML_RETURN_IF_ERROR(view.IsObject(kRetriesObject));
-  if (const auto infrastructure = view.Find("infrastructure")) {
-    RISEML_ASSIGN_OR_RETURN(retries.infrastructure, RetryCount(*infrastructure, "infrastructure"));
-  }
-  if (const auto error = view.Find("error")) {
-    RISEML_ASSIGN_OR_RETURN(retries.error, RetryCount(*error, "error"));
-  }
-  return retries;
-}
-
 absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& warnings) {
   RISEML_RETURN_IF_ERROR(section.IsObject(kTrainObject));
   Train train;
@@ -180,9 +153,7 @@ absl::StatusOr<Train> CheckTrain(const View& section, std::vector<std::string>& 
     RISEML_ASSIGN_OR_RETURN(train.concurrency,
                             concurrency->Integer(1, "write a whole number, concurrency: 2, or leave the key out"));
   }
-  if (const auto retries = section.Find("retries")) {
-    RISEML_ASSIGN_OR_RETURN(train.retries, CheckRetries(*retries));
-  }
+  RISEML_RETURN_IF_ERROR(CheckScheduling(section, train));
   if (const auto parameters = section.Find("parameters")) {
     RISEML_ASSIGN_OR_RETURN(train.parameters, CheckParameters(*parameters, warnings));
     train.has_parameters = !train.parameters.empty();

@@ -11,8 +11,9 @@ namespace riseml::spec {
 namespace {
 
 constexpr absl::string_view kTopKeys[] = {"project", "train", "deploy"};
-constexpr absl::string_view kTrainKeys[] = {"resources",  "run",         "image", "install", "framework", "tensorflow",
-                                            "parameters", "concurrency", "env",   "secrets", "inputs",    "retries"};
+constexpr absl::string_view kTrainKeys[] = {
+    "resources", "run",     "image",  "install", "framework", "tensorflow", "parameters",    "concurrency",
+    "env",       "secrets", "inputs", "retries", "queue",     "priority",   "node_selector", "max_run_time"};
 constexpr absl::string_view kResourcesKeys[] = {"cpus", "mem", "gpus"};
 constexpr absl::string_view kRetriesKeys[] = {"infrastructure", "error"};
 constexpr absl::string_view kTensorFlowKeys[] = {"version", "tensorboard", "distributed", "horovod"};

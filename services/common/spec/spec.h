@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace riseml::spec {
 
@@ -82,8 +83,12 @@ struct Train {
   std::vector<Secret> secrets;             // sorted by name
   std::vector<Input> inputs;               // sorted by name
   Retries retries;
-  int concurrency = 1;          // children at the same time, 1 or more
-  bool has_parameters = false;  // a set of experiments, even when there is one combination only
+  std::string queue;                                 // empty: the default queue
+  int priority = 0;                                  // -100 to 100; higher goes first
+  std::map<std::string, std::string> node_selector;  // labels a node must have
+  std::optional<absl::Duration> max_run_time;        // of an attempt, whole seconds, 1 s or more
+  int concurrency = 1;                               // children at the same time, 1 or more
+  bool has_parameters = false;                       // a set of experiments, even when there is one combination only
 };
 
 struct Spec {
