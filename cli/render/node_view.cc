@@ -46,7 +46,10 @@ std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nod
     if (!long_form) continue;
     for (const std::string& cell :
          {OrDash(node.gpu_driver_version()), OrDash(node.agent_version()), OrDash(node.kernel_version()),
-          OrDash(node.isolation()), std::string(node.limits_enforced() ? "enforced" : "accounted")}) {
+          std::string(node.isolation() == v1::Node::BUBBLEWRAP ? "bubblewrap"
+                      : node.isolation() == v1::Node::NONE     ? "none"
+                                                               : "-"),
+          std::string(node.limits_enforced() ? "enforced" : "accounted")}) {
       rows.back().push_back(cell);
     }
   }
@@ -77,7 +80,7 @@ std::string NodeNotes(const std::vector<v1::Node>& nodes) {
     const std::map<std::string, std::string> data(node.data_paths().begin(), node.data_paths().end());
     for (const auto& [name, path] : data)
       absl::StrAppend(&out, "Data on ", NodePart(node), ": /data/", OneLine(name), " is ", OneLine(path), "\n");
-    if (node.isolation() == "none")
+    if (node.isolation() == v1::Node::NONE)
       absl::StrAppend(&out, "Node ", NodePart(node),
                       " does not keep jobs apart: they may read what others and the installation have there\n");
     if (!node.limits_enforced())

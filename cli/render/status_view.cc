@@ -17,6 +17,7 @@
 #include "cli/render/table.h"
 #include "services/common/base/names.h"
 #include "services/common/logtext/redact.h"
+#include "services/common/rpc/resources.h"
 
 namespace riseml::cli {
 namespace {
@@ -92,6 +93,10 @@ std::string JobWait(const v1::Job& job) {
 }
 
 // "8 waits for 7.build (BUILD)" or "8 waits: no node has 2 free GPUs (NO_CAPACITY)".
+std::string Megabytes(const v1::Resources& resources) {
+  return absl::StrFormat("%.0f", static_cast<double>(MemoryBytes(resources)) / 1e6);
+}
+
 std::string WaitLine(const std::string& id, absl::string_view wait) {
   const bool sentence = absl::ConsumePrefix(&wait, "waits ");
   return absl::StrCat(id, sentence ? " waits " : " waits: ", wait, "\n");
@@ -104,11 +109,11 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
     const std::string id = ShownId(job.name(), viewer.caller);
     const std::string wait = JobWait(job);
     const bool waiting = !wait.empty() && job.reason().empty();
-    rows.push_back(
-        {id, ShownState(viewer.terminal, job.state()), Since(TimeOf(job.start_time()), viewer.now), Lasted(viewer, job),
-         OneLine(waiting ? job.wait_reason() : job.reason()), Shortened(waiting ? job.wait_message() : job.message()),
-         job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
-         absl::StrFormat("%.1f", job.resources().cpus()), absl::StrFormat("%.0f", job.resources().memory_mb())});
+    rows.push_back({id, ShownState(viewer.terminal, job.state()), Since(TimeOf(job.start_time()), viewer.now),
+                    Lasted(viewer, job), OneLine(waiting ? job.wait_reason() : job.reason()),
+                    Shortened(waiting ? job.wait_message() : job.message()),
+                    job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
+                    absl::StrFormat("%.1f", job.resources().cpus()), Megabytes(job.resources())});
     if (!wait.empty()) absl::StrAppend(&waits, WaitLine(id, wait));
     if (job.attempt_count() > 1)
       absl::StrAppend(&waits, id, " had ", job.attempt_count(), " attempts: riseml status ", id, " lists them\n");
@@ -340,8 +345,8 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
     return v1::Attempt::State_Name(attempt.state()) != StateName(job.state());
   });
   if (job.attempt_count() > 1 || others) absl::StrAppend(&out, AttemptLines(viewer, job));
-  absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %.0f\nRequested gpus: %d\n",
-                                        job.resources().cpus(), job.resources().memory_mb(), job.resources().gpus()));
+  absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %s\nRequested gpus: %d\n",
+                                        job.resources().cpus(), Megabytes(job.resources()), job.resources().gpus()));
   absl::StrAppend(&out, Lines("Run Commands", job.commands()), "Environment:\n");
   std::vector<std::pair<std::string, std::string>> variables(job.environment().begin(), job.environment().end());
   std::sort(variables.begin(), variables.end());

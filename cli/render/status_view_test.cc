@@ -32,7 +32,7 @@ v1::Job MakeJob(const std::string& id, const std::string& name, v1::Job::State s
   job.set_name(absl::StrCat("users/paul/experiments/", id, "/jobs/", name));
   job.set_state(state);
   job.mutable_resources()->set_cpus(0.5);
-  job.mutable_resources()->set_memory_mb(512);
+  job.mutable_resources()->set_memory_bytes(512'000'000);
   return job;
 }
 

@@ -14,6 +14,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::sync {
@@ -156,7 +157,7 @@ class Upload final : public FileConsumer {
     header.set_project(options_.project);
     header.set_tree(std::string(git::Raw(snapshot_.tree)));
     header.set_parent(state_.head);
-    header.set_snapshot_window_ms(absl::ToInt64Milliseconds(snapshot_.window));
+    *header.mutable_snapshot_window() = ToProtoDuration(snapshot_.window);
     RISEML_RETURN_IF_ERROR(Write(request));
     Report(0);
     for (const SnapshotTree& tree : snapshot_.trees) {

@@ -215,7 +215,7 @@ FakeCluster::FakeCluster(const std::string& dir) : authenticator_(std::make_uniq
   cluster.set_server_version("2.0.0");
   cluster.set_oldest_client_version("2.0");
   cluster.set_newest_client_version("2.0");
-  cluster.set_mode("local");
+  cluster.set_mode(v1::ClusterInfo::LOCAL);
   cluster.set_gitsync_address(address());
   cluster.set_loghandler_address(address());
   content_.SetCluster(cluster);

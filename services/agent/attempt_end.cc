@@ -8,7 +8,7 @@ using internal::v1::AttemptEnded;
 using internal::v1::Observation;
 
 AttemptEnded EndOf(Observation::Event event, absl::string_view reason, absl::string_view message,
-                   Observation::ExitClass exit_class) {
+                   v1::Attempt::ExitClass exit_class) {
   AttemptEnded ended;
   ended.set_event(event);
   ended.set_reason(std::string(reason));
@@ -18,7 +18,7 @@ AttemptEnded EndOf(Observation::Event event, absl::string_view reason, absl::str
 }
 
 AttemptEnded StoppedOnRequest() {
-  return EndOf(Observation::STOPPED, "KILLED", "", Observation::EXIT_CLASS_UNSPECIFIED);
+  return EndOf(Observation::STOPPED, "KILLED", "", v1::Attempt::EXIT_CLASS_UNSPECIFIED);
 }
 
 }  // namespace riseml::agent

@@ -7,9 +7,9 @@
 namespace riseml::agent {
 
 // Without a time and an offset of the log.
-internal::v1::AttemptEnded EndOf(
-    internal::v1::Observation::Event event, absl::string_view reason, absl::string_view message,
-    internal::v1::Observation::ExitClass exit_class = internal::v1::Observation::INFRASTRUCTURE);
+internal::v1::AttemptEnded EndOf(internal::v1::Observation::Event event, absl::string_view reason,
+                                 absl::string_view message,
+                                 v1::Attempt::ExitClass exit_class = v1::Attempt::INFRASTRUCTURE);
 
 internal::v1::AttemptEnded StoppedOnRequest();
 

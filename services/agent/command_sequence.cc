@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "services/common/logtext/redact.h"
+#include "services/common/rpc/proto_time.h"
 
 namespace riseml::agent {
 namespace {
@@ -173,14 +174,15 @@ AttemptEnded CommandSequence::Outcome() const {
   ended.set_event(Observation::EXITED);
   if (cause_ == StopCause::kTimeLimit) {
     ended.set_reason("RUN_TIME_EXCEEDED");
-    ended.set_message(absl::StrCat("stopped after the longest run time of ", plan_.max_run_seconds(), " s"));
-    ended.set_exit_class(Observation::USER_ERROR);
+    ended.set_message(absl::StrCat("stopped after the longest run time of ",
+                                   absl::FormatDuration(FromProtoDuration(plan_.max_run_time()))));
+    ended.set_exit_class(v1::Attempt::USER_ERROR);
     return ended;
   }
   if (last_ < 0) {  // a plan without any step
     ended.set_exit_code(0);
     ended.set_reason("COMPLETED");
-    ended.set_exit_class(Observation::SUCCESS);
+    ended.set_exit_class(v1::Attempt::SUCCESS);
     return ended;
   }
   ended.set_message(MessageOf(last_, last_result_));
@@ -188,14 +190,14 @@ AttemptEnded CommandSequence::Outcome() const {
     ended.set_message(absl::StrCat(ended.message(), " (", plan_.interpreter_note(), ")"));
   if (last_result_.exit_code == 0) {
     ended.set_reason("COMPLETED");
-    ended.set_exit_class(Observation::SUCCESS);
+    ended.set_exit_class(v1::Attempt::SUCCESS);
   } else if (last_result_.out_of_memory) {
     ended.set_reason("OOMKILLED");
     ended.set_message(absl::StrCat(ended.message(), " (the machine ran out of memory)"));
-    ended.set_exit_class(Observation::OUT_OF_MEMORY);
+    ended.set_exit_class(v1::Attempt::OUT_OF_MEMORY);
   } else {
     ended.set_reason("ERROR");
-    ended.set_exit_class(Observation::USER_ERROR);
+    ended.set_exit_class(v1::Attempt::USER_ERROR);
   }
   return ended;
 }

@@ -5,13 +5,13 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/rpc/resources.h"
 
 namespace riseml::agent {
 namespace {
 
 // As the scheduler counts: what is asked for is rounded up, what a node has is rounded down.
 std::int64_t MillisAsked(double cpus) { return std::llround(std::ceil(cpus * 1000)); }
-std::int64_t BytesAsked(double megabytes) { return std::llround(std::ceil(megabytes * 1e6)); }
 
 std::string Cpus(std::int64_t millis) { return absl::StrCat(static_cast<double>(millis) / 1000); }
 
@@ -61,11 +61,11 @@ std::optional<std::string> Holdings::WhyNotAmounts(const internal::v1::StartAtte
   std::int64_t millis = static_cast<std::int64_t>(std::floor(node_.cpus() * 1000)), bytes = node_.memory_bytes();
   for (const auto& [id, holding] : holdings_) {
     millis -= MillisAsked(holding.resources.cpus());
-    bytes -= BytesAsked(holding.resources.memory_mb());
+    bytes -= MemoryBytes(holding.resources);
   }
   if (const std::int64_t asked = MillisAsked(start.resources().cpus()); asked > std::max<std::int64_t>(millis, 0))
     return absl::StrCat("needs ", Cpus(asked), " CPUs, ", Cpus(std::max<std::int64_t>(millis, 0)), " free");
-  if (const std::int64_t asked = BytesAsked(start.resources().memory_mb()); asked > std::max<std::int64_t>(bytes, 0))
+  if (const std::int64_t asked = MemoryBytes(start.resources()); asked > std::max<std::int64_t>(bytes, 0))
     return absl::StrCat("needs ", asked / 1'000'000, " MB of memory, ", std::max<std::int64_t>(bytes, 0) / 1'000'000,
                         " free");
   return std::nullopt;

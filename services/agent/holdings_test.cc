@@ -22,7 +22,7 @@ class HoldingsTest : public ::testing::Test {
                                                const std::vector<std::string>& gpus = {}) {
     internal::v1::StartAttemptRequest start;
     start.mutable_resources()->set_cpus(cpus);
-    start.mutable_resources()->set_memory_mb(memory_mb);
+    start.mutable_resources()->set_memory_bytes(static_cast<std::int64_t>(memory_mb * 1e6));
     start.mutable_resources()->set_gpus(static_cast<int>(gpus.size()));
     for (const std::string& gpu : gpus) start.add_gpu_uuids(gpu);
     return start;

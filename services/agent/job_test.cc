@@ -58,7 +58,7 @@ TEST(CommandSequence, RunsStepsAndThenCommands) {
   EXPECT_FALSE(sequence.Next().has_value());
   EXPECT_EQ(sequence.Outcome().message(), "Command `b` return code: 0");
   EXPECT_EQ(sequence.Outcome().reason(), "COMPLETED");
-  EXPECT_EQ(sequence.Outcome().exit_class(), Observation::SUCCESS);
+  EXPECT_EQ(sequence.Outcome().exit_class(), v1::Attempt::SUCCESS);
 }
 
 TEST(CommandSequence, TellsFailuresApart) {
@@ -67,13 +67,13 @@ TEST(CommandSequence, TellsFailuresApart) {
   user.Next();
   user.Finished({1});
   EXPECT_FALSE(user.Next().has_value());
-  EXPECT_EQ(user.Outcome().exit_class(), Observation::USER_ERROR);
+  EXPECT_EQ(user.Outcome().exit_class(), v1::Attempt::USER_ERROR);
   EXPECT_EQ(user.Outcome().reason(), "ERROR");
 
   CommandSequence memory(plan);
   memory.Next();
   memory.Finished({137, true});
-  EXPECT_EQ(memory.Outcome().exit_class(), Observation::OUT_OF_MEMORY);
+  EXPECT_EQ(memory.Outcome().exit_class(), v1::Attempt::OUT_OF_MEMORY);
   EXPECT_EQ(memory.Outcome().reason(), "OOMKILLED");
 
   CommandSequence stopped(plan);

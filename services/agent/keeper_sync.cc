@@ -135,7 +135,7 @@ absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t
   const absl::Time now = clock_.Now();
   memory.stop_seen = std::min(memory.stop_seen, now);
   const StartAttemptRequest start = ReadMessage<StartAttemptRequest>(dir.start()).value_or(StartAttemptRequest());
-  const int grace = start.grace_seconds() > 0 ? start.grace_seconds() : kDefaultGraceSeconds;
+  const int grace = start.grace().seconds() > 0 ? static_cast<int>(start.grace().seconds()) : kDefaultGraceSeconds;
   const bool overdue = now - memory.stop_seen > absl::Seconds(grace) + kStopMargin;
   return SignalProcess(*fd, overdue ? SIGKILL : SIGTERM);
 }
@@ -237,7 +237,7 @@ absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir,
   const bool own_fault = why.code() == absl::StatusCode::kInvalidArgument || why.code() == absl::StatusCode::kNotFound;
   return End(id, dir,
              EndOf(Observation::START_FAILED, reason, ForMessage(std::string(why.message())),
-                   own_fault ? Observation::USER_ERROR : Observation::INFRASTRUCTURE));
+                   own_fault ? v1::Attempt::USER_ERROR : v1::Attempt::INFRASTRUCTURE));
 }
 
 // While somebody holds the pipe, what a job has printed outlives a sudden death of its `run`.

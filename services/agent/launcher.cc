@@ -214,8 +214,8 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   *plan.mutable_build_steps() = start.build_steps();
   *plan.mutable_commands() = start.template_().commands();
   plan.set_work_dir(sandboxed() ? kSandboxCode : dir.code());
-  plan.set_grace_seconds(start.grace_seconds());
-  plan.set_max_run_seconds(start.template_().max_run_seconds());
+  if (start.has_grace()) *plan.mutable_grace() = start.grace();
+  if (start.template_().has_max_run_time()) *plan.mutable_max_run_time() = start.template_().max_run_time();
   plan.set_role(start.role());
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);

@@ -110,7 +110,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
     start.set_job("users/paul/experiments/1/jobs/train");
     start.set_role("train");
     start.set_token("token-of-" + start.job_uid());
-    start.set_grace_seconds(60);
+    start.mutable_grace()->set_seconds(60);
     auto& job = *start.mutable_template_();
     job.set_owner("paul");
     job.set_project_uid(NewUuid());

@@ -24,7 +24,7 @@ TEST_P(NodeTest, RunsAJobFromItsCodeToItsResults) {
   EXPECT_EQ(status.end(), Observation::EXITED);
   EXPECT_EQ(status.reason(), "COMPLETED");
   EXPECT_EQ(status.exit_code(), 0);
-  EXPECT_EQ(status.exit_class(), Observation::SUCCESS);
+  EXPECT_EQ(status.exit_class(), v1::Attempt::SUCCESS);
   EXPECT_THAT(status.message(), HasSubstr("return code: 0"));
   EXPECT_EQ(LogOf(start).bytes, "hello from the code\ntool\nid some-id of paul\ncat hello.txt; bin/tool\n0\n");
   EXPECT_THAT(suite_.jobs.Of(start.token()), UnorderedElementsAre(Pair("accuracy", "0.5"), Pair("name", "\"a\""),
@@ -40,7 +40,7 @@ TEST_P(NodeTest, SaysWhichCommandFailed) {
   EXPECT_EQ(status.end(), Observation::EXITED);
   EXPECT_EQ(status.message(), "Command `exit 3` return code: 3");
   EXPECT_EQ(status.exit_code(), 3);
-  EXPECT_EQ(status.exit_class(), Observation::USER_ERROR);
+  EXPECT_EQ(status.exit_class(), v1::Attempt::USER_ERROR);
   EXPECT_EQ(LogOf(start).bytes, "one\n");
 }
 
@@ -73,7 +73,7 @@ TEST_P(NodeTest, StopEndsTheWholeTreeAfterTheGracePeriod) {
   StartAttemptRequest start =
       Job({"trap '' TERM; (trap '' TERM; setsid sleep 1000) & sleep 1000 & echo ready; touch $OUTPUT_DIR/here; wait; "
            "wait; sleep 1000"});
-  start.set_grace_seconds(1);
+  start.mutable_grace()->set_seconds(1);
   ASSERT_TRUE(Start(start).ok());
   ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
   ASSERT_TRUE(Stop(start).ok());
@@ -195,7 +195,7 @@ TEST_P(NodeTest, WatchesTellTheInventoryAllAttemptsAndChanges) {
   EXPECT_EQ(event.node().name(), "nodes/here");
   EXPECT_GT(event.node().cpus(), 0);
   EXPECT_GT(event.node().memory_bytes(), 0);
-  EXPECT_EQ(event.node().isolation(), GetParam());
+  EXPECT_EQ(event.node().isolation(), GetParam() == std::string("none") ? v1::Node::NONE : v1::Node::BUBBLEWRAP);
   ASSERT_TRUE(watch->Read(&event));
   EXPECT_EQ(event.attempt().job_uid(), before.job_uid());
   ASSERT_TRUE(watch->Read(&event));

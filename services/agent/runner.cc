@@ -165,7 +165,9 @@ void Runner::Say(absl::string_view text) {
     LogError("output_lost", {{"error", std::string(printed.message())}});
 }
 
-int Runner::GraceSeconds() const { return plan_.grace_seconds() > 0 ? plan_.grace_seconds() : kDefaultGraceSeconds; }
+int Runner::GraceSeconds() const {
+  return plan_.grace().seconds() > 0 ? static_cast<int>(plan_.grace().seconds()) : kDefaultGraceSeconds;
+}
 
 void Runner::Stop(StopCause cause) {
   if (steps_.cause() != StopCause::kNone || !steps_.runs()) return;
@@ -282,7 +284,7 @@ absl::Status Runner::Run() {
   internal::v1::JournalRecord started;
   *started.mutable_started()->mutable_time() = ToProtoTime(clock_.Now());
   RISEML_RETURN_IF_ERROR(AppendToJournal(files_.journal, started));
-  if (plan_.max_run_seconds() > 0) limit_timer_.Set(plan_.max_run_seconds() * 1000);
+  if (plan_.has_max_run_time()) limit_timer_.Set(absl::ToInt64Milliseconds(FromProtoDuration(plan_.max_run_time())));
   began_ = NextTickOfFiles(dir_ + "/began", dir_ + "/run.pb");
   for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
   RISEML_RETURN_IF_ERROR(steps_.Begin(began_));
@@ -298,7 +300,7 @@ absl::Status Runner::Fail(const absl::Status& why) {
   outcome.set_event(internal::v1::Observation::LOST);
   outcome.set_reason("AGENT_ERROR");
   outcome.set_message(absl::StrCat("the commands could not be watched any more: ", std::string(why.message())));
-  outcome.set_exit_class(internal::v1::Observation::INFRASTRUCTURE);
+  outcome.set_exit_class(v1::Attempt::INFRASTRUCTURE);
   return End(std::move(outcome));
 }
 

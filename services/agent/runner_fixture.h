@@ -24,7 +24,7 @@ class RunnerTest : public ::testing::Test {
     (*plan_.mutable_environment())["PATH"] = "/usr/bin:/bin";
     (*plan_.mutable_environment())["DIR"] = directory_.path();
     plan_.set_work_dir(directory_.path());
-    plan_.set_grace_seconds(60);
+    plan_.mutable_grace()->set_seconds(60);
   }
 
   void Start(const std::vector<std::string>& commands) {

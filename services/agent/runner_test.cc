@@ -74,7 +74,7 @@ TEST_F(RunnerTest, StopSendsTermToTheWholeTree) {
 }
 
 TEST_F(RunnerTest, KillsWhatIgnoresTermAfterTheGracePeriod) {
-  plan_.set_grace_seconds(1);
+  plan_.mutable_grace()->set_seconds(1);
   Start(
       {"trap '' TERM; echo $$ > $DIR/main; (trap '' TERM; setsid sh -c 'echo $$ > $DIR/other; touch $DIR/here; while "
        ":; do sleep 1; done') & wait; while :; do sleep 1; done"});
@@ -97,7 +97,7 @@ TEST_F(RunnerTest, StopBetweenCommandsStartsNoFurtherOne) {
 }
 
 TEST_F(RunnerTest, EndsAtTheLongestRunTime) {
-  plan_.set_max_run_seconds(1);
+  plan_.mutable_max_run_time()->set_seconds(1);
   const auto ended = Run({"sleep 1000"});
   EXPECT_EQ(ended.event(), Observation::EXITED);
   EXPECT_EQ(ended.reason(), "RUN_TIME_EXCEEDED");
@@ -197,7 +197,7 @@ TEST_F(RunnerTest, StopTellsTheProgramInFrontFirst) {
 // Case 16: what is forked between a look at the tree and the delivery of signals is told as well.
 
 TEST_F(RunnerTest, StopReachesWhatIsJustBeingForked) {
-  plan_.set_grace_seconds(600);
+  plan_.mutable_grace()->set_seconds(600);
   Start({"i=0; while [ $i -lt 500 ]; do sleep 1000 & i=$((i+1)); [ $i != 50 ] || touch $DIR/here; done; wait"});
   WaitForFile("here");
   process_->Signal(SIGTERM);

@@ -22,6 +22,7 @@
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 
 namespace riseml::agent {
 namespace {
@@ -144,7 +145,7 @@ absl::Status StepKeeper::TakeState(const HeldKeptSteps& kept, const Replacement&
 
 bool StepKeeper::MayKeep(int steps, pid_t shell, absl::Time now) const {
   if (!places_ || steps < 1 || !IsStepKey(KeyOf(steps))) return false;
-  if (now - counted_from_ < absl::Milliseconds(reuse().least_milliseconds())) return false;
+  if (now - counted_from_ < FromProtoDuration(reuse().least_time())) return false;
   if (HasKeptSteps(reuse().directory(), KeyOf(steps))) return false;
   // A process in the background would not be there for later steps.
   return std::ranges::all_of(Descendants(getpid()), [shell](pid_t pid) { return pid == shell; });
@@ -181,7 +182,7 @@ absl::StatusOr<KeptSteps> StepKeeper::Describe(const NewKeptSteps& kept, pid_t s
 absl::StatusOr<std::string> StepKeeper::Keep(int steps, pid_t shell, absl::Time now) const {
   RISEML_ASSIGN_OR_RETURN(const std::vector<BuildPlace> places, places_->Made());
   RISEML_ASSIGN_OR_RETURN(const TreeSize size, SizeOf(places));
-  if (reuse().least_milliseconds() > 0 && !IsWorthKeeping(now - counted_from_, size)) return std::string();
+  if (reuse().has_least_time() && !IsWorthKeeping(now - counted_from_, size)) return std::string();
   RISEML_RETURN_IF_ERROR(CheckRoom(size));
   RISEML_ASSIGN_OR_RETURN(NewKeptSteps kept, NewKeptSteps::Create(reuse().directory()));
   for (const BuildPlace& place : places)
@@ -192,7 +193,7 @@ absl::StatusOr<std::string> StepKeeper::Keep(int steps, pid_t shell, absl::Time 
   RISEML_ASSIGN_OR_RETURN(KeptSteps description, Describe(kept, shell));
   description.set_bytes(size.bytes);
   RISEML_RETURN_IF_ERROR(kept.Publish(description, KeyOf(steps)));
-  const KeptLimits limits{.bytes = reuse().bytes_limit(), .age = absl::Seconds(reuse().max_age_seconds())};
+  const KeptLimits limits{.bytes = reuse().bytes_limit(), .age = FromProtoDuration(reuse().max_age())};
   RISEML_RETURN_IF_ERROR(TrimKeptSteps(reuse().directory(), limits, now));
   return absl::StrCat("==> ", NameSteps(steps, plan_.build_steps_size()), " kept for later builds (",
                       PrintBytes(size.bytes), ")\n");

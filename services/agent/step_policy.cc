@@ -11,6 +11,7 @@
 #include "services/agent/sandbox.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
+#include "services/common/rpc/proto_time.h"
 
 namespace riseml::agent {
 namespace {
@@ -43,8 +44,8 @@ std::optional<internal::v1::StepReuse> StepPolicy::PlanFor(const internal::v1::S
   reuse.set_environment(environment.string());
   reuse.set_temporary(temporary);
   reuse.set_bytes_limit(bytes_limit_);
-  reuse.set_max_age_seconds(absl::ToInt64Seconds(kMaxAge));
-  reuse.set_least_milliseconds(absl::ToInt64Milliseconds(kLeastTime));
+  *reuse.mutable_max_age() = ToProtoDuration(kMaxAge);
+  *reuse.mutable_least_time() = ToProtoDuration(kLeastTime);
   return reuse;
 }
 

@@ -42,7 +42,7 @@ class StepReuseTest : public ::testing::Test {
     plan.set_role("build");
     plan.set_shell(shell_);
     plan.set_work_dir(directory_ / "code");
-    plan.set_grace_seconds(60);
+    plan.mutable_grace()->set_seconds(60);
     for (const BuildStepText& step : steps) {
       internal::v1::BuildStep& added = *plan.add_build_steps();
       added.set_title("do");
@@ -61,7 +61,7 @@ class StepReuseTest : public ::testing::Test {
     reuse.set_environment(Environment(key));
     reuse.set_temporary(directory_ / "tmp");
     reuse.set_bytes_limit(bytes_limit_);
-    reuse.set_max_age_seconds(3600);
+    reuse.mutable_max_age()->set_seconds(3600);
 
     const std::string attempt = directory_ / absl::StrCat("attempt", builds_);
     for (const char* name : {"code", "tmp"}) EXPECT_TRUE(RemoveTree(directory_ / name).ok());

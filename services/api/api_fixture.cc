@@ -214,7 +214,7 @@ std::int64_t ApiFixture::epoch() {
   const auto stub = internal::v1::SchedulingService::NewStub(ServiceChannel("scheduler"));
   internal::v1::AcquireLeadershipRequest request;
   request.set_holder("test");
-  request.set_lease_ms(60'000);
+  request.mutable_lease()->set_seconds(60);
   const auto acquired = rpc::Invoke<internal::v1::AcquireLeadershipResponse>(
       [&](auto* c, auto* r) { return stub->AcquireLeadership(c, request, r); });
   EXPECT_TRUE(acquired.ok()) << acquired.status();
@@ -262,13 +262,12 @@ absl::Status ApiFixture::Report(const std::string& job_uid, int attempt, interna
   if (event == internal::v1::Observation::EXITED) {
     observation->set_exit_code(exit_code);
     observation->set_reason(exit_code == 0 ? "COMPLETED" : "ERROR");
-    observation->set_exit_class(exit_code == 0 ? internal::v1::Observation::SUCCESS
-                                               : internal::v1::Observation::USER_ERROR);
+    observation->set_exit_class(exit_code == 0 ? v1::Attempt::SUCCESS : v1::Attempt::USER_ERROR);
   }
   if (event == internal::v1::Observation::LOST || event == internal::v1::Observation::START_FAILED) {
     observation->set_reason("NODE_LOST");
     observation->set_message("the node does not know the attempt any more");
-    observation->set_exit_class(internal::v1::Observation::INFRASTRUCTURE);
+    observation->set_exit_class(v1::Attempt::INFRASTRUCTURE);
   }
   return rpc::Invoke<internal::v1::ReportObservationsResponse>(
              [&](auto* c, auto* r) { return stub->ReportObservations(c, request, r); })
@@ -278,7 +277,7 @@ absl::Status ApiFixture::Report(const std::string& job_uid, int attempt, interna
 void ApiFixture::RunToEnd(const std::string& job_uid, int exit_code) {
   const auto placed = Place(job_uid);
   ASSERT_TRUE(placed.ok()) << placed.status();
-  ASSERT_GT(placed->attempt(), 0) << placed->refusal();
+  ASSERT_GT(placed->attempt(), 0) << placed->message();
   EXPECT_TRUE(Report(job_uid, placed->attempt(), internal::v1::Observation::STARTED).ok());
   EXPECT_TRUE(Report(job_uid, placed->attempt(), internal::v1::Observation::EXITED, exit_code).ok());
 }

@@ -50,7 +50,7 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   info.set_server_version(version);
   info.set_oldest_client_version(minor);
   info.set_newest_client_version(minor);
-  info.set_mode(config.mode());
+  info.set_mode(config.mode() == "kubernetes" ? v1::ClusterInfo::KUBERNETES : v1::ClusterInfo::LOCAL);
   info.set_gitsync_address(config.gitsync_address());
   info.set_loghandler_address(config.loghandler_address());
   info.set_local_dir(config.local_dir());

@@ -67,7 +67,7 @@ TEST_F(ApiTest, AJobHasAtMostOneLiveAttempt) {
   EXPECT_EQ(api_->Place(e.jobs(0).uid())->attempt(), 1);
   const auto again = api_->Place(e.jobs(0).uid());
   EXPECT_EQ(again->attempt(), 0);
-  EXPECT_THAT(again->refusal(), testing::HasSubstr("STARTING"));
+  EXPECT_THAT(again->message(), testing::HasSubstr("STARTING"));
 }
 
 TEST_F(ApiTest, OldEpochsWriteNothing) {
@@ -88,7 +88,7 @@ TEST_F(ApiTest, LeadershipIsTakenOverOnlyByItsHolderOrAfterTheLease) {
   const auto acquire = [&](const std::string& holder, std::int64_t epoch) {
     internal::v1::AcquireLeadershipRequest request;
     request.set_holder(holder);
-    request.set_lease_ms(60'000);
+    request.mutable_lease()->set_seconds(60);
     request.set_epoch(epoch);
     return rpc::Invoke<internal::v1::AcquireLeadershipResponse>(
         [&](auto* c, auto* r) { return stub->AcquireLeadership(c, request, r); });

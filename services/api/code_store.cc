@@ -11,6 +11,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -193,7 +194,8 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
         "INSERT INTO revisions (project_uid, number, commit_id, tree_id, file_count, total_bytes, snapshot_window_ms) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
         request.project_uid(), project[0][1].as<std::int64_t>() + 1, request.commit(), request.tree(),
-        request.file_count(), request.total_bytes(), request.snapshot_window_ms());
+        request.file_count(), request.total_bytes(),
+        absl::ToInt64Milliseconds(FromProtoDuration(request.snapshot_window())));
     sql::Query(tx, "UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1",
                request.project_uid(), request.commit());
     v1::Revision revision = ToRevision(sql::Query(tx, find, request.project_uid(), request.commit())[0]);

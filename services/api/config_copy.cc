@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "services/common/logtext/redact.h"
+#include "services/common/rpc/proto_time.h"
+#include "services/common/rpc/resources.h"
 #include "services/common/spec/grid.h"
 
 namespace riseml::api {
@@ -46,9 +48,20 @@ void AddResources(std::string& out, const v1::Resources& resources) {
     absl::StrAppend(&amounts, amounts.empty() ? "" : ", ", name, ": ", amount);
   };
   if (resources.has_cpus()) add("cpus", resources.cpus());
-  if (resources.has_memory_mb()) add("mem", resources.memory_mb());
+  if (AsksForMemory(resources)) add("mem", static_cast<double>(MemoryBytes(resources)) / 1e6);
   if (resources.has_gpus()) add("gpus", resources.gpus());
   absl::StrAppend(&out, "  resources: {", amounts, "}\n");
+}
+
+void AddScheduling(std::string& out, const v1::TrainSpec& spec) {
+  if (!spec.queue().empty()) absl::StrAppend(&out, "  queue: ", Quoted(spec.queue()), "\n");
+  if (spec.priority() != 0) absl::StrAppend(&out, "  priority: ", spec.priority(), "\n");
+  if (spec.has_max_run_time())
+    absl::StrAppend(&out, "  max_run_time: ", absl::FormatDuration(FromProtoDuration(spec.max_run_time())), "\n");
+  if (spec.node_selectors().empty()) return;
+  absl::StrAppend(&out, "  node_selector:\n");
+  const std::map<std::string, std::string> labels(spec.node_selectors().begin(), spec.node_selectors().end());
+  for (const auto& [label, value] : labels) absl::StrAppend(&out, "    ", Quoted(label), ": ", Quoted(value), "\n");
 }
 
 std::string Filled(const std::string& text, const Parameters& parameters) {
@@ -95,6 +108,7 @@ std::string Body(const ConfigCopy& copy) {
   if (copy.spec.has_retries())
     absl::StrAppend(&out, "  retries: {infrastructure: ", copy.spec.retries().infrastructure(),
                     ", error: ", copy.spec.retries().error(), "}\n");
+  AddScheduling(out, copy.spec);
   AddList(out, "install", {copy.spec.install().begin(), copy.spec.install().end()});
   if (const auto variables = CommandVariables(copy); !variables.empty()) {
     absl::StrAppend(&out, "  env:\n");

@@ -41,7 +41,7 @@ TEST(ConfigCopy, RepoR7ChildHasItsOwnValuesAndCanBeTrainedAgain) {
   EXPECT_EQ(again.env().at("LR"), "0.2");
   EXPECT_EQ(again.resources().cpus(), 0.5);
   EXPECT_TRUE(again.resources().has_gpus());
-  EXPECT_FALSE(again.resources().has_memory_mb());
+  EXPECT_FALSE(again.resources().has_memory_bytes());
 }
 
 TEST(ConfigCopy, SingleExperimentKeepsItsText) {

@@ -99,7 +99,7 @@ TEST_F(EnvironmentsTest, NoJobStartsWithWhatWasRemovedUnlessItMakesItAnew) {
   const v1::Experiment experiment = Create();
   Build(experiment);
   ASSERT_TRUE(Remove(key_).ok());
-  EXPECT_THAT(api_->Use(Uid(experiment, "train"), environment_)->refusal(), HasSubstr("was removed"));
+  EXPECT_THAT(api_->Use(Uid(experiment, "train"), environment_)->message(), HasSubstr("was removed"));
   EXPECT_EQ(api_->Use(Uid(experiment, "train"), environment_, true)->attempt(), 1);
 }
 

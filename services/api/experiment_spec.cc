@@ -1,20 +1,23 @@
 #include "services/api/experiment_spec.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "services/api/config_copy.h"
 #include "services/api/git_variables.h"
+#include "services/common/rpc/proto_time.h"
+#include "services/common/rpc/resources.h"
 
 namespace riseml::api {
 namespace {
 
-constexpr double kDefaultCpus = 1, kDefaultMemoryMb = 1024;
-constexpr double kBuildCpus = 0.5, kBuildMemoryMb = 512;
+constexpr double kDefaultCpus = 1, kBuildCpus = 0.5;
+constexpr std::int64_t kDefaultMemoryBytes = 1'024'000'000, kBuildMemoryBytes = 512'000'000;
 
 void FillResources(const spec::Resources& in, v1::Resources* out) {
   if (in.cpus) out->set_cpus(*in.cpus);
-  if (in.mem_mb) out->set_memory_mb(*in.mem_mb);
+  if (in.mem_mb) out->set_memory_bytes(std::llround(std::ceil(*in.mem_mb * 1e6)));
   if (in.gpus) out->set_gpus(*in.gpus);
 }
 
@@ -48,6 +51,10 @@ v1::TrainSpec ToTrainSpec(const spec::Train& train) {
     out.mutable_retries()->set_error(train.retries.error);
   }
   out.set_is_set(train.has_parameters);
+  out.set_queue(train.queue);
+  out.set_priority(train.priority);
+  out.mutable_node_selectors()->insert(train.node_selector.begin(), train.node_selector.end());
+  if (train.max_run_time) *out.mutable_max_run_time() = ToProtoDuration(*train.max_run_time);
   return out;
 }
 
@@ -56,7 +63,7 @@ v1::Resources ResourcesOf(const v1::TrainSpec& spec, absl::string_view role) {
   const bool build = role == kBuildRole;
   const v1::Resources& asked = spec.resources();
   out.set_cpus(build ? kBuildCpus : asked.has_cpus() ? asked.cpus() : kDefaultCpus);
-  out.set_memory_mb(build ? kBuildMemoryMb : asked.has_memory_mb() ? asked.memory_mb() : kDefaultMemoryMb);
+  out.set_memory_bytes(build ? kBuildMemoryBytes : AsksForMemory(asked) ? MemoryBytes(asked) : kDefaultMemoryBytes);
   out.set_gpus(build ? 0 : asked.gpus());
   return out;
 }
@@ -118,7 +125,7 @@ void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const Exper
   out->set_framework_version(spec.framework_version());
   out->set_image(spec.image());
   if (spec.rebuild()) out->set_rebuild(std::string(root_uid));
-  out->set_max_run_seconds(spec.max_run_seconds());
+  if (spec.has_max_run_time() && role != kBuildRole) *out->mutable_max_run_time() = spec.max_run_time();
   for (const auto& [name, value] : GitVariables(spec.git())) (*out->mutable_variables())[name] = value;
   if (role == kBuildRole) return;
   for (std::string& command : CommandsOf(spec, role, parameters)) out->add_commands(std::move(command));

@@ -17,6 +17,7 @@
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/resources.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -39,12 +40,12 @@ void InsertJobs(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const New
                 bool is_set) {
   pqxx::stream_to jobs(tx, "jobs",
                        std::vector<std::string>{"uid", "experiment_uid", "root_uid", "role", "name", "state", "cpus",
-                                                "memory_mb", "gpus", "wait_reason", "wait_message"});
+                                                "memory_bytes", "gpus", "wait_reason", "wait_message"});
   const auto add = [&](const std::string& experiment_uid, absl::string_view role, JobState state,
                        const std::string& wait_reason, const std::string& wait_message) {
     const v1::Resources resources = ResourcesOf(spec, role);
     jobs << std::make_tuple(NewUuid(), experiment_uid, rows.root_uid, std::string(role), std::string(role),
-                            std::string(Name(state)), resources.cpus(), resources.memory_mb(), resources.gpus(),
+                            std::string(Name(state)), resources.cpus(), MemoryBytes(resources), resources.gpus(),
                             wait_reason, wait_message);
   };
   if (needs_build) add(rows.root_uid, kBuildRole, JobState::kPending, "", "");

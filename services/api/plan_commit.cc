@@ -67,24 +67,30 @@ std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::s
 }
 
 void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& placement, std::int64_t epoch,
-                     const AttemptTokens& tokens, internal::v1::PlacementResult* result) {
+                     const AttemptTokens& tokens, PlacementResult* result) {
   result->set_job_uid(placement.job_uid());
   std::optional<JobRow> job = ReadJob(tx, placement.job_uid());
-  if (!job) return result->set_refusal("the job does not exist");
+  const auto refuse = [&](PlacementResult::Refusal refusal, std::string message) {
+    result->set_refusal(refusal);
+    result->set_message(std::move(message));
+  };
+  if (!job) return refuse(PlacementResult::UNKNOWN_JOB, "the job does not exist");
   if (job->state != JobState::kPending || job->kill_wanted)
-    return result->set_refusal(absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
-  if (std::string refusal = UseEnvironment(tx, placement, *job); !refusal.empty())
-    return result->set_refusal(std::move(refusal));
+    return refuse(PlacementResult::NOT_PENDING,
+                  absl::StrCat("the job is ", job->kill_wanted ? "to be killed" : Name(job->state)));
+  if (std::string removed = UseEnvironment(tx, placement, *job); !removed.empty())
+    return refuse(PlacementResult::ENVIRONMENT_REMOVED, std::move(removed));
   if (!placement.environment_key().empty()) {
     if (const auto failure = FindSharedFailure(tx, placement.environment_key(), *job)) {
       MoveJob(
           tx, *job, JobEvent::kImpossible,
           {.reason = "BUILD_FAILED", .message = failure->message, .exit_code = std::nullopt, .actor = kSchedulerActor});
-      return result->set_refusal("the build of its environment has failed");
+      return refuse(PlacementResult::BUILD_FAILED, "the build of its environment has failed");
     }
     if (const auto building = ClaimEnvironment(tx, placement.environment_key(), job->uid)) {
       result->set_building_job(Print(*building));
-      return result->set_refusal(absl::StrCat("its environment is being built by ", Print(*building)));
+      return refuse(PlacementResult::ENVIRONMENT_BUSY,
+                    absl::StrCat("its environment is being built by ", Print(*building)));
     }
   }
   if (!MoveJob(tx, *job, JobEvent::kPlaced, {.reason = "PREPARE", .message = "Preparing", .actor = kSchedulerActor}))
@@ -113,7 +119,8 @@ void Refuse(const PlacementGroup& group, const PlacementResult& refused, GroupRe
   for (const Placement& placement : group.placements()) {
     PlacementResult* const member = result->add_results();
     member->set_job_uid(placement.job_uid());
-    member->set_refusal(absl::StrCat("another job of its group was refused: ", refused.refusal()));
+    member->set_refusal(PlacementResult::GROUP_REFUSED);
+    member->set_message(absl::StrCat("another job of its group was refused: ", refused.message()));
     if (placement.job_uid() == refused.job_uid()) *member = refused;
   }
 }

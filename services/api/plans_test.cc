@@ -45,8 +45,8 @@ TEST_F(PlansTest, AGroupIsPlacedWholeOrNotAtAll) {
   ASSERT_TRUE(committed.ok()) << committed.status();
   ASSERT_EQ(committed->groups_size(), 2);
   const auto& refused = committed->groups(0);
-  EXPECT_THAT(refused.results(0).refusal(), HasSubstr("another job of its group was refused: the job is to be killed"));
-  EXPECT_THAT(refused.results(1).refusal(), HasSubstr("the job is to be killed"));
+  EXPECT_THAT(refused.results(0).message(), HasSubstr("another job of its group was refused: the job is to be killed"));
+  EXPECT_THAT(refused.results(1).message(), HasSubstr("the job is to be killed"));
   EXPECT_EQ(refused.results(0).attempt(), 0);
   EXPECT_THAT(refused.results(0).token(), IsEmpty());
   EXPECT_EQ(Get(a.name()).state(), v1::Experiment::PENDING);

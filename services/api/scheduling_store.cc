@@ -11,6 +11,7 @@
 #include "services/api/views.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -31,7 +32,7 @@ std::optional<AttemptEvent> EventOf(const Observation& observation) {
     case Observation::STARTED:
       return AttemptEvent::kStarted;
     case Observation::EXITED:
-      return observation.exit_code() == 0 && observation.exit_class() == Observation::SUCCESS
+      return observation.exit_code() == 0 && observation.exit_class() == v1::Attempt::SUCCESS
                  ? AttemptEvent::kExitedOk
                  : AttemptEvent::kExitedBad;
     case Observation::STOPPED:
@@ -54,11 +55,6 @@ Cause CauseOf(const Observation& observation) {
   return cause;
 }
 
-// Observations and attempts have the same classes.
-v1::Attempt::ExitClass ExitClassOf(const Observation& observation) {
-  return static_cast<v1::Attempt::ExitClass>(observation.exit_class());
-}
-
 // What the end of its newest attempt means for a job.
 void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, const Observation& observation,
                    Cause cause) {
@@ -68,7 +64,7 @@ void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, 
     cause.message = absl::StrCat("killed by ", job.killed_by);
   std::optional<Retry> retry;
   if (moved == JobEvent::kFailed && !job.kill_wanted)
-    retry = RetryOf(tx, job.uid, job.root_uid, ExitClassOf(observation));
+    retry = RetryOf(tx, job.uid, job.root_uid, observation.exit_class());
   if (retry) {
     moved = JobEvent::kRetried;
     absl::StrAppend(&cause.message, cause.message.empty() ? "" : "; ", "tried again in ",
@@ -103,7 +99,7 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
       "COALESCE(to_timestamp($7::text::float8 / 1e6), now()))) ELSE end_time END WHERE job_uid = $1 AND number = $2",
       job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code,
       cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr,
-      v1::Attempt::ExitClass_Name(ExitClassOf(observation)));
+      v1::Attempt::ExitClass_Name(observation.exit_class()));
   // What ended without ever having run has written nothing, and nobody will report the end of its log. A lost attempt
   // may have run unseen.
   if (IsTerminal(*to) && *event != AttemptEvent::kLost)
@@ -144,8 +140,9 @@ void ApplyToJob(pqxx::transaction_base& tx, JobRow& job, const Observation& obse
 }  // namespace
 
 absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::v1::AcquireLeadershipRequest& request) {
-  if (request.holder().empty() || request.lease_ms() < 1000 || request.lease_ms() > 600'000)
-    return Error(Reason::kInvalidArgument, "holder must be set and lease_ms be 1,000 to 600,000");
+  const absl::Duration lease = FromProtoDuration(request.lease());
+  if (request.holder().empty() || lease < absl::Seconds(1) || lease > absl::Minutes(10))
+    return Error(Reason::kInvalidArgument, "holder must be set and lease be 1 s to 10 min");
   return db_.Write("acquire leadership", [&](pqxx::work& tx) -> absl::StatusOr<std::int64_t> {
     // A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one. Epochs begin with the time,
     // so that nodes accept them even after the database was made anew or restored from a copy.
@@ -157,8 +154,7 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
                    "epoch = CASE WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN leadership.epoch "
                    "ELSE GREATEST(leadership.epoch + 1, EXCLUDED.epoch) END "
                    "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
-                   std::string(kSchedulerActor), request.holder(), static_cast<double>(request.lease_ms()) / 1000,
-                   request.epoch());
+                   std::string(kSchedulerActor), request.holder(), absl::ToDoubleSeconds(lease), request.epoch());
     if (rows.empty()) return Error(Reason::kNotLeader, "another scheduler holds the lease");
     return rows[0][0].as<std::int64_t>();
   });
@@ -212,7 +208,7 @@ absl::StatusOr<v1::ListNodesResponse> SchedulingStore::ListNodes(const v1::ListN
   return db_.Read("list nodes", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListNodesResponse> {
     const auto rows = sql::Query(
         tx,
-        absl::StrCat("SELECT n.name, n.content, COALESCE(sum(j.cpus), 0), COALESCE(sum(j.memory_mb), 0), "
+        absl::StrCat("SELECT n.name, n.content, COALESCE(sum(j.cpus), 0), COALESCE(sum(j.memory_bytes), 0)::bigint, "
                      "COALESCE(sum(j.gpus), 0), ",
                      Micros("n.update_time"),
                      " FROM nodes n LEFT JOIN attempts a ON a.node = regexp_replace(n.name, '^nodes/', '') "
@@ -228,7 +224,7 @@ absl::StatusOr<v1::ListNodesResponse> SchedulingStore::ListNodes(const v1::ListN
       v1::Node* node = response.add_nodes();
       node->ParseFromString(pqxx::binarystring(row[1]).str());
       node->set_used_cpus(row[2].as<double>());
-      node->set_used_memory_bytes(static_cast<std::int64_t>(row[3].as<double>() * 1e6));
+      node->set_used_memory_bytes(row[3].as<std::int64_t>());
       node->set_used_gpus(row[4].as<int>());
       *node->mutable_update_time() = ToTimestamp(row[5].as<std::int64_t>());
     }

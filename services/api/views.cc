@@ -94,6 +94,11 @@ v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool
   return e;
 }
 
+std::vector<absl::string_view> SplitNodes(const pqxx::field& nodes) {
+  if (nodes.is_null()) return {};
+  return absl::StrSplit(nodes.c_str(), ',');
+}
+
 void AddChildStates(pqxx::transaction_base& tx, std::vector<v1::Experiment>& experiments) {
   std::map<std::string, v1::Experiment*> sets;
   std::vector<std::string> uids;
@@ -112,9 +117,10 @@ void AddChildStates(pqxx::transaction_base& tx, std::vector<v1::Experiment>& exp
 const std::string& JobSelect() {
   static const auto* sql = new std::string(absl::StrCat(
       "SELECT j.uid, u.name, e.number, e.child, j.name, j.role, j.state, j.reason, j.message, j.exit_code, j.cpus, "
-      "j.memory_mb, j.gpus, "
+      "j.memory_bytes, j.gpus, "
       "j.attempt_count, j.wait_reason, j.wait_message, j.version, e.parameters::text, j.root_uid, ",
       Micros("j.create_time"), ", ", Micros("j.start_time"), ", ", Micros("j.end_time"),
+      ", j.member_index, j.member_count, j.gang, ", kAvoidedNodes,
       " FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid "));
   return *sql;
 }
@@ -133,7 +139,7 @@ v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
   job.set_message(row[8].as<std::string>());
   if (!row[9].is_null()) job.set_exit_code(row[9].as<int>());
   job.mutable_resources()->set_cpus(row[10].as<double>());
-  job.mutable_resources()->set_memory_mb(row[11].as<double>());
+  job.mutable_resources()->set_memory_bytes(row[11].as<std::int64_t>());
   job.mutable_resources()->set_gpus(row[12].as<int>());
   job.set_attempt_count(row[13].as<int>());
   if (job.state() == v1::Job::PENDING || job.state() == v1::Job::CREATED) {
@@ -154,6 +160,10 @@ v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
   SetTime(row[19], &v1::Job::mutable_create_time, &job);
   SetTime(row[20], &v1::Job::mutable_start_time, &job);
   SetTime(row[21], &v1::Job::mutable_end_time, &job);
+  job.set_member_index(row[22].as<int>());
+  job.set_member_count(row[23].as<int>());
+  if (!row[24].is_null()) job.set_gang(row[24].as<std::string>());
+  for (absl::string_view node : SplitNodes(row[25])) job.add_avoided_nodes(std::string(node));
   return job;
 }
 

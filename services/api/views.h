@@ -64,4 +64,12 @@ google::protobuf::Timestamp ToTimestamp(std::int64_t micros);
 // SQL for the micros of a timestamptz column.
 std::string Micros(absl::string_view column);
 
+// Column of a query over jobs `j`: nodes on which the job has failed through no fault of its own, with commas between;
+// NULL when there are none.
+inline constexpr char kAvoidedNodes[] =
+    "CASE WHEN j.attempt_count > 1 OR (j.attempt_count = 1 AND j.state = 'PENDING') THEN (SELECT string_agg(DISTINCT "
+    "f.node, ',' ORDER BY f.node) FROM attempts f WHERE f.job_uid = j.uid AND f.state = 'FAILED' AND f.exit_class = "
+    "'INFRASTRUCTURE') END";
+std::vector<absl::string_view> SplitNodes(const pqxx::field& nodes);
+
 }  // namespace riseml::api

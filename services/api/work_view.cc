@@ -19,12 +19,11 @@ constexpr int kRootColumn = 6;
 std::string WorkSelect() {
   return absl::StrCat(
       "SELECT j.uid, u.name, e.number, e.child, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, "
-      "j.sequence, j.cpus, j.memory_mb, j.gpus, j.wait_reason, j.wait_message, j.version, e.parameters::text, "
+      "j.sequence, j.cpus, j.memory_bytes, j.gpus, j.wait_reason, j.wait_message, j.version, e.parameters::text, "
       "e.user_uid, e.project_uid, p.name, e.commit_id, e.tree_id, a.number, a.node, a.state, a.gpu_uuids, j.reason, "
       "j.message, a.eviction_reason <> '', ",
-      Micros("j.not_before"),
-      ", CASE WHEN j.state = 'PENDING' AND j.attempt_count > 0 THEN (SELECT string_agg(DISTINCT f.node, ',') FROM "
-      "attempts f WHERE f.job_uid = j.uid AND f.state = 'FAILED' AND f.exit_class = 'INFRASTRUCTURE') END "
+      Micros("j.not_before"), ", ", kAvoidedNodes,
+      ", j.member_index, j.member_count, j.gang "
       "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid "
       "JOIN projects p ON p.uid = e.project_uid "
       "LEFT JOIN attempts a ON a.job_uid = j.uid AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') ");
@@ -40,7 +39,7 @@ void FillHead(const pqxx::row& row, const ExperimentName& experiment, internal::
   work->set_kill(row[9].as<bool>());
   work->set_sequence(row[10].as<std::int64_t>());
   work->mutable_resources()->set_cpus(row[11].as<double>());
-  work->mutable_resources()->set_memory_mb(row[12].as<double>());
+  work->mutable_resources()->set_memory_bytes(row[12].as<std::int64_t>());
   work->mutable_resources()->set_gpus(row[13].as<int>());
   work->set_wait_reason(row[14].as<std::string>());
   work->set_wait_message(row[15].as<std::string>());
@@ -54,8 +53,10 @@ void FillNeeds(const pqxx::row& row, const ExperimentName& experiment, const v1:
   *work->mutable_node_selectors() = spec.node_selectors();
   if (work->role() == kBuildRole) *work->mutable_next_resources() = spec.resources();
   if (!row[30].is_null()) *work->mutable_not_before() = ToTimestamp(row[30].as<std::int64_t>());
-  if (!row[31].is_null())
-    for (absl::string_view node : absl::StrSplit(row[31].c_str(), ',')) work->add_avoided_nodes(std::string(node));
+  for (absl::string_view node : SplitNodes(row[31])) work->add_avoided_nodes(std::string(node));
+  work->set_member_index(row[32].as<int>());
+  work->set_member_count(row[33].as<int>());
+  if (!row[34].is_null()) work->set_gang(row[34].as<std::string>());
   internal::v1::JobTemplate* const job = work->mutable_template_();
   FillTemplate(spec, work->role(), experiment, row[20].as<std::string>(), ParametersFromJson(row[17].as<std::string>()),
                work->experiment_uid(), work->root_uid(), row[21].as<std::string>(), job);

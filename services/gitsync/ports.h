@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "riseml/v1/revision.pb.h"
 #include "services/common/base/id.h"
 
@@ -24,7 +25,7 @@ struct NewRevision {
   std::string parent;  // empty for the first revision
   std::int64_t file_count = 0;
   std::int64_t total_bytes = 0;
-  std::int64_t snapshot_window_ms = 0;
+  absl::Duration snapshot_window;
   UserId user;
 };
 

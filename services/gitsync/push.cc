@@ -7,6 +7,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 
 namespace riseml::gitsync {
 namespace {
@@ -42,7 +43,7 @@ absl::StatusOr<std::unique_ptr<PushSession>> Pusher::Begin(const v1::PushHeader&
     return Error(Reason::kInvalidArgument, "the header's parent is neither empty nor 40 lower-case hex digits");
   header.tree = *tree;
   header.parent = request.parent();
-  header.snapshot_window_ms = std::max<std::int64_t>(request.snapshot_window_ms(), 0);
+  header.snapshot_window = std::max(FromProtoDuration(request.snapshot_window()), absl::ZeroDuration());
 
   std::optional<git::ObjectId> known;
   if (!target.id.value.empty()) {
@@ -80,8 +81,8 @@ absl::StatusOr<v1::PushResponse> PushSession::Finish() {
   RISEML_ASSIGN_OR_RETURN(Repository repository, pusher_.store_.EnsureRepository(project.id));
   RISEML_RETURN_IF_ERROR(repository.AddPack(pack));
 
-  NewRevision revision{project.id,    git::Hex(commit), git::Hex(header_.tree),     header_.parent,
-                       summary.files, summary.bytes,    header_.snapshot_window_ms, target_.user_id};
+  NewRevision revision{project.id,    git::Hex(commit), git::Hex(header_.tree),  header_.parent,
+                       summary.files, summary.bytes,    header_.snapshot_window, target_.user_id};
   v1::PushResponse response;
   RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), pusher_.registry_.Register(revision));
   response.set_created(true);
@@ -100,8 +101,8 @@ absl::StatusOr<v1::PushResponse> PushSession::FinishKnown() {
   RISEML_ASSIGN_OR_RETURN(const CommitInfo info, repository.ReadCommit(*known_));
   RISEML_ASSIGN_OR_RETURN(const TreeSummary summary,
                           CheckTree(info.tree, {}, repository.objects(), pusher_.limits_, pusher_.summaries_));
-  const NewRevision revision{target_.id,    git::Hex(*known_), git::Hex(info.tree),        info.parent,
-                             summary.files, summary.bytes,     header_.snapshot_window_ms, target_.user_id};
+  const NewRevision revision{target_.id,    git::Hex(*known_), git::Hex(info.tree),     info.parent,
+                             summary.files, summary.bytes,     header_.snapshot_window, target_.user_id};
   v1::PushResponse response;
   // Registered already: the registry answers with what it has.
   RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), pusher_.registry_.Register(revision));

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "riseml/v1/file.pb.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/id.h"
@@ -66,7 +67,7 @@ class PushSession {
   struct Header {
     git::ObjectId tree;
     std::string parent;
-    std::int64_t snapshot_window_ms = 0;
+    absl::Duration snapshot_window;
   };
 
   PushSession(Pusher& pusher, Header header, PushTarget target, TemporaryDirectory temporary,

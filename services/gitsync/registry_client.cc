@@ -5,6 +5,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/proto_time.h"
 
 namespace riseml::gitsync {
 
@@ -32,7 +33,7 @@ absl::StatusOr<v1::Revision> RegistryClient::Register(const NewRevision& revisio
   request.set_parent(revision.parent);
   request.set_file_count(revision.file_count);
   request.set_total_bytes(revision.total_bytes);
-  request.set_snapshot_window_ms(revision.snapshot_window_ms);
+  *request.mutable_snapshot_window() = ToProtoDuration(revision.snapshot_window);
   request.set_caller_uid(revision.user.value);
   return rpc::Invoke<v1::Revision>(
       [&](auto* context, auto* out) { return stub_->RegisterRevision(context, request, out); });

@@ -10,6 +10,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
 #include "services/scheduler/cluster/local_cluster.h"
@@ -24,7 +25,7 @@ constexpr int kNodeThreads = 8;
 constexpr int kBuilderThreads = 4;
 
 absl::Duration DurationOf(const google::protobuf::Duration& duration, absl::Duration otherwise) {
-  const absl::Duration given = absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  const absl::Duration given = FromProtoDuration(duration);
   return given == absl::ZeroDuration() ? otherwise : given;
 }
 
@@ -47,6 +48,9 @@ absl::Status Check(const config::v1::SchedulerConfig& config) {
   require(DurationOf(config.lease(), absl::Seconds(15)) >= absl::Seconds(1), "lease must be 1s or more");
   require(DurationOf(config.node_silence_limit(), absl::Seconds(15)) >= absl::Seconds(6),
           "node_silence_limit must be 6s or more: nodes report every 5s");
+  require(DurationOf(config.node_lost_after(), absl::Minutes(15)) >=
+              DurationOf(config.node_silence_limit(), absl::Seconds(15)),
+          "node_lost_after must not be less than node_silence_limit");
   std::set<std::string> names;
   for (const auto& node : config.nodes()) {
     require(!node.name().empty() && !node.address().empty(), "a node must have name and address");
@@ -83,6 +87,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
       {.holder = config.holder(),
        .lease = DurationOf(config.lease(), absl::Seconds(15)),
        .node_silence_limit = DurationOf(config.node_silence_limit(), absl::Seconds(15)),
+       .node_lost_after = DurationOf(config.node_lost_after(), absl::Minutes(15)),
        .impossible_after = ImpossibleAfter(config)},
       {api, cluster, environments, node_executor, builder_executor, node_calls, answers, clock, metrics});
   Loop loop(controller, clock);

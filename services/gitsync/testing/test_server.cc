@@ -11,6 +11,7 @@
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/certificates.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::gitsync {
@@ -73,9 +74,9 @@ grpc::Status FakeRegistryService::ResolveProject(grpc::ServerContext*,
 grpc::Status FakeRegistryService::RegisterRevision(grpc::ServerContext*,
                                                    const internal::v1::RegisterRevisionRequest* request,
                                                    v1::Revision* response) {
-  const auto revision = registry_.Register({ProjectId{request->project_uid()}, request->commit(), request->tree(),
-                                            request->parent(), request->file_count(), request->total_bytes(),
-                                            request->snapshot_window_ms(), UserId{request->caller_uid()}});
+  const auto revision = registry_.Register(
+      {ProjectId{request->project_uid()}, request->commit(), request->tree(), request->parent(), request->file_count(),
+       request->total_bytes(), FromProtoDuration(request->snapshot_window()), UserId{request->caller_uid()}});
   if (revision.ok()) *response = *revision;
   return rpc::ToGrpc(revision.status());
 }

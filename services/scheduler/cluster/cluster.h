@@ -9,10 +9,12 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "riseml/internal/v1/node_agent.pb.h"
 #include "riseml/v1/node.pb.h"
@@ -29,9 +31,8 @@ struct AttemptKey {
 struct NodeState {
   std::string name;     // as configured, e.g. "local"
   std::string address;  // host other members of a gang reach it at
-  v1::Node node;        // inventory; empty while never heard
+  v1::Node node;        // inventory, with what others than the platform use; empty while never heard
   bool synced = false;  // connected, and all attempts it knows have been listed on this connection
-  absl::Time last_heard = absl::InfinitePast();
 };
 
 struct AttemptOnNode {
@@ -44,8 +45,23 @@ struct ClusterChanges {
   std::int64_t version = 0;  // to be passed to the next Read
   bool complete = false;     // everything there is: what is not in it is gone
   std::vector<NodeState> nodes;
+  std::vector<std::string> gone_nodes;  // nodes that the cluster has no more, with their attempts
   std::vector<AttemptOnNode> attempts;
   std::vector<AttemptKey> gone;  // attempts no node knows any more
+};
+
+// Members of a gang that are about to start.
+struct GangRequest {
+  struct Member {
+    AttemptKey key;
+    std::string role;
+    int index = 0;  // within its role, from 0
+    std::string node;
+  };
+  std::string experiment_uid;  // what the gang shares belongs to it
+  std::string gang;
+  std::int64_t epoch = 0;
+  std::vector<Member> members;
 };
 
 // Thread-safe.
@@ -58,6 +74,15 @@ class Cluster {
 
   // `wake` is called, on any thread, after each change; it must not block. Called once, before anything changes.
   virtual void SetWake(std::function<void()> wake) = 0;
+
+  // When each node was last heard: InfinitePast for one that never was. A sign of life that changes nothing wakes
+  // nobody and shows here only.
+  virtual std::map<std::string, absl::Time> LastHeard() const = 0;
+
+  // Makes what the members of a gang share, e.g. an owner object and a host list, and returns the address at which
+  // others reach each member, in the order of the request. Idempotent; comes before the Start of the first member. What
+  // they share goes with the Forget of the last. NOT_FOUND for an unknown node; otherwise errors as of Start.
+  virtual absl::StatusOr<std::vector<std::string>> PrepareGang(const GangRequest& request) = 0;
 
   // Creates an attempt; a known one is left as it is. Returns when the node has recorded it durably. One that does not
   // fit, because the node has less or others still hold it, is created as one that has ended: REJECTED. Errors that

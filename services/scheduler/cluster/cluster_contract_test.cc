@@ -7,6 +7,8 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/clock.h"
@@ -80,6 +82,11 @@ class NodeAgent final : public internal::v1::NodeAgentService::Service {
     });
   }
   ~NodeAgent() override { node_.SetListener(nullptr); }
+  void SetInventory(const v1::Node& inventory) {
+    MutexLock lock(mu_);
+    inventory_ = inventory;
+    changed_.notify_all();
+  }
   void Stop() {
     MutexLock lock(mu_);
     stopped_ = true;
@@ -122,10 +129,16 @@ class NodeAgent final : public internal::v1::NodeAgentService::Service {
     while (true) {
       {
         MutexLock lock(mu_);
-        changed_.wait(mu_, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopped_ || !changes_.empty(); });
+        changed_.wait(mu_, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+          return stopped_ || inventory_.has_value() || !changes_.empty();
+        });
         if (stopped_) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "stopping");
-        *response.mutable_attempt() = changes_.front();
-        changes_.pop_front();
+        if (inventory_) {
+          *response.mutable_node() = *std::exchange(inventory_, std::nullopt);
+        } else {
+          *response.mutable_attempt() = changes_.front();
+          changes_.pop_front();
+        }
       }
       if (!writer->Write(response)) return grpc::Status::OK;
     }
@@ -136,6 +149,7 @@ class NodeAgent final : public internal::v1::NodeAgentService::Service {
   Mutex mu_;
   std::condition_variable_any changed_;
   std::deque<AttemptStatus> changes_ ABSL_GUARDED_BY(mu_);
+  std::optional<v1::Node> inventory_ ABSL_GUARDED_BY(mu_);  // not sent yet
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 
@@ -149,6 +163,7 @@ class FakeFixture {
   Cluster& cluster() { return cluster_; }
   void Disconnect() { cluster_.Disconnect("local"); }
   void Connect() { cluster_.Connect("local"); }
+  void SetInventory(const v1::Node& node) { cluster_.SetInventory("local", node); }
 
   Bell bell;
   std::shared_ptr<FakeNode> node = std::make_shared<FakeNode>();
@@ -201,6 +216,8 @@ class LocalFixture {
     port_ = server_->port();
   }
 
+  void SetInventory(const v1::Node& inventory) { agent_->SetInventory(inventory); }
+
   Bell bell;
   std::shared_ptr<FakeNode> node = std::make_shared<FakeNode>();
 
@@ -252,7 +269,49 @@ TYPED_TEST(ClusterContract, NodesAreListedWithInventoryAndAddress) {
   EXPECT_EQ(all.nodes[0].name, "local");
   EXPECT_EQ(all.nodes[0].address, "127.0.0.1");
   EXPECT_EQ(all.nodes[0].node.cpus(), 8);
-  EXPECT_GT(all.nodes[0].last_heard, absl::InfinitePast());
+  EXPECT_GT(this->f_.cluster().LastHeard().at("local"), absl::InfinitePast());
+}
+
+TYPED_TEST(ClusterContract, ForeignUsageAndCordonAreSeen) {
+  v1::Node node = Inventory();
+  node.set_cordoned(true);
+  node.set_foreign_cpus(2);
+  node.set_foreign_memory_bytes(1000);
+  node.add_gpus()->set_foreign(true);
+  this->f_.SetInventory(node);
+  ASSERT_TRUE(this->f_.bell.Await([&] {
+    const ClusterChanges all = this->f_.cluster().Read(0);
+    return all.nodes.size() == 1 && all.nodes[0].node.cordoned();
+  }));
+  const v1::Node seen = this->f_.cluster().Read(0).nodes[0].node;
+  EXPECT_EQ(seen.foreign_cpus(), 2);
+  EXPECT_EQ(seen.foreign_memory_bytes(), 1000);
+  EXPECT_TRUE(seen.gpus(0).foreign());
+}
+
+TYPED_TEST(ClusterContract, UidAndDriftOfTheObjectAreSeen) {
+  this->Start(this->a_);
+  this->f_.node->Drift(this->a_, "its image was changed");
+  ASSERT_TRUE(this->f_.bell.Await([&] {
+    const ClusterChanges all = this->f_.cluster().Read(0);
+    return all.attempts.size() == 1 && all.attempts[0].status.drift() == "its image was changed";
+  }));
+  EXPECT_FALSE(this->f_.cluster().Read(0).attempts[0].status.object_uid().empty());
+}
+
+TYPED_TEST(ClusterContract, MembersOfAGangGetAddressesInTheirOrder) {
+  const GangRequest gang{.experiment_uid = "e",
+                         .gang = "g",
+                         .epoch = 1,
+                         .members = {{{"a", 1}, "worker", 0, "local"}, {{"b", 1}, "worker", 1, "local"}}};
+  for (int i = 0; i < 2; ++i) {  // idempotent
+    const auto addresses = this->f_.cluster().PrepareGang(gang);
+    ASSERT_TRUE(addresses.ok()) << addresses.status();
+    EXPECT_THAT(*addresses, testing::ElementsAre("127.0.0.1", "127.0.0.1"));
+  }
+  GangRequest elsewhere = gang;
+  elsewhere.members[1].node = "nowhere";
+  EXPECT_EQ(this->f_.cluster().PrepareGang(elsewhere).status().code(), absl::StatusCode::kNotFound);
 }
 
 TYPED_TEST(ClusterContract, StartedAttemptIsSeen) {
@@ -362,6 +421,35 @@ TYPED_TEST(ClusterContract, UnknownNodeIsNotFound) {
   EXPECT_EQ(this->f_.cluster().Start("nowhere", RequestFor("a", 1)).code(), absl::StatusCode::kNotFound);
 }
 
+TEST(ClusterStore, ASignOfLifeWakesNobodyAndChangesNothing) {
+  ClusterStore store;
+  store.AddNode("n", "host");
+  store.PutNode("n", Inventory(), absl::FromUnixSeconds(1));
+  const std::int64_t version = store.Read(0).version;
+  int wakes = 0;
+  store.SetWake([&] { ++wakes; });
+  store.Heard("n", absl::FromUnixSeconds(2));
+  EXPECT_EQ(wakes, 0);
+  EXPECT_EQ(store.Read(0).version, version);
+  EXPECT_EQ(store.LastHeard().at("n"), absl::FromUnixSeconds(2));
+}
+
+TEST(ClusterStore, NodeThatVanishesIsToldWithItsAttempts) {
+  ClusterStore store;
+  store.AddNode("n", "host");
+  AttemptStatus status;
+  status.set_job_uid("a");
+  status.set_attempt(1);
+  store.PutAttempt("n", status, absl::FromUnixSeconds(1));
+  const std::int64_t version = store.Read(0).version;
+  store.RemoveNode("n");
+  const ClusterChanges changes = store.Read(version);
+  EXPECT_THAT(changes.gone_nodes, testing::ElementsAre("n"));
+  ASSERT_EQ(changes.gone.size(), 1u);
+  EXPECT_EQ(changes.gone[0].job_uid, "a");
+  EXPECT_THAT(store.Read(0).nodes, IsEmpty());
+}
+
 TEST(ClusterStore, AfterTooManyRemovalsEverythingIsListed) {
   ClusterStore store;
   store.AddNode("n", "127.0.0.1");
@@ -383,7 +471,7 @@ TEST(LocalCluster, NodeThatNeverAnsweredIsListedAsNeverHeardAndDoesNotHoldUpTheE
   cluster.Run();
   const ClusterChanges all = cluster.Read(0);
   ASSERT_EQ(all.nodes.size(), 1u);
-  EXPECT_EQ(all.nodes[0].last_heard, absl::InfinitePast());
+  EXPECT_EQ(cluster.LastHeard().at("away"), absl::InfinitePast());
   EXPECT_FALSE(all.nodes[0].synced);
   cluster.Shutdown();
 }

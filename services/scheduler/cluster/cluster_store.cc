@@ -1,5 +1,10 @@
 #include "services/scheduler/cluster/cluster_store.h"
 
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status.h"
+
 namespace riseml::scheduler {
 namespace {
 
@@ -34,6 +39,8 @@ ClusterChanges ClusterStore::Read(std::int64_t version) const {
   if (changes.complete) return changes;
   for (auto it = removed_.rbegin(); it != removed_.rend() && it->first > after; ++it)
     changes.gone.push_back(it->second);
+  for (auto it = removed_nodes_.rbegin(); it != removed_nodes_.rend() && it->first > after; ++it)
+    changes.gone_nodes.push_back(it->second);
   return changes;
 }
 
@@ -59,7 +66,7 @@ void ClusterStore::PutNode(const std::string& name, const v1::Node& inventory, a
     MutexLock lock(mu_);
     Node& node = nodes_.at(name);
     node.state.node = inventory;
-    node.state.last_heard = now;
+    node.last_heard = now;
     Touch(node);
   }
   Wake();
@@ -69,7 +76,7 @@ void ClusterStore::PutAttempt(const std::string& name, const internal::v1::Attem
   {
     MutexLock lock(mu_);
     Node& node = nodes_.at(name);
-    node.state.last_heard = now;
+    node.last_heard = now;
     const Place place{{status.job_uid(), status.attempt()}, name};
     node.unlisted.erase(place.first);
     Attempt& attempt = attempts_[place];
@@ -90,18 +97,45 @@ void ClusterStore::FinishList(const std::string& name, absl::Time now) {
     node.listing = false;
     node.unlisted.clear();
     node.state.synced = true;
-    node.state.last_heard = now;
+    node.last_heard = now;
     Touch(node);
   }
   Wake();
 }
 
 void ClusterStore::Heard(const std::string& name, absl::Time now) {
+  MutexLock lock(mu_);
+  nodes_.at(name).last_heard = now;
+}
+
+std::map<std::string, absl::Time> ClusterStore::LastHeard() const {
+  MutexLock lock(mu_);
+  std::map<std::string, absl::Time> last_heard;
+  for (const auto& [name, node] : nodes_) last_heard.emplace(name, node.last_heard);
+  return last_heard;
+}
+
+absl::StatusOr<std::vector<std::string>> ClusterStore::AddressesOf(const GangRequest& request) const {
+  MutexLock lock(mu_);
+  std::vector<std::string> addresses;
+  for (const GangRequest::Member& member : request.members) {
+    const auto node = nodes_.find(member.node);
+    if (node == nodes_.end())
+      return Error(Reason::kNotFound, absl::StrCat("node ", member.node, " is not part of the cluster"));
+    addresses.push_back(node->second.state.address);
+  }
+  return addresses;
+}
+
+void ClusterStore::RemoveNode(const std::string& name) {
   {
     MutexLock lock(mu_);
-    Node& node = nodes_.at(name);
-    node.state.last_heard = now;
-    Touch(node);
+    std::vector<AttemptKey> keys;
+    for (const auto& [place, attempt] : attempts_)
+      if (place.second == name) keys.push_back(place.first);
+    for (const AttemptKey& key : keys) Erase({key, name});
+    if (nodes_.erase(name) == 0) return;
+    NoteRemoval(removed_nodes_, name);
   }
   Wake();
 }
@@ -131,11 +165,15 @@ void ClusterStore::Erase(const Place& place) {
   if (it == attempts_.end()) return;
   changed_.erase(it->second.version);
   attempts_.erase(it);
-  removed_.emplace_back(++version_, place.first);
-  if (removed_.size() > kMaxRemovals) {
-    first_known_removal_ = removed_.front().first;
-    removed_.pop_front();
-  }
+  NoteRemoval(removed_, place.first);
+}
+
+template <class T>
+void ClusterStore::NoteRemoval(Removals<T>& removals, const T& removed) {
+  removals.emplace_back(++version_, removed);
+  if (removals.size() <= kMaxRemovals) return;
+  first_known_removal_ = std::max(first_known_removal_, removals.front().first);
+  removals.pop_front();
 }
 
 }  // namespace riseml::scheduler

@@ -13,11 +13,15 @@
 
 namespace riseml::scheduler {
 
-// Thread-safe. Remembers the last 10,000 removals.
+// Thread-safe. Remembers the last 10,000 removals of attempts, and as many of nodes.
 class ClusterStore {
  public:
   void SetWake(std::function<void()> wake);
   ClusterChanges Read(std::int64_t version) const;
+
+  std::map<std::string, absl::Time> LastHeard() const;
+  // Address of each member's node. NOT_FOUND for an unknown node.
+  absl::StatusOr<std::vector<std::string>> AddressesOf(const GangRequest& request) const;
 
   // Makes a node known that has not been heard yet.
   void AddNode(const std::string& name, const std::string& address);
@@ -27,7 +31,9 @@ class ClusterStore {
   void PutAttempt(const std::string& name, const internal::v1::AttemptStatus& status, absl::Time now);
   // Drops attempts of the node that were not put since BeginList.
   void FinishList(const std::string& name, absl::Time now);
-  void Heard(const std::string& name, absl::Time now);
+  void Heard(const std::string& name, absl::Time now);  // changes nothing else, and wakes nobody
+  // The cluster has the node no more.
+  void RemoveNode(const std::string& name);
   void Disconnected(const std::string& name);
   void Remove(const std::string& name, const std::vector<AttemptKey>& keys);
 
@@ -38,6 +44,7 @@ class ClusterStore {
     std::int64_t version = 0;
     std::set<AttemptKey> unlisted;  // attempts not yet put on this connection
     bool listing = false;
+    absl::Time last_heard = absl::InfinitePast();
   };
   struct Attempt {
     internal::v1::AttemptStatus status;
@@ -47,6 +54,10 @@ class ClusterStore {
   void Touch(Node& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { node.version = ++version_; }
   void Erase(const Place& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Wake() const;
+  template <class T>
+  using Removals = std::deque<std::pair<std::int64_t, T>>;  // with the version of each
+  template <class T>
+  void NoteRemoval(Removals<T>& removals, const T& removed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable Mutex mu_;
   std::function<void()> wake_ ABSL_GUARDED_BY(mu_);
@@ -55,7 +66,8 @@ class ClusterStore {
   std::map<std::string, Node> nodes_ ABSL_GUARDED_BY(mu_);
   std::map<Place, Attempt> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<std::int64_t, Place> changed_ ABSL_GUARDED_BY(mu_);  // attempts by version
-  std::deque<std::pair<std::int64_t, AttemptKey>> removed_ ABSL_GUARDED_BY(mu_);
+  Removals<AttemptKey> removed_ ABSL_GUARDED_BY(mu_);
+  Removals<std::string> removed_nodes_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace riseml::scheduler

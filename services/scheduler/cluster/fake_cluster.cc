@@ -24,6 +24,7 @@ void FakeCluster::Connect(const std::string& name) {
 }
 
 void FakeCluster::Disconnect(const std::string& name) {
+  if (!members_.contains(name)) return;
   Member& member = members_.at(name);
   member.connected = false;
   member.node->SetListener(nullptr);
@@ -47,6 +48,24 @@ absl::Status FakeCluster::Call(const std::string& call, const std::string& node,
   if (!it->second.connected) return Error(Reason::kUnavailable, absl::StrCat("node ", node, " does not answer"));
   RISEML_RETURN_IF_ERROR(body(*it->second.node));
   return after(call);
+}
+
+void FakeCluster::RemoveNode(const std::string& name) {
+  Disconnect(name);
+  members_.erase(name);
+  store_->RemoveNode(name);
+}
+
+void FakeCluster::SetInventory(const std::string& name, const v1::Node& inventory) {
+  members_.at(name).inventory = inventory;
+  store_->PutNode(name, inventory, clock_.Now());
+}
+
+absl::StatusOr<std::vector<std::string>> FakeCluster::PrepareGang(const GangRequest& request) {
+  RISEML_RETURN_IF_ERROR(before("PrepareGang"));
+  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> addresses, store_->AddressesOf(request));
+  RISEML_RETURN_IF_ERROR(after("PrepareGang"));
+  return addresses;
 }
 
 absl::Status FakeCluster::Start(const std::string& node, const internal::v1::StartAttemptRequest& request) {

@@ -24,6 +24,10 @@ class FakeCluster final : public Cluster {
   void AddNode(const std::string& name, std::shared_ptr<FakeNode> node, const v1::Node& inventory);
   void Connect(const std::string& name);
   void Disconnect(const std::string& name);
+  // The cluster has the node no more; what runs there is out of reach.
+  void RemoveNode(const std::string& name);
+  // Changes the inventory of a connected node.
+  void SetInventory(const std::string& name, const v1::Node& inventory);
   void Hear(const std::string& name) { store_->Heard(name, clock_.Now()); }
   // As in a new process: nothing is known, connections are made anew, nobody is woken.
   void Restart();
@@ -34,6 +38,8 @@ class FakeCluster final : public Cluster {
 
   ClusterChanges Read(std::int64_t version) override { return store_->Read(version); }
   void SetWake(std::function<void()> wake) override { store_->SetWake(std::move(wake)); }
+  std::map<std::string, absl::Time> LastHeard() const override { return store_->LastHeard(); }
+  absl::StatusOr<std::vector<std::string>> PrepareGang(const GangRequest& request) override;
   absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
   absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) override;
   absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) override;

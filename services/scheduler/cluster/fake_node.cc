@@ -1,5 +1,6 @@
 #include "services/scheduler/cluster/fake_node.h"
 
+#include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -54,6 +55,7 @@ absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
   }
   Change(key, [&](AttemptStatus& status) {
     status.set_phase(rejected ? AttemptStatus::ENDED : AttemptStatus::PREPARING);
+    status.set_object_uid(absl::StrCat(key.job_uid, "@", key.attempt));
     if (!rejected) {
       *status.mutable_resources() = request.resources();
       *status.mutable_gpu_uuids() = request.gpu_uuids();
@@ -112,8 +114,12 @@ void FakeNode::Exit(const AttemptKey& key, int exit_code) {
     status.mutable_end_time()->set_seconds(1'700'000'002);
     status.set_end(Observation::EXITED);
     status.set_exit_code(exit_code);
-    status.set_exit_class(exit_code == 0 ? Observation::SUCCESS : Observation::USER_ERROR);
+    status.set_exit_class(exit_code == 0 ? v1::Attempt::SUCCESS : v1::Attempt::USER_ERROR);
   });
+}
+
+void FakeNode::Drift(const AttemptKey& key, const std::string& drift) {
+  Change(key, [&](AttemptStatus& status) { status.set_drift(drift); });
 }
 
 void FakeNode::SetFull(bool full) {

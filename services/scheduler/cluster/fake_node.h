@@ -26,6 +26,8 @@ class FakeNode {
   // What happens on the node.
   void Run(const AttemptKey& key);
   void Exit(const AttemptKey& key, int exit_code);
+  // Somebody changes what runs.
+  void Drift(const AttemptKey& key, const std::string& drift);
   // From now on starts are rejected, as others hold what they ask for; or no longer.
   void SetFull(bool full);
   // Loses everything, as if its disk had been replaced.

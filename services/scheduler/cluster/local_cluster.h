@@ -37,6 +37,10 @@ class LocalCluster final : public Cluster {
 
   ClusterChanges Read(std::int64_t version) override { return store_.Read(version); }
   void SetWake(std::function<void()> wake) override { store_.SetWake(std::move(wake)); }
+  std::map<std::string, absl::Time> LastHeard() const override { return store_.LastHeard(); }
+  absl::StatusOr<std::vector<std::string>> PrepareGang(const GangRequest& request) override {
+    return store_.AddressesOf(request);  // members reach each other at their nodes
+  }
   absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
   absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) override;
   absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) override;

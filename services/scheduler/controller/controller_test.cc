@@ -36,7 +36,7 @@ TEST_F(ControllerTest, ExitCodeAndClassReachApi) {
   EXPECT_EQ(w_.api.Outcome("a"), "FAILED 1");
   const Observation& end = w_.api.observations().back();
   EXPECT_EQ(end.exit_code(), 3);
-  EXPECT_EQ(end.exit_class(), Observation::USER_ERROR);
+  EXPECT_EQ(end.exit_class(), v1::Attempt::USER_ERROR);
   EXPECT_THAT(w_.Events("a"), ElementsAre("STARTED 1", "EXITED 1")) << "it ran, although nobody saw it";
 }
 
@@ -157,7 +157,7 @@ TEST_F(ControllerTest, StartThatFailsForGoodIsReported) {
   EXPECT_EQ(w_.api.Outcome("a"), "FAILED 1");
   EXPECT_THAT(w_.Events("a"), ElementsAre("START_FAILED 1"));
   EXPECT_EQ(w_.api.observations().back().reason(), "DISK_FULL");
-  EXPECT_EQ(w_.api.observations().back().exit_class(), Observation::INFRASTRUCTURE);
+  EXPECT_EQ(w_.api.observations().back().exit_class(), v1::Attempt::INFRASTRUCTURE);
 }
 
 TEST_F(ControllerTest, StartIsTriedAgainUntilTheNodeAnswers) {
@@ -334,7 +334,7 @@ TEST_F(ControllerTest, ManyEndsAreReportedInBatches) {
   w_.cluster.AddNode("big", std::make_shared<FakeNode>(), Inventory(0));
   w_.cluster.AddNode("local", w_.node, Inventory(10'000));
   for (int i = 0; i < 1200; ++i)
-    w_.api.Add(absl::StrCat("j", i), [](Work& work) { work.mutable_resources()->set_memory_mb(1); });
+    w_.api.Add(absl::StrCat("j", i), [](Work& work) { work.mutable_resources()->set_memory_bytes(1'000'000); });
   w_.Settle();
   EXPECT_EQ(w_.node->total_starts(), 1200);
   for (int i = 0; i < 1200; ++i) w_.node->Exit({absl::StrCat("j", i), 1}, 0);

@@ -13,6 +13,12 @@ using internal::v1::Work;
 
 namespace {
 
+void Refuse(internal::v1::PlacementResult* result, internal::v1::PlacementResult::Refusal refusal,
+            const std::string& message) {
+  result->set_refusal(refusal);
+  result->set_message(message);
+}
+
 bool IsTerminal(const Work& work) {
   return work.state() == v1::Job::FINISHED || work.state() == v1::Job::FAILED || work.state() == v1::Job::KILLED;
 }
@@ -28,7 +34,7 @@ Work& FakeApi::Add(const std::string& uid, const std::function<void(Work&)>& cha
   work.set_sequence(++sequence_);
   work.set_version(1);
   work.mutable_resources()->set_cpus(1);
-  work.mutable_resources()->set_memory_mb(1000);
+  work.mutable_resources()->set_memory_bytes(1'000'000'000);
   work.mutable_resources()->set_gpus(0);
   if (change) change(work);
   Send(uid);
@@ -132,11 +138,11 @@ internal::v1::GroupResult FakeApi::PlaceGroup(const internal::v1::PlacementGroup
   internal::v1::GroupResult out;
   for (const auto& placement : group.placements()) *out.add_results() = RefusalOf(placement);
   const auto refused =
-      std::ranges::find_if(out.results(), [](const auto& member) { return !member.refusal().empty(); });
+      std::ranges::find_if(out.results(), [](const auto& member) { return !member.message().empty(); });
   if (refused != out.results().end()) {
-    const std::string why = "another job of its group was refused: " + refused->refusal();
+    const std::string why = "another job of its group was refused: " + refused->message();
     for (auto& member : *out.mutable_results())
-      if (member.refusal().empty()) member.set_refusal(why);
+      if (member.message().empty()) Refuse(&member, internal::v1::PlacementResult::GROUP_REFUSED, why);
     return out;
   }
   out.clear_results();
@@ -150,9 +156,9 @@ internal::v1::PlacementResult FakeApi::RefusalOf(const internal::v1::Placement& 
   const Work& work = jobs_.at(placement.job_uid());
   const auto build = builds_.find(placement.environment_key());
   if (work.state() != v1::Job::PENDING || work.kill()) {
-    result.set_refusal("the job does not wait for a placement");
+    Refuse(&result, internal::v1::PlacementResult::NOT_PENDING, "the job does not wait for a placement");
   } else if (!placement.environment_key().empty() && build != builds_.end()) {
-    result.set_refusal("its environment is being built");
+    Refuse(&result, internal::v1::PlacementResult::ENVIRONMENT_BUSY, "its environment is being built");
     result.set_building_job(jobs_.at(build->second).job());
   }
   return result;

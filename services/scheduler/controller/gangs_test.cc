@@ -103,5 +103,64 @@ TEST_F(SplitGangTest, EvictionThatWasNotCommittedIsAskedForAgainAlsoByANewLeader
   EXPECT_THAT(w_.Events("b"), testing::Contains("STOPPED 1"));
 }
 
+TEST_F(ControllerTest, MembersKnowTheirPlaceInTheirRole) {
+  const auto member = [](int index) {
+    return [index](Work& work) {
+      work.set_gang("g");
+      work.set_role("worker");
+      work.set_member_index(index);
+    };
+  };
+  w_.api.Add("z", member(0));  // not in the order of their names
+  w_.api.Add("a", member(1));
+  w_.Settle();
+  const auto request = w_.node->request({"a", 1});
+  ASSERT_EQ(request.members_size(), 2);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(request.members(i).index(), i);
+}
+
+// Every call of the life of a gang fails once: its members start together or not at all, and each runs once.
+TEST(GangFaults, AnyCallMayFailOnce) {
+  const auto run = [](int at, bool lost_reply) {
+    World w;
+    w.cluster.AddNode("local", w.node, Inventory(4));
+    int calls = 0;
+    const auto inject = [&](bool after) {
+      return [&, after](const std::string&) -> absl::Status {
+        return after == lost_reply && calls++ == at ? absl::UnavailableError("lost") : absl::OkStatus();
+      };
+    };
+    w.api.before = w.cluster.before = inject(false);
+    w.api.after = w.cluster.after = inject(true);
+    for (const char* uid : {"a", "b"}) w.api.Add(uid, [](Work& work) { work.set_gang("g"); });
+    for (int i = 0; i < 10; ++i) {
+      w.controller->Pass();
+      const bool a = w.api.Outcome("a").starts_with("PENDING"), b = w.api.Outcome("b").starts_with("PENDING");
+      EXPECT_EQ(a, b) << "both have a place or neither";
+      w.clock.Advance(absl::Seconds(1));
+      w.cluster.Hear("local");
+    }
+    for (const char* uid : {"a", "b"}) {
+      EXPECT_EQ(w.node->starts({uid, 1}), 1) << uid;
+      EXPECT_EQ(w.node->request({uid, 1}).members_size(), 2);
+      w.node->Run({uid, 1});
+      w.node->Exit({uid, 1}, 0);
+    }
+    for (int i = 0; i < 10; ++i) w.Advance(absl::Seconds(1));
+    for (const char* uid : {"a", "b"}) EXPECT_EQ(w.api.Outcome(uid), "FINISHED 1");
+    EXPECT_EQ(w.node->total_starts(), 2);
+    EXPECT_THAT(w.node->List(), testing::IsEmpty());
+    return calls;
+  };
+  for (const bool lost_reply : {false, true}) {
+    const int calls = run(-1, lost_reply);
+    ASSERT_GT(calls, 8);
+    for (int at = 0; at < calls; ++at) {
+      SCOPED_TRACE(absl::StrCat("fault at call ", at, lost_reply ? ", lost reply" : ""));
+      run(at, lost_reply);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace riseml::scheduler

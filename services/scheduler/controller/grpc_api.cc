@@ -7,6 +7,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
 #include "services/scheduler/pause.h"
 
@@ -34,7 +35,7 @@ absl::StatusOr<std::int64_t> GrpcApi::AcquireLeadership(const std::string& holde
                                                         std::int64_t epoch) {
   internal::v1::AcquireLeadershipRequest request;
   request.set_holder(holder);
-  request.set_lease_ms(absl::ToInt64Milliseconds(lease));
+  *request.mutable_lease() = ToProtoDuration(lease);
   request.set_epoch(epoch);
   RISEML_ASSIGN_OR_RETURN(const auto response,
                           rpc::Invoke<internal::v1::AcquireLeadershipResponse>(

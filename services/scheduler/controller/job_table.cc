@@ -1,6 +1,9 @@
-#include "services/scheduler/controller/state.h"
+#include "services/scheduler/controller/job_table.h"
 
+#include <algorithm>
 #include <vector>
+
+#include "services/common/base/log.h"
 
 namespace riseml::scheduler {
 
@@ -42,7 +45,7 @@ bool Job::IsConfirmed() const {
   return attempt.number() != started_reported || attempt.state() != v1::Attempt::STARTING;
 }
 
-void State::Apply(const WorkBatch& batch) {
+void JobTable::Apply(const WorkBatch& batch) {
   if (batch.from_start) {
     for (auto& [uid, job] : jobs_) job.listed = false;
     listing_ = true;
@@ -58,7 +61,7 @@ void State::Apply(const WorkBatch& batch) {
   }
 }
 
-void State::Put(const Work& work) {
+void JobTable::Put(const Work& work) {
   Job& job = jobs_[work.job_uid()];
   job.listed = true;
   if (work.version() < job.work.version()) return;
@@ -75,7 +78,7 @@ void State::Put(const Work& work) {
   for (const std::string& member : Gang(work.gang())) MarkDirty(member);
 }
 
-void State::NoteFailedBuild(const Job& job) {
+void JobTable::NoteFailedBuild(const Job& job) {
   // Others go on where a kill, or the platform, has ended a build.
   constexpr char kExitedByItself[] = "ERROR";
   if (!job.is_build() || job.environment_key.empty() || job.work.state() != v1::Job::FAILED) return;
@@ -84,7 +87,7 @@ void State::NoteFailedBuild(const Job& job) {
 }
 
 // The job has ended, or api does not know it: nothing of it is live.
-void State::Ended(Job& job) {
+void JobTable::Ended(Job& job) {
   if (job.is_build()) ++builds_ended_;
   if (!job.is_terminal()) job.work.set_state(v1::Job::KILLED);
   job.work.clear_attempt();
@@ -97,7 +100,7 @@ void State::Ended(Job& job) {
   if (gang->second.empty()) gangs_.erase(gang);
 }
 
-void State::Apply(const ClusterChanges& changes) {
+void JobTable::Apply(const ClusterChanges& changes) {
   cluster_version_ = changes.version;
   if (changes.complete) {
     for (auto& [uid, job] : jobs_) {
@@ -105,13 +108,13 @@ void State::Apply(const ClusterChanges& changes) {
       MarkDirty(uid);
     }
   }
+  if (changes.complete) nodes_.clear();
+  for (const std::string& node : changes.gone_nodes) nodes_.erase(node);
   for (const NodeState& node : changes.nodes) {
     NodeState& known = nodes_[node.name];
     const bool other_connection = known.synced != node.synced;
     known = node;
-    if (!other_connection) continue;
-    for (const auto& [uid, job] : jobs_)
-      if (const LiveAttempt* live = job.Live(); live != nullptr && live->node() == node.name) MarkDirty(uid);
+    if (other_connection) MarkJobsOn(node.name);
   }
   for (const AttemptKey& key : changes.gone) {
     const auto it = jobs_.find(key.job_uid);
@@ -125,12 +128,18 @@ void State::Apply(const ClusterChanges& changes) {
       job.work.set_job_uid(attempt.status.job_uid());
       if (work_synced_) job.work.set_state(v1::Job::KILLED);
     }
-    job.on_nodes[attempt.status.attempt()] = attempt;
+    AttemptOnNode& known = job.on_nodes[attempt.status.attempt()];
+    if (!attempt.status.drift().empty() && attempt.status.drift() != known.status.drift())
+      LogWarning("attempt_drifted", {{"job", job.work.job()},
+                                     {"attempt", attempt.status.attempt()},
+                                     {"node", attempt.node},
+                                     {"how", attempt.status.drift()}});
+    known = attempt;
     MarkDirty(attempt.status.job_uid());
   }
 }
 
-void State::Commit(const std::string& job_uid, LiveAttempt attempt) {
+void JobTable::Commit(const std::string& job_uid, LiveAttempt attempt) {
   Job& job = jobs_[job_uid];
   const bool shown = job.work.has_attempt() && job.work.attempt().number() >= attempt.number();
   if (!shown) job.committed = std::move(attempt);
@@ -140,36 +149,36 @@ void State::Commit(const std::string& job_uid, LiveAttempt attempt) {
   for (const std::string& member : Gang(job.work.gang())) MarkDirty(member);
 }
 
-void State::NoteLive(const std::string& job_uid) {
+void JobTable::NoteLive(const std::string& job_uid) {
   const auto it = jobs_.find(job_uid);
-  const auto note = [&](std::set<std::string>& jobs, bool belongs) {
-    if (belongs) {
-      jobs.insert(job_uid);
-    } else {
-      jobs.erase(job_uid);
-    }
-  };
-  note(live_, it != jobs_.end() && it->second.Live() != nullptr);
-  note(stray_, it != jobs_.end() && !it->second.Strays().empty());
+  if (it != jobs_.end() && it->second.Live() != nullptr) {
+    live_.insert(job_uid);
+  } else {
+    live_.erase(job_uid);
+  }
 }
 
-Job* State::Find(const std::string& job_uid) {
+void JobTable::MarkJobsOn(const std::string& node) {
+  for (const std::string& uid : live_)
+    if (const LiveAttempt* live = jobs_.at(uid).Live(); live != nullptr && live->node() == node) MarkDirty(uid);
+}
+
+Job* JobTable::Find(const std::string& job_uid) {
   const auto it = jobs_.find(job_uid);
   return it == jobs_.end() ? nullptr : &it->second;
 }
 
-void State::DropIfDone(const std::string& job_uid) {
+void JobTable::DropIfDone(const std::string& job_uid) {
   const auto it = jobs_.find(job_uid);
   if (it == jobs_.end() || !it->second.is_terminal() || !it->second.on_nodes.empty()) return;
-  for (const auto& [call, gate] : it->second.gates)
-    if (gate.in_flight) return;
+  for (const auto& [call, state] : it->second.calls)
+    if (state.in_flight) return;
   timers_.erase({it->second.timer, job_uid});
   live_.erase(job_uid);
-  stray_.erase(job_uid);
   jobs_.erase(it);
 }
 
-OnNode State::View(const Job& job, const LiveAttempt& live) const {
+OnNode JobTable::View(const Job& job, const LiveAttempt& live) const {
   const auto attempt = job.on_nodes.find(live.number());
   if (attempt != job.on_nodes.end()) {
     switch (attempt->second.status.phase()) {
@@ -185,12 +194,12 @@ OnNode State::View(const Job& job, const LiveAttempt& live) const {
   return node != nodes_.end() && node->second.synced ? OnNode::kUnknown : OnNode::kNotHeard;
 }
 
-const std::set<std::string>& State::Gang(const std::string& gang) const {
+const std::set<std::string>& JobTable::Gang(const std::string& gang) const {
   const auto it = gang.empty() ? gangs_.end() : gangs_.find(gang);
   return it == gangs_.end() ? no_gang_ : it->second;
 }
 
-void State::Later(const std::string& job_uid, absl::Time time) {
+void JobTable::Later(const std::string& job_uid, absl::Time time) {
   Job* const job = Find(job_uid);
   if (job == nullptr || job->timer <= time) return;
   timers_.erase({job->timer, job_uid});
@@ -198,7 +207,21 @@ void State::Later(const std::string& job_uid, absl::Time time) {
   timers_.emplace(time, job_uid);
 }
 
-void State::FireTimers(absl::Time now) {
+void JobTable::Suspend(const std::string& job_uid, absl::Time until) {
+  Job* const job = Find(job_uid);
+  if (job == nullptr) return;
+  job->candidate = false;
+  job->retry_at = until;
+  Later(job_uid, until);
+}
+
+void JobTable::PlaceLater(const std::string& job_uid, absl::Time now) {
+  Job* const job = Find(job_uid);
+  if (job == nullptr) return;
+  Suspend(job_uid, now + std::min(absl::Seconds(1) * (1 << std::min(job->refusals++, 5)), absl::Seconds(30)));
+}
+
+void JobTable::FireTimers(absl::Time now) {
   while (!timers_.empty() && timers_.begin()->first <= now) {
     const std::string uid = timers_.begin()->second;
     timers_.erase(timers_.begin());
@@ -207,6 +230,6 @@ void State::FireTimers(absl::Time now) {
   }
 }
 
-absl::Time State::NextTimer() const { return timers_.empty() ? absl::InfiniteFuture() : timers_.begin()->first; }
+absl::Time JobTable::NextTimer() const { return timers_.empty() ? absl::InfiniteFuture() : timers_.begin()->first; }
 
 }  // namespace riseml::scheduler

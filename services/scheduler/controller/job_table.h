@@ -17,12 +17,13 @@
 #include "services/scheduler/cluster/cluster.h"
 #include "services/scheduler/controller/api.h"
 #include "services/scheduler/controller/step.h"
+#include "services/scheduler/engine/types.h"
 
 namespace riseml::scheduler {
 
-// A call to a node about an attempt, so that it is made once at a time and not too often.
 enum class Call { kStart, kStop, kForget };
-struct Gate {
+// A call to a node about an attempt, so that it is made once at a time and not too often.
+struct CallState {
   bool in_flight = false;
   int tries = 0;
   absl::Time not_before = absl::InfinitePast();
@@ -46,7 +47,7 @@ struct Job {
 
   // Why a start can never succeed: attempt and message.
   std::optional<std::pair<int, absl::Status>> start_failed;
-  std::map<std::pair<Call, int>, Gate> gates;
+  std::map<std::pair<Call, int>, CallState> calls;  // by call and attempt
 
   bool candidate = false;                      // may be placed
   absl::Time retry_at = absl::InfinitePast();  // not a candidate before
@@ -54,8 +55,10 @@ struct Job {
   std::string blocked_by;                      // short name of the job that makes its environment, e.g. "14.build"
   std::string environment_key;                 // of its live attempt, or of the environment a build would make
   std::string wait_reason, wait_message;       // as api has them
+  engine::VerdictPtr verdict;                  // why it waits, as the engine said last; or nullptr
   absl::Time hopeless_since = absl::InfiniteFuture();     // no node can ever hold it
   absl::Time left_behind_since = absl::InfiniteFuture();  // it waits, while members of its gang hold resources
+  bool left_behind = false;                               // and that for too long
   absl::Time wait_committed = absl::InfinitePast();
   absl::Time timer = absl::InfiniteFuture();  // when it is looked at again anyway
 
@@ -71,7 +74,7 @@ struct Job {
 };
 
 // Lives on one thread.
-class State {
+class JobTable {
  public:
   // Each marks the jobs it changes as dirty.
   void Apply(const WorkBatch& batch);
@@ -80,7 +83,7 @@ class State {
 
   // nullptr when unknown.
   Job* Find(const std::string& job_uid);
-  // Brings the sets of jobs with live and with stray attempts up to date for one job.
+  // Brings the set of jobs with live attempts up to date for one job.
   void NoteLive(const std::string& job_uid);
 
   // Forgets a job that has ended and of which no node knows anything.
@@ -94,16 +97,21 @@ class State {
   std::set<std::string> TakeDirty() { return std::exchange(dirty_, {}); }
   bool has_dirty() const { return !dirty_.empty(); }
 
+  // Marks the jobs with a live attempt on the node.
+  void MarkJobsOn(const std::string& node);
+
   // Marks the job dirty at `time`, or before.
   void Later(const std::string& job_uid, absl::Time time);
+  // Keeps the job from being placed until then.
+  void Suspend(const std::string& job_uid, absl::Time until);
+  // After a refusal by api or by a node: longer each time.
+  void PlaceLater(const std::string& job_uid, absl::Time now);
   void FireTimers(absl::Time now);
   absl::Time NextTimer() const;
 
   const std::unordered_map<std::string, Job>& jobs() const { return jobs_; }
   // Jobs with a live attempt, as of their last NoteLive.
   const std::set<std::string>& live() const { return live_; }
-  // Jobs of which a node runs an attempt that is not their live one, as of their last NoteLive.
-  const std::set<std::string>& stray() const { return stray_; }
   const std::map<std::string, NodeState>& nodes() const { return nodes_; }
   bool work_synced() const { return work_synced_; }
   std::int64_t cluster_version() const { return cluster_version_; }
@@ -126,7 +134,6 @@ class State {
   std::map<std::string, NodeState> nodes_;
   std::set<std::string> dirty_;
   std::set<std::string> live_;
-  std::set<std::string> stray_;
   std::set<std::pair<absl::Time, std::string>> timers_;
   bool work_synced_ = false;
   bool listing_ = false;

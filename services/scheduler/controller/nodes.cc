@@ -1,112 +1,133 @@
-#include "services/scheduler/controller/snapshot_of.h"
+#include "services/scheduler/controller/nodes.h"
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "services/common/base/log.h"
 
 namespace riseml::scheduler {
 namespace {
 
-engine::Amount AmountOf(const v1::Resources& resources) {
-  // Rounded up: what was asked for is there.
-  return {std::llround(std::ceil(resources.cpus() * 1000)), std::llround(std::ceil(resources.memory_mb() * 1e6)),
-          resources.gpus()};
-}
-
-bool IsWholeGangCandidate(const State& state, const std::string& gang) {
-  return std::ranges::all_of(state.Gang(gang), [&](const std::string& uid) {
-    const auto member = state.jobs().find(uid);
-    return member != state.jobs().end() && member->second.candidate;
-  });
-}
+constexpr absl::Duration kNodesGrace = absl::Seconds(2);
+constexpr absl::Duration kReportInterval = absl::Seconds(30);
+constexpr absl::string_view kIsAgentRunning = "is riseml-agent running there?";
 
 }  // namespace
 
-std::vector<v1::Node> PresentNodes(const State& state, absl::Time now, absl::Duration silence_limit) {
+std::vector<v1::Node> PresentNodes(const JobTable& jobs, const std::map<std::string, absl::Time>& last_heard,
+                                   absl::Time now, absl::Duration silence_limit) {
   std::vector<v1::Node> nodes;
-  for (const auto& [name, known] : state.nodes()) {
+  for (const auto& [name, known] : jobs.nodes()) {
     v1::Node node = known.node;
     node.set_name(absl::StrCat("nodes/", name));
-    if (known.last_heard == absl::InfinitePast()) {
+    const auto heard = last_heard.find(name);
+    if (heard == last_heard.end() || heard->second == absl::InfinitePast()) {
       node.set_ready(false);
-      node.set_message("has not reported yet; is riseml-agent running there?");
-    } else if (now - known.last_heard >= silence_limit) {
-      node.set_ready(false);
-      node.set_message(absl::StrCat("has been silent since ",
-                                    absl::FormatTime(absl::RFC3339_sec, known.last_heard, absl::UTCTimeZone()),
-                                    "; is riseml-agent running there?"));
+      node.set_message(absl::StrCat("has not reported yet; ", kIsAgentRunning));
+    } else {
+      node.mutable_update_time()->set_seconds(absl::ToUnixSeconds(heard->second));
+      if (now - heard->second >= silence_limit) {
+        node.set_ready(false);
+        node.set_message(absl::StrCat("has been silent since ",
+                                      absl::FormatTime(absl::RFC3339_sec, heard->second, absl::UTCTimeZone()), "; ",
+                                      kIsAgentRunning));
+      }
     }
-    if (known.last_heard != absl::InfinitePast())
-      node.mutable_update_time()->set_seconds(absl::ToUnixSeconds(known.last_heard));
     nodes.push_back(std::move(node));
   }
   return nodes;
 }
 
-absl::Time NextSilence(const State& state, absl::Time now, absl::Duration silence_limit) {
-  absl::Time next = absl::InfiniteFuture();
-  for (const auto& [name, known] : state.nodes())
-    if (now - known.last_heard < silence_limit) next = std::min(next, known.last_heard + silence_limit);
-  return next;
-}
-
-std::vector<engine::Node> EngineNodes(const std::vector<v1::Node>& nodes) {
-  std::vector<engine::Node> out;
-  for (const v1::Node& node : nodes) {
-    engine::Node& added = out.emplace_back();
-    added.name = std::string(absl::StripPrefix(node.name(), "nodes/"));
-    added.cpu_millis = std::llround(std::floor(node.cpus() * 1000));
-    added.memory_bytes = node.memory_bytes();
-    std::vector<const v1::Gpu*> gpus;
-    for (const v1::Gpu& gpu : node.gpus()) gpus.push_back(&gpu);
-    std::ranges::sort(gpus, [](const v1::Gpu* a, const v1::Gpu* b) {
-      return std::pair(a->index(), a->uuid()) < std::pair(b->index(), b->uuid());
-    });
-    for (const v1::Gpu* gpu : gpus) added.gpu_uuids.push_back(gpu->uuid());
-    added.labels = {node.labels().begin(), node.labels().end()};
-    added.ready = node.ready() && node.taints().empty();  // jobs tolerate nothing
-    added.message = !node.message().empty() ? node.message() : node.taints().empty() ? "" : "it has taints";
-  }
+engine::Node EngineNode(const v1::Node& node) {
+  engine::Node out;
+  out.name = std::string(absl::StripPrefix(node.name(), "nodes/"));
+  // What others than the platform use there is not given out.
+  out.cpu_millis = std::max<std::int64_t>(0, std::llround(std::floor((node.cpus() - node.foreign_cpus()) * 1000)));
+  out.memory_bytes = std::max<std::int64_t>(0, node.memory_bytes() - node.foreign_memory_bytes());
+  std::vector<const v1::Gpu*> gpus;
+  for (const v1::Gpu& gpu : node.gpus())
+    if (!gpu.foreign()) gpus.push_back(&gpu);
+  std::ranges::sort(gpus, [](const v1::Gpu* a, const v1::Gpu* b) {
+    return std::pair(a->index(), a->uuid()) < std::pair(b->index(), b->uuid());
+  });
+  for (const v1::Gpu* gpu : gpus) out.gpu_uuids.push_back(gpu->uuid());
+  out.labels = {node.labels().begin(), node.labels().end()};
+  out.ready = node.ready() && !node.cordoned() && node.taints().empty();  // jobs tolerate nothing
+  out.message = !node.message().empty()  ? node.message()
+                : node.cordoned()        ? "it is cordoned"
+                : !node.taints().empty() ? "it has taints"
+                                         : "";
   return out;
 }
 
-engine::Snapshot SnapshotOf(const State& state, std::vector<engine::Node> nodes) {
-  engine::Snapshot snapshot;
-  snapshot.nodes = std::move(nodes);
-  for (const std::string& uid : state.live()) {
-    const Job& job = state.jobs().at(uid);
-    const internal::v1::LiveAttempt* const live = job.Live();
-    if (live == nullptr) continue;
-    snapshot.running.push_back(
-        {live->node(), AmountOf(job.work.resources()), {live->gpu_uuids().begin(), live->gpu_uuids().end()}});
+void Nodes::Update() {
+  last_heard_ = shared_.ports.cluster.LastHeard();
+  std::erase_if(missing_since_, [&](const auto& entry) { return shared_.jobs.nodes().contains(entry.first); });
+  const absl::Time now = shared_.Now();
+  present_ = PresentNodes(shared_.jobs, last_heard_, now, shared_.options.node_silence_limit);
+  for (const auto& [name, node] : shared_.jobs.nodes()) {
+    const absl::Time silent_at = LastHeard(name) + shared_.options.node_silence_limit;
+    const absl::Time lost_at = LostAt(name);
+    if (now < silent_at) shared_.alarm.At(silent_at);
+    if (now < lost_at) {
+      shared_.alarm.At(lost_at);
+      lost_at_.erase(name);
+    } else if (lost_at_.emplace(name, lost_at).second) {
+      LogWarning("node_lost", {{"node", name}, {"silent_for", absl::FormatDuration(shared_.options.node_lost_after)}});
+      shared_.jobs.MarkJobsOn(name);
+    }
   }
-  // What still runs holds what it has, wanted or not.
-  for (const std::string& uid : state.stray())
-    for (const AttemptOnNode* attempt : state.jobs().at(uid).Strays())
-      snapshot.running.push_back({attempt->node,
-                                  AmountOf(attempt->status.resources()),
-                                  {attempt->status.gpu_uuids().begin(), attempt->status.gpu_uuids().end()}});
-  std::map<engine::Shape, int> shapes;
-  const auto index_of = [&](engine::Shape shape) {
-    const auto [it, is_new] = shapes.emplace(std::move(shape), static_cast<int>(shapes.size()));
-    if (is_new) snapshot.shapes.push_back(it->first);
-    return it->second;
-  };
-  for (const auto& [uid, job] : state.jobs()) {
-    if (!job.candidate || !IsWholeGangCandidate(state, job.work.gang())) continue;
-    const std::map<std::string, std::string> selectors(job.work.node_selectors().begin(),
-                                                       job.work.node_selectors().end());
-    const std::set<std::string> avoided(job.work.avoided_nodes().begin(), job.work.avoided_nodes().end());
-    engine::PendingJob pending{uid, job.work.gang(), job.work.priority(), job.work.sequence(),
-                               index_of({AmountOf(job.work.resources()), selectors, avoided})};
-    if (job.work.has_next_resources()) pending.next_shape = index_of({AmountOf(job.work.next_resources()), selectors});
-    snapshot.pending.push_back(std::move(pending));
+}
+
+absl::Time Nodes::LastHeard(const std::string& node) const {
+  const auto heard = last_heard_.find(node);
+  return heard == last_heard_.end() ? absl::InfinitePast() : heard->second;
+}
+
+absl::Time Nodes::LostAt(const std::string& node) {
+  const bool known = shared_.jobs.nodes().contains(node);
+  const absl::Time heard = known ? LastHeard(node) : missing_since_.try_emplace(node, shared_.Now()).first->second;
+  return std::max(heard, shared_.since) + shared_.options.node_lost_after;
+}
+
+bool Nodes::AreKnown() {
+  const absl::Time known_at = shared_.since + std::min(kNodesGrace, shared_.options.node_silence_limit);
+  if (shared_.Now() >= known_at || AllHeard()) return true;
+  shared_.alarm.At(known_at);
+  return false;
+}
+
+bool Nodes::AllHeard() const {
+  return std::ranges::all_of(shared_.jobs.nodes(),
+                             [&](const auto& node) { return LastHeard(node.first) != absl::InfinitePast(); });
+}
+
+bool Nodes::Report() {
+  if ((present_.empty() && reported_.empty()) || !AreKnown()) return true;
+  const absl::Time now = shared_.Now();
+  internal::v1::ReportNodesRequest request;
+  request.set_epoch(shared_.epoch);
+  std::string content;
+  for (const v1::Node& node : present_) {
+    *request.add_nodes() = node;
+    v1::Node timeless = node;
+    timeless.clear_update_time();
+    absl::StrAppend(&content, timeless.SerializeAsString(), "\n");
   }
-  return snapshot;
+  if (content == reported_ && now < report_at_) {
+    shared_.alarm.At(report_at_);
+    return true;
+  }
+  const absl::Status status = shared_.ports.api.ReportNodes(request);
+  if (SaysOthersLead(status)) return false;
+  if (!status.ok()) LogWarning("nodes_not_accepted", {{"error", status.message()}});
+  reported_ = content;  // after an error tried again in a second, not at every pass
+  report_at_ = now + (status.ok() ? kReportInterval : absl::Seconds(1));
+  shared_.alarm.At(report_at_);
+  return true;
 }
 
 }  // namespace riseml::scheduler

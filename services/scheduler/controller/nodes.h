@@ -1,25 +1,53 @@
-// From what the controller knows to what the engine looks at.
+// Nodes as the engine, api and the reconciler are to see them: what they have, and whether they are heard.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
-#include "services/scheduler/controller/state.h"
-#include "services/scheduler/engine/snapshot.h"
+#include "services/scheduler/controller/shared.h"
+#include "services/scheduler/engine/types.h"
 
 namespace riseml::scheduler {
 
-// Nodes as the engine and api are to see them: not ready while never heard, or silent for longer than `silence_limit`.
-std::vector<v1::Node> PresentNodes(const State& state, absl::Time now, absl::Duration silence_limit);
+// Nodes with their readiness: not ready while never heard, or silent for longer than the limit.
+std::vector<v1::Node> PresentNodes(const JobTable& jobs, const std::map<std::string, absl::Time>& last_heard,
+                                   absl::Time now, absl::Duration silence_limit);
 
-// When a node that is heard now will count as silent if nothing more comes from it; InfiniteFuture without one.
-absl::Time NextSilence(const State& state, absl::Time now, absl::Duration silence_limit);
+// The node as the engine takes it.
+engine::Node EngineNode(const v1::Node& node);
 
-std::vector<engine::Node> EngineNodes(const std::vector<v1::Node>& nodes);
+// Lives on one thread.
+class Nodes {
+ public:
+  explicit Nodes(const Shared& shared) : shared_(shared) {}
 
-// Nodes, live attempts and candidates. Ids of pending jobs are UUIDs; a gang is in it only when all its members are
-// candidates.
-engine::Snapshot SnapshotOf(const State& state, std::vector<engine::Node> nodes);
+  // Reads when nodes were last heard; marks the jobs on a node from which nothing can be expected any more.
+  void Update();
+  // True when every node has been heard, or has had time enough: before, nothing is decided or said about nodes.
+  bool AreKnown();
+  // True when every node has been heard at least once.
+  bool AllHeard() const;
+  // When attempts on the node are lost if it stays as it is. A node that the cluster does not know counts as silent
+  // from the first question on.
+  absl::Time LostAt(const std::string& node);
+
+  // As of the last Update.
+  const std::vector<v1::Node>& present() const { return present_; }
+  // Tells api about changes, and every half minute. False when the leadership is lost.
+  bool Report();
+
+ private:
+  absl::Time LastHeard(const std::string& node) const;
+
+  const Shared& shared_;
+  std::map<std::string, absl::Time> last_heard_;
+  std::map<std::string, absl::Time> missing_since_;  // nodes with attempts that the cluster does not know
+  std::map<std::string, absl::Time> lost_at_;        // of nodes whose jobs were marked: when they became lost
+  std::vector<v1::Node> present_;
+  std::string reported_;  // as last reported, without times
+  absl::Time report_at_ = absl::InfinitePast();
+};
 
 }  // namespace riseml::scheduler

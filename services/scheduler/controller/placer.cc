@@ -1,13 +1,14 @@
-// Controller: from the engine's plan to committed placements and recorded reasons for waiting.
+#include "services/scheduler/controller/placer.h"
+
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/log.h"
 #include "services/common/base/names.h"
-#include "services/common/base/status.h"
-#include "services/common/rpc/proto_time.h"
-#include "services/scheduler/controller/controller.h"
-#include "services/scheduler/controller/snapshot_of.h"
+#include "services/common/rpc/resources.h"
+#include "services/scheduler/controller/environment_users.h"
 
 namespace riseml::scheduler {
 namespace {
@@ -16,20 +17,50 @@ using internal::v1::CommitPlanRequest;
 using internal::v1::Environment;
 using internal::v1::LiveAttempt;
 
-constexpr int kMaxPlacements = 500;
-constexpr std::size_t kMaxWaits = 500;     // a call
-constexpr std::size_t kMaxWaitCalls = 10;  // a pass
-constexpr absl::Duration kNodesGrace = absl::Seconds(2);
-constexpr absl::Duration kEnvironmentPoll = absl::Seconds(1);
-constexpr absl::Duration kMessageInterval = absl::Seconds(5);
+constexpr int kMaxPlacements = 500;         // a call; a gang may go beyond
+constexpr std::size_t kMaxEvictions = 500;  // a call
 
-int PlacementsOf(const CommitPlanRequest& request) {
-  int count = 0;
-  for (const internal::v1::PlacementGroup& group : request.groups()) count += group.placements_size();
-  return count;
+engine::Amount AmountOf(const v1::Resources& resources) {
+  // Rounded up: what was asked for is there.
+  return {std::llround(std::ceil(resources.cpus() * 1000)), MemoryBytes(resources), resources.gpus()};
 }
 
-// "14.build" of a resource name; the name itself when it is no job's.
+std::string HoldingId(const std::string& uid, int attempt) { return absl::StrCat(uid, "/", attempt); }
+
+// What the attempts of a job hold: its live one, and those that still run, wanted or not.
+std::vector<std::pair<AttemptKey, engine::Holding>> HoldingsOf(const std::string& uid, const Job& job) {
+  std::vector<std::pair<AttemptKey, engine::Holding>> holdings;
+  if (const LiveAttempt* live = job.Live()) {
+    holdings.push_back({{uid, live->number()},
+                        {HoldingId(uid, live->number()),
+                         live->node(),
+                         AmountOf(job.work.resources()),
+                         {live->gpu_uuids().begin(), live->gpu_uuids().end()},
+                         job.work.gang(),
+                         live->evicted()}});
+  }
+  for (const AttemptOnNode* stray : job.Strays()) {
+    const internal::v1::AttemptStatus& status = stray->status;
+    holdings.push_back({{uid, status.attempt()},
+                        {HoldingId(uid, status.attempt()),
+                         stray->node,
+                         AmountOf(status.resources()),
+                         {status.gpu_uuids().begin(), status.gpu_uuids().end()},
+                         ""}});
+  }
+  return holdings;
+}
+
+engine::Job EngineJob(const std::string& uid, const Work& work, int gang_size) {
+  engine::Job job{.id = uid, .gang = work.gang(), .gang_size = gang_size, .priority = work.priority()};
+  job.sequence = work.sequence();
+  job.shape.amount = AmountOf(work.resources());
+  job.shape.selectors = {work.node_selectors().begin(), work.node_selectors().end()};
+  if (work.has_next_resources()) job.next = engine::Shape{AmountOf(work.next_resources()), job.shape.selectors};
+  job.shape.avoided = {work.avoided_nodes().begin(), work.avoided_nodes().end()};
+  return job;
+}
+
 std::string ShortName(const std::string& job) {
   const auto name = ParseJobName(job);
   return name.ok() ? ShortId(*name) : job;
@@ -37,72 +68,136 @@ std::string ShortName(const std::string& job) {
 
 }  // namespace
 
-// Nothing is decided, and nothing is said about nodes, before all have been heard; one that is away holds this up for 2
-// s.
-bool Controller::NodesAreKnown() {
-  const absl::Time known_at = led_since_ + std::min(kNodesGrace, options_.node_silence_limit);
-  if (Now() >= known_at) return true;
-  for (const auto& [name, node] : state_.nodes()) {
-    if (node.last_heard != absl::InfinitePast()) continue;
-    WakeAt(known_at);
-    return false;
-  }
-  return true;
+void Placer::Feed(const std::string& uid) {
+  Job* const job = shared_.jobs.Find(uid);
+  FeedHoldings(uid, job);
+  FeedGang(uid, job);
+  FeedJob(uid, job);
+  needed_ = true;
 }
 
-// False when the leadership is lost.
-bool Controller::Place() {
-  if (!plan_needed_ || !NodesAreKnown()) return true;
-  if (Now() < plan_not_before_) {
-    WakeAt(plan_not_before_);
+void Placer::FeedHoldings(const std::string& uid, const Job* job) {
+  std::set<std::string> ids;
+  if (job != nullptr) {
+    for (auto& [key, holding] : HoldingsOf(uid, *job)) {
+      ids.insert(holding.id);
+      holders_[holding.id] = key;
+      engine_.Upsert(holding);
+    }
+  }
+  const auto known = holdings_.find(uid);
+  if (known != holdings_.end()) {
+    for (const std::string& id : known->second) {
+      if (ids.contains(id)) continue;
+      engine_.RemoveHolding(id);
+      holders_.erase(id);
+    }
+    holdings_.erase(known);
+  }
+  if (!ids.empty()) holdings_.emplace(uid, std::move(ids));
+}
+
+void Placer::FeedGang(const std::string& uid, const Job* job) {
+  if (job != nullptr && job->left_behind) {
+    engine_.LeaveBehind(job->work.gang(), uid);
+    left_behind_[uid] = job->work.gang();
+    return;
+  }
+  const auto known = left_behind_.find(uid);
+  if (known == left_behind_.end()) return;
+  engine_.CatchUp(known->second, uid);
+  left_behind_.erase(known);
+}
+
+void Placer::FeedJob(const std::string& uid, Job* job) {
+  if (job == nullptr || !job->candidate) {
+    engine_.RemoveJob(uid);
+    hopeless_.erase(uid);
+    if (job != nullptr) job->verdict = nullptr;
+    return;
+  }
+  const int members = static_cast<int>(shared_.jobs.Gang(job->work.gang()).size());
+  engine_.Upsert(EngineJob(uid, job->work, std::max(members, 1)));
+  if (job->verdict != nullptr) SayWhy(uid, *job);  // the engine says it once; it may have been lost on its way to api
+}
+
+void Placer::FeedNodes() {
+  std::map<std::string, engine::Node> nodes;
+  for (const v1::Node& node : parts_.nodes.present()) {
+    engine::Node present = EngineNode(node);
+    std::string name = present.name;
+    nodes.emplace(std::move(name), std::move(present));
+  }
+  if (nodes == nodes_) return;
+  for (const auto& [name, node] : nodes_)
+    if (!nodes.contains(name)) engine_.RemoveNode(name);
+  for (const auto& [name, node] : nodes) {
+    const auto known = nodes_.find(name);
+    if (known == nodes_.end() || known->second != node) engine_.Upsert(node);
+  }
+  nodes_ = std::move(nodes);
+  needed_ = true;
+}
+
+bool Placer::Place() {
+  if (!needed_ || !parts_.nodes.AreKnown()) return true;
+  if (shared_.Now() < not_before_) {
+    shared_.alarm.At(not_before_);
     return true;
   }
-  plan_needed_ = false;
-  const engine::Snapshot snapshot = SnapshotOf(state_, engine_nodes_);
-  const engine::Plan plan = engine::MakePlan(snapshot);
-  NoteWaits(snapshot, plan);
-  return CommitUnits(snapshot, plan);
+  needed_ = false;
+  const engine::Decisions decisions = engine_.Decide();
+  NoteWaits(decisions);
+  return CommitStarts(decisions.starts) && CommitEvictions(decisions.evictions);
 }
 
-// Commits the bindings, whole gangs together, at most about 500 a call.
-bool Controller::CommitUnits(const engine::Snapshot& snapshot, const engine::Plan& plan) {
-  std::map<std::string, std::string> claimed;  // environments this plan makes: name of the job by key
+void Placer::DecideAgain() {
+  needed_ = true;
+  shared_.alarm.At(shared_.Now());
+}
+
+// Commits whole groups, at most about 500 placements a call.
+bool Placer::CommitStarts(const std::vector<engine::Group>& starts) {
+  std::map<std::string, std::string> claimed;  // environments that these make: name of the job by key
   CommitPlanRequest request;
-  request.set_epoch(epoch_);
-  for (std::size_t i = 0; i < plan.bindings.size();) {
-    const std::string& gang = snapshot.pending[plan.bindings[i].job].gang;
-    std::vector<const engine::Binding*> unit;
-    do {
-      unit.push_back(&plan.bindings[i++]);
-    } while (!gang.empty() && i < plan.bindings.size() && snapshot.pending[plan.bindings[i].job].gang == gang);
-    Prepare(unit, snapshot, claimed, &request);
-    if (PlacementsOf(request) < kMaxPlacements && i < plan.bindings.size()) continue;
-    if (request.groups_size() > 0 && !Commit(request)) return false;
+  request.set_epoch(shared_.epoch);
+  int placements = 0;
+  for (const engine::Group& group : starts) {
+    internal::v1::PlacementGroup prepared;
+    if (!Prepare(group, claimed, &prepared)) continue;
+    placements += prepared.placements_size();
+    *request.add_groups() = std::move(prepared);
+    if (placements < kMaxPlacements) continue;
+    if (!Commit(request)) return false;
     request.clear_groups();
+    placements = 0;
   }
-  return true;
+  return request.groups().empty() || Commit(request);
 }
 
-// Adds the placements of a unit; nothing when the environment of a member is not to be had now. While builder is being
-// asked, the unit keeps its place in the order; otherwise it steps back, and what it would have taken is free for
-// others.
-void Controller::Prepare(const std::vector<const engine::Binding*>& unit, const engine::Snapshot& snapshot,
-                         std::map<std::string, std::string>& claimed, CommitPlanRequest* request) {
-  std::vector<internal::v1::Placement> placements;
-  for (const engine::Binding* binding : unit) {
-    const std::string& uid = snapshot.pending[binding->job].id;
-    Job& job = *state_.Find(uid);
-    const auto answer = cache_.Resolve(uid, job.work.template_());
-    if (!answer) return;
+// False when the environment of a member is not to be had now. While builder is being asked, the group keeps its place
+// in the order; otherwise it steps back, and what it would have taken is free for others.
+bool Placer::Prepare(const engine::Group& group, std::map<std::string, std::string>& claimed,
+                     internal::v1::PlacementGroup* placements) {
+  for (const engine::Binding& binding : group) {
+    const std::string& uid = binding.job;
+    Job& job = *shared_.jobs.Find(uid);
+    const auto answer = shared_.environments.Resolve(uid, job.work.template_());
+    if (!answer) return false;
+    const auto step_back = [&] {
+      FeedJob(uid, &job);
+      DecideAgain();
+      return false;
+    };
     const absl::StatusOr<Environment>& environment = *answer;
     if (!environment.ok()) {
-      WaitForBuilder(uid, job, environment.status());
-      return PlanAgain();
+      parts_.waits.ForBuilder(uid, job, environment.status());
+      return step_back();
     }
-    internal::v1::Placement& placement = placements.emplace_back();
+    internal::v1::Placement& placement = *placements->add_placements();
     placement.set_job_uid(uid);
-    placement.set_node(binding->node);
-    for (const std::string& gpu : binding->gpu_uuids) placement.add_gpu_uuids(gpu);
+    placement.set_node(binding.node);
+    for (const std::string& gpu : binding.gpu_uuids) placement.add_gpu_uuids(gpu);
     if (!job.is_build() && environment->state() != Environment::NOT_NEEDED) {
       placement.set_uses_environment(environment->key());
       placement.set_makes_environment(environment->state() == Environment::MISSING);
@@ -110,214 +205,125 @@ void Controller::Prepare(const std::vector<const engine::Binding*>& unit, const 
     if (environment->state() != Environment::MISSING) continue;
     // For a training job it has vanished since its build; the attempt makes it again before its commands run.
     const auto [claim, is_first] = claimed.emplace(environment->key(), job.work.job());
-    const std::string user = is_first ? UserOf(environment->key(), uid) : claim->second;
+    const std::string user = is_first ? UserOf(shared_, environment->key(), uid) : claim->second;
     if (!user.empty() && user != job.work.job()) {
-      WaitForEnvironment(uid, job, user);
-      return PlanAgain();
+      parts_.waits.ForEnvironment(uid, job, user);
+      return step_back();
     }
     if (job.is_build()) placement.set_environment_key(environment->key());
   }
-  internal::v1::PlacementGroup* const group = request->add_groups();
-  for (internal::v1::Placement& placement : placements) *group->add_placements() = std::move(placement);
-}
-
-void Controller::PlanAgain() {
-  plan_needed_ = true;
-  WakeAt(Now());
-}
-
-// False when the leadership is lost.
-bool Controller::Commit(const CommitPlanRequest& request) {
-  const auto response = ports_.api.CommitPlan(request);
-  if (LostLeadership(response.status())) return false;
-  if (!response.ok()) {
-    LogWarning("plan_not_committed", {{"placements", PlacementsOf(request)}, {"error", response.status().message()}});
-    // Whether it was committed is told by the watch of the work; a job placed twice is refused.
-    plan_needed_ = true;
-    plan_not_before_ =
-        Now() + std::min(absl::Milliseconds(100) * (1 << std::min(failed_commits_++, 6)), absl::Seconds(5));
-    WakeAt(plan_not_before_);
-    return true;
-  }
-  failed_commits_ = 0;
-  for (int i = 0; i < std::min(response->groups_size(), request.groups_size()); ++i)
-    TakeResults(request.groups(i), response->groups(i));
-  if (plan_needed_) WakeAt(Now());
   return true;
 }
 
-void Controller::TakeResults(const internal::v1::PlacementGroup& group, const internal::v1::GroupResult& results) {
-  for (int i = 0; i < std::min(results.results_size(), group.placements_size()); ++i) {
-    const internal::v1::PlacementResult& result = results.results(i);
-    const internal::v1::Placement& placement = group.placements(i);
-    const bool placed = result.attempt() > 0;
-    ports_.metrics.placements.Add({{"outcome", placed ? "placed" : "refused"}}).Increment();
-    Job* const job = state_.Find(placement.job_uid());
-    if (job == nullptr) continue;
-    if (placed) {
-      LiveAttempt attempt;
-      attempt.set_number(result.attempt());
-      attempt.set_node(placement.node());
-      attempt.set_state(v1::Attempt::STARTING);
-      *attempt.mutable_gpu_uuids() = placement.gpu_uuids();
-      attempt.set_token(result.token());
-      job->blocked_by.clear();
-      LogInfo("job_placed", {{"job", job->work.job()}, {"attempt", result.attempt()}, {"node", placement.node()}});
-      state_.Commit(placement.job_uid(), std::move(attempt));
-      continue;
-    }
-    plan_needed_ = true;
-    if (!result.building_job().empty()) {
-      WaitForEnvironment(placement.job_uid(), *job, result.building_job());
-      continue;
-    }
-    LogInfo("placement_refused", {{"job", job->work.job()}, {"why", result.refusal()}});
-    PlaceLater(placement.job_uid(), *job);
+bool Placer::Commit(const CommitPlanRequest& request) {
+  const auto response = shared_.ports.api.CommitPlan(request);
+  if (SaysOthersLead(response.status())) return false;
+  if (!response.ok()) {
+    LogWarning("plan_not_committed", {{"groups", request.groups_size()}, {"error", response.status().message()}});
+    // Whether it was committed is told by the watch of the work; a job placed twice is refused.
+    not_before_ = shared_.Now() + Backoff(failed_commits_++, absl::Milliseconds(100), absl::Seconds(5));
+    needed_ = true;
+    shared_.alarm.At(not_before_);
+    return true;
   }
+  failed_commits_ = 0;
+  for (int i = 0; i < std::min(response->groups_size(), request.groups_size()); ++i) {
+    const auto& placements = request.groups(i).placements();
+    const auto& results = response->groups(i).results();
+    for (int j = 0; j < std::min(placements.size(), results.size()); ++j) TakeResult(placements[j], results[j]);
+  }
+  return true;
 }
 
-// After a refusal by api or by a node: not again at once.
-void Controller::PlaceLater(const std::string& uid, Job& job) {
-  job.candidate = false;
-  job.retry_at = Now() + std::min(absl::Seconds(1) * (1 << std::min(job.refusals++, 5)), absl::Seconds(30));
-  state_.Later(uid, job.retry_at);
+void Placer::TakeResult(const internal::v1::Placement& placement, const internal::v1::PlacementResult& result) {
+  const std::string& uid = placement.job_uid();
+  const bool placed = result.attempt() > 0;
+  shared_.ports.metrics.placements.Add({{"outcome", placed ? "placed" : "refused"}}).Increment();
+  Job* const job = shared_.jobs.Find(uid);
+  if (job == nullptr) return;
+  if (placed) {
+    LiveAttempt attempt;
+    attempt.set_number(result.attempt());
+    attempt.set_node(placement.node());
+    attempt.set_state(v1::Attempt::STARTING);
+    *attempt.mutable_gpu_uuids() = placement.gpu_uuids();
+    attempt.set_token(result.token());
+    job->blocked_by.clear();
+    LogInfo("job_placed", {{"job", job->work.job()}, {"attempt", result.attempt()}, {"node", placement.node()}});
+    shared_.jobs.Commit(uid, std::move(attempt));
+    return;
+  }
+  if (result.refusal() == internal::v1::PlacementResult::ENVIRONMENT_BUSY) {
+    parts_.waits.ForEnvironment(uid, *job, result.building_job());
+  } else {
+    LogInfo("placement_refused", {{"job", job->work.job()}, {"why", result.message()}});
+    shared_.jobs.PlaceLater(uid, shared_.Now());
+  }
+  FeedJob(uid, job);
+  DecideAgain();
 }
 
-std::string Controller::UserOf(const std::string& key, const std::string& uid) {
-  for (const std::string& other_uid : state_.live()) {
-    Job& other = *state_.Find(other_uid);
-    if (other_uid == uid || other.Live() == nullptr) continue;
-    if (other.work.template_().install().empty() && other.work.template_().framework().empty()) continue;
-    // A job that was placed by an earlier process: ask again which environment it has. Until the answer is there, api
-    // refuses whoever would make the same.
-    if (other.environment_key.empty()) {
-      const auto environment = cache_.Resolve(other_uid, other.work.template_());
-      if (environment && environment->ok()) other.environment_key = (*environment)->key();
+bool Placer::CommitEvictions(const std::vector<engine::Eviction>& evictions) {
+  for (std::size_t begin = 0; begin < evictions.size(); begin += kMaxEvictions) {
+    CommitPlanRequest request;
+    request.set_epoch(shared_.epoch);
+    const std::size_t end = std::min(evictions.size(), begin + kMaxEvictions);
+    for (std::size_t i = begin; i < end; ++i) {
+      const AttemptKey& key = holders_.at(evictions[i].holding);
+      const Job* const left_behind = shared_.jobs.Find(evictions[i].left_behind);
+      internal::v1::Eviction& eviction = *request.add_evictions();
+      eviction.set_job_uid(key.job_uid);
+      eviction.set_attempt(key.attempt);
+      eviction.set_reason("GANG_INCOMPLETE");
+      eviction.set_message(absl::StrCat(left_behind == nullptr ? "a member" : ShortName(left_behind->work.job()),
+                                        " of its group has to wait again, and all start together"));
     }
-    if (other.environment_key == key) return other.work.job();
+    const auto response = shared_.ports.api.CommitPlan(request);
+    if (SaysOthersLead(response.status())) return false;
+    if (!response.ok())
+      LogWarning("evictions_not_committed",
+                 {{"evictions", request.evictions_size()}, {"error", response.status().message()}});
   }
-  return "";
+  return true;
 }
 
-void Controller::Wait(const std::string& uid, const std::string& reason, const std::string& message) {
-  waits_[uid] = {reason, message};
-}
-
-void Controller::WaitForEnvironment(const std::string& uid, Job& job, const std::string& building_job) {
-  job.candidate = false;
-  job.blocked_by = ShortName(building_job);
-  job.retry_at = Now() + kEnvironmentPoll;
-  state_.Later(uid, job.retry_at);
-  Wait(uid, "ENVIRONMENT", absl::StrCat("waits for its environment, which ", job.blocked_by, " builds"));
-}
-
-void Controller::WaitForBuilder(const std::string& uid, Job& job, const absl::Status& status) {
-  job.candidate = false;
-  const bool impossible =
-      status.code() == absl::StatusCode::kInvalidArgument || status.code() == absl::StatusCode::kNotFound;
-  if (impossible && job.work.state() == v1::Job::PENDING) {
-    internal::v1::Observation observation;
-    observation.set_job_uid(uid);
-    observation.set_event(internal::v1::Observation::IMPOSSIBLE);
-    observation.set_reason("ENVIRONMENT_IMPOSSIBLE");
-    observation.set_message(absl::StrCat("find the environment: ", status.message()));
-    return Observe(job, std::move(observation));
+void Placer::NoteWaits(const engine::Decisions& decisions) {
+  for (const engine::Wait& wait : decisions.waits) {
+    Job& job = *shared_.jobs.Find(wait.job);
+    job.verdict = wait.why;
+    if (engine::IsHopeless(wait.why->reason)) {
+      hopeless_.insert(wait.job);
+    } else {
+      hopeless_.erase(wait.job);
+      job.hopeless_since = absl::InfiniteFuture();
+    }
+    SayWhy(wait.job, job);
   }
-  job.retry_at = Now() + kEnvironmentPoll;
-  state_.Later(uid, job.retry_at);
-  Wait(uid, "BUILDER_UNAVAILABLE", absl::StrCat("the environment cannot be found: ", status.message()));
+  // Those told before: all nodes may have been heard meanwhile.
+  const std::set<std::string> hopeless = hopeless_;
+  for (const std::string& uid : hopeless) GiveUp(uid, *shared_.jobs.Find(uid));
+  for (std::size_t i = 0; i < decisions.waiting.size(); ++i)
+    shared_.ports.metrics.queue_depth.Add({{"reason", std::string(engine::kWaitReasonNames[i])}})
+        .Set(static_cast<double>(decisions.waiting[i]));
 }
 
-void Controller::WaitForRetry(const std::string& uid, const Job& job) {
-  const absl::Time due = FromProtoTime(job.work.not_before());
-  state_.Later(uid, due);
-  Wait(uid, "RETRY",
-       absl::StrCat("waits until ", absl::FormatTime("%H:%M:%S", due, absl::UTCTimeZone()),
-                    " UTC before it is tried again"));
+void Placer::SayWhy(const std::string& uid, Job& job) {
+  if (!GiveUp(uid, job)) parts_.waits.Say(uid, std::string(engine::Name(job.verdict->reason)), job.verdict->message);
 }
 
 // Reports a job as impossible once no node could hold it for long enough. Nothing is final before every node has said
 // what it has.
-bool Controller::GiveUp(Job& job, const engine::Verdict& verdict) {
-  const bool all_heard = std::ranges::all_of(
-      state_.nodes(), [](const auto& node) { return node.second.last_heard != absl::InfinitePast(); });
-  if (!engine::IsHopeless(verdict.reason) || !all_heard || job.work.state() != v1::Job::PENDING) {
-    job.hopeless_since = absl::InfiniteFuture();
+bool Placer::GiveUp(const std::string& uid, Job& job) {
+  if (!engine::IsHopeless(job.verdict->reason) || !parts_.nodes.AllHeard() || job.work.state() != v1::Job::PENDING)
+    return false;
+  job.hopeless_since = std::min(job.hopeless_since, shared_.Now());
+  const absl::Time end = job.hopeless_since + shared_.options.impossible_after;
+  if (shared_.Now() < end) {
+    shared_.jobs.Later(uid, end);
     return false;
   }
-  job.hopeless_since = std::min(job.hopeless_since, Now());
-  const absl::Time end = job.hopeless_since + options_.impossible_after;
-  if (Now() < end) {
-    state_.Later(job.work.job_uid(), end);
-    return false;
-  }
-  job.candidate = false;
-  internal::v1::Observation observation;
-  observation.set_job_uid(job.work.job_uid());
-  observation.set_event(internal::v1::Observation::IMPOSSIBLE);
-  observation.set_reason(std::string(engine::Name(verdict.reason)));
-  observation.set_message(absl::StrCat(verdict.message, "; ask for less under 'resources:'"));
-  Observe(job, std::move(observation));
-  return true;
-}
-
-void Controller::NoteWaits(const engine::Snapshot& snapshot, const engine::Plan& plan) {
-  std::vector<int> counts(5);
-  for (const engine::Wait& wait : plan.waits) {
-    const engine::Verdict& verdict = plan.verdicts[wait.verdict];
-    ++counts[static_cast<std::size_t>(verdict.reason)];
-    const std::string& uid = snapshot.pending[wait.job].id;
-    if (GiveUp(*state_.Find(uid), verdict)) continue;
-    Wait(uid, std::string(engine::Name(verdict.reason)), verdict.message);
-  }
-  for (std::size_t i = 0; i < counts.size(); ++i)
-    ports_.metrics.queue_depth.Add({{"reason", std::string(engine::Name(static_cast<engine::WaitReason>(i)))}})
-        .Set(counts[i]);
-}
-
-// Records reasons that are new at once, other messages for the same reason not more often than every 5 s. False when
-// the leadership is lost.
-bool Controller::CommitWaits() {
-  const absl::Time now = Now();
-  std::vector<internal::v1::Wait> changed;
-  for (auto it = waits_.begin(); it != waits_.end() && changed.size() < kMaxWaits * kMaxWaitCalls;) {
-    const Job* const job = state_.Find(it->first);
-    const auto& [reason, message] = it->second;
-    const bool placed = job == nullptr || job->Live() != nullptr || job->work.state() != v1::Job::PENDING;
-    if (placed || (job->wait_reason == reason && job->wait_message == message)) {
-      it = waits_.erase(it);
-      continue;
-    }
-    if (job->wait_reason == reason && now < job->wait_committed + kMessageInterval) {
-      WakeAt(job->wait_committed + kMessageInterval);
-    } else {
-      internal::v1::Wait& wait = changed.emplace_back();
-      wait.set_job_uid(it->first);
-      wait.set_reason(reason);
-      wait.set_message(message);
-    }
-    ++it;
-  }
-  for (std::size_t begin = 0; begin < changed.size(); begin += kMaxWaits) {
-    CommitPlanRequest request;
-    request.set_epoch(epoch_);
-    const std::size_t end = std::min(changed.size(), begin + kMaxWaits);
-    for (std::size_t i = begin; i < end; ++i) *request.add_waits() = changed[i];
-    const auto response = ports_.api.CommitPlan(request);
-    if (LostLeadership(response.status())) return false;
-    if (!response.ok()) {
-      LogWarning("waits_not_committed", {{"waits", request.waits_size()}, {"error", response.status().message()}});
-      WakeAt(now + absl::Seconds(1));
-      return true;
-    }
-    for (const internal::v1::Wait& wait : request.waits()) {
-      Job& job = *state_.Find(wait.job_uid());
-      job.wait_reason = wait.reason();
-      job.wait_message = wait.message();
-      job.wait_committed = now;
-    }
-  }
-  if (changed.size() == kMaxWaits * kMaxWaitCalls) WakeAt(now);
+  parts_.observations.Add(job, {Impossible(uid, engine::Name(job.verdict->reason),
+                                           absl::StrCat(job.verdict->message, "; ask for less under 'resources:'"))});
   return true;
 }
 

@@ -1,5 +1,4 @@
 // Nodes that do not take an attempt, and capacity that is not free although nobody wants what holds it.
-#include "services/scheduler/controller/snapshot_of.h"
 #include "services/scheduler/controller/test_world.h"
 
 namespace riseml::scheduler {
@@ -39,30 +38,24 @@ TEST_F(ControllerTest, KilledJobThatIsRejectedEnds) {
   EXPECT_EQ(w_.api.Outcome("a"), "KILLED 1");
 }
 
-TEST(StrayAttempts, HoldCapacityUntilTheyHaveEnded) {
-  State state;
-  state.Apply(WorkBatch{.synced = true});
-  ClusterChanges changes{.version = 1};
-  AttemptOnNode stray{.node = "local"};
-  stray.status.set_job_uid("stray");
-  stray.status.set_attempt(3);
-  stray.status.set_phase(internal::v1::AttemptStatus::RUNNING);
-  stray.status.mutable_resources()->set_cpus(2);
-  stray.status.add_gpu_uuids("GPU-1");
-  changes.attempts = {stray};
-  state.Apply(changes);
-  state.NoteLive("stray");
-  const engine::Snapshot snapshot = SnapshotOf(state, {});
-  ASSERT_THAT(snapshot.running, SizeIs(1));
-  EXPECT_EQ(snapshot.running[0].node, "local");
-  EXPECT_EQ(snapshot.running[0].amount.cpu_millis, 2000);
-  EXPECT_THAT(snapshot.running[0].gpu_uuids, ElementsAre("GPU-1"));
-
-  stray.status.set_phase(internal::v1::AttemptStatus::ENDED);
-  changes.attempts = {stray};
-  state.Apply(changes);
-  state.NoteLive("stray");
-  EXPECT_THAT(SnapshotOf(state, {}).running, IsEmpty());
+TEST_F(ControllerTest, AttemptThatApiDoesNotKnowHoldsItsCapacityUntilItHasEnded) {
+  internal::v1::StartAttemptRequest stray;
+  stray.set_job_uid("stray");
+  stray.set_attempt(3);
+  stray.mutable_resources()->set_cpus(3);
+  stray.add_gpu_uuids("GPU-0");
+  ASSERT_TRUE(w_.node->Start(stray).ok());
+  w_.cluster.before = [](const std::string& call) {  // it cannot be stopped at present
+    return call == "Stop" ? absl::UnavailableError("lost") : absl::OkStatus();
+  };
+  w_.Add("gpu", [](Work& work) { work.mutable_resources()->set_gpus(1); });
+  ASSERT_EQ(w_.api.Outcome("gpu"), "STARTING 1");
+  EXPECT_THAT(w_.api.placements().at("gpu").gpu_uuids(), ElementsAre("GPU-1"));
+  w_.Add("large", [](Work& work) { work.mutable_resources()->set_cpus(2); });
+  EXPECT_EQ(w_.api.Outcome("large"), "PENDING 0");
+  w_.cluster.before = [](const std::string&) { return absl::OkStatus(); };
+  w_.Advance(absl::Seconds(10));
+  EXPECT_EQ(w_.api.Outcome("large"), "STARTING 1");
 }
 
 }  // namespace

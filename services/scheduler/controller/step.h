@@ -11,6 +11,7 @@ enum class Recorded { kStarting, kRunning };
 enum class OnNode {
   kNotHeard,  // the node is not connected, or has not listed its attempts yet; and nothing is known from before
   kUnknown,   // the node has listed its attempts, and this one is not among them
+  kGone,      // the node is silent for too long, or has vanished
   kPreparing,
   kRunning,
   kEnded,
@@ -34,20 +35,22 @@ struct StepRow {
 // An attempt that api believes to be starting and the node does not know is started (again): the request may never have
 // arrived. When it is to be stopped, the node then refuses a start that is still on its way. An end is reported as it
 // was, also when a kill or an eviction came meanwhile. An attempt on a node that is not heard is left alone: it may
-// well be running.
+// well be running. Once the node is gone, it is lost.
 inline constexpr StepRow kSteps[] = {
     {Recorded::kStarting, OnNode::kNotHeard, Step::kNothing, Step::kNothing},
     {Recorded::kStarting, OnNode::kUnknown, Step::kStart, Step::kStop},
+    {Recorded::kStarting, OnNode::kGone, Step::kReportLost, Step::kReportLost},
     {Recorded::kStarting, OnNode::kPreparing, Step::kNothing, Step::kStop},
     {Recorded::kStarting, OnNode::kRunning, Step::kReportStarted, Step::kReportStarted},
     {Recorded::kStarting, OnNode::kEnded, Step::kReportEnd, Step::kReportEnd},
     {Recorded::kRunning, OnNode::kNotHeard, Step::kNothing, Step::kNothing},
     {Recorded::kRunning, OnNode::kUnknown, Step::kReportLost, Step::kReportLost},
+    {Recorded::kRunning, OnNode::kGone, Step::kReportLost, Step::kReportLost},
     {Recorded::kRunning, OnNode::kPreparing, Step::kNothing, Step::kStop},
     {Recorded::kRunning, OnNode::kRunning, Step::kNothing, Step::kStop},
     {Recorded::kRunning, OnNode::kEnded, Step::kReportEnd, Step::kReportEnd},
 };
-static_assert(std::size(kSteps) == 2 * 5, "one row for each pair");
+static_assert(std::size(kSteps) == 2 * 6, "one row for each pair");
 
 constexpr Step NextStep(Recorded recorded, OnNode on_node, bool stop) {
   for (const StepRow& row : kSteps)

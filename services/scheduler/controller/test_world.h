@@ -66,7 +66,7 @@ struct World {
     cluster.Restart();
     controller = std::make_unique<Controller>(
         ControllerOptions{.holder = "here", .impossible_after = impossible_after},
-        Controller::Ports{api, cluster, environments, executor, builder, node_calls, answers, clock, metrics});
+        Ports{api, cluster, environments, executor, builder, node_calls, answers, clock, metrics});
   }
   // Passes until nothing happens any more without time going on.
   void Settle() {

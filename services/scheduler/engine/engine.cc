@@ -1,285 +1,229 @@
-#include "services/scheduler/engine/plan.h"
+#include "services/scheduler/engine/engine.h"
 
 #include <algorithm>
-#include <optional>
+#include <queue>
 #include <tuple>
-#include <unordered_map>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "services/scheduler/engine/ledger.h"
+#include "services/scheduler/engine/verdict.h"
 
 namespace riseml::scheduler::engine {
 namespace {
 
-constexpr absl::string_view kReasonNames[] = {"NO_CAPACITY", "BEHIND_OLDER_JOB", "TOO_LARGE", "NO_MATCHING_NODE",
-                                              "NO_NODE"};
+VerdictPtr Share(Verdict verdict) { return std::make_shared<const Verdict>(std::move(verdict)); }
 
-// Jobs that are placed together, in the order they are considered.
-struct Unit {
-  std::vector<std::size_t> jobs;
-};
-
-// "4", "0.5", "1.25".
-std::string Cores(std::int64_t millis) { return absl::StrCat(static_cast<double>(millis) / 1000); }
-
-std::string Memory(std::int64_t bytes) {
-  if (bytes >= 1'000'000'000) return absl::StrFormat("%.4g GB", static_cast<double>(bytes) / 1e9);
-  return absl::StrFormat("%.4g MB", static_cast<double>(bytes) / 1e6);
-}
-
-class Planner {
+// One decision over all that waits.
+class Round {
  public:
-  explicit Planner(const Snapshot& snapshot)
-      : snapshot_(snapshot), now_(Ledger::Of(snapshot, false)), idle_(Ledger::Of(snapshot, true)) {
-    hints_.resize(snapshot.shapes.size());
-    verdicts_.resize(snapshot.shapes.size());
-  }
+  Round(Ledger& now, Ledger& idle, Queue& queue) : now_(now), idle_(idle), queue_(queue) {}
 
-  Plan Make() {
-    for (const Unit& unit : Units()) {
-      if (unit.jobs.size() == 1) {
-        Single(unit.jobs[0]);
+  Decisions Make() {
+    for (auto& [key, lane] : queue_.lanes()) {
+      if (const VerdictPtr next = NextIsHopeless(lane.next)) {
+        Wait({&lane, nullptr, nullptr, lane.jobs.begin()}, next, next);
       } else {
-        Gang(unit.jobs);
+        units_.push({&lane, &judged_[lane.shape], nullptr, lane.jobs.begin()});
       }
     }
-    return std::move(plan_);
+    for (const auto& [name, members] : queue_.gangs())
+      if (static_cast<int>(members.size()) >= queue_.job(*members.begin()).gang_size)
+        units_.push({nullptr, nullptr, &members, members.begin()});
+    while (!units_.empty()) {
+      Unit unit = units_.top();
+      units_.pop();
+      if (unit.gang != nullptr) {
+        PlaceGang(*unit.gang);
+      } else if (Place(unit)) {
+        ++unit.placed;
+        if (++unit.at != unit.lane->jobs.end()) units_.push(unit);
+      }
+    }
+    now_.Rollback();
+    idle_.Rollback();
+    return std::move(decisions_);
   }
 
  private:
-  std::vector<Unit> Units() const {
-    std::vector<std::size_t> order(snapshot_.pending.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
-      const PendingJob &x = snapshot_.pending[a], &y = snapshot_.pending[b];
-      return std::tie(y.priority, x.sequence, x.id) < std::tie(x.priority, y.sequence, y.id);
-    });
-    std::vector<Unit> units;
-    std::unordered_map<std::string, std::size_t> unit_of_gang;
-    for (const std::size_t job : order) {
-      const std::string& gang = snapshot_.pending[job].gang;
-      if (!gang.empty()) {
-        const auto [it, is_new] = unit_of_gang.emplace(gang, units.size());
-        if (!is_new) {
-          units[it->second].jobs.push_back(job);
-          continue;
-        }
-      }
-      units.push_back({{job}});
-    }
-    return units;
-  }
+  // What this round knows about a shape.
+  struct Judged {
+    Ledger::Entry* hint = nullptr;  // node of the last binding
+    VerdictPtr verdict;             // why jobs of the shape wait from now on
+  };
+  // A lane, at the job that comes next, or a gang.
+  struct Unit {
+    Lane* lane;
+    Judged* judged;
+    const std::set<Key>* gang;
+    std::set<Key>::const_iterator at;
+    std::size_t placed = 0;                                              // jobs of the lane in this round
+    bool operator<(const Unit& other) const { return *other.at < *at; }  // the first in order is on top of the heap
+  };
 
-  const Shape& ShapeOf(std::size_t job) const {
-    return snapshot_.shapes[static_cast<std::size_t>(snapshot_.pending[job].shape)];
-  }
-
-  void Single(std::size_t job) {
-    const auto shape = static_cast<std::size_t>(snapshot_.pending[job].shape);
-    if (const auto verdict = NextIsHopeless(snapshot_.pending[job].next_shape)) return AddWait(job, *verdict);
-    if (verdicts_[shape]) return AddWait(job, *verdicts_[shape]);  // judged before; nothing has become free since
+  // True when the next job of the lane has found a place; otherwise it and all behind it wait.
+  bool Place(const Unit& unit) {
+    const Shape& shape = unit.lane->shape;
+    Judged& judged = *unit.judged;
+    if (judged.verdict != nullptr) return Wait(unit, judged.verdict, judged.verdict);
     if (!closed_) {
-      if (const auto node = now_.Find(snapshot_.shapes[shape], hints_[shape])) {
-        hints_[shape] = node;
-        plan_.bindings.push_back(
-            {job, now_.entries()[*node].node->name, now_.Take(*node, snapshot_.shapes[shape].amount)});
-        return;
+      if (Ledger::Entry* const entry = now_.Find(shape, judged.hint)) {
+        judged.hint = entry;
+        decisions_.starts.push_back(
+            {{std::get<std::string>(*unit.at), entry->node.name, now_.Take(*entry, shape.amount)}});
+        return true;
       }
     }
-    const bool could = idle_.Find(snapshot_.shapes[shape], std::nullopt).has_value();
-    if (could && blocked_) {
-      verdicts_[shape] = BehindOlder();
-      return AddWait(job, *verdicts_[shape]);
+    const bool could = idle_.Find(shape) != nullptr;
+    if (!could || blocked_) {
+      judged.verdict = could ? BehindOlder() : Share(Hopeless(idle_, shape));
+      return Wait(unit, judged.verdict, judged.verdict);
     }
-    verdicts_[shape] = AddVerdict(could ? NoCapacity(snapshot_.shapes[shape]) : Hopeless(snapshot_.shapes[shape]));
-    AddWait(job, *verdicts_[shape]);
-    if (could) {
-      Block(shape);
-      now_.Reserve(*Closest(snapshot_.shapes[shape]), snapshot_.shapes[shape].amount);
-    }
+    const VerdictPtr verdict = Share(NoCapacity(now_, shape));
+    now_.Reserve(Closest(now_, shape)->node.name, shape.amount);
+    blocked_ = true;
+    judged.verdict = BehindOlder();
+    return Wait(unit, verdict, judged.verdict);
   }
 
-  void Gang(std::vector<std::size_t> jobs) {
+  // Always false.
+  bool Wait(const Unit& unit, const VerdictPtr& at_head, const VerdictPtr& behind) {
+    queue_.TellLane(*unit.lane, *unit.at, at_head, behind, &decisions_.waits);
+    Count(*at_head, 1);
+    Count(*behind, unit.lane->jobs.size() - unit.placed - 1);
+    return false;
+  }
+
+  void PlaceGang(const std::set<Key>& gang) {
+    std::vector<const Job*> members;
+    for (const Key& key : gang) members.push_back(&queue_.job(key));
     // Large members first: small ones fit into what they leave.
-    std::ranges::stable_sort(jobs, [&](std::size_t a, std::size_t b) {
-      const Amount &x = ShapeOf(a).amount, &y = ShapeOf(b).amount;
+    std::ranges::stable_sort(members, [](const Job* a, const Job* b) {
+      const Amount &x = a->shape.amount, &y = b->shape.amount;
       return std::tuple(y.gpus, y.cpu_millis, y.memory_bytes) < std::tuple(x.gpus, x.cpu_millis, x.memory_bytes);
     });
-    std::size_t failed = 0;
-    if (!closed_) {
-      std::vector<Binding> bindings;
-      if (Place(jobs, now_, true, &bindings, &failed)) {
-        for (Binding& binding : bindings) plan_.bindings.push_back(std::move(binding));
-        return;
-      }
+    Group group;
+    const Job* lacks_now = nullptr;
+    if (!closed_ && (lacks_now = TakeAll(members, now_, &group)) == nullptr) {
+      decisions_.starts.push_back(std::move(group));
+      return;
     }
-    std::size_t failed_idle = 0;
-    const bool could = Place(jobs, idle_, false, nullptr, &failed_idle);
-    std::size_t verdict;
+    const Job* const lacks_idle = TakeAll(members, idle_, nullptr);
+    const bool could = lacks_idle == nullptr;
+    VerdictPtr verdict;
     if (could && blocked_) {
       verdict = BehindOlder();
     } else {
-      const Shape& shape = ShapeOf(jobs[could ? failed : failed_idle]);
-      verdict = AddVerdict(GangVerdict(shape, jobs.size(), could));
-      if (could) {
-        Block(std::nullopt);
-        closed_ = true;
-      }
+      verdict = Share(GangVerdict(now_, idle_, (could ? lacks_now : lacks_idle)->shape, members.size(), could));
+      if (could) blocked_ = closed_ = true;
     }
-    for (const std::size_t job : jobs) AddWait(job, verdict);
+    for (const Key& key : gang) queue_.Tell(key, verdict, &decisions_.waits);
+    Count(*verdict, members.size());
   }
 
-  // Why a gang waits of which a member with this shape was the first without a place.
-  Verdict GangVerdict(const Shape& shape, std::size_t members, bool could) const {
-    const bool alone = (could ? now_ : idle_).Find(shape, std::nullopt).has_value();
-    Verdict verdict = alone   ? Verdict{could ? WaitReason::kNoCapacity : WaitReason::kTooLarge, {}, "finds no place"}
-                      : could ? NoCapacity(shape)
-                              : Hopeless(shape);
-    verdict.metadata["members"] = absl::StrCat(members);
-    verdict.message = absl::StrCat("all ", members, " members start together; one ", verdict.message);
-    if (alone) absl::StrAppend(&verdict.message, could ? " beside the others" : " beside the others on any node");
-    return verdict;
-  }
-
-  // Places all jobs or none; without `keep` the ledger is as before in any case. `failed` is the first that does not
-  // fit.
-  bool Place(const std::vector<std::size_t>& jobs, Ledger& ledger, bool keep, std::vector<Binding>* bindings,
-             std::size_t* failed) {
+  // Places all members, or none and returns the first that finds no place. Without `group` nothing stays taken.
+  static const Job* TakeAll(const std::vector<const Job*>& members, Ledger& ledger, Group* group) {
     struct Taken {
-      std::size_t entry;
-      Amount amount;
+      Ledger::Entry* entry;
+      const Amount* amount;
       std::vector<std::string> gpus;
     };
     std::vector<Taken> taken;
-    bool all = true;
-    for (std::size_t i = 0; i < jobs.size() && all; ++i) {
-      const Shape& shape = ShapeOf(jobs[i]);
-      const auto node = ledger.Find(shape, std::nullopt);
-      if (!node) {
-        *failed = i;
-        all = false;
+    const Job* lacks = nullptr;
+    for (const Job* member : members) {
+      Ledger::Entry* const entry = ledger.Find(member->shape);
+      if (entry == nullptr) {
+        lacks = member;
         break;
       }
-      taken.push_back({*node, shape.amount, ledger.Take(*node, shape.amount)});
-      if (bindings != nullptr) bindings->push_back({jobs[i], ledger.entries()[*node].node->name, taken.back().gpus});
+      const Amount& amount = member->shape.amount;
+      taken.push_back({entry, &amount, ledger.Take(*entry, amount)});
+      if (group != nullptr) group->push_back({member->id, entry->node.name, taken.back().gpus});
     }
-    if (!all || !keep)
-      for (auto it = taken.rbegin(); it != taken.rend(); ++it) ledger.GiveBack(it->entry, it->amount, it->gpus);
-    return all;
+    if (lacks != nullptr || group == nullptr)
+      for (auto it = taken.rbegin(); it != taken.rend(); ++it) ledger.GiveBack(*it->entry, *it->amount, it->gpus);
+    return lacks;
   }
 
-  // Verdict about a job that no node can ever hold; absent if one can, or might once it is ready.
-  std::optional<std::size_t> NextIsHopeless(int shape) {
-    if (shape < 0) return std::nullopt;
-    const Shape& next = snapshot_.shapes[static_cast<std::size_t>(shape)];
-    if (idle_.Find(next, std::nullopt)) return std::nullopt;
-    Verdict verdict = Hopeless(next);
-    if (!IsHopeless(verdict.reason)) return std::nullopt;
-    return AddVerdict(std::move(verdict));
+  // Says why no node can ever hold the job that waits for this one; nullptr if one can, or might once it is ready.
+  VerdictPtr NextIsHopeless(const std::optional<Shape>& next) {
+    if (!next || idle_.Find(*next) != nullptr) return nullptr;
+    Verdict verdict = Hopeless(idle_, *next);
+    return IsHopeless(verdict.reason) ? Share(std::move(verdict)) : nullptr;
   }
 
-  // From now on, verdicts about capacity say that an older job comes first.
-  void Block(std::optional<std::size_t> shape) {
-    blocked_ = true;
-    if (shape) verdicts_[*shape] = BehindOlder();
+  const VerdictPtr& BehindOlder() {
+    if (behind_older_ == nullptr) behind_older_ = Share({WaitReason::kBehindOlderJob, {}, "waits behind an older job"});
+    return behind_older_;
   }
 
-  std::size_t BehindOlder() {
-    if (!behind_older_) behind_older_ = AddVerdict({WaitReason::kBehindOlderJob, {}, "waits behind an older job"});
-    return *behind_older_;
+  void Count(const Verdict& verdict, std::size_t jobs) {
+    decisions_.waiting[static_cast<std::size_t>(verdict.reason)] += jobs;
   }
 
-  // The ready node that could hold the shape when idle and lacks the least now.
-  std::optional<std::size_t> Closest(const Shape& shape) const {
-    const auto missing = [&](const Ledger::Entry& e) {
-      return std::tuple((shape.amount.gpus > e.free.gpus) + (shape.amount.cpu_millis > e.free.cpu_millis) +
-                            (shape.amount.memory_bytes > e.free.memory_bytes),
-                        -e.free.gpus, -e.free.cpu_millis);
-    };
-    std::optional<std::size_t> closest;
-    for (std::size_t i = 0; i < now_.entries().size(); ++i) {
-      const Ledger::Entry& entry = now_.entries()[i];
-      if (!entry.node->ready || !Matches(*entry.node, shape.selectors)) continue;
-      if (!Fits(shape.amount, CapacityOf(*entry.node))) continue;
-      if (!closest || missing(entry) < missing(now_.entries()[*closest])) closest = i;
-    }
-    return closest;
-  }
-
-  // The missing resource on the ready node that comes closest.
-  Verdict NoCapacity(const Shape& shape) const {
-    const Ledger::Entry* const closest = &now_.entries()[*Closest(shape)];
-    return Describe(WaitReason::kNoCapacity, shape, closest->free, "free on node ", closest->node->name);
-  }
-
-  // No ready node can take it even when idle: which is it, too large, or nodes away?
-  Verdict Hopeless(const Shape& shape) const {
-    if (snapshot_.nodes.empty()) return {WaitReason::kNoNode, {}, "no node has reported yet"};
-    const Node* largest = nullptr;
-    const Node* away = nullptr;
-    const auto size = [](const Node& n) { return std::tuple(n.gpu_uuids.size(), n.cpu_millis, n.memory_bytes); };
-    for (const Ledger::Entry& entry : idle_.entries()) {
-      const Node& node = *entry.node;
-      if (!Matches(node, shape.selectors)) continue;
-      if (largest == nullptr || size(*largest) < size(node)) largest = &node;
-      if (!node.ready && away == nullptr && Fits(shape.amount, CapacityOf(node))) away = &node;
-    }
-    if (largest == nullptr) return {WaitReason::kNoMatchingNode, {}, "no node has the labels it asks for"};
-    if (away != nullptr) {
-      return {WaitReason::kNoNode,
-              {{"node", away->name}},
-              absl::StrCat("node ", away->name, " is not ready", away->message.empty() ? "" : ": ", away->message)};
-    }
-    return Describe(WaitReason::kTooLarge, shape, CapacityOf(*largest), "is all that node ",
-                    absl::StrCat(largest->name, " has"));
-  }
-
-  static Verdict Describe(WaitReason reason, const Shape& shape, const Amount& there, absl::string_view where,
-                          absl::string_view node) {
-    Verdict verdict{reason, {{"node", std::string(node)}}, ""};
-    const auto fill = [&](absl::string_view resource, const std::string& needed, const std::string& available,
-                          absl::string_view unit) {
-      verdict.metadata["resource"] = std::string(resource);
-      verdict.metadata["needed"] = needed;
-      verdict.metadata["available"] = available;
-      verdict.message = absl::StrCat("needs ", needed, unit, ", ", available, " ", where, node);
-    };
-    if (shape.amount.gpus > there.gpus) {
-      fill("gpus", absl::StrCat(shape.amount.gpus), absl::StrCat(std::max(there.gpus, 0)),
-           shape.amount.gpus == 1 ? " GPU" : " GPUs");
-    } else if (shape.amount.cpu_millis > there.cpu_millis) {
-      fill("cpus", Cores(shape.amount.cpu_millis), Cores(std::max<std::int64_t>(there.cpu_millis, 0)),
-           shape.amount.cpu_millis == 1000 ? " CPU" : " CPUs");
-    } else {
-      fill("memory", Memory(shape.amount.memory_bytes), Memory(std::max<std::int64_t>(there.memory_bytes, 0)),
-           " of memory");
-    }
-    return verdict;
-  }
-
-  std::size_t AddVerdict(Verdict verdict) {
-    plan_.verdicts.push_back(std::move(verdict));
-    return plan_.verdicts.size() - 1;
-  }
-  void AddWait(std::size_t job, std::size_t verdict) { plan_.waits.push_back({job, verdict}); }
-
-  const Snapshot& snapshot_;
-  Ledger now_, idle_;
-  std::vector<std::optional<std::size_t>> hints_;     // by shape: node of the last binding
-  std::vector<std::optional<std::size_t>> verdicts_;  // by shape: why it waits
-  std::optional<std::size_t> behind_older_;
+  Ledger& now_;
+  Ledger& idle_;
+  Queue& queue_;
+  std::map<Shape, Judged> judged_;
+  std::priority_queue<Unit> units_;
+  VerdictPtr behind_older_;
   bool blocked_ = false;  // an older job waits for capacity
   bool closed_ = false;   // nothing more is placed
-  Plan plan_;
+  Decisions decisions_;
 };
 
 }  // namespace
 
-bool IsHopeless(WaitReason reason) { return reason == WaitReason::kTooLarge || reason == WaitReason::kNoMatchingNode; }
+void Engine::Upsert(const Node& node) {
+  now_.Put(node);
+  idle_.Put(node);
+}
 
-absl::string_view Name(WaitReason reason) { return kReasonNames[static_cast<int>(reason)]; }
+void Engine::Upsert(const Holding& holding) {
+  const auto known = holdings_.find(holding.id);
+  if (known != holdings_.end() && known->second == holding) return;
+  RemoveHolding(holding.id);
+  holdings_.emplace(holding.id, holding);
+  now_.Hold(holding);
+  if (!holding.gang.empty()) of_gang_[holding.gang].insert(holding.id);
+}
 
-Plan MakePlan(const Snapshot& snapshot) { return Planner(snapshot).Make(); }
+void Engine::RemoveNode(const std::string& name) {
+  now_.Remove(name);
+  idle_.Remove(name);
+}
+
+void Engine::RemoveHolding(const std::string& id) {
+  const auto it = holdings_.find(id);
+  if (it == holdings_.end()) return;
+  if (const auto gang = of_gang_.find(it->second.gang); gang != of_gang_.end()) {
+    gang->second.erase(id);
+    if (gang->second.empty()) of_gang_.erase(gang);
+  }
+  now_.Release(id);
+  holdings_.erase(it);
+}
+
+Decisions Engine::Decide() {
+  Decisions decisions = Round(now_, idle_, queue_).Make();
+  decisions.evictions = Evictions();
+  return decisions;
+}
+
+void Engine::CatchUp(const std::string& gang, const std::string& member) {
+  const auto it = left_behind_.find(gang);
+  if (it == left_behind_.end()) return;
+  it->second.erase(member);
+  if (it->second.empty()) left_behind_.erase(it);
+}
+
+std::vector<Eviction> Engine::Evictions() const {
+  std::vector<Eviction> evictions;
+  for (const auto& [gang, members] : left_behind_) {
+    const auto holders = of_gang_.find(gang);
+    if (holders == of_gang_.end()) continue;
+    for (const std::string& id : holders->second)
+      if (!holdings_.at(id).evicted) evictions.push_back({id, *members.begin()});
+  }
+  return evictions;
+}
 
 }  // namespace riseml::scheduler::engine

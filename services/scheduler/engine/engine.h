@@ -1,4 +1,5 @@
-// Decides which waiting jobs run where. Pure and deterministic: the same snapshot gives the same plan.
+// Decides which waiting jobs run where. Deterministic: the same nodes, holdings and jobs give the same decisions, in
+// whatever order they were told.
 //
 // Order: higher priority first, then the older job (lower sequence); a gang stands where its first member stands. An
 // older job that cannot be placed now, but could on an idle cluster, gets a reservation on the node that lacks the
@@ -7,56 +8,44 @@
 // not built.
 #pragma once
 
-#include <cstddef>
 #include <map>
+#include <set>
 #include <string>
-#include <vector>
 
-#include "absl/strings/string_view.h"
-#include "services/scheduler/engine/snapshot.h"
+#include "services/scheduler/engine/ledger.h"
+#include "services/scheduler/engine/queue.h"
+#include "services/scheduler/engine/types.h"
 
 namespace riseml::scheduler::engine {
 
-enum class WaitReason {
-  kNoCapacity,      // fits a ready node when others have left it
-  kBehindOlderJob,  // an older job waits for capacity
-  kTooLarge,        // larger than every node
-  kNoMatchingNode,  // no node has the labels it asks for
-  kNoNode,          // every node that could take it is not ready
+// Keeps what it is told until it is told otherwise. Lives on one thread.
+class Engine {
+ public:
+  // Each replaces what was known by the same name or id; an equal one changes nothing.
+  void Upsert(const Node& node);
+  void Upsert(const Holding& holding);
+  void Upsert(const Job& job) { queue_.Put(job); }
+  // Unknown names and ids are ignored.
+  void RemoveNode(const std::string& name);
+  void RemoveHolding(const std::string& id);
+  void RemoveJob(const std::string& id) { queue_.Remove(id); }
+  // A member of a gang has to wait while others hold resources: they are evicted, and the gang is placed anew. Counts
+  // until it is withdrawn, also while the member itself may not be placed.
+  void LeaveBehind(const std::string& gang, const std::string& member) { left_behind_[gang].insert(member); }
+  void CatchUp(const std::string& gang, const std::string& member);
+
+  // Decides anew for all jobs that wait. Nothing counts as placed before its holding is told. A job that is to start
+  // still waits until it is removed. Time: jobs that start, lanes and gangs, times the number of nodes.
+  Decisions Decide();
+
+ private:
+  std::vector<Eviction> Evictions() const;
+
+  Ledger now_, idle_;  // with all holdings, and with none
+  Queue queue_;
+  std::map<std::string, Holding> holdings_;                   // by id
+  std::map<std::string, std::set<std::string>> of_gang_;      // ids of holdings by gang
+  std::map<std::string, std::set<std::string>> left_behind_;  // ids of members by gang
 };
-
-// True if only another node could help.
-bool IsHopeless(WaitReason reason);
-
-// "NO_CAPACITY" ….
-absl::string_view Name(WaitReason reason);
-
-// Why jobs wait: the code, facts for programs, a sentence for people.
-struct Verdict {
-  WaitReason reason = WaitReason::kNoCapacity;
-  std::map<std::string, std::string> metadata;  // e.g. resource=cpus needed=4 free=2 node=local
-  std::string message;                          // e.g. "needs 4 CPUs, 2 free on node local"
-};
-
-struct Binding {
-  std::size_t job = 0;  // index into Snapshot::pending
-  std::string node;
-  std::vector<std::string> gpu_uuids;
-};
-
-struct Wait {
-  std::size_t job = 0;      // index into Snapshot::pending
-  std::size_t verdict = 0;  // index into Plan::verdicts
-};
-
-// Each pending job is in exactly one of bindings and waits; both are in the order jobs were considered.
-struct Plan {
-  std::vector<Binding> bindings;
-  std::vector<Wait> waits;
-  std::vector<Verdict> verdicts;
-};
-
-// Time: pending jobs times log, plus nodes once for each shape and each node filled.
-Plan MakePlan(const Snapshot& snapshot);
 
 }  // namespace riseml::scheduler::engine

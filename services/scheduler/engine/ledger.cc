@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
-#include <unordered_map>
 
 namespace riseml::scheduler::engine {
 
@@ -22,67 +21,95 @@ Amount CapacityOf(const Node& node) {
   return {node.cpu_millis, node.memory_bytes, static_cast<int>(node.gpu_uuids.size())};
 }
 
-Ledger Ledger::Of(const Snapshot& snapshot, bool idle) {
-  Ledger ledger;
-  for (const Node& node : snapshot.nodes) ledger.entries_.push_back({&node, CapacityOf(node), node.gpu_uuids});
-  std::ranges::sort(ledger.entries_, {}, [](const Entry& entry) { return entry.node->name; });
-  if (idle) return ledger;
-
-  std::unordered_map<std::string, Entry*> by_name;
-  for (Entry& entry : ledger.entries_) by_name.emplace(entry.node->name, &entry);
-  std::unordered_map<Entry*, std::set<std::string>> taken;
-  for (const Running& running : snapshot.running) {
-    const auto it = by_name.find(running.node);
-    if (it == by_name.end()) continue;
-    it->second->free.cpu_millis -= running.amount.cpu_millis;
-    it->second->free.memory_bytes -= running.amount.memory_bytes;
-    taken[it->second].insert(running.gpu_uuids.begin(), running.gpu_uuids.end());
-  }
-  for (const auto& entry : taken)
-    std::erase_if(entry.first->free_gpus, [&](const auto& gpu) { return entry.second.contains(gpu); });
-  for (Entry& entry : ledger.entries_) entry.free.gpus = static_cast<int>(entry.free_gpus.size());
-  return ledger;
+void Ledger::Put(const Node& node) {
+  entries_[node.name].node = node;
+  Refresh(node.name);
 }
 
-std::optional<std::size_t> Ledger::Find(const Shape& shape, std::optional<std::size_t> hint) const {
-  if (hint && Fits(shape.amount, entries_[*hint].free)) return hint;
-  std::optional<std::size_t> best;
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const Entry& entry = entries_[i];
-    if (!entry.node->ready || !Fits(shape.amount, entry.free) || !Matches(*entry.node, shape.selectors)) continue;
-    const auto key = [&](const Entry& e) {
-      return std::tuple(shape.avoided.contains(e.node->name), e.free.gpus, e.free.cpu_millis, e.free.memory_bytes);
-    };
-    if (!best || key(entry) < key(entries_[*best])) best = i;
+void Ledger::Remove(const std::string& node) { entries_.erase(node); }
+
+void Ledger::Hold(const Holding& holding) {
+  Release(holding.id);
+  const auto it = holdings_.emplace(holding.id, holding).first;
+  on_node_[holding.node][holding.id] = &it->second;
+  Refresh(holding.node);
+}
+
+void Ledger::Release(const std::string& holding) {
+  const auto it = holdings_.find(holding);
+  if (it == holdings_.end()) return;
+  const std::string node = it->second.node;
+  const auto on_node = on_node_.find(node);
+  on_node->second.erase(holding);
+  if (on_node->second.empty()) on_node_.erase(on_node);
+  holdings_.erase(it);
+  Refresh(node);
+}
+
+void Ledger::Refresh(const std::string& node) {
+  const auto it = entries_.find(node);
+  if (it == entries_.end()) return;
+  Entry& entry = it->second;
+  entry.free = CapacityOf(entry.node);
+  entry.free_gpus = entry.node.gpu_uuids;
+  const auto holders = on_node_.find(node);
+  if (holders == on_node_.end()) return;
+  std::set<std::string> taken;
+  for (const auto& [id, holding] : holders->second) {
+    entry.free.cpu_millis -= holding->amount.cpu_millis;
+    entry.free.memory_bytes -= holding->amount.memory_bytes;
+    taken.insert(holding->gpu_uuids.begin(), holding->gpu_uuids.end());
+  }
+  std::erase_if(entry.free_gpus, [&](const std::string& gpu) { return taken.contains(gpu); });
+  entry.free.gpus = static_cast<int>(entry.free_gpus.size());
+}
+
+Ledger::Entry* Ledger::Find(const Shape& shape, Entry* hint) {
+  if (hint != nullptr && Fits(shape.amount, hint->free)) return hint;
+  Entry* best = nullptr;
+  const auto key = [&](const Entry& e) {
+    return std::tuple(shape.avoided.contains(e.node.name), e.free.gpus, e.free.cpu_millis, e.free.memory_bytes);
+  };
+  for (auto& [name, entry] : entries_) {
+    if (!entry.node.ready || !Fits(shape.amount, entry.free) || !Matches(entry.node, shape.selectors)) continue;
+    if (best == nullptr || key(entry) < key(*best)) best = &entry;
   }
   return best;
 }
 
-std::vector<std::string> Ledger::Take(std::size_t entry, const Amount& amount) {
-  Entry& from = entries_[entry];
-  from.free.cpu_millis -= amount.cpu_millis;
-  from.free.memory_bytes -= amount.memory_bytes;
-  from.free.gpus -= amount.gpus;
-  const auto end = from.free_gpus.begin() + amount.gpus;
-  std::vector<std::string> gpus(from.free_gpus.begin(), end);
-  from.free_gpus.erase(from.free_gpus.begin(), end);
+std::vector<std::string> Ledger::Take(Entry& entry, const Amount& amount) {
+  Save(entry);
+  entry.free.cpu_millis -= amount.cpu_millis;
+  entry.free.memory_bytes -= amount.memory_bytes;
+  entry.free.gpus -= amount.gpus;
+  const auto end = entry.free_gpus.begin() + amount.gpus;
+  std::vector<std::string> gpus(entry.free_gpus.begin(), end);
+  entry.free_gpus.erase(entry.free_gpus.begin(), end);
   return gpus;
 }
 
-void Ledger::GiveBack(std::size_t entry, const Amount& amount, const std::vector<std::string>& gpus) {
-  Entry& to = entries_[entry];
-  to.free.cpu_millis += amount.cpu_millis;
-  to.free.memory_bytes += amount.memory_bytes;
-  to.free.gpus += amount.gpus;
-  to.free_gpus.insert(to.free_gpus.begin(), gpus.begin(), gpus.end());
+void Ledger::GiveBack(Entry& entry, const Amount& amount, const std::vector<std::string>& gpus) {
+  entry.free.cpu_millis += amount.cpu_millis;
+  entry.free.memory_bytes += amount.memory_bytes;
+  entry.free.gpus += amount.gpus;
+  entry.free_gpus.insert(entry.free_gpus.begin(), gpus.begin(), gpus.end());
 }
 
-void Ledger::Reserve(std::size_t entry, const Amount& amount) {
-  Entry& at = entries_[entry];
-  at.free.cpu_millis = std::max<std::int64_t>(at.free.cpu_millis - amount.cpu_millis, 0);
-  at.free.memory_bytes = std::max<std::int64_t>(at.free.memory_bytes - amount.memory_bytes, 0);
-  at.free.gpus = std::max(at.free.gpus - amount.gpus, 0);
-  at.free_gpus.resize(static_cast<std::size_t>(at.free.gpus));
+void Ledger::Reserve(const std::string& node, const Amount& amount) {
+  Entry& entry = entries_.at(node);
+  Save(entry);
+  entry.free.cpu_millis = std::max<std::int64_t>(entry.free.cpu_millis - amount.cpu_millis, 0);
+  entry.free.memory_bytes = std::max<std::int64_t>(entry.free.memory_bytes - amount.memory_bytes, 0);
+  entry.free.gpus = std::max(entry.free.gpus - amount.gpus, 0);
+  entry.free_gpus.resize(static_cast<std::size_t>(entry.free.gpus));
+}
+
+void Ledger::Rollback() {
+  for (auto& [entry, free] : saved_) {
+    entry->free = free.amount;
+    entry->free_gpus = std::move(free.gpus);
+  }
+  saved_.clear();
 }
 
 }  // namespace riseml::scheduler::engine

@@ -1,43 +1,60 @@
-// What is free on each node while a plan is made.
+// What is free on each node.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "services/scheduler/engine/snapshot.h"
+#include "services/scheduler/engine/types.h"
 
 namespace riseml::scheduler::engine {
 
-// Lives on one thread. Refers to the snapshot's nodes.
+// Lives on one thread. Entries keep their address as long as their node is known.
 class Ledger {
  public:
   struct Entry {
-    const Node* node;
-    Amount free;                         // may be negative when a node has shrunk
+    Node node;
+    Amount free;                         // may be negative when the node has shrunk
     std::vector<std::string> free_gpus;  // in the node's order
   };
 
-  // All nodes with what the running attempts leave, by name. With `idle`, as if nothing ran.
-  static Ledger Of(const Snapshot& snapshot, bool idle);
+  void Put(const Node& node);
+  void Remove(const std::string& node);
+  // A holding counts as soon as its node is known.
+  void Hold(const Holding& holding);
+  void Release(const std::string& holding);
 
-  // Index of the ready node the shape leaves the least on (GPUs, then CPUs, then memory), so that large jobs keep
-  // finding whole nodes; one that the shape avoids only when it fits no other. nullopt when it fits none. `hint`, the
-  // last answer for this shape, saves the search while it still fits.
-  std::optional<std::size_t> Find(const Shape& shape, std::optional<std::size_t> hint) const;
+  // The ready node the shape leaves the least on (GPUs, then CPUs, then memory), so that large jobs keep finding whole
+  // nodes; one that the shape avoids only when it fits no other. nullptr when it fits none. `hint`, the last answer for
+  // this shape or nullptr, saves the search while it still fits.
+  Entry* Find(const Shape& shape, Entry* hint = nullptr);
 
-  // Takes the shape's amount from a node; returns the GPUs taken. The shape must fit.
-  std::vector<std::string> Take(std::size_t entry, const Amount& amount);
+  // Takes the shape's amount from a node until Rollback; returns the GPUs taken. The shape must fit.
+  std::vector<std::string> Take(Entry& entry, const Amount& amount);
   // Undoes Take.
-  void GiveBack(std::size_t entry, const Amount& amount, const std::vector<std::string>& gpus);
+  void GiveBack(Entry& entry, const Amount& amount, const std::vector<std::string>& gpus);
+  // Until Rollback, keeps the amount on a node free of everything that is placed, as far as it is free already.
+  void Reserve(const std::string& node, const Amount& amount);
+  // Undoes all Takes and Reserves.
+  void Rollback();
 
-  // Keeps the amount on a node free of everything that is placed from now on, as far as it is free already.
-  void Reserve(std::size_t entry, const Amount& amount);
-
-  const std::vector<Entry>& entries() const { return entries_; }
+  // By name of the node.
+  const std::map<std::string, Entry>& entries() const { return entries_; }
 
  private:
-  std::vector<Entry> entries_;
+  struct Free {
+    Amount amount;
+    std::vector<std::string> gpus;
+  };
+  // Counts anew what is free on a node.
+  void Refresh(const std::string& node);
+  void Save(Entry& entry) { saved_.try_emplace(&entry, Free{entry.free, entry.free_gpus}); }
+
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, Holding> holdings_;                               // by id
+  std::map<std::string, std::map<std::string, const Holding*>> on_node_;  // by node and id
+  std::map<Entry*, Free> saved_;  // as they were before the first Take or Reserve
 };
 
 // True when the node has every label.

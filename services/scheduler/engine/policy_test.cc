@@ -1,5 +1,4 @@
-#include "services/scheduler/engine/plan.h"
-
+// The policy: what is decided about nodes, holdings and jobs that are told all at once.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,17 +8,73 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "services/scheduler/engine/ledger.h"
+#include "services/scheduler/engine/engine.h"
+#include "services/scheduler/engine/test_nodes.h"
 
 namespace riseml::scheduler::engine {
 namespace {
 
-constexpr std::int64_t kGb = 1'000'000'000;
+// All that an engine is told, and its decisions, by index.
+struct Running {
+  std::string node;
+  Amount amount;
+  std::vector<std::string> gpu_uuids;
+};
+struct PendingJob {
+  std::string id;
+  std::string gang;
+  int priority = 0;
+  std::int64_t sequence = 0;
+  int shape = 0;
+  int next_shape = -1;
+};
+struct Snapshot {
+  std::vector<Node> nodes;
+  std::vector<Running> running;
+  std::vector<Shape> shapes;
+  std::vector<PendingJob> pending;
+};
+struct Bound {
+  std::size_t job = 0;
+  std::string node;
+  std::vector<std::string> gpu_uuids;
+};
+struct Waiting {
+  std::size_t job = 0;
+  VerdictPtr why;
+};
+struct Plan {
+  std::vector<Bound> bindings;
+  std::vector<Waiting> waits;
+};
 
-Node MakeNode(const std::string& name, std::int64_t cpus, int gpus = 0) {
-  Node node{.name = name, .cpu_millis = cpus * 1000, .memory_bytes = 16 * kGb, .ready = true};
-  for (int i = 0; i < gpus; ++i) node.gpu_uuids.push_back(absl::StrCat(name, "-gpu", i));
-  return node;
+Plan MakePlan(const Snapshot& snapshot) {
+  Engine engine;
+  for (const Node& node : snapshot.nodes) engine.Upsert(node);
+  int holdings = 0;
+  for (const Running& r : snapshot.running)
+    engine.Upsert(Holding{absl::StrCat("r", holdings++), r.node, r.amount, r.gpu_uuids, ""});
+  std::map<std::string, int> members;
+  for (const PendingJob& job : snapshot.pending) ++members[job.gang];
+  std::map<std::string, std::size_t> index;
+  for (std::size_t i = 0; i < snapshot.pending.size(); ++i) {
+    const PendingJob& p = snapshot.pending[i];
+    index[p.id] = i;
+    Job job{.id = p.id, .gang = p.gang, .priority = p.priority, .sequence = p.sequence};
+    job.gang_size = p.gang.empty() ? 1 : members[p.gang];
+    job.shape = snapshot.shapes[static_cast<std::size_t>(p.shape)];
+    if (p.next_shape >= 0) job.next = snapshot.shapes[static_cast<std::size_t>(p.next_shape)];
+    engine.Upsert(job);
+  }
+  const Decisions decisions = engine.Decide();
+  Plan plan;
+  for (const Group& group : decisions.starts)
+    for (const Binding& b : group) plan.bindings.push_back({index.at(b.job), b.node, b.gpu_uuids});
+  for (const Wait& wait : decisions.waits) plan.waits.push_back({index.at(wait.job), wait.why});
+  std::size_t counted = 0;
+  for (const std::size_t count : decisions.waiting) counted += count;
+  EXPECT_EQ(counted, plan.waits.size());
+  return plan;
 }
 
 // Adds jobs in the order of their arrival.
@@ -50,9 +105,8 @@ class Builder {
 std::map<std::string, std::string> Outcome(const Snapshot& snapshot) {
   std::map<std::string, std::string> outcome;
   const Plan plan = MakePlan(snapshot);
-  for (const Binding& b : plan.bindings) outcome[snapshot.pending[b.job].id] = b.node;
-  for (const Wait& w : plan.waits)
-    outcome[snapshot.pending[w.job].id] = std::string(Name(plan.verdicts[w.verdict].reason));
+  for (const Bound& b : plan.bindings) outcome[snapshot.pending[b.job].id] = b.node;
+  for (const Waiting& w : plan.waits) outcome[snapshot.pending[w.job].id] = std::string(Name(w.why->reason));
   return outcome;
 }
 
@@ -60,8 +114,8 @@ using Map = std::map<std::string, std::string>;
 
 std::string MessageOf(const Snapshot& snapshot, const std::string& job) {
   const Plan plan = MakePlan(snapshot);
-  for (const Wait& w : plan.waits)
-    if (snapshot.pending[w.job].id == job) return plan.verdicts[w.verdict].message;
+  for (const Waiting& w : plan.waits)
+    if (snapshot.pending[w.job].id == job) return w.why->message;
   return "";
 }
 
@@ -233,11 +287,11 @@ class Random : public testing::TestWithParam<unsigned> {
   static Snapshot Apply(const Snapshot& before, const Plan& plan) {
     Snapshot after = before;
     after.pending.clear();
-    for (const Binding& b : plan.bindings) {
+    for (const Bound& b : plan.bindings) {
       const PendingJob& job = before.pending[b.job];
       after.running.push_back({b.node, before.shapes[static_cast<std::size_t>(job.shape)].amount, b.gpu_uuids});
     }
-    for (const Wait& w : plan.waits) after.pending.push_back(before.pending[w.job]);
+    for (const Waiting& w : plan.waits) after.pending.push_back(before.pending[w.job]);
     return after;
   }
   // The snapshot with the plan carried out, so that plans start from clusters in use.
@@ -259,8 +313,8 @@ TEST_P(Random, EachJobHasExactlyOneAction) {
     const Snapshot snapshot = MakeBusy();
     const Plan plan = MakePlan(snapshot);
     std::set<std::size_t> seen;
-    for (const Binding& b : plan.bindings) EXPECT_TRUE(seen.insert(b.job).second);
-    for (const Wait& w : plan.waits) EXPECT_TRUE(seen.insert(w.job).second);
+    for (const Bound& b : plan.bindings) EXPECT_TRUE(seen.insert(b.job).second);
+    for (const Waiting& w : plan.waits) EXPECT_TRUE(seen.insert(w.job).second);
     EXPECT_EQ(seen.size(), snapshot.pending.size());
   }
 }
@@ -288,7 +342,7 @@ TEST_P(Random, NoNodeIsOvercommittedAndNoGpuGivenTwice) {
 TEST_P(Random, BindingsGoToReadyMatchingNodes) {
   for (int round = 0; round < 20; ++round) {
     const Snapshot snapshot = MakeBusy();
-    for (const Binding& b : MakePlan(snapshot).bindings) {
+    for (const Bound& b : MakePlan(snapshot).bindings) {
       const auto node = std::ranges::find(snapshot.nodes, b.node, &Node::name);
       ASSERT_NE(node, snapshot.nodes.end());
       EXPECT_TRUE(node->ready);
@@ -302,8 +356,8 @@ TEST_P(Random, GangsAreAtomic) {
     const Snapshot snapshot = MakeBusy();
     const Plan plan = MakePlan(snapshot);
     std::set<std::string> bound, waiting;
-    for (const Binding& b : plan.bindings) bound.insert(snapshot.pending[b.job].gang);
-    for (const Wait& w : plan.waits) waiting.insert(snapshot.pending[w.job].gang);
+    for (const Bound& b : plan.bindings) bound.insert(snapshot.pending[b.job].gang);
+    for (const Waiting& w : plan.waits) waiting.insert(snapshot.pending[w.job].gang);
     for (const std::string& gang : bound) EXPECT_TRUE(gang.empty() || !waiting.contains(gang)) << gang;
   }
 }
@@ -341,7 +395,7 @@ TEST_P(Random, AnotherNodeNeverUnbindsASingleJob) {
     const auto after = Outcome(snapshot);
     const std::set<std::string> reasons = {"NO_CAPACITY", "BEHIND_OLDER_JOB", "TOO_LARGE", "NO_MATCHING_NODE",
                                            "NO_NODE"};
-    for (const Binding& b : before.bindings) EXPECT_FALSE(reasons.contains(after.at(snapshot.pending[b.job].id)));
+    for (const Bound& b : before.bindings) EXPECT_FALSE(reasons.contains(after.at(snapshot.pending[b.job].id)));
   }
 }
 
@@ -351,8 +405,8 @@ TEST_P(Random, YoungerJobsDoNotDelayTheFirstThatWaits) {
     const Snapshot before = MakeBusy();
     const Plan plan = MakePlan(before);
     std::optional<std::size_t> head;
-    for (const Wait& w : plan.waits)
-      if (plan.verdicts[w.verdict].reason == WaitReason::kNoCapacity && !head) head = w.job;
+    for (const Waiting& w : plan.waits)
+      if (w.why->reason == WaitReason::kNoCapacity && !head) head = w.job;
     if (!head || !before.pending[*head].gang.empty()) continue;
     const auto rank = [&](std::size_t job) {
       const PendingJob& j = before.pending[job];
@@ -361,7 +415,7 @@ TEST_P(Random, YoungerJobsDoNotDelayTheFirstThatWaits) {
     Snapshot later = before;
     later.running.clear();
     Plan younger;
-    for (const Binding& b : plan.bindings)
+    for (const Bound& b : plan.bindings)
       if (rank(b.job) > rank(*head) && before.pending[b.job].gang.empty()) younger.bindings.push_back(b);
     later = Apply(later, younger);
     later.pending = {before.pending[*head]};

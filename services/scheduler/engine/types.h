@@ -1,11 +1,17 @@
-// What the engine looks at: nodes, what runs on them, and what waits. Plain values.
+// What the engine is told and what it decides. Plain values.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "absl/strings/string_view.h"
 
 namespace riseml::scheduler::engine {
 
@@ -28,11 +34,15 @@ struct Node {
   friend bool operator==(const Node&, const Node&) = default;
 };
 
-// An attempt that holds resources of a node.
-struct Running {
+// What an attempt holds of a node.
+struct Holding {
+  std::string id;
   std::string node;
   Amount amount;
   std::vector<std::string> gpu_uuids;
+  std::string gang;      // of its job; empty: alone
+  bool evicted = false;  // it is being stopped already
+  friend bool operator==(const Holding&, const Holding&) = default;
 };
 
 // What a job asks for. Jobs of the same shape are judged together.
@@ -43,21 +53,71 @@ struct Shape {
   friend auto operator<=>(const Shape&, const Shape&) = default;
 };
 
-struct PendingJob {
+// A job that waits for a place.
+struct Job {
   std::string id;
   std::string gang;           // jobs with the same value are placed together or not at all; empty: alone
+  int gang_size = 1;          // members that are not over; the gang is placed once so many wait
   int priority = 0;           // higher goes first
   std::int64_t sequence = 0;  // then lower goes first
-  int shape = 0;              // index into Snapshot::shapes
-  // Shape of the job that waits for this one, a build; -1: none. What no node can hold need not be built for.
-  int next_shape = -1;
+  Shape shape;
+  std::optional<Shape>
+      next;                  // of the job that waits for this one, a build: what no node can hold need not be built for
+  bool left_behind = false;  // other members hold resources, and will have to wait for this one
+  friend bool operator==(const Job&, const Job&) = default;
 };
 
-struct Snapshot {
-  std::vector<Node> nodes;
-  std::vector<Running> running;
-  std::vector<Shape> shapes;
-  std::vector<PendingJob> pending;
+enum class WaitReason {
+  kNoCapacity,      // fits a ready node when others have left it
+  kBehindOlderJob,  // an older job waits for capacity
+  kTooLarge,        // larger than every node
+  kNoMatchingNode,  // no node has the labels it asks for
+  kNoNode,          // every node that could take it is not ready
+};
+inline constexpr std::array<absl::string_view, 5> kWaitReasonNames = {"NO_CAPACITY", "BEHIND_OLDER_JOB", "TOO_LARGE",
+                                                                      "NO_MATCHING_NODE", "NO_NODE"};
+
+// "NO_CAPACITY" ….
+inline absl::string_view Name(WaitReason reason) { return kWaitReasonNames[static_cast<std::size_t>(reason)]; }
+// True if only another node could help.
+inline bool IsHopeless(WaitReason reason) {
+  return reason == WaitReason::kTooLarge || reason == WaitReason::kNoMatchingNode;
+}
+
+// Why a job waits: the code, facts for programs, a sentence for people.
+struct Verdict {
+  WaitReason reason = WaitReason::kNoCapacity;
+  std::map<std::string, std::string> metadata;  // e.g. resource=cpus needed=4 available=2 node=local
+  std::string message;                          // e.g. "needs 4 CPUs, 2 free on node local"
+  friend bool operator==(const Verdict&, const Verdict&) = default;
+};
+using VerdictPtr = std::shared_ptr<const Verdict>;  // never null where a decision has one
+
+// A place for a job.
+struct Binding {
+  std::string job;
+  std::string node;
+  std::vector<std::string> gpu_uuids;
+};
+// Jobs that start together: all members of a gang, or one job.
+using Group = std::vector<Binding>;
+
+// A holding that is to be given back, as a member of its gang was left behind.
+struct Eviction {
+  std::string holding;
+  std::string left_behind;  // id of the member
+};
+
+struct Wait {
+  std::string job;
+  VerdictPtr why;
+};
+
+struct Decisions {
+  std::vector<Group> starts;                // in the order in which jobs were considered
+  std::vector<Eviction> evictions;          // the same again until the holding is removed or `evicted`
+  std::vector<Wait> waits;                  // of jobs that wait for another reason than last told
+  std::array<std::size_t, 5> waiting = {};  // number of jobs that wait, by reason
 };
 
 }  // namespace riseml::scheduler::engine

@@ -1,0 +1,32 @@
+// Calls to nodes about attempts: one of a kind at a time, and not too often.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "services/scheduler/controller/shared.h"
+
+namespace riseml::scheduler {
+
+// True when trying again cannot help.
+bool IsFinal(const absl::Status& status);
+
+// Lives on one thread; what it is given to call runs on the executor's.
+class NodeCalls {
+ public:
+  explicit NodeCalls(const Shared& shared) : shared_(shared) {}
+
+  // True when a call may be made now; otherwise the job is looked at again when it may.
+  bool May(const std::string& uid, Job& job, int attempt, Call call);
+  // Makes the call if it may be made now.
+  void Make(const std::string& uid, Job& job, int attempt, Call call, std::function<absl::Status(Cluster&)> body);
+  // Takes the results of calls that have returned.
+  void TakeResults();
+
+ private:
+  void Take(const NodeCallResult& result);
+
+  const Shared& shared_;
+};
+
+}  // namespace riseml::scheduler

@@ -1,0 +1,40 @@
+// Why jobs wait: collected here, recorded in api.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "services/scheduler/controller/observations.h"
+#include "services/scheduler/controller/shared.h"
+
+namespace riseml::scheduler {
+
+// Lives on one thread.
+class Waits {
+ public:
+  Waits(const Shared& shared, Observations& observations) : shared_(shared), observations_(observations) {}
+
+  // `reason` in UPPER_SNAKE, `message` for people.
+  void Say(const std::string& uid, const std::string& reason, const std::string& message) {
+    waits_[uid] = {reason, message};
+  }
+  // Each says why the job waits, and keeps it from being placed until it is looked at again.
+  void ForEnvironment(const std::string& uid, Job& job, const std::string& building_job);
+  // An environment that cannot be found for good ends the job.
+  void ForBuilder(const std::string& uid, Job& job, const absl::Status& status);
+  void ForRetry(const std::string& uid, const Job& job);
+
+  // Records reasons that are new at once, other messages for the same reason not more often than every 5 s. False when
+  // the leadership is lost.
+  bool Send();
+
+ private:
+  std::vector<internal::v1::Wait> TakeChanged();
+
+  const Shared& shared_;
+  Observations& observations_;
+  std::map<std::string, std::pair<std::string, std::string>> waits_;  // not recorded: reason and message by job
+};
+
+}  // namespace riseml::scheduler

@@ -1,0 +1,60 @@
+// Jobs that wait for a place, in the order in which they are considered, and what each was last told.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "services/scheduler/engine/types.h"
+
+namespace riseml::scheduler::engine {
+
+// Place of a job in the order: negated priority, sequence, id.
+using Key = std::tuple<int, std::int64_t, std::string>;
+
+// Single jobs that ask for the same. Once one of them finds no place, the others behind it find none either: a decision
+// costs one search for each lane and one for each job that is placed, however many wait.
+struct Lane {
+  Shape shape;
+  std::optional<Shape> next;
+  std::set<Key> jobs;
+  VerdictPtr behind;     // what jobs behind the first that waits are told; nullptr: nothing yet
+  std::set<Key> exempt;  // jobs that were last told something else, or nothing
+};
+
+// Lives on one thread.
+class Queue {
+ public:
+  // An equal job is left as it is.
+  void Put(const Job& job);
+  void Remove(const std::string& id);
+
+  const Job& job(const Key& key) const { return jobs_.at(std::get<std::string>(key)).job; }
+  using LaneKey = std::pair<Shape, std::optional<Shape>>;
+  std::map<LaneKey, Lane>& lanes() { return lanes_; }
+  // Waiting members by gang; gangs of one member stand in lanes.
+  const std::map<std::string, std::set<Key>>& gangs() const { return gangs_; }
+
+  // Tells a job why it waits; adds it to `waits` when it was told something else before.
+  void Tell(const Key& key, const VerdictPtr& why, std::vector<Wait>* waits);
+  // Tells all jobs of the lane from `head` on.
+  void TellLane(Lane& lane, const Key& head, const VerdictPtr& at_head, const VerdictPtr& behind,
+                std::vector<Wait>* waits);
+
+ private:
+  struct Entry {
+    Job job;
+    VerdictPtr told;
+  };
+  std::unordered_map<std::string, Entry> jobs_;
+  std::map<LaneKey, Lane> lanes_;
+  std::map<std::string, std::set<Key>> gangs_;
+};
+
+}  // namespace riseml::scheduler::engine

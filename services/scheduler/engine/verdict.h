@@ -1,0 +1,24 @@
+// Explains why a shape waits, for programs and for people.
+#pragma once
+
+#include <cstddef>
+
+#include "services/scheduler/engine/ledger.h"
+#include "services/scheduler/engine/types.h"
+
+namespace riseml::scheduler::engine {
+
+// The ready node that could hold the shape when idle and lacks the least now; nullptr when there is none.
+const Ledger::Entry* Closest(const Ledger& now, const Shape& shape);
+
+// Says which resource is missing on the closest node. There must be one.
+Verdict NoCapacity(const Ledger& now, const Shape& shape);
+
+// Says why no ready node can take the shape even when idle: it is too large, no node has the labels, or nodes are away.
+Verdict Hopeless(const Ledger& idle, const Shape& shape);
+
+// Says why a gang waits of which a member with this shape is the first without a place. `could`: on an idle cluster,
+// the whole gang would fit.
+Verdict GangVerdict(Ledger& now, Ledger& idle, const Shape& shape, std::size_t members, bool could);
+
+}  // namespace riseml::scheduler::engine
