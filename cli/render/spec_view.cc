@@ -59,6 +59,10 @@ Object ToJson(const spec::Train& train) {
     out["secrets"].push_back(secret.as_file ? Object{{secret.name, "file"}} : Object(secret.name));
   for (const spec::Input& input : train.inputs) out["inputs"][input.name] = input.experiment;
   out["concurrency"] = train.concurrency;
+  if (!train.queue.empty()) out["queue"] = train.queue;
+  if (train.priority != 0) out["priority"] = train.priority;
+  if (!train.node_selector.empty()) out["node_selector"] = train.node_selector;
+  if (train.max_run_time) out["max_run_time"] = absl::FormatDuration(*train.max_run_time);
   if (train.retries != spec::Retries())
     out["retries"] = {{"infrastructure", train.retries.infrastructure}, {"error", train.retries.error}};
   return out;

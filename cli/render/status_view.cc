@@ -17,6 +17,7 @@
 #include "cli/render/table.h"
 #include "services/common/base/names.h"
 #include "services/common/logtext/redact.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/resources.h"
 
 namespace riseml::cli {
@@ -290,6 +291,20 @@ void SortByValue(const std::string& name, std::vector<v1::Experiment>& experimen
   std::ranges::stable_sort(experiments, {}, key);
 }
 
+// When, where and how often its jobs run, as far as the file says so.
+std::string SchedulingLines(const v1::TrainSpec& spec) {
+  std::string out;
+  if (!spec.queue().empty()) absl::StrAppend(&out, "Queue: ", OneLine(spec.queue()), "\n");
+  if (spec.priority() != 0) absl::StrAppend(&out, "Priority: ", spec.priority(), "\n");
+  if (!spec.node_selectors().empty()) absl::StrAppend(&out, "Node selector: ", Pairs(spec.node_selectors()), "\n");
+  if (spec.has_max_run_time())
+    absl::StrAppend(&out, "Longest run time: ", absl::FormatDuration(FromProtoDuration(spec.max_run_time())), "\n");
+  if (spec.has_retries())
+    absl::StrAppend(&out, "Retries: ", spec.retries().infrastructure(), " after failures of the infrastructure, ",
+                    spec.retries().error(), " after its own\n");
+  return out;
+}
+
 std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment) {
   const v1::TrainSpec& spec = experiment.spec();
   std::string out = Heading(viewer, experiment);
@@ -304,6 +319,7 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   absl::StrAppend(&out, Lines("Run Commands", spec.run()), "Concurrency: ", std::max(1, spec.concurrency()), "\n");
   absl::StrAppend(&out, Field("Parameters", Pairs(experiment.parameters())),
                   Field("Result", Pairs(experiment.result())));
+  absl::StrAppend(&out, SchedulingLines(spec));
   absl::StrAppend(&out, CodeLine(experiment));
   absl::StrAppend(&out, InputsLine(viewer, experiment));
   if (experiment.has_environment())
@@ -321,7 +337,7 @@ std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const st
   }
   std::string out = Heading(viewer, set);
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
-  absl::StrAppend(&out, CodeLine(set), InputsLine(viewer, set));
+  absl::StrAppend(&out, SchedulingLines(set.spec()), CodeLine(set), InputsLine(viewer, set));
   if (set.has_environment()) absl::StrAppend(&out, "Environment: ", EnvironmentLine(viewer, set.environment()), "\n");
   absl::StrAppend(&out, OutputLine(viewer, set));
   absl::StrAppend(

@@ -205,11 +205,23 @@ absl::Status Keeper::Publish(const AttemptId& id, const AttemptDir& dir) {
   return absl::OkStatus();
 }
 
+namespace {
+
+// "PID@START" of the attempt's first process; empty before it has been started.
+std::string ProcessUid(const AttemptDir& dir) {
+  const auto launch = ReadMessage<internal::v1::LaunchRecord>(dir.launch());
+  if (!launch.ok() || !launch->has_process()) return "";
+  return absl::StrCat(launch->process().pid(), "@", launch->process().start_ticks());
+}
+
+}  // namespace
+
 // What an attempt held is free before anybody is told that it has ended.
 void Keeper::Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
   AttemptStatus status = ShownStatus(id, dir, journal);
   if (journal.ended) holdings_.Release(id);
   holdings_.Show(id, &status);
+  status.set_object_uid(ProcessUid(dir));
   table_.Set(id, status);
 }
 

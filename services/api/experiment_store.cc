@@ -151,6 +151,10 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
   v1::TrainSpec spec = ToTrainSpec(*wanted.spec.train);
   if (request.has_git()) *spec.mutable_git() = request.git();
+  if (spec.priority() > 0 && call.caller.role() != v1::User::ADMIN)
+    return Error(Reason::kPermissionDenied,
+                 absl::StrCat("only an administrator may give a priority above 0, not ", spec.priority(),
+                              ": write priority: 0 or less, or leave the key out"));
   spec.set_rebuild(request.rebuild());
   const std::vector<Parameters> combinations =
       spec.is_set() ? spec::Combinations(*wanted.spec.train) : std::vector<Parameters>();

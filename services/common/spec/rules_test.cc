@@ -151,6 +151,16 @@ TEST(Schema, RetriesAreANumberOrOneForEachKindOfFailure) {
   EXPECT_EQ(read("concurrency: 1"), Retries()) << "off, as ever";
 }
 
+TEST(Schema, SchedulingSaysWhenAndWhereJobsRun) {
+  const auto spec = ParseSpec(
+      WithTrain("queue: default\n  priority: -7\n  node_selector: {gpu: a100, cores: 8}\n  max_run_time: 2h30m"), "f");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train->queue, "default");
+  EXPECT_EQ(spec->train->priority, -7);
+  EXPECT_EQ(spec->train->node_selector, (std::map<std::string, std::string>{{"gpu", "a100"}, {"cores", "8"}}));
+  EXPECT_EQ(spec->train->max_run_time, absl::Minutes(150));
+}
+
 TEST(Schema, DefaultsAreFilledIn) {
   const auto spec = ParseSpec(WithTrain("install: a"), "f");
   ASSERT_TRUE(spec.ok());
@@ -160,6 +170,8 @@ TEST(Schema, DefaultsAreFilledIn) {
   EXPECT_THAT(train.run, ElementsAre("a"));
   EXPECT_EQ(train.framework, "");
   EXPECT_EQ(train.concurrency, 1);
+  EXPECT_EQ(train.priority, 0);
+  EXPECT_FALSE(train.max_run_time.has_value());
   EXPECT_FALSE(train.has_parameters);
   EXPECT_TRUE(train.image_given);
   EXPECT_THAT(spec->warnings, IsEmpty());
