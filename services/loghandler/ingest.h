@@ -18,7 +18,8 @@ enum class IngestAction {
   kStore,      // as it is
   kTrim,       // store without its first `skip` bytes
   kDuplicate,  // all of it is stored; nothing to do
-  kGoBack,     // bytes before it are missing: tell the producer the offset to begin at
+  kGoBack,     // bytes before it are missing: the source has to bring them again
+  kWait,       // nothing was done, since the disk is too far behind: hand it in again when more is durable
   kRefuse,     // contradicts what is stored; `refusal` says how
 };
 

@@ -14,8 +14,6 @@ namespace riseml::loghandler {
 namespace {
 
 constexpr char kIngestMethod[] = "riseml.v1.LogService/Ingest";
-// A call that is this far ahead of the disk is not read from until the disk has caught up.
-constexpr std::int64_t kMaxAhead = 4 << 20;
 
 }  // namespace
 
@@ -40,6 +38,8 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
   IngestCall(IngestHandler& handler, rpc::Call call)
       : handler_(handler), call_(std::move(call)), start_(rpc::StartOfCall()) {
     id_ = {JobId{call_.caller.job_uid()}, call_.caller.attempt()};
+    record_.set_job_uid(id_.job.value);
+    record_.set_attempt(id_.attempt);
   }
 
   // Begins the call on a new reactor.
@@ -63,7 +63,15 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
 
   void OnDurable() {
     MutexLock lock(mu_);
+    ++durable_news_;
+    if (std::exchange(record_waits_, false)) RunLocked();
     AnswerLocked();
+  }
+
+  void GoBack() {
+    MutexLock lock(mu_);
+    // One answer is enough for a run of blocks that all lie too far ahead.
+    if (!std::exchange(told_back_, true)) must_answer_ = true;
   }
 
   const StreamId& id() const { return id_; }
@@ -71,7 +79,7 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
  private:
   void OnReadDone(bool ok) {
     MutexLock lock(mu_);
-    if (ok) return handler_.executor_.Run([self = shared_from_this()] { self->Process(); });
+    if (ok) return RunLocked();
     half_closed_ = true;
     AnswerLocked();
   }
@@ -94,16 +102,21 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
     handler_.metrics_.shippers.Decrement();
   }
 
-  // Runs on the executor; request_ is not touched by anybody else until the next read is started.
-  void Process() {
-    const absl::Status status = Handle();
-    MutexLock lock(mu_);
-    if (!status.ok()) return EndLocked(status);
-    AnswerLocked();
-    ContinueReadingLocked();
+  void RunLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    handler_.executor_.Run([self = shared_from_this()] { self->Process(); });
   }
 
-  absl::Status Handle() {
+  // Runs on the executor; request_ and record_ are not touched by anybody else until the next read is started.
+  void Process() {
+    const absl::StatusOr<bool> done = Handle();
+    MutexLock lock(mu_);
+    if (!done.ok()) return EndLocked(done.status());
+    AnswerLocked();
+    if (*done && !finished_ && !ending_.has_value()) reactor_->StartRead(&request_);
+  }
+
+  // False when the message has to wait; Process runs again then.
+  absl::StatusOr<bool> Handle() {
     switch (request_.part_case()) {
       case v1::IngestRequest::kHello: {
         if (stream_ != nullptr)
@@ -112,43 +125,46 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
         MutexLock lock(mu_);
         stream_ = std::move(stream);
         must_answer_ = true;
-        return absl::OkStatus();
+        return true;
       }
-      case v1::IngestRequest::kBlock: {
+      case v1::IngestRequest::kBlock:
+      case v1::IngestRequest::kEnd:
         if (stream_ == nullptr) return Error(Reason::kInvalidArgument, "the first message must be hello");
-        const absl::StatusOr<AppendResult> result = handler_.store_.Append(stream_, request_.block());
-        if (!result.ok()) handler_.metrics_.refused_blocks.Increment();
-        RISEML_RETURN_IF_ERROR(result.status());
-        MutexLock lock(mu_);
-        NoteLocked(*result);
-        return absl::OkStatus();
-      }
-      case v1::IngestRequest::kEnd: {
-        if (stream_ == nullptr) return Error(Reason::kInvalidArgument, "the first message must be hello");
-        RISEML_ASSIGN_OR_RETURN(const AppendResult result, handler_.store_.End(stream_, request_.end().final_offset()));
-        MutexLock lock(mu_);
-        end_sent_ = true;
-        NoteLocked(result);
-        return absl::OkStatus();
-      }
+        return TakeRecord();
       case v1::IngestRequest::PART_NOT_SET:
         return Error(Reason::kInvalidArgument, "message without hello, block or end");
     }
-    return absl::OkStatus();
+    return true;
   }
 
-  // One answer is enough for a run of blocks that all lie too far ahead.
-  void NoteLocked(const AppendResult& result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    const bool back = result.action == IngestAction::kGoBack;
-    if (back && !told_back_) must_answer_ = true;
-    told_back_ = back;
+  absl::StatusOr<bool> TakeRecord() {
+    if (record_.part_case() == internal::v1::LogRecord::PART_NOT_SET) {  // else it has waited
+      if (request_.has_end()) {
+        *record_.mutable_end() = request_.end();
+      } else {
+        record_.mutable_block()->Swap(request_.mutable_block());
+      }
+    }
+    while (true) {
+      const std::int64_t news = DurableNews();
+      RISEML_ASSIGN_OR_RETURN(Taken taken, handler_.core_.Take(handler_, record_));
+      MutexLock lock(mu_);
+      if (taken.action == IngestAction::kWait) {
+        if (durable_news_ != news) continue;
+        record_waits_ = true;
+        return false;
+      }
+      stream_ = std::move(taken.stream);
+      end_sent_ = end_sent_ || record_.has_end();
+      if (taken.action != IngestAction::kGoBack) told_back_ = false;
+      record_.clear_part();
+      return true;
+    }
   }
 
-  void ContinueReadingLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (finished_ || ending_.has_value()) return;
-    const StreamState state = stream_->state();
-    read_waits_ = state.next_offset - state.durable_offset > kMaxAhead;
-    if (!read_waits_) reactor_->StartRead(&request_);
+  std::int64_t DurableNews() {
+    MutexLock lock(mu_);
+    return durable_news_;
   }
 
   // Writes what is new about the stream, if anything is and no write is in flight.
@@ -160,7 +176,6 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
     }
     const StreamState state = stream_->state();
     if (end_sent_ && !state.end_error.ok()) return EndLocked(state.end_error);
-    if (read_waits_) ContinueReadingLocked();
     if (writing_) return;
     if (must_answer_ || state.durable_offset > response_.expected_offset() || state.complete) {
       must_answer_ = false;
@@ -189,17 +204,19 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
   const rpc::Call call_;
   const absl::Time start_;
   StreamId id_;
-  v1::IngestRequest request_;  // of the read in flight, then of Process
+  v1::IngestRequest request_;       // of the read in flight, then of Process
+  internal::v1::LogRecord record_;  // made of request_
 
   Mutex mu_;
   Reactor* reactor_ ABSL_GUARDED_BY(mu_) = nullptr;
-  std::shared_ptr<Stream> stream_;                    // set once, by Process
+  std::shared_ptr<Stream> stream_;                    // set by Process
   v1::IngestResponse response_ ABSL_GUARDED_BY(mu_);  // newest answer; not changed while writing_
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool must_answer_ ABSL_GUARDED_BY(mu_) = false;
   bool end_sent_ ABSL_GUARDED_BY(mu_) = false;
   bool told_back_ ABSL_GUARDED_BY(mu_) = false;
-  bool read_waits_ ABSL_GUARDED_BY(mu_) = false;
+  bool record_waits_ ABSL_GUARDED_BY(mu_) = false;      // for the disk
+  std::int64_t durable_news_ ABSL_GUARDED_BY(mu_) = 0;  // calls of OnDurable so far
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mu_);
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
@@ -236,14 +253,18 @@ void IngestHandler::Unregister(const StreamId& id, const IngestCall* call) {
   calls_.erase(it);
 }
 
-void IngestHandler::OnDurable(const StreamId& id) {
-  std::shared_ptr<IngestCall> call;
-  {
-    MutexLock lock(mu_);
-    const auto it = calls_.find(id);
-    if (it != calls_.end()) call = it->second;
-  }
-  if (call != nullptr) call->OnDurable();
+std::shared_ptr<IngestCall> IngestHandler::CallOf(const StreamId& id) {
+  MutexLock lock(mu_);
+  const auto it = calls_.find(id);
+  return it == calls_.end() ? nullptr : it->second;
+}
+
+void IngestHandler::OnDurable(const Stream& stream) {
+  if (const auto call = CallOf(stream.id()); call != nullptr) call->OnDurable();
+}
+
+void IngestHandler::GoBack(const StreamId& stream, std::int64_t /*expected_offset: the answer says what is durable*/) {
+  if (const auto call = CallOf(stream); call != nullptr) call->GoBack();
 }
 
 void IngestHandler::Stop() {

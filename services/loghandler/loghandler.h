@@ -14,6 +14,7 @@
 #include "services/common/rpc/remover.h"
 #include "services/common/rpc/server.h"
 #include "services/loghandler/follow_handler.h"
+#include "services/loghandler/ingest_core.h"
 #include "services/loghandler/ingest_handler.h"
 #include "services/loghandler/log_metrics.h"
 #include "services/loghandler/registry_client.h"
@@ -53,6 +54,7 @@ class LogHandler {
   std::unique_ptr<Store> store_;
   std::unique_ptr<rpc::RemoteAuthenticator> authenticator_;
   std::unique_ptr<RegistryClient> registry_;
+  std::unique_ptr<IngestCore> core_;
   std::unique_ptr<IngestHandler> ingest_;
   std::unique_ptr<FollowHandler> follow_;
   std::unique_ptr<LogServiceAdapter> service_;

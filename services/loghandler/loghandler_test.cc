@@ -2,11 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
+#include <list>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
+#include "services/loghandler/fake_disk.h"
 #include "services/loghandler/loghandler_fixture.h"
 
 namespace riseml::loghandler {
@@ -281,6 +285,47 @@ TEST_F(LogHandlerTest, ManyReadersAndShippersAtOnce) {
   }
   shippers.clear();
   api_->EndRoot(kRoot);
+}
+
+TEST_F(LogHandlerTest, ASlowDiskDelaysAcknowledgementsAndNothingElse) {
+  const auto disk = std::make_shared<FakeDisk>();
+  options_.store.disk = disk;
+  options_.store.stream.segment_bytes = 10'000;
+  Start();
+  const StreamId done = api_->AddStream(kRoot, "done");
+  ASSERT_TRUE(Ship(done, "printed before"));
+  std::atomic<bool> hold{true};
+  std::atomic<bool> held{false};
+  disk->on_sync = [&](int) {
+    held = true;
+    while (hold) std::this_thread::yield();
+    return 0;
+  };
+  // More shippers than threads, each with more than a segment.
+  const std::string log = RandomLog(random_, 50'000);
+  std::vector<StreamId> ids;
+  std::list<TestShipper> shippers;
+  for (int i = 0; i < 8; ++i) {
+    ids.push_back(api_->AddStream(kRoot, absl::StrCat("slow", i)));
+    TestShipper& shipper = shippers.emplace_back(*stub_, FakeApi::TokenOf(ids.back()));
+    EXPECT_EQ(shipper.Answer()->expected_offset(), 0);
+    for (std::size_t at = 0; at < log.size(); at += 5'000)
+      ASSERT_TRUE(shipper.Send(PlainBlock(at, log.substr(at, 5'000))));
+    ASSERT_TRUE(shipper.SendEnd(log.size()));
+  }
+  while (!held) std::this_thread::yield();
+  TestReader reader = Follow();
+  EXPECT_TRUE(reader.NextUntil([&] { return reader[done].end.has_value(); }));
+  EXPECT_EQ(reader[done].bytes, "printed before");
+  TestShipper late(*stub_, FakeApi::TokenOf(api_->AddStream(kRoot, "late")));
+  EXPECT_TRUE(late.Answer().has_value());
+  hold = false;
+  for (TestShipper& shipper : shippers) EXPECT_TRUE(shipper.WaitComplete());
+  EXPECT_TRUE(reader.NextUntil([&] {
+    return std::all_of(ids.begin(), ids.end(), [&](const StreamId& id) { return reader[id].end.has_value(); });
+  }));
+  for (const StreamId& id : ids) EXPECT_TRUE(reader[id].bytes == log);
+  reader.Cancel();
 }
 
 TEST_F(LogHandlerTest, StopsWithCallsOpen) {

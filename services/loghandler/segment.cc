@@ -128,25 +128,24 @@ absl::StatusOr<v1::LogBlock> ReadBlock(int fd, const std::string& path, const Bl
   return block;
 }
 
-absl::StatusOr<SegmentWriter> SegmentWriter::Create(const std::string& dir, const StreamPoint& start) {
+absl::StatusOr<SegmentWriter> SegmentWriter::Create(Disk& disk, const std::string& dir, const StreamPoint& start) {
   const std::string path = absl::StrCat(dir, "/", SegmentName(start.offset));
   RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC));
   SegmentIndex index;
   index.start = index.end = start;
-  SegmentWriter writer(path, std::make_shared<UniqueFd>(std::move(fd)), std::move(index));
+  SegmentWriter writer(disk, path, std::make_shared<UniqueFd>(std::move(fd)), std::move(index));
   RISEML_RETURN_IF_ERROR(writer.WriteAt(0, EncodeHeader(start)));
-  RISEML_RETURN_IF_ERROR(SyncDirectory(dir));
   return writer;
 }
 
-absl::StatusOr<SegmentWriter> SegmentWriter::Reopen(const std::string& path, SegmentIndex index) {
+absl::StatusOr<SegmentWriter> SegmentWriter::Reopen(Disk& disk, const std::string& path, SegmentIndex index) {
   RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_WRONLY));
   RISEML_ASSIGN_OR_RETURN(const std::int64_t size, FileSize(fd.get(), path));
   if (size > index.data_end) {
     LogWarning("log_segment_cut", {{"path", path}, {"from", size}, {"to", index.data_end}});
     if (ftruncate(fd.get(), index.data_end) != 0) return ErrnoError(errno, absl::StrCat("truncate ", path));
   }
-  return SegmentWriter(path, std::make_shared<UniqueFd>(std::move(fd)), std::move(index));
+  return SegmentWriter(disk, path, std::make_shared<UniqueFd>(std::move(fd)), std::move(index));
 }
 
 absl::Status SegmentWriter::WriteAt(std::int64_t position, absl::string_view bytes) {
@@ -154,20 +153,11 @@ absl::Status SegmentWriter::WriteAt(std::int64_t position, absl::string_view byt
     RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path_, O_WRONLY));
     fd_ = std::make_shared<UniqueFd>(std::move(fd));
   }
-  const std::int64_t start = position;
-  while (!bytes.empty()) {
-    const ssize_t n = pwrite(fd_->get(), bytes.data(), bytes.size(), position);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      const absl::Status failed = WriteError(n < 0 ? errno : ENOSPC, path_);
-      if (ftruncate(fd_->get(), start) != 0)
-        LogError("log_segment_cut_failed", {{"path", path_}, {"to", start}});  // the scan by CRC cuts it later
-      return failed;
-    }
-    bytes.remove_prefix(n);
-    position += n;
-  }
-  return absl::OkStatus();
+  const int error = disk_->Write(fd_->get(), position, bytes);
+  if (error == 0) return absl::OkStatus();
+  if (ftruncate(fd_->get(), position) != 0)
+    LogError("log_segment_cut_failed", {{"path", path_}, {"to", position}});  // the scan by CRC cuts it later
+  return WriteError(error, path_);
 }
 
 absl::Status SegmentWriter::Append(absl::string_view payload, BlockEntry entry) {

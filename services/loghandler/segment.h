@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "riseml/v1/log.pb.h"
 #include "services/common/base/file.h"
+#include "services/loghandler/disk.h"
 #include "services/loghandler/segment_format.h"
 
 namespace riseml::loghandler {
@@ -29,17 +30,18 @@ absl::StatusOr<StreamPoint> ReadStart(int fd, const std::string& path);
 // One block by its entry. DATA_LOSS names file and position. Thread-safe: reads with pread.
 absl::StatusOr<v1::LogBlock> ReadBlock(int fd, const std::string& path, const BlockEntry& entry);
 
-// Writes one segment. A write that fails leaves the file as it was before. Not thread-safe.
+// Writes one segment. A write that fails leaves the file as it was before. Nothing here is durable by itself: the
+// caller syncs the file and its directory. Not thread-safe. The disk must outlive this object.
 class SegmentWriter {
  public:
   // A new file; replaces one that a crash left without a sound header.
-  static absl::StatusOr<SegmentWriter> Create(const std::string& dir, const StreamPoint& start);
+  static absl::StatusOr<SegmentWriter> Create(Disk& disk, const std::string& dir, const StreamPoint& start);
   // Goes on in an unsealed file; cuts off what follows the last sound record.
-  static absl::StatusOr<SegmentWriter> Reopen(const std::string& path, SegmentIndex index);
+  static absl::StatusOr<SegmentWriter> Reopen(Disk& disk, const std::string& path, SegmentIndex index);
 
-  // Appends a serialised block. Not durable until Sync. DISK_FULL leaves everything as it was.
+  // Appends a serialised block. DISK_FULL leaves everything as it was.
   absl::Status Append(absl::string_view payload, BlockEntry entry);
-  // Writes the footer; nothing can be appended afterwards. Not durable until Sync.
+  // Writes the footer; nothing can be appended afterwards. Without it the file is still whole: see ReadIndex.
   absl::Status Seal();
 
   const SegmentIndex& index() const { return index_; }
@@ -50,10 +52,11 @@ class SegmentWriter {
   void Close() { fd_.reset(); }
 
  private:
-  SegmentWriter(std::string path, std::shared_ptr<UniqueFd> fd, SegmentIndex index)
-      : path_(std::move(path)), fd_(std::move(fd)), index_(std::move(index)) {}
+  SegmentWriter(Disk& disk, std::string path, std::shared_ptr<UniqueFd> fd, SegmentIndex index)
+      : disk_(&disk), path_(std::move(path)), fd_(std::move(fd)), index_(std::move(index)) {}
   absl::Status WriteAt(std::int64_t position, absl::string_view bytes);
 
+  Disk* disk_;
   std::string path_;
   std::shared_ptr<UniqueFd> fd_;
   SegmentIndex index_;

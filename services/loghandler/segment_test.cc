@@ -26,7 +26,7 @@ class SegmentTest : public testing::Test {
  protected:
   // A segment that begins in the middle of a stream, with these blocks.
   SegmentWriter Write(const std::vector<v1::LogBlock>& blocks, const StreamPoint& start) {
-    SegmentWriter writer = *SegmentWriter::Create(dir_.path(), start);
+    SegmentWriter writer = *SegmentWriter::Create(disk_, dir_.path(), start);
     for (const v1::LogBlock& block : blocks) {
       const BlockEntry entry = DescribeBlock(block, *DecodeBlock(block), writer.index().end);
       EXPECT_TRUE(writer.Append(block.SerializeAsString(), entry).ok());
@@ -44,6 +44,7 @@ class SegmentTest : public testing::Test {
   }
   const StreamPoint start_{1000, 20, true};
   TempDir dir_;
+  FileDisk disk_;
 };
 
 TEST_F(SegmentTest, NamesRoundTripAndSort) {
@@ -90,7 +91,7 @@ TEST_F(SegmentTest, CutAtEveryByteOfTheLastRecordTheRestIsRecovered) {
     SegmentIndex index = Index(path);
     ASSERT_EQ(index.entries.size(), 3u) << length;
     ASSERT_EQ(index.end.offset, 1514) << length;
-    SegmentWriter again = *SegmentWriter::Reopen(path, index);
+    SegmentWriter again = *SegmentWriter::Reopen(disk_, path, index);
     ASSERT_EQ(std::filesystem::file_size(path), static_cast<std::uintmax_t>(last)) << length;
     const v1::LogBlock block = PlainBlock(1514, "four");
     ASSERT_TRUE(again.Append(block.SerializeAsString(), DescribeBlock(block, "four", index.end)).ok());

@@ -18,13 +18,37 @@
 
 namespace riseml::loghandler {
 
-int SyncData(int fd) {
-  int result = 0;
-  do {
-    result = fdatasync(fd);
-  } while (result != 0 && errno == EINTR);
-  return result;
+namespace {
+
+bool IsSettled(const Stream& stream) {
+  const StreamState state = stream.state();
+  return state.durable_offset == state.next_offset;
 }
+
+}  // namespace
+
+// Measures syncs, and tells of the first that fails.
+class Store::MeasuredDisk final : public Disk {
+ public:
+  explicit MeasuredDisk(Store& store) : store_(store) {}
+  int Write(int fd, std::int64_t position, absl::string_view bytes) override {
+    return store_.given_.disk->Write(fd, position, bytes);
+  }
+  int Sync(int fd) override {
+    const absl::Time start = store_.clock_.Now();
+    const int error = store_.given_.disk->Sync(fd);
+    store_.metrics_.fsync_seconds.Observe(absl::ToDoubleSeconds(store_.clock_.Now() - start));
+    if (error != 0) store_.Fail(ErrnoError(error, absl::StrCat("fsync below ", store_.given_.dir)));
+    return error;
+  }
+  absl::Status SyncDirectory(const std::string& path) override { return store_.given_.disk->SyncDirectory(path); }
+  absl::Status Replace(const std::string& path, absl::string_view bytes) override {
+    return store_.given_.disk->Replace(path, bytes);
+  }
+
+ private:
+  Store& store_;
+};
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options, const Clock& clock, LogMetrics& metrics) {
   RISEML_RETURN_IF_ERROR(MakeDirectories(absl::StrCat(options.dir, "/logs"), 0700));
@@ -42,17 +66,9 @@ Store::Store(StoreOptions options, UniqueFd lock, const Clock& clock, LogMetrics
       lock_(std::move(lock)),
       clock_(clock),
       metrics_(metrics),
-      stream_options_(given_.stream),
-      cache_(given_.max_readers) {
-  stream_options_.sync = [this](int fd) {
-    const absl::Time start = clock_.Now();
-    const int result = given_.stream.sync(fd);
-    const int error = errno;
-    metrics_.fsync_seconds.Observe(absl::ToDoubleSeconds(clock_.Now() - start));
-    if (result != 0) Fail(ErrnoError(error, absl::StrCat("fsync below ", given_.dir)));
-    errno = error;
-    return result;
-  };
+      disk_(std::make_unique<MeasuredDisk>(*this)),
+      cache_(given_.max_readers),
+      positions_(absl::StrCat(given_.dir, "/sources"), *disk_) {
   committer_ = std::jthread([this](std::stop_token stop) { RunCommitter(std::move(stop)); });
 }
 
@@ -84,7 +100,7 @@ absl::StatusOr<std::shared_ptr<Stream>> Store::Get(const StreamId& id) {
     Slot& slot = streams_[id];
     slot.used = ++uses_;
     if (slot.stream == nullptr) {
-      slot.stream = std::make_shared<Stream>(absl::StrCat(given_.dir, "/logs/", Print(id)), id, stream_options_);
+      slot.stream = std::make_shared<Stream>(absl::StrCat(given_.dir, "/logs/", Print(id)), id, given_.stream, *disk_);
     }
     stream = slot.stream;
     if (streams_.size() > given_.max_streams) EvictIdle();
@@ -111,6 +127,8 @@ absl::StatusOr<AppendResult> Store::Append(const std::shared_ptr<Stream>& stream
   RISEML_RETURN_IF_ERROR(CheckBlock(block));
   RISEML_ASSIGN_OR_RETURN(const AppendResult result, stream->Append(block));
   metrics_.duplicate_bytes.Increment(static_cast<double>(result.trimmed_bytes));
+  // Another source may have appended these bytes just now: a position noted after this call must wait for them.
+  if (result.action == IngestAction::kDuplicate && !IsSettled(*stream)) MarkDirty(stream, 0);
   if (result.stored_bytes == 0) return result;
   const bool gap = block.coding() == v1::LogBlock::GAP;
   (gap ? metrics_.gap_bytes : metrics_.stored_bytes).Increment(static_cast<double>(result.stored_bytes));
@@ -121,7 +139,8 @@ absl::StatusOr<AppendResult> Store::Append(const std::shared_ptr<Stream>& stream
 absl::StatusOr<AppendResult> Store::End(const std::shared_ptr<Stream>& stream, std::int64_t final_offset) {
   RISEML_RETURN_IF_ERROR(Failed());
   RISEML_ASSIGN_OR_RETURN(const AppendResult result, stream->End(final_offset));
-  if (result.action == IngestAction::kStore) MarkDirty(stream, 0);
+  const bool repeated = result.action == IngestAction::kDuplicate && !stream->state().complete;
+  if (result.action == IngestAction::kStore || repeated) MarkDirty(stream, 0);
   return result;
 }
 
@@ -151,30 +170,61 @@ void Store::MarkDirty(const std::shared_ptr<Stream>& stream, std::int64_t bytes)
   dirty_changed_.notify_one();
 }
 
+void Store::NotePosition(const std::string& source, std::int64_t next) {
+  positions_.Note(source, next);
+  {
+    MutexLock lock(dirty_mu_);
+    positions_noted_ = true;
+  }
+  dirty_changed_.notify_one();
+}
+
 void Store::RunCommitter(std::stop_token stop) {
   while (true) {
     absl::flat_hash_set<std::shared_ptr<Stream>> group;
+    SourcePositions::Noted positions;
     {
       MutexLock lock(dirty_mu_);
-      const auto some = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dirty_mu_) { return !dirty_.empty(); };
+      const auto some = [this]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(dirty_mu_) { return !dirty_.empty() || positions_noted_; };
       if (!dirty_changed_.wait(dirty_mu_, stop, some)) return;
       const auto many = [this]()
                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(dirty_mu_) { return dirty_bytes_ >= given_.commit_bytes; };
       dirty_changed_.wait_for(dirty_mu_, stop, absl::ToChronoMicroseconds(given_.commit_delay), many);
       if (!failed_.ok()) return;
+      // Positions first: what is appended between the two takes belongs to a later position.
+      positions_noted_ = false;
+      positions = positions_.Take();
       group = std::exchange(dirty_, {});
       dirty_bytes_ = 0;
     }
-    CommitGroup(group);
+    absl::Status status = CommitGroup(group);
+    if (status.ok()) status = CommitPositions(positions);
+    if (!status.ok()) Fail(status);
   }
 }
 
-void Store::CommitGroup(const absl::flat_hash_set<std::shared_ptr<Stream>>& group) {
+absl::Status Store::CommitGroup(const absl::flat_hash_set<std::shared_ptr<Stream>>& group) {
   for (const std::shared_ptr<Stream>& stream : group) {
-    if (const absl::Status status = stream->Commit(clock_.Now()); !status.ok()) return Fail(status);
+    RISEML_RETURN_IF_ERROR(stream->Commit(clock_.Now()));
     LimitWriters(stream);
     for (const auto& listener : listeners_) listener(*stream);
   }
+  return absl::OkStatus();
+}
+
+absl::Status Store::CommitPositions(const SourcePositions::Noted& positions) {
+  const absl::Status written = positions_.Write(positions);
+  if (HasReason(written, Reason::kDiskFull)) {
+    // The position on disk is an older one: harmless, and the next group writes a newer one.
+    LogWarning("log_position_not_written", {{"error", written.message()}});
+    return absl::OkStatus();
+  }
+  RISEML_RETURN_IF_ERROR(written);
+  for (const auto& [source, position] : positions) {
+    for (const auto& listener : position_listeners_) listener(source, position);
+  }
+  return absl::OkStatus();
 }
 
 void Store::LimitWriters(const std::shared_ptr<Stream>& newest) {

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
+#include "services/loghandler/fake_disk.h"
 #include "services/loghandler/test_support.h"
 
 namespace riseml::loghandler {
@@ -25,11 +26,11 @@ class StoreTest : public testing::Test {
   StoreTest() {
     options_.dir = absl::StrCat(dir_.path(), "/data");
     options_.commit_delay = absl::ZeroDuration();
-    options_.stream.sync = [this](int) {
+    disk_->on_sync = [this](int) {
       ++syncs_;
-      if (sync_error_ != 0) errno = sync_error_;
-      return sync_error_ == 0 ? 0 : -1;
+      return sync_error_.load();
     };
+    options_.disk = disk_;
     options_.on_fatal = [this](const absl::Status& status) {
       MutexLock lock(mu_);
       fatal_ = status;
@@ -49,10 +50,15 @@ class StoreTest : public testing::Test {
     stream_ = *store_->Get(id_);
   }
 
+  // Waits for the disk as long as the stream wants it.
   IngestAction Put(const v1::LogBlock& block) {
-    const absl::StatusOr<AppendResult> result = store_->Append(stream_, block);
-    EXPECT_TRUE(result.ok()) << result.status();
-    return result.ok() ? result->action : IngestAction::kRefuse;
+    while (true) {
+      const absl::StatusOr<AppendResult> result = store_->Append(stream_, block);
+      EXPECT_TRUE(result.ok()) << result.status();
+      if (!result.ok()) return IngestAction::kRefuse;
+      if (result->action != IngestAction::kWait) return result->action;
+      WaitDurable();
+    }
   }
 
   template <class Predicate>
@@ -82,6 +88,7 @@ class StoreTest : public testing::Test {
   const SystemClock clock_;
   prometheus::Registry registry_;
   LogMetrics metrics_{registry_};
+  const std::shared_ptr<FakeDisk> disk_ = std::make_shared<FakeDisk>();
   StoreOptions options_;
   std::atomic<int> syncs_{0};
   std::atomic<int> sync_error_{0};
@@ -236,7 +243,7 @@ TEST_F(StoreTest, AFileThatACrashLeftEmptyIsReplaced) {
 TEST_F(StoreTest, BytesAreShownOnlyOnceTheyAreDurable) {
   std::atomic<bool> hold{true};
   std::atomic<bool> held{false};
-  options_.stream.sync = [&](int) {
+  disk_->on_sync = [&](int) {
     while (hold) held = true;
     return 0;
   };
@@ -249,6 +256,67 @@ TEST_F(StoreTest, BytesAreShownOnlyOnceTheyAreDurable) {
   hold = false;
   WaitDurable();
   EXPECT_EQ(ReadAll(*store_, *stream_), "abc");
+}
+
+TEST_F(StoreTest, ASlowDiskHoldsUpNeitherReadersNorThoseWhoAppend) {
+  options_.stream.segment_bytes = 1'000;
+  Open();
+  Put(PlainBlock(0, "durable "));
+  WaitDurable();
+  std::atomic<bool> hold{true};
+  std::atomic<bool> held{false};
+  disk_->on_sync = [&](int) {
+    held = true;
+    while (hold) std::this_thread::yield();
+    return 0;
+  };
+  Put(PlainBlock(8, std::string(2'000, 'a')));
+  while (!held) std::this_thread::yield();
+  // A full segment is not left before it is durable, and nobody waits for that.
+  EXPECT_EQ(store_->Append(stream_, PlainBlock(2'008, "b"))->action, IngestAction::kWait);
+  EXPECT_EQ(ReadAll(*store_, *stream_), "durable ");
+  const std::shared_ptr<Stream> other = *store_->Get({JobId{NewUuid()}, 1});
+  EXPECT_EQ(store_->Append(other, PlainBlock(0, "other"))->action, IngestAction::kStore);
+  EXPECT_EQ(store_->End(other, 5)->action, IngestAction::kStore);
+  EXPECT_EQ(other->state().durable_offset, 0);
+  hold = false;
+  EXPECT_EQ(Put(PlainBlock(2'008, "b")), IngestAction::kStore);
+  WaitDurable();
+  EXPECT_EQ(ReadAll(*store_, *stream_), "durable " + std::string(2'000, 'a') + "b");
+  WaitUntil([&] { return other->state().complete; });
+}
+
+TEST_F(StoreTest, ABlockIsOnDiskAsItCame) {
+  Open();
+  const v1::LogBlock block = ZstdBlock(0, "some text that is compressed");
+  Put(block);
+  WaitDurable();
+  const std::string bytes = *ReadFile(absl::StrCat(StreamDir(), "/", SegmentName(0)), 1 << 20);
+  EXPECT_NE(bytes.find(block.SerializeAsString()), std::string::npos);
+}
+
+TEST_F(StoreTest, APositionIsKeptAcrossRestartsAndDoesNotGoBack) {
+  Open();
+  EXPECT_EQ(*store_->Position("logs-0"), std::nullopt);
+  std::atomic<std::int64_t> told{0};
+  store_->AddPositionListener([&](const std::string& source, std::int64_t position) {
+    EXPECT_EQ(source, "logs-0");
+    MutexLock lock(mu_);
+    told = position;
+    changed_.notify_all();
+  });
+  store_->NotePosition("logs-0", 7);
+  WaitUntil([&] { return told == 7; });
+  store_->NotePosition("logs-0", 5);
+  store_->NotePosition("logs-0", 8);
+  WaitUntil([&] { return told == 8; });
+  Open();
+  EXPECT_EQ(*store_->Position("logs-0"), 8);
+  EXPECT_EQ(*store_->Position("logs-1"), std::nullopt);
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->Position("../logs").status()));
+  // One that cannot be read is none: its records come again from the oldest on.
+  std::ofstream(options_.dir + "/sources/logs-0.pb") << "rubbish";
+  EXPECT_EQ(*store_->Position("logs-0"), std::nullopt);
 }
 
 TEST_F(StoreTest, AFailedSyncStopsEverythingAndIsNotTriedAgain) {

@@ -96,6 +96,7 @@ struct ReadStream {
   std::string bytes;  // lost ones as '#'
   int gaps = 0;
   std::optional<v1::LogEnd> end;
+  std::optional<v1::LogOwner> owner;
   std::int64_t next() const { return first_offset + static_cast<std::int64_t>(bytes.size()); }
 };
 
@@ -128,6 +129,11 @@ class TestReader {
         break;
       case v1::FollowResponse::kHeartbeat:
         ++heartbeats;
+        break;
+      case v1::FollowResponse::kOwner:
+        EXPECT_FALSE(Of(response.owner()).owner.has_value());
+        Of(response.owner()).job = response.owner().job();
+        Of(response.owner()).owner = response.owner();
         break;
       case v1::FollowResponse::EVENT_NOT_SET:
         ADD_FAILURE() << "empty message";
