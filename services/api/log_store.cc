@@ -16,7 +16,8 @@ namespace {
 constexpr char kSelect[] =
     "SELECT a.job_uid, a.number, u.name, e.number, e.child, j.name, j.root_uid, a.state IN ('FINISHED', 'FAILED', "
     "'KILLED'), a.log_state, "
-    "a.log_bytes, e.uid, j.sequence FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = "
+    "a.log_bytes, e.uid, j.sequence, (extract(epoch FROM a.end_time) * 1000000)::bigint FROM attempts a JOIN jobs j ON "
+    "j.uid = a.job_uid JOIN experiments e ON e.uid = "
     "j.experiment_uid "
     "JOIN users u ON u.uid = e.user_uid ";
 constexpr int kStreamsOfPage = 5'000;  // some 100 bytes each
@@ -38,6 +39,7 @@ std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
     stream.set_log_state(state);
     stream.set_log_bytes(row[9].as<std::int64_t>());
     stream.set_experiment_uid(row[10].as<std::string>());
+    if (!row[12].is_null()) *stream.mutable_end_time() = ToTimestamp(row[12].as<std::int64_t>());
   }
   return streams;
 }

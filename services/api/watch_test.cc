@@ -266,6 +266,34 @@ TEST_F(WatchTest, LogStreamsAreListedInPages) {
                }).ok());
 }
 
+TEST_F(WatchTest, ALogStreamSaysWhenItsAttemptEnded) {
+  const v1::Experiment e = Create(kSingle);
+  api_->RunToEnd(e.jobs(0).uid());
+  pqxx::connection db(api_->database());
+  pqxx::work tx(db);
+  tx.exec_params(
+      "UPDATE attempts SET end_time = to_timestamp(1700000000.25) WHERE job_uid = $1 AND number = "
+      "(SELECT max(number) FROM attempts WHERE job_uid = $1)",
+      e.jobs(0).uid());
+  tx.exec_params(
+      "INSERT INTO attempts (job_uid, number, state, node, epoch) SELECT $1, max(number) + 1, 'RUNNING', 'local', 1 "
+      "FROM "
+      "attempts WHERE job_uid = $1",
+      e.jobs(0).uid());
+  tx.commit();
+  const auto stub = internal::v1::LogRegistryService::NewStub(api_->ServiceChannel("loghandler"));
+  internal::v1::ListStreamsRequest request;
+  request.set_credential(key_);
+  request.set_name(e.name());
+  const auto list = rpc::Invoke<internal::v1::ListStreamsResponse>(
+      [&](auto* c, auto* r) { return stub->ListStreams(c, request, r); });
+  ASSERT_TRUE(list.ok()) << list.status();
+  ASSERT_EQ(list->streams_size(), 2);
+  EXPECT_EQ(list->streams(0).end_time().seconds(), 1'700'000'000);
+  EXPECT_EQ(list->streams(0).end_time().nanos(), 250'000'000);
+  EXPECT_FALSE(list->streams(1).has_end_time());
+}
+
 TEST_F(WatchTest, EveryTransitionIsInTheHistory) {
   const v1::Experiment e = Create(kSingle);
   api_->RunToEnd(e.jobs(0).uid());

@@ -1,5 +1,7 @@
 #include "services/loghandler/end_tracker.h"
 
+#include <algorithm>
+
 #include "riseml/v1/job.pb.h"
 
 namespace riseml::loghandler {
@@ -15,7 +17,11 @@ void EndTracker::Update(const internal::v1::StreamInfo& info, absl::Time now) {
   attempt.reported = info.log_state() == v1::Attempt::TRUNCATED;
   if (!info.ended()) {
     attempt.over_since.reset();
-  } else if (!attempt.over_since.has_value()) {
+  } else if (info.has_end_time()) {
+    // Another machine's clock may be ahead.
+    attempt.over_since =
+        std::min(now, absl::FromUnixSeconds(info.end_time().seconds()) + absl::Nanoseconds(info.end_time().nanos()));
+  } else if (!attempt.over_since.has_value()) {  // an older api does not say when
     attempt.over_since = now;
   }
 }

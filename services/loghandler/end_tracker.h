@@ -14,7 +14,8 @@ namespace riseml::loghandler {
 // Not thread-safe. Holds the attempts api does not know a complete log of.
 class EndTracker {
  public:
-  // `grace`: how long after its attempt's end a log may still come.
+  // `grace`: how long after the end of its attempt, as api has recorded it, a log may still come. A restart of this
+  // process does not begin it anew.
   explicit EndTracker(absl::Duration grace) : grace_(grace) {}
 
   // What api says about an attempt now.

@@ -83,9 +83,10 @@ StreamId FakeApi::AddStream(const std::string& root, const std::string& job, int
   return id;
 }
 
-void FakeApi::EndAttempt(const StreamId& id) {
+void FakeApi::EndAttempt(const StreamId& id, absl::Time end_time) {
   MutexLock lock(mu_);
   streams_.at(id).set_ended(true);
+  streams_.at(id).mutable_end_time()->set_seconds(absl::ToUnixSeconds(end_time));
   Changed(id, streams_.at(id).root_uid());
 }
 

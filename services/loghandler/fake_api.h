@@ -15,6 +15,7 @@
 #include "riseml/internal/v1/access.grpc.pb.h"
 #include "riseml/internal/v1/log_registry.grpc.pb.h"
 #include "riseml/v1/job.pb.h"
+#include "services/common/base/clock.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/server.h"
 #include "services/common/testing/no_removals.h"
@@ -38,7 +39,7 @@ class FakeApi final : public internal::v1::AccessService::Service, public intern
   // A new attempt; the token for it is "token-<job uid>-<attempt>".
   StreamId AddStream(const std::string& root, const std::string& job, int attempt = 1);
   static std::string TokenOf(const StreamId& id);
-  void EndAttempt(const StreamId& id);
+  void EndAttempt(const StreamId& id, absl::Time end_time = SystemClock().Now());
   void EndRoot(const std::string& name);
   // As if the log had been recorded like this.
   void SetLog(const StreamId& id, v1::Attempt::LogState state, std::int64_t bytes);

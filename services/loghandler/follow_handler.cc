@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"
+#include "services/loghandler/follow_messages.h"
 #include "services/loghandler/follower.h"
 
 namespace riseml::loghandler {
@@ -20,9 +21,15 @@ absl::Status Stopping() {
 
 }  // namespace
 
-FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, Executor& executor,
-                             const Clock& clock, LogMetrics& metrics)
-    : options_(options), store_(store), registry_(registry), executor_(executor), clock_(clock), metrics_(metrics) {
+FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, const StreamOwners& owners,
+                             Executor& executor, const Clock& clock, LogMetrics& metrics)
+    : options_(options),
+      store_(store),
+      registry_(registry),
+      owners_(owners),
+      executor_(executor),
+      clock_(clock),
+      metrics_(metrics) {
   ticker_ = std::jthread([this](std::stop_token stop) { RunTicker(std::move(stop)); });
 }
 

@@ -21,6 +21,7 @@
 #include "services/loghandler/log_metrics.h"
 #include "services/loghandler/store.h"
 #include "services/loghandler/stream_id.h"
+#include "services/loghandler/stream_owners.h"
 #include "services/loghandler/stream_registry.h"
 
 namespace riseml::loghandler {
@@ -39,8 +40,8 @@ struct FollowOptions {
 class FollowHandler {
  public:
   // All references outlive this.
-  FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, Executor& executor, const Clock& clock,
-                LogMetrics& metrics);
+  FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, const StreamOwners& owners,
+                Executor& executor, const Clock& clock, LogMetrics& metrics);
   ~FollowHandler() { Stop(); }
 
   grpc::ServerWriteReactor<v1::FollowResponse>* Follow(grpc::CallbackServerContext* context,
@@ -72,6 +73,7 @@ class FollowHandler {
   const FollowOptions options_;
   Store& store_;
   StreamRegistry& registry_;
+  const StreamOwners& owners_;
   Executor& executor_;
   const Clock& clock_;
   LogMetrics& metrics_;

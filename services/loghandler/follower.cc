@@ -7,13 +7,11 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "services/loghandler/block.h"
+#include "services/loghandler/follow_messages.h"
 
 namespace riseml::loghandler {
 namespace {
 
-constexpr int kMaxCursors = 40'000;
-constexpr std::size_t kMaxName = 512;
 constexpr int kStreamsPerTask = 32;           // then other followers get the thread
 constexpr std::int64_t kTurnBytes = 1 << 20;  // then the next stream of this follower gets its turn
 constexpr absl::Duration kMinListInterval = absl::Milliseconds(200);
@@ -35,49 +33,12 @@ bool IsTransient(const absl::Status& status) {
          absl::IsAborted(status);
 }
 
-absl::Status Bad(absl::string_view what) {
-  return Error(Reason::kInvalidArgument, absl::StrCat("follow logs: ", what));
-}
-
-template <class Event>
-void Name(const StreamId& id, Event* event) {
-  event->set_job_uid(id.job.value);
-  event->set_attempt(id.attempt);
-}
-
-void FillChunk(const StreamId& id, Piece piece, v1::FollowResponse* response) {
-  if (piece.gap_length > 0) {
-    Name(id, response->mutable_gap());
-    response->mutable_gap()->set_first_offset(piece.first_offset);
-    response->mutable_gap()->set_length(piece.gap_length);
-    return;
-  }
-  v1::LogChunk* chunk = response->mutable_chunk();
-  Name(id, chunk);
-  chunk->set_first_offset(piece.first_offset);
-  chunk->set_data(std::move(piece.data));
-  for (const auto& [offset, ms] : piece.times) {
-    v1::TimeMark* mark = chunk->add_times();
-    mark->set_offset(offset);
-    mark->mutable_time()->set_seconds(ms / 1000);
-    mark->mutable_time()->set_nanos(static_cast<std::int32_t>(ms % 1000) * 1'000'000);
-  }
+// The log itself cannot be read here; asking again would not help, and other logs are not concerned.
+bool IsDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsNotFound(status) || HasReason(status, Reason::kNewerFormat);
 }
 
 }  // namespace
-
-absl::Status CheckFollowRequest(const v1::FollowRequest& request) {
-  if (request.name().empty() || request.name().size() > kMaxName)
-    return Bad("name must be that of an experiment, a set or a job");
-  if (request.cursors_size() > kMaxCursors) return Bad(absl::StrCat("at most ", kMaxCursors, " cursors"));
-  for (const v1::StreamCursor& cursor : request.cursors()) {
-    if (!IsValid({JobId{cursor.job_uid()}, cursor.attempt()}) || cursor.offset() < 0)
-      return Bad("a cursor must have the UUID of a job, an attempt of 1 or more and an offset of 0 or more");
-  }
-  if (request.tail_lines() < 0) return Bad("tail_lines must be 0 or more");
-  if (request.from_offset() < 0) return Bad("from_offset must be 0 or more");
-  return absl::OkStatus();
-}
 
 class Follower::Reactor final : public grpc::ServerWriteReactor<v1::FollowResponse> {
  public:
@@ -320,11 +281,28 @@ absl::Status Follower::Position(const Stream& stream, Entry& entry) {
 
 // Fills the next message of a stream. False when there is none now. Works on a copy of the entry, without the lock.
 absl::StatusOr<bool> Follower::Advance(const StreamId& id, Entry& entry, v1::FollowResponse* response) {
+  if (const std::string owner = handler_.owners_.OwnerOf(id); !owner.empty()) {
+    FillOwner(id, entry.job, owner, entry.late, response);
+    entry.done = true;
+    return true;
+  }
+  absl::StatusOr<bool> said = AdvanceOwn(id, entry, response);
+  if (said.ok() || !IsDamage(said.status())) return said;
+  if (!std::exchange(entry.announced, true)) {
+    FillStream(id, entry.job, response);
+    return true;
+  }
+  LogError("log_damaged", {{"log", Print(id)}, {"error", said.status().message()}});
+  FillDamagedEnd(id, entry.offset >= 0 ? entry.offset : entry.cursor.value_or(0), said.status(), response);
+  entry.done = true;
+  return true;
+}
+
+absl::StatusOr<bool> Follower::AdvanceOwn(const StreamId& id, Entry& entry, v1::FollowResponse* response) {
   RISEML_ASSIGN_OR_RETURN(const std::shared_ptr<Stream> stream, handler_.store_.Get(id));
   if (entry.offset < 0) RISEML_RETURN_IF_ERROR(Position(*stream, entry));
   if (!std::exchange(entry.announced, true)) {
-    Name(id, response->mutable_stream());
-    response->mutable_stream()->set_job(entry.job);
+    FillStream(id, entry.job, response);
     return true;
   }
   const StreamState state = stream->state();  // before reading: an end seen here has all its bytes
@@ -333,7 +311,7 @@ absl::StatusOr<bool> Follower::Advance(const StreamId& id, Entry& entry, v1::Fol
     RISEML_ASSIGN_OR_RETURN(Piece piece, handler_.store_.Read(*stream, entry.offset));
     if (!piece.empty()) {
       entry.offset = piece.end();
-      FillChunk(id, std::move(piece), response);
+      FillPiece(id, std::move(piece), response);
       return true;
     }
   }
@@ -348,11 +326,9 @@ absl::StatusOr<bool> Follower::Advance(const StreamId& id, Entry& entry, v1::Fol
 bool Follower::SayEnd(const StreamId& id, const StreamState& state, const Entry& entry, v1::FollowResponse* response) {
   const bool known_to_api = entry.state == v1::Attempt::COMPLETE || entry.state == v1::Attempt::TRUNCATED;
   if (!state.complete && !known_to_api) return false;
-  Name(id, response->mutable_end());
-  response->mutable_end()->set_final_offset(state.durable_offset);
   // An attempt that never began is complete without having a log here.
   const bool whole = entry.state == v1::Attempt::COMPLETE && entry.api_bytes == state.durable_offset;
-  response->mutable_end()->set_complete(state.complete || whole);
+  FillEnd(id, state.durable_offset, state.complete || whole, response);
   return true;
 }
 

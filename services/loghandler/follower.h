@@ -23,9 +23,6 @@
 
 namespace riseml::loghandler {
 
-// INVALID_ARGUMENT names what is wrong with a request.
-absl::Status CheckFollowRequest(const v1::FollowRequest& request);
-
 // Thread-safe. Streams with news stand in a queue; the first is read until nothing is left or its turn is over, then
 // the next. Only the pump, one task at a time on the executor, reads from disk.
 class Follower : public std::enable_shared_from_this<Follower> {
@@ -66,6 +63,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   bool PumpOnce();
   bool PumpIdleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<bool> Advance(const StreamId& id, Entry& entry, v1::FollowResponse* response);
+  absl::StatusOr<bool> AdvanceOwn(const StreamId& id, Entry& entry, v1::FollowResponse* response);
   absl::Status Position(const Stream& stream, Entry& entry);
   bool SayEnd(const StreamId& id, const StreamState& state, const Entry& entry, v1::FollowResponse* response);
   void ListLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -152,6 +152,24 @@ TEST_F(EndTrackerTest, OverdueOnlyWhenOverForLongerThanTheGrace) {
   EXPECT_EQ(tracker_.Overdue(start_ + absl::Minutes(11)), std::vector<StreamId>{id_});
 }
 
+TEST_F(EndTrackerTest, TheGraceCountsFromTheEndOfTheAttemptAlsoAfterARestart) {
+  internal::v1::StreamInfo info = Info(true, v1::Attempt::OPEN);
+  info.mutable_end_time()->set_seconds(absl::ToUnixSeconds(start_) - 9 * 60);
+  tracker_.Update(info, start_);  // heard of 9 minutes later
+  EXPECT_FALSE(tracker_.IsOverdue(id_, start_ + absl::Minutes(1)));
+  EXPECT_TRUE(tracker_.IsOverdue(id_, start_ + absl::Minutes(1) + absl::Seconds(1)));
+  EndTracker restarted{absl::Minutes(10)};
+  restarted.Update(info, start_ + absl::Minutes(2));
+  EXPECT_TRUE(restarted.IsOverdue(id_, start_ + absl::Minutes(2)));
+}
+
+TEST_F(EndTrackerTest, AnEndInTheFutureCountsFromNow) {
+  internal::v1::StreamInfo info = Info(true, v1::Attempt::OPEN);
+  info.mutable_end_time()->set_seconds(absl::ToUnixSeconds(start_) + 3600);
+  tracker_.Update(info, start_);
+  EXPECT_TRUE(tracker_.IsOverdue(id_, start_ + absl::Minutes(11)));
+}
+
 TEST_F(EndTrackerTest, ReportedOrCompleteIsNotOverdue) {
   tracker_.Update(Info(true, v1::Attempt::OPEN), start_);
   tracker_.Reported(id_);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/loghandler/loghandler_fixture.h"
@@ -32,6 +34,120 @@ TEST_F(LogEndTest, ALogWithoutAnEndIsCutAfterTheGrace) {
   shipper.SendEnd(6);
   EXPECT_TRUE(shipper.WaitComplete());
   EXPECT_EQ(api_->WaitForLog(id, v1::Attempt::COMPLETE), 6);
+}
+
+TEST_F(LogEndTest, ARestartDoesNotBeginTheGraceAnew) {
+  const StreamId id = api_->AddStream(kRoot, "train");
+  {
+    TestShipper shipper(*stub_, FakeApi::TokenOf(id));
+    shipper.Send(PlainBlock(0, "abc"));
+    ASSERT_TRUE(shipper.WaitDurable(3));
+  }
+  handler_.reset();
+  // It ended longer ago than the grace, though this log handler has never heard of it.
+  api_->EndAttempt(id, clock_.Now() - options_.registry.end_marker_grace - absl::Minutes(1));
+  Start();
+  EXPECT_EQ(api_->WaitForLog(id, v1::Attempt::TRUNCATED), 3);
+}
+
+// Changes a byte in the middle of the first segment of a log.
+void Damage(const std::string& dir, const StreamId& id) {
+  const std::string path = absl::StrCat(dir, "/logs/", Print(id), "/", SegmentName(0));
+  std::string bytes = *ReadFile(path, 1 << 20);
+  bytes[kHeaderSize + kRecordHeaderSize + 10] ^= 1;
+  ASSERT_TRUE(WriteFileAtomically(path, bytes).ok());
+}
+
+TEST_F(LogEndTest, ADamagedLogEndsItselfAndNotTheOthersOfASet) {
+  const StreamId damaged = api_->AddStream(kRoot, "damaged");
+  const StreamId whole = api_->AddStream(kRoot, "whole");
+  ASSERT_TRUE(Ship(damaged, "these bytes will not be read again"));
+  ASSERT_TRUE(Ship(whole, "these bytes will"));
+  api_->WaitForLog(damaged, v1::Attempt::COMPLETE);
+  api_->WaitForLog(whole, v1::Attempt::COMPLETE);
+  handler_.reset();
+  Damage(options_.store.dir, damaged);
+  Start();
+  v1::FollowRequest present = FollowFor(kRoot);
+  present.set_no_follow(true);
+  v1::FollowRequest tail = FollowFor(kRoot);
+  tail.set_tail_lines(1);
+  api_->EndRoot(kRoot);
+  for (const v1::FollowRequest& request : {FollowFor(kRoot), present, tail}) {
+    TestReader reader = Follow(request);
+    EXPECT_TRUE(reader.Finish().ok());
+    ASSERT_TRUE(reader[damaged].end.has_value());
+    EXPECT_FALSE(reader[damaged].end->complete());
+    EXPECT_THAT(reader[damaged].end->error(), testing::HasSubstr("damaged"));
+    EXPECT_EQ(reader[damaged].end->final_offset(), 0);
+    EXPECT_EQ(reader[whole].bytes, "these bytes will");
+    ASSERT_TRUE(reader[whole].end.has_value());
+    EXPECT_TRUE(reader[whole].end->complete());
+    EXPECT_EQ(reader[whole].end->error(), "");
+  }
+}
+
+TEST_F(LogEndTest, ALogThatCannotBeOpenedEndsOnlyItself) {
+  const StreamId damaged = api_->AddStream(kRoot, "damaged");
+  const StreamId whole = api_->AddStream(kRoot, "whole");
+  ASSERT_TRUE(Ship(damaged, "abc"));
+  ASSERT_TRUE(Ship(whole, "abc"));
+  handler_.reset();
+  ASSERT_TRUE(
+      WriteFileAtomically(absl::StrCat(options_.store.dir, "/logs/", Print(damaged), "/stream.pb"), "\xff").ok());
+  Start();
+  api_->EndRoot(kRoot);
+  TestReader reader = Follow();
+  EXPECT_TRUE(reader.Finish().ok());
+  EXPECT_THAT(reader[damaged].end->error(), testing::HasSubstr("damaged"));
+  EXPECT_EQ(reader[whole].bytes, "abc");
+}
+
+class OwnsElsewhere final : public StreamOwners {
+ public:
+  std::string OwnerOf(const StreamId& id) const override {
+    MutexLock lock(mu_);
+    return elsewhere_.contains(id) ? "logs-1.example:7000" : "";
+  }
+  void Move(const StreamId& id) {
+    MutexLock lock(mu_);
+    elsewhere_.insert(id);
+  }
+
+ private:
+  mutable Mutex mu_;
+  std::set<StreamId> elsewhere_ ABSL_GUARDED_BY(mu_);
+};
+
+TEST_F(LogEndTest, AStreamOfAnotherOwnerIsNamedAndTheOthersAreFollowed) {
+  const auto owners = std::make_shared<OwnsElsewhere>();
+  options_.owners = owners;
+  Start();
+  const StreamId mine = api_->AddStream(kRoot, "mine");
+  const StreamId foreign = api_->AddStream(kRoot, "foreign");
+  owners->Move(foreign);
+  ASSERT_TRUE(Ship(mine, "abc"));
+  TestReader reader = Follow();
+  ASSERT_TRUE(reader.NextUntil([&] { return reader[foreign].owner.has_value() && reader[mine].end.has_value(); }));
+  EXPECT_EQ(reader[foreign].owner->address(), "logs-1.example:7000");
+  EXPECT_EQ(reader[foreign].owner->job(), absl::StrCat(kRoot, "/jobs/foreign"));
+  EXPECT_FALSE(reader[foreign].owner->late());
+  EXPECT_EQ(reader[mine].bytes, "abc");
+  // A stream that appears later, and one that moves while it is followed.
+  const StreamId late = api_->AddStream(kRoot, "late");
+  owners->Move(late);
+  ASSERT_TRUE(reader.NextUntil([&] { return reader[late].owner.has_value(); }));
+  EXPECT_TRUE(reader[late].owner->late());
+  const StreamId moved = api_->AddStream(kRoot, "moved");
+  TestShipper shipper(*stub_, FakeApi::TokenOf(moved));
+  shipper.Send(PlainBlock(0, "here"));
+  ASSERT_TRUE(reader.NextUntil([&] { return reader[moved].bytes == "here"; }));
+  owners->Move(moved);
+  shipper.Send(PlainBlock(4, "there"));
+  ASSERT_TRUE(reader.NextUntil([&] { return reader[moved].owner.has_value(); }));
+  EXPECT_EQ(reader[moved].bytes, "here");
+  api_->EndRoot(kRoot);
+  EXPECT_TRUE(reader.Finish().ok());
 }
 
 TEST_F(LogEndTest, AnAttemptThatNeverBeganHasACompleteEmptyLog) {

@@ -20,6 +20,7 @@
 #include "services/loghandler/registry_client.h"
 #include "services/loghandler/service.h"
 #include "services/loghandler/store.h"
+#include "services/loghandler/stream_owners.h"
 
 namespace riseml::loghandler {
 
@@ -27,6 +28,7 @@ struct LogHandlerOptions {
   StoreOptions store;
   FollowOptions follow;
   RegistryOptions registry;
+  std::shared_ptr<const StreamOwners> owners = std::make_shared<SoleOwner>();
   absl::Duration removal_pause = absl::Seconds(5);  // between looks for deleted experiments
   config::v1::Listener user_listener;
   std::shared_ptr<grpc::Channel> api;  // to api's internal listener
@@ -49,6 +51,7 @@ class LogHandler {
   explicit LogHandler(prometheus::Registry& metrics);
 
   LogMetrics metrics_;
+  std::shared_ptr<const StreamOwners> owners_;
   ThreadExecutor writers_;  // of blocks
   ThreadExecutor readers_;  // for followers
   std::unique_ptr<Store> store_;

@@ -23,7 +23,9 @@ absl::StatusOr<std::string> ReadAt(int fd, const std::string& path, std::int64_t
   while (have < length) {
     const ssize_t n = pread(fd, bytes.data() + have, length - have, position + have);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError(errno, absl::StrCat("read ", path));
+    const std::string doing = absl::StrCat("read ", path);
+    if (n < 0 && errno == EIO) return absl::DataLossError(ErrnoError(EIO, doing).message());
+    if (n < 0) return ErrnoError(errno, doing);
     if (n == 0) break;
     have += n;
   }
