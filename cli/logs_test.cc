@@ -34,6 +34,90 @@ TEST_F(CliTest, LogsComeWithoutGapOrRepeatAcrossCuts) {
   EXPECT_THAT(run.err, AllOf(HasSubstr("connection lost, reconnecting…\n"), HasSubstr("resumed, nothing lost\n")));
 }
 
+TEST_F(CliTest, LogsOfAnotherOwnerAreFollowedThere) {
+  const std::string other = cluster_->other_logs_address();
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "build", v1::Job::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().AppendLog("uid-5-build", JobResourceName("5", "build"), "built here\n");
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "one\ntwo\ntrained there\n");
+  content().EndLog("uid-5-build");
+  content().EndLog("uid-5-train");
+  content().SetOwner("uid-5-train", 0, other);
+  content().SetOwner("uid-5-build", 1, cluster_->address());
+  content().CutFollow({3, 5, 7});  // calls to both, whichever come first
+  const Finished all = Run({"logs", "5"});
+  EXPECT_EQ(all.exit_code, 0) << all.err;
+  EXPECT_THAT(all.out, HasSubstr("5.build | built here\n"));
+  EXPECT_THAT(all.out, HasSubstr("5.train | one\n5.train | two\n5.train | trained there\n"));
+  const Finished raw = Run({"logs", "5", "--raw"});
+  EXPECT_EQ(raw.out, "one\ntwo\ntrained there\n") << raw.err;
+  EXPECT_EQ(raw.exit_code, 0);
+  const Finished tail = Run({"logs", "5", "-n", "1", "--no-follow"});
+  EXPECT_EQ(tail.exit_code, 0) << tail.err;
+  EXPECT_THAT(tail.out, AllOf(HasSubstr("5.build | built here\n"), HasSubstr("5.train | trained there\n"),
+                              Not(HasSubstr("two"))));
+}
+
+TEST_F(CliTest, ALogThatMovesIsReadOnWithoutGapOrRepeat) {
+  const std::string other = cluster_->other_logs_address();
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "here\n");
+  const auto logs = Start({"logs", "5", "--raw"});
+  ASSERT_TRUE(logs->ReadUntil("here\n"));
+  content().SetOwner("uid-5-train", 0, other);
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "there\n");
+  ASSERT_TRUE(logs->ReadUntil("there\n"));
+  content().SetOwner("uid-5-train", 0, "");
+  content().SetOwner("uid-5-train", 1, cluster_->address());
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "here again\n");
+  content().EndLog("uid-5-train");
+  const Finished run = logs->Finish();
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "here\nthere\nhere again\n");
+}
+
+TEST_F(CliTest, OwnersInACircleAndOutOfReachAreSaidSo) {
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "never shown\n");
+  content().SetOwner("uid-5-train", 0, cluster_->other_logs_address());
+  content().SetOwner("uid-5-train", 1, cluster_->address());
+  const Finished circle = Run({"logs", "5"});
+  EXPECT_EQ(circle.exit_code, 1);
+  EXPECT_THAT(circle.err, AllOf(HasSubstr("ERROR: no log service has the log of "), HasSubstr("5/jobs/train"),
+                                HasSubstr(cluster_->other_logs_address())));
+  content().SetOwner("uid-5-train", 0, "127.0.0.1:1");
+  const Finished unreachable = Run({"logs", "5"});
+  EXPECT_EQ(unreachable.exit_code, 1);
+  EXPECT_THAT(unreachable.err, AllOf(HasSubstr("ERROR: "), HasSubstr("127.0.0.1:1")));
+}
+
+TEST_F(CliTest, ADamagedLogIsAnErrorLineAndTheOthersAreShown) {
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "build", v1::Job::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().AppendLog("uid-5-build", JobResourceName("5", "build"), "built\n");
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "trained\n");
+  content().DamageLog("uid-5-build", "seg-0.rlog is damaged");
+  content().EndLog("uid-5-train");
+  const std::string line = "ERROR: the log of 5.build cannot be read beyond byte 6: seg-0.rlog is damaged\n";
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"logs", "5"}, {"logs", "5", "--no-follow"}}) {
+    const Finished run = Run(arguments);
+    EXPECT_EQ(run.exit_code, 1);
+    EXPECT_EQ(run.err, line);
+    EXPECT_THAT(run.out, AllOf(HasSubstr("5.build | built\n"), HasSubstr("5.train | trained\n")));
+    EXPECT_THAT(run.out, Not(HasSubstr("log is cut")));
+  }
+  content().DamageLog("uid-5-train", "torn");
+  const Finished raw = Run({"logs", "5", "--raw"});
+  EXPECT_EQ(raw.exit_code, 1);
+  EXPECT_EQ(raw.out, "trained\n");
+  EXPECT_EQ(raw.err, "ERROR: the log of 5.train cannot be read beyond byte 8: torn\n");
+}
+
 TEST_F(CliTest, RawLogsAreTheBytesAndNothingElse) {
   std::string bytes("10%\r20%\r\n\x1b[31mred\xff\0end", 22);
   content().Put(MakeExperiment("5", v1::Experiment::FINISHED));

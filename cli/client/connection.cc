@@ -77,14 +77,6 @@ absl::StatusOr<v1::ClusterInfo> Connection::Cluster() {
   return cluster;
 }
 
-absl::StatusOr<v1::LogService::Stub*> Connection::Logs() {
-  if (logs_ == nullptr) {
-    RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, Cluster());
-    logs_ = v1::LogService::NewStub(Channel(cluster.loghandler_address()));
-  }
-  return logs_.get();
-}
-
 std::shared_ptr<grpc::Channel> Connection::Channel(const std::string& address) const {
   return rpc::UserChannel(address, config_.ca_pem);
 }

@@ -50,9 +50,6 @@ class Connection {
   // What the cluster says about itself, asked for once. Fails when it does not work with this version of the client.
   absl::StatusOr<v1::ClusterInfo> Cluster();
 
-  // The log service, at the address the cluster names.
-  absl::StatusOr<v1::LogService::Stub*> Logs();
-
   // Channel to any user listener of the cluster.
   std::shared_ptr<grpc::Channel> Channel(const std::string& address) const;
 
@@ -81,7 +78,6 @@ class Connection {
   std::unique_ptr<v1::SecretService::Stub> secrets_;
   std::unique_ptr<v1::EnvironmentService::Stub> environments_;
   std::unique_ptr<v1::ClusterService::Stub> clusters_;
-  std::unique_ptr<v1::LogService::Stub> logs_;
   std::optional<v1::ClusterInfo> cluster_;
 };
 

@@ -4,20 +4,20 @@
 
 namespace riseml::cli {
 
-v1::FollowRequest FollowPosition::Request() const {
+v1::FollowRequest FollowPosition::Request(bool first) const {
   v1::FollowRequest request = first_;
   if (streams_.empty()) return request;
   const bool only_new = first_.start_case() == v1::FollowRequest::kTailLines && first_.tail_lines() == 0;
   for (const auto& [key, stream] : streams_) {
     // A stream that was announced and then silent had nothing to show; with "only what is new" its position is not
     // known.
-    if (!stream.placed && only_new) continue;
+    if (!stream.placed && (only_new || first)) continue;
     v1::StreamCursor* cursor = request.add_cursors();
     cursor->set_job_uid(key.first);
     cursor->set_attempt(key.second);
     cursor->set_offset(stream.placed ? stream.next : std::max<std::int64_t>(0, first_.from_offset()));
   }
-  if (!only_new && first_.start_case() == v1::FollowRequest::kTailLines) request.set_from_offset(0);
+  if (!first && !only_new && first_.start_case() == v1::FollowRequest::kTailLines) request.set_from_offset(0);
   return request;
 }
 
@@ -39,7 +39,7 @@ FollowPosition::Verdict FollowPosition::Accept(v1::FollowResponse& response) {
   switch (response.event_case()) {
     case v1::FollowResponse::kStream: {
       const Key key(response.stream().job_uid(), response.stream().attempt());
-      return streams_.try_emplace(key).second ? Verdict::kNew : Verdict::kRepeat;
+      return std::exchange(streams_[key].announced, true) ? Verdict::kRepeat : Verdict::kNew;
     }
     case v1::FollowResponse::kChunk: {
       v1::LogChunk& chunk = *response.mutable_chunk();
@@ -70,6 +70,12 @@ FollowPosition::Verdict FollowPosition::Accept(v1::FollowResponse& response) {
       stream.placed = stream.ended = true;
       stream.next = end.final_offset();
       return Verdict::kNew;
+    }
+    case v1::FollowResponse::kOwner: {
+      const v1::LogOwner& owner = response.owner();
+      Stream& stream = streams_[Key(owner.job_uid(), owner.attempt())];
+      stream.placed = stream.placed || owner.late();  // of a late one, from the beginning
+      return Verdict::kRepeat;
     }
     default:
       return Verdict::kRepeat;

@@ -15,9 +15,10 @@ class FollowPosition {
   // `first`: the request of the first call, without cursors.
   explicit FollowPosition(v1::FollowRequest first) : first_(std::move(first)) {}
 
-  // The request of the next call: the first one until something arrived, later with a cursor for every stream that is
-  // known. Streams that began in between are read from their beginning.
-  v1::FollowRequest Request() const;
+  // The request of the next call to a log handler. In the first one to it, the start that was asked for applies to
+  // every stream of which nothing has come yet. Later ones have a cursor for every stream that is known, and streams
+  // that began in between are read from their beginning.
+  v1::FollowRequest Request(bool first) const;
 
   enum class Verdict {
     kNew,     // handle it
@@ -30,6 +31,7 @@ class FollowPosition {
 
  private:
   struct Stream {
+    bool announced = false;
     bool placed = false;  // next is known
     bool ended = false;
     std::int64_t next = 0;

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/client/live.h"
+#include "cli/client/reconnects.h"
 
 namespace riseml::cli {
 namespace {
@@ -53,10 +53,10 @@ v1::FollowRequest Tail(std::int64_t lines) {
 
 TEST(FollowPosition, GoesOnWhereItStopped) {
   FollowPosition position(Tail(10));
-  EXPECT_EQ(position.Request().tail_lines(), 10);
+  EXPECT_EQ(position.Request(true).tail_lines(), 10);
   EXPECT_EQ(Take(position, Announce("a")), Verdict::kNew);
   EXPECT_EQ(Take(position, Chunk("a", 100, "12345")), Verdict::kNew);
-  const v1::FollowRequest again = position.Request();
+  const v1::FollowRequest again = position.Request(false);
   ASSERT_EQ(again.cursors_size(), 1);
   EXPECT_EQ(again.cursors(0).offset(), 105);
   EXPECT_EQ(again.start_case(), v1::FollowRequest::kFromOffset) << "streams that began meanwhile are wanted whole";
@@ -77,7 +77,7 @@ TEST(FollowPosition, NoticesAHole) {
   FollowPosition position(Tail(10));
   Take(position, Chunk("a", 0, "12345"));
   EXPECT_EQ(Take(position, Chunk("a", 6, "7")), Verdict::kHole);
-  EXPECT_EQ(position.Request().cursors(0).offset(), 5);
+  EXPECT_EQ(position.Request(false).cursors(0).offset(), 5);
   EXPECT_EQ(Take(position, End("a", 9)), Verdict::kHole);
 }
 
@@ -94,15 +94,40 @@ TEST(FollowPosition, AGapIsSteppedOver) {
 TEST(FollowPosition, ASilentStreamIsReadFromItsBeginning) {
   FollowPosition position(Tail(10));
   Take(position, Announce("a"));
-  ASSERT_EQ(position.Request().cursors_size(), 1);
-  EXPECT_EQ(position.Request().cursors(0).offset(), 0);
+  ASSERT_EQ(position.Request(false).cursors_size(), 1);
+  EXPECT_EQ(position.Request(false).cursors(0).offset(), 0);
 }
 
 TEST(FollowPosition, OnlyNewStaysOnlyNewForASilentStream) {
   FollowPosition position(Tail(0));
   Take(position, Announce("a"));
-  EXPECT_EQ(position.Request().cursors_size(), 0);
-  EXPECT_EQ(position.Request().start_case(), v1::FollowRequest::kTailLines);
+  EXPECT_EQ(position.Request(false).cursors_size(), 0);
+  EXPECT_EQ(position.Request(false).start_case(), v1::FollowRequest::kTailLines);
+}
+
+TEST(FollowPosition, TheFirstCallToAnotherOwnerBeginsWhereItWasAskedFor) {
+  v1::FollowRequest first;
+  first.set_tail_lines(10);
+  FollowPosition position(first);
+  v1::FollowResponse announce = Announce("a");
+  v1::FollowResponse chunk = Chunk("a", 100, "abc");
+  position.Accept(announce);
+  position.Accept(chunk);
+  v1::FollowResponse owner, late;
+  owner.mutable_owner()->set_job_uid("elsewhere");
+  owner.mutable_owner()->set_attempt(1);
+  late.mutable_owner()->set_job_uid("late");
+  late.mutable_owner()->set_attempt(1);
+  late.mutable_owner()->set_late(true);
+  EXPECT_EQ(position.Accept(owner), Verdict::kRepeat);
+  EXPECT_EQ(position.Accept(late), Verdict::kRepeat);
+  const v1::FollowRequest request = position.Request(/*first=*/true);
+  EXPECT_EQ(request.tail_lines(), 10);
+  ASSERT_EQ(request.cursors_size(), 2);
+  EXPECT_EQ(request.cursors(0).job_uid(), "a");
+  EXPECT_EQ(request.cursors(0).offset(), 103);
+  EXPECT_EQ(request.cursors(1).job_uid(), "late");
+  EXPECT_EQ(request.cursors(1).offset(), 0);
 }
 
 TEST(Reconnects, TryUnavailableForEver) {

@@ -1,11 +1,10 @@
 #include "cli/client/live.h"
 
-#include <algorithm>
 #include <chrono>
-#include <random>
 #include <utility>
 
-#include "cli/client/follow_position.h"
+#include "cli/client/log_follow.h"
+#include "cli/client/reconnects.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/status.h"
 
@@ -15,16 +14,6 @@ namespace {
 constexpr std::size_t kMaxEvents = 32;  // a chunk is at most 256 KiB: 8 MiB
 
 }  // namespace
-
-std::optional<absl::Duration> Reconnects::After(const absl::Status& status) {
-  ++failures_;
-  const bool may_be_broken = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsCancelled(status) ||
-                             absl::IsDataLoss(status) || absl::IsDeadlineExceeded(status);
-  if (!absl::IsUnavailable(status) && !(may_be_broken && failures_ <= 5)) return std::nullopt;
-  thread_local std::minstd_rand random(std::random_device{}());
-  const absl::Duration base = std::min(absl::Milliseconds(100) * (1 << std::min(failures_ - 1, 10)), absl::Seconds(2));
-  return base * std::uniform_real_distribution<double>(0.5, 1.0)(random);
-}
 
 Live::Live(Connection& connection, Interrupts& interrupts) : connection_(connection), interrupts_(interrupts) {
   interrupts_.Listen([this] {
@@ -42,9 +31,8 @@ void Live::Watch(const v1::WatchExperimentRequest& request) {
   watch_ = std::jthread([this, request](std::stop_token stop) { RunWatch(std::move(stop), request); });
 }
 
-void Live::Follow(v1::LogService::Stub& logs, const std::string& address, const v1::FollowRequest& request) {
-  follow_ = std::jthread(
-      [this, &logs, address, request](std::stop_token stop) { RunFollow(std::move(stop), logs, address, request); });
+void Live::Follow(const std::string& address, const v1::FollowRequest& request) {
+  follow_ = std::jthread([this, address, request](const std::stop_token& stop) { RunFollow(stop, address, request); });
 }
 
 std::optional<LiveEvent> Live::Next(absl::Duration timeout) {
@@ -132,41 +120,17 @@ void Live::RunWatch(std::stop_token stop, v1::WatchExperimentRequest request) {
   }
 }
 
-void Live::RunFollow(std::stop_token stop, v1::LogService::Stub& logs, const std::string& address,
-                     const v1::FollowRequest& first) {
-  FollowPosition position(first);
-  Reconnects reconnects;
-  bool broken = false;
-  while (!stop.stop_requested()) {
-    grpc::ClientContext context;
-    const std::string request_id = connection_.PrepareStream(context);
-    // A call that waits drives the connection attempt; failing at once it would leave the attempt to nobody.
-    context.set_wait_for_ready(broken);
-    std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
-    const auto reader = logs.Follow(&context, position.Request());
-    bool hole = false;
-    v1::FollowResponse response;
-    while (!hole && reader->Read(&response)) {
-      Mend(stop, &broken);
-      const FollowPosition::Verdict verdict = position.Accept(response);
-      hole = verdict == FollowPosition::Verdict::kHole;
-      if (verdict != FollowPosition::Verdict::kNew) continue;
-      reconnects.Progress();
-      if (!Push(stop, response)) break;
-    }
-    if (hole) context.TryCancel();
-    absl::Status status = rpc::FromGrpc(reader->Finish());
-    if (stop.stop_requested()) return;
-    if (hole) status = absl::DataLossError("the log service left out a part of the log");
-    const auto wait = status.ok() ? std::nullopt : reconnects.After(status);
-    if (!wait) {
-      Mend(stop, &broken);
-      Push(stop, FollowEnded{WithCall(status, "log service", address, request_id)});
-      return;
-    }
-    Break(stop, &broken);
-    Sleep(stop, *wait);
-  }
+void Live::RunFollow(const std::stop_token& stop, const std::string& address, const v1::FollowRequest& request) {
+  FollowEvents events;
+  events.response = [this](const std::stop_token& ended, const v1::FollowResponse& response) {
+    return Push(ended, response);
+  };
+  events.lost = [this](const std::stop_token& ended, bool* broken) { Break(ended, broken); };
+  events.resumed = [this](const std::stop_token& ended, bool* broken) { Mend(ended, broken); };
+  events.sleep = [this](const std::stop_token& ended, absl::Duration duration) { Sleep(ended, duration); };
+  LogFollow follow(connection_, address, request, std::move(events));
+  const absl::Status status = follow.Run(stop);
+  if (!stop.stop_requested()) Push(stop, FollowEnded{status});
 }
 
 }  // namespace riseml::cli

@@ -42,16 +42,15 @@ class Live {
   // Begins to watch an experiment; at most once. The end is a WatchEnded.
   void Watch(const v1::WatchExperimentRequest& request);
 
-  // Begins to follow the log; at most once. The end is a FollowEnded.
-  void Follow(v1::LogService::Stub& logs, const std::string& address, const v1::FollowRequest& request);
+  // Begins to follow the log at the log handler at `address`; at most once. The end is a FollowEnded.
+  void Follow(const std::string& address, const v1::FollowRequest& request);
 
   // The next event, or nothing within `timeout`.
   std::optional<LiveEvent> Next(absl::Duration timeout);
 
  private:
   void RunWatch(std::stop_token stop, v1::WatchExperimentRequest request);
-  void RunFollow(std::stop_token stop, v1::LogService::Stub& logs, const std::string& address,
-                 const v1::FollowRequest& request);
+  void RunFollow(const std::stop_token& stop, const std::string& address, const v1::FollowRequest& request);
   bool Push(std::stop_token stop, LiveEvent event);
   void Sleep(std::stop_token stop, absl::Duration duration);
   void Break(std::stop_token stop, bool* broken);
@@ -64,19 +63,6 @@ class Live {
   std::deque<LiveEvent> events_ ABSL_GUARDED_BY(mu_);
   int broken_ ABSL_GUARDED_BY(mu_) = 0;  // number of streams that are broken now
   std::jthread watch_, follow_;
-};
-
-// When to try a broken stream again. Pure, but for the jitter.
-class Reconnects {
- public:
-  // How long to wait before the next try; nothing when trying again makes no sense. UNAVAILABLE is tried for ever,
-  // codes that may stand for a connection that broke five times in a row.
-  std::optional<absl::Duration> After(const absl::Status& status);
-  // Something arrived.
-  void Progress() { failures_ = 0; }
-
- private:
-  int failures_ = 0;
 };
 
 }  // namespace riseml::cli

@@ -80,7 +80,9 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
     RISEML_ASSIGN_OR_RETURN(stayed, ShowPhases(session, live, state));
   }
   if (stayed) {
-    RISEML_ASSIGN_OR_RETURN(stayed, ShowLog(session, connection, live, {.experiment = experiment.name()}, state));
+    RISEML_ASSIGN_OR_RETURN(const LogShown shown,
+                            ShowLog(session, connection, live, {.experiment = experiment.name()}, state));
+    stayed = shown != LogShown::kLeft;
   }
   if (!stayed) {
     TellDetached(session, experiment.name());

@@ -1,5 +1,8 @@
 #include "cli/commands/log_session.h"
 
+#include <map>
+#include <string>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -34,11 +37,11 @@ class LogSession {
     if (request.job.empty()) view_.Expect(request.experiment);
   }
 
-  absl::StatusOr<bool> Run() {
+  absl::StatusOr<LogShown> Run() {
     if (!request_.raw) {
       for (const auto& [name, job] : state_.jobs) Note(name);
       while (!state_.synced && !state_.complete && !left_) RISEML_RETURN_IF_ERROR(Step());
-      if (left_) return false;
+      if (left_) return LogShown::kLeft;
       Tell();
     }
     RISEML_RETURN_IF_ERROR(Follow());
@@ -48,7 +51,8 @@ class LogSession {
       if (left_) break;
     }
     if (!request_.raw) session_.Print(view_.Finish());
-    return !left_;
+    if (left_) return LogShown::kLeft;
+    return damaged_ ? LogShown::kDamaged : LogShown::kAll;
   }
 
  private:
@@ -59,7 +63,6 @@ class LogSession {
   }
 
   absl::Status Follow() {
-    RISEML_ASSIGN_OR_RETURN(v1::LogService::Stub* const logs, connection_.Logs());
     RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection_.Cluster());
     v1::FollowRequest request;
     request.set_name(request_.job.empty() ? request_.experiment : request_.job);
@@ -69,7 +72,7 @@ class LogSession {
     } else {
       request.set_from_offset(request_.from_offset);
     }
-    live_.Follow(*logs, cluster.loghandler_address(), request);
+    live_.Follow(cluster.loghandler_address(), request);
     return absl::OkStatus();
   }
 
@@ -118,13 +121,26 @@ class LogSession {
     return absl::OkStatus();
   }
 
+  // One line for a log that cannot be read any further; the others go on.
+  void TellDamaged(const v1::LogEnd& end) {
+    damaged_ = true;
+    if (!request_.raw) session_.Print(view_.Clear());
+    const auto name = names_.find({end.job_uid(), end.attempt()});
+    session_.Tell(absl::StrCat("ERROR: the log of ",
+                               name == names_.end() ? end.job_uid() : ShownId(name->second, connection_.caller()),
+                               " cannot be read beyond byte ", end.final_offset(), ": ", end.error(), "\n"));
+  }
+
   absl::Status On(const v1::FollowResponse& response) {
+    if (response.has_stream())
+      names_[{response.stream().job_uid(), response.stream().attempt()}] = response.stream().job();
+    if (response.has_end() && !response.end().error().empty()) TellDamaged(response.end());
     if (request_.raw) {
       if (response.has_chunk()) session_.Print(response.chunk().data());
       if (response.has_gap()) {
         session_.Tell(absl::StrCat("WARNING: ", response.gap().length(), " bytes of the log were lost on the node\n"));
       }
-      if (response.has_end() && !response.end().complete()) {
+      if (response.has_end() && !response.end().complete() && response.end().error().empty()) {
         session_.Tell(absl::StrCat("WARNING: log is cut at ", response.end().final_offset(), " bytes: node lost\n"));
       }
       return absl::OkStatus();
@@ -183,14 +199,16 @@ class LogSession {
   ExperimentState shown_;   // what was asked for
   StateLines states_;
   LogView view_;
+  std::map<std::pair<std::string, int>, std::string> names_;  // of jobs, by uid and attempt
+  bool damaged_ = false;
   bool follow_over_ = false;
   bool left_ = false;
 };
 
 }  // namespace
 
-absl::StatusOr<bool> ShowLog(Session& session, Connection& connection, Live& live, const LogRequest& request,
-                             ExperimentState& state) {
+absl::StatusOr<LogShown> ShowLog(Session& session, Connection& connection, Live& live, const LogRequest& request,
+                                 ExperimentState& state) {
   return LogSession(session, connection, live, request, state).Run();
 }
 

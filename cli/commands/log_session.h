@@ -23,10 +23,16 @@ struct LogRequest {
   bool timestamps = false;
 };
 
-// True when all is shown; false when the user left before. `live` must be watching the experiment already, unless
-// `raw`; `state` is what it has told so far.
-absl::StatusOr<bool> ShowLog(Session& session, Connection& connection, Live& live, const LogRequest& request,
-                             ExperimentState& state);
+enum class LogShown {
+  kAll,
+  kDamaged,  // all but what cannot be read of damaged logs; an error line has named each
+  kLeft,     // the user left before the end
+};
+
+// Shows what was asked for. `live` must be watching the experiment already, unless `raw`; `state` is what it has told
+// so far.
+absl::StatusOr<LogShown> ShowLog(Session& session, Connection& connection, Live& live, const LogRequest& request,
+                                 ExperimentState& state);
 
 // Says that the experiment or job goes on, and how to come back to it.
 void TellDetached(Session& session, const std::string& resource);

@@ -54,8 +54,9 @@ absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
     watch.set_without_children(!request.job.empty());
     live.Watch(watch);
   }
-  RISEML_ASSIGN_OR_RETURN(const bool all, ShowLog(session, *connection, live, request, state));
-  if (all) return kExitOk;
+  RISEML_ASSIGN_OR_RETURN(const LogShown shown, ShowLog(session, *connection, live, request, state));
+  if (shown == LogShown::kAll) return kExitOk;
+  if (shown == LogShown::kDamaged) return kExitError;
   TellDetached(session, request.job.empty() ? request.experiment : request.job);
   return kExitInterrupted;
 }

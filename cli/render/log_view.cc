@@ -161,7 +161,7 @@ std::string LogView::Show(const v1::FollowResponse& response) {
       const v1::LogEnd& end = response.end();
       Stream& stream = StreamOf(end.job_uid(), end.attempt());
       std::string out = flush(stream, Key(end.job_uid(), end.attempt()));
-      if (!end.complete()) {
+      if (!end.complete() && end.error().empty()) {
         absl::StrAppend(&out,
                         Note(stream.resource, absl::StrCat("log is cut at ", end.final_offset(), " bytes: node lost"),
                              Style::kRed));

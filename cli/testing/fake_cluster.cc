@@ -207,9 +207,14 @@ FakeCluster::FakeCluster(const std::string& dir) : authenticator_(std::make_uniq
   options.listener.set_key_file(dir + "/api.key");
   options.authenticator = authenticator_.get();
   for (const auto& service : services_) options.services.push_back(service.get());
-  auto server = rpc::Server::Start(std::move(options));
+  auto server = rpc::Server::Start(options);
   if (!server.ok()) Die(server.status());
   server_ = *std::move(server);
+  other_logs_ = MakeLogService(content_, 1);
+  options.services = {other_logs_.get()};
+  auto other = rpc::Server::Start(std::move(options));
+  if (!other.ok()) Die(other.status());
+  other_server_ = *std::move(other);
   v1::ClusterInfo cluster;
   cluster.set_cluster_id("c0ffee");
   cluster.set_server_version("2.0.0");
@@ -228,8 +233,11 @@ FakeCluster::~FakeCluster() {
     content_.Changed();
   }
   server_->Shutdown(absl::Seconds(1));
+  other_server_->Shutdown(absl::Seconds(1));
 }
 
 std::string FakeCluster::address() const { return absl::StrCat("127.0.0.1:", server_->port()); }
+
+std::string FakeCluster::other_logs_address() const { return absl::StrCat("127.0.0.1:", other_server_->port()); }
 
 }  // namespace riseml::cli

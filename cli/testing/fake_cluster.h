@@ -22,6 +22,8 @@ class FakeCluster {
 
   FakeContent& content() { return content_; }
   std::string address() const;
+  // Of log server 1; all the rest is at address().
+  std::string other_logs_address() const;
   std::string ca_pem() const { return ca_pem_; }
 
  private:
@@ -30,6 +32,8 @@ class FakeCluster {
   std::unique_ptr<Authenticator> authenticator_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<rpc::Server> server_;
+  std::unique_ptr<grpc::Service> other_logs_;
+  std::unique_ptr<rpc::Server> other_server_;
   std::string ca_pem_;
 };
 

@@ -60,6 +60,24 @@ void FakeContent::EndLog(const std::string& job_uid, bool complete) {
   Changed();
 }
 
+void FakeContent::DamageLog(const std::string& job_uid, const std::string& error) {
+  MutexLock lock(mu_);
+  logs_[job_uid].ended = true;
+  logs_[job_uid].complete = false;
+  logs_[job_uid].error = error;
+  Changed();
+}
+
+void FakeContent::SetOwner(const std::string& job_uid, int server, const std::string& address) {
+  MutexLock lock(mu_);
+  if (address.empty()) {
+    logs_[job_uid].elsewhere.erase(server);
+  } else {
+    logs_[job_uid].elsewhere[server] = address;
+  }
+  Changed();
+}
+
 void FakeContent::CutFollow(std::vector<std::size_t> after_bytes) {
   MutexLock lock(mu_);
   cuts_ = std::move(after_bytes);

@@ -21,12 +21,18 @@ class FakeContent {
     std::string bytes;
     bool ended = false;
     bool complete = true;
+    std::string error;                     // with which it ends, after its bytes
+    std::map<int, std::string> elsewhere;  // by log server: the address it names as the owner; absent: it owns the log
   };
 
   void Put(const v1::Experiment& experiment);
   void Put(const v1::Job& job);  // becomes part of its experiment
   void AppendLog(const std::string& job_uid, const std::string& job, const std::string& bytes);
   void EndLog(const std::string& job_uid, bool complete = true);
+  // Ends a log as one that cannot be read any further.
+  void DamageLog(const std::string& job_uid, const std::string& error);
+  // Log server `server`, 0 or 1, names an address as the owner of a log; empty: it is the owner again.
+  void SetOwner(const std::string& job_uid, int server, const std::string& address);
 
   // The next Follow call is cut with UNAVAILABLE after this many bytes; several values: the calls after it.
   void CutFollow(std::vector<std::size_t> after_bytes);

@@ -174,7 +174,7 @@ class FakeJobs final : public v1::JobService::Service {
 
 class FakeLogs final : public v1::LogService::Service {
  public:
-  explicit FakeLogs(FakeContent& content) : content_(content) {}
+  FakeLogs(FakeContent& content, int server) : content_(content), server_(server) {}
 
   // Sends at most seven bytes a chunk, so that cuts fall into lines and characters.
   grpc::Status Follow(grpc::ServerContext* context, const v1::FollowRequest* request,
@@ -196,6 +196,16 @@ class FakeLogs final : public v1::LogService::Service {
           continue;
         }
         v1::FollowResponse response;
+        if (ended[uid]) continue;
+        if (const auto owner = log.elsewhere.find(server_); owner != log.elsewhere.end()) {
+          response.mutable_owner()->set_job_uid(uid);
+          response.mutable_owner()->set_attempt(1);
+          response.mutable_owner()->set_job(log.job);
+          response.mutable_owner()->set_address(owner->second);
+          writer->Write(response);
+          ended[uid] = true;
+          continue;
+        }
         if (!next.contains(uid)) {
           next[uid] = Start(*request, uid, log);
           response.mutable_stream()->set_job_uid(uid);
@@ -215,18 +225,19 @@ class FakeLogs final : public v1::LogService::Service {
           next[uid] += piece.size();
           left -= std::min(left, piece.size());
         }
-        if (log.ended && !ended[uid]) {
+        if (log.ended) {
           v1::LogEnd* end = response.mutable_end();
           end->set_job_uid(uid);
           end->set_attempt(1);
           end->set_final_offset(static_cast<std::int64_t>(log.bytes.size()));
           end->set_complete(log.complete);
+          end->set_error(log.error);
           writer->Write(response);
           ended[uid] = true;
         }
         open |= !log.ended;
       }
-      if (request->no_follow() || (!open && !next.empty())) return grpc::Status::OK;
+      if (request->no_follow() || (!open && !ended.empty())) return grpc::Status::OK;
       content_.changed_.wait_for(content_.mu_, std::chrono::milliseconds(50));
     }
     return grpc::Status::CANCELLED;
@@ -246,13 +257,18 @@ class FakeLogs final : public v1::LogService::Service {
   }
 
   FakeContent& content_;
+  const int server_;
 };
+
+std::unique_ptr<grpc::Service> MakeLogService(FakeContent& content, int server) {
+  return std::make_unique<FakeLogs>(content, server);
+}
 
 std::vector<std::unique_ptr<grpc::Service>> MakeExperimentServices(FakeContent& content) {
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<FakeExperiments>(content));
   services.push_back(std::make_unique<FakeJobs>(content));
-  services.push_back(std::make_unique<FakeLogs>(content));
+  services.push_back(MakeLogService(content, 0));
   return services;
 }
 

@@ -15,6 +15,9 @@ namespace riseml::cli {
 absl::Status NotFound();
 
 // ExperimentService, JobService and LogService on `content`, which outlives them.
+// LogService is that of log server 0.
 std::vector<std::unique_ptr<grpc::Service>> MakeExperimentServices(FakeContent& content);
+
+std::unique_ptr<grpc::Service> MakeLogService(FakeContent& content, int server);
 
 }  // namespace riseml::cli

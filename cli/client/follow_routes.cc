@@ -1,0 +1,30 @@
+#include "cli/client/follow_routes.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace riseml::cli {
+namespace {
+
+constexpr int kMaxHops = 4;
+
+}  // namespace
+
+void FollowRoutes::Began(const std::string& address) { calls_[address].clear(); }
+
+absl::StatusOr<FollowRoutes::Action> FollowRoutes::Redirect(const std::string& from, const v1::LogOwner& owner) {
+  const Key key(owner.job_uid(), owner.attempt());
+  const std::string& to = owner.address();
+  if (const auto call = calls_.find(from); call != calls_.end()) call->second.insert(key);
+  std::string& believed = owners_.try_emplace(key, first_).first->second;
+  if (believed != from) return Action::kNothing;  // older news than what the owner itself has said
+  if (to.empty() || to == from || ++hops_[key] > kMaxHops)
+    return absl::UnavailableError(absl::StrCat("no log service has the log of ", owner.job(), ": the one at ", from,
+                                               " names the one at ", to.empty() ? "an empty address" : to,
+                                               ", and so on; try again later"));
+  believed = to;
+  const auto call = calls_.find(to);
+  if (call == calls_.end()) return Action::kCall;
+  return call->second.contains(key) ? Action::kCallAgain : Action::kNothing;
+}
+
+}  // namespace riseml::cli

@@ -1,0 +1,68 @@
+// Follows a log at every log handler that owns a part of it.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+
+#include "absl/status/status.h"
+#include "cli/client/connection.h"
+#include "cli/client/follow_position.h"
+#include "cli/client/follow_routes.h"
+#include "riseml/v1/log.pb.h"
+#include "services/common/base/mutex.h"
+
+namespace riseml::cli {
+
+// What LogFollow tells. Functions may block, and are called by several threads. `broken` belongs to one call.
+struct FollowEvents {
+  std::function<bool(const std::stop_token&, const v1::FollowResponse&)> response;  // false: no more is wanted
+  std::function<void(const std::stop_token&, bool* broken)> lost;
+  std::function<void(const std::stop_token&, bool* broken)> resumed;
+  std::function<void(const std::stop_token&, absl::Duration)> sleep;
+};
+
+// Begins with one log handler and goes on with those that it names as owners of streams, with the cursors reached and
+// the same certificates and key. A call that breaks is made again. All streams end in one sequence of responses.
+class LogFollow {
+ public:
+  // `connection` must outlive this object.
+  LogFollow(Connection& connection, std::string address, const v1::FollowRequest& request, FollowEvents events);
+
+  // Blocks until everything has ended (OK), a call has failed for good, or a stop. Errors name the log handler.
+  absl::Status Run(const std::stop_token& stop);
+
+ private:
+  // State of the calls to one address, one after the other.
+  struct Calls {
+    std::string address;
+    bool reached = false;  // it has said something, or is the first address
+    bool news = false;     // the last call has brought something new
+    bool broken = false;
+  };
+  void RunCalls(const std::stop_token& stop, const std::string& address);
+  absl::Status CallOnce(const std::stop_token& stop, v1::LogService::Stub& stub, Calls& calls);
+  void Redirect(const std::string& from, const v1::LogOwner& owner);
+  void Close(const std::string& address, const absl::Status& status);
+
+  Connection& connection_;
+  const std::string first_;
+  const FollowEvents events_;
+
+  Mutex mu_;
+  std::condition_variable_any changed_;
+  FollowPosition position_ ABSL_GUARDED_BY(mu_);
+  FollowRoutes routes_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> to_call_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> placed_ ABSL_GUARDED_BY(mu_);  // addresses that were called with the request's own start
+  std::map<std::string, grpc::ClientContext*> contexts_ ABSL_GUARDED_BY(mu_);  // of calls under way
+  std::set<std::string> call_again_ ABSL_GUARDED_BY(mu_);
+  int open_ ABSL_GUARDED_BY(mu_) = 0;  // addresses that are being called
+  std::optional<absl::Status> failed_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace riseml::cli
