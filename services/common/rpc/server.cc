@@ -7,12 +7,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
+#include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/authorization.h"
@@ -70,10 +72,33 @@ class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
 
   grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context, OutputMetadata*,
                        OutputMetadata*) override {
-    return ToGrpc(Decide(metadata, *context));
+    if (!Enter()) return ToGrpc(Error(Reason::kShuttingDown, "the server is stopping; call again"));
+    const absl::Status decision = Decide(metadata, *context);
+    Leave();
+    return ToGrpc(decision);
+  }
+
+  // Waits for the calls of Process under way; later ones do not use the authenticator any more. gRPC calls Process from
+  // a thread of its own, which the shutdown of a server does not wait for.
+  void Close() {
+    MutexLock lock(mu_);
+    closed_ = true;
+    idle_.wait(mu_, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return active_ == 0; });
   }
 
  private:
+  bool Enter() {
+    MutexLock lock(mu_);
+    if (closed_) return false;
+    ++active_;
+    return true;
+  }
+  void Leave() {
+    MutexLock lock(mu_);
+    --active_;
+    idle_.notify_all();
+  }
+
   absl::Status Decide(const InputMetadata& metadata, const grpc::AuthContext& context) {
     const std::string path = Find(metadata, ":path");
     if (absl::StartsWith(path, kHealthPrefix)) return absl::OkStatus();
@@ -108,7 +133,11 @@ class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
   }
 
   const ListenerKind kind_;
-  Authenticator* const authenticator_;  // outlives this
+  Authenticator* const authenticator_;  // outlives the server
+  Mutex mu_;
+  std::condition_variable_any idle_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  int active_ ABSL_GUARDED_BY(mu_) = 0;  // calls of Process under way
 };
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
@@ -154,6 +183,7 @@ void Server::Shutdown(absl::Duration grace) {
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(grace));
   server_->Wait();
   server_.reset();
+  auth_->Close();
 }
 
 Server::~Server() { Shutdown(absl::ZeroDuration()); }
