@@ -3,22 +3,17 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
-#include <cerrno>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "services/agent/kept_steps.h"
 #include "services/common/base/file.h"
-#include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/walk_tree.h"
 
 namespace riseml::agent {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::int64_t kMaxMountsBytes = 4 << 20;
 constexpr std::int64_t kTmpfsMagic = 0x01021994;
@@ -71,15 +66,13 @@ absl::StatusOr<BuildPlaces> BuildPlaces::Look(const internal::v1::RunPlan& plan,
   return places;
 }
 
+// What vanishes meanwhile, as files of other processes may do, is not there.
 absl::StatusOr<std::set<std::string>> BuildPlaces::NamesBelow(const std::string& top) const {
   std::set<std::string> names;
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(top, error), end; !error && it != end; it.increment(error)) {
-    const std::string path = it->path().string();
-    if (mounts_.contains(path)) it.disable_recursion_pending();
-    names.insert(path.substr(top.size() + 1));
-  }
-  if (error) return ErrnoError(error.value(), absl::StrCat("list ", top));
+  RISEML_RETURN_IF_ERROR(WalkTree(top, [&](const TreeEntry& entry) {
+    names.insert(entry.path);
+    return !mounts_.contains(absl::StrCat(top, "/", entry.path));
+  }));
   return names;
 }
 
@@ -135,14 +128,12 @@ absl::Status BuildPlaces::CheckForConflicts(const std::string& kept) const {
 
 absl::Status BuildPlaces::RemoveNew(const std::string& top, const std::set<std::string>& before) const {
   std::vector<std::string> made;
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(top, error), end; !error && it != end; it.increment(error)) {
-    const std::string path = it->path().string();
-    const bool is_new = !before.contains(path.substr(top.size() + 1));
+  RISEML_RETURN_IF_ERROR(WalkTree(top, [&](const TreeEntry& entry) {
+    const std::string path = absl::StrCat(top, "/", entry.path);
+    const bool is_new = !before.contains(entry.path);
     if (is_new) made.push_back(path);
-    if (is_new || mounts_.contains(path)) it.disable_recursion_pending();
-  }
-  if (error) return ErrnoError(error.value(), absl::StrCat("list ", top));
+    return !is_new && !mounts_.contains(path);
+  }));
   for (const std::string& path : made) RISEML_RETURN_IF_ERROR(RemoveTree(path));
   return absl::OkStatus();
 }

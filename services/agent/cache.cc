@@ -5,17 +5,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
+#include "services/common/base/walk_tree.h"
 
 namespace riseml::agent {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxCacheFiles = 2'000'000;
 constexpr std::int64_t kUntouchableSeconds = 3600;
@@ -31,15 +29,17 @@ struct CachedFile {
 absl::Status TrimCache(const std::string& directory, std::int64_t bytes_limit, std::int64_t now_seconds) {
   std::vector<CachedFile> files;
   std::int64_t total = 0;
-  std::error_code error;
-  fs::recursive_directory_iterator it(directory, fs::directory_options::skip_permission_denied, error), end;
-  for (; !error && it != end && files.size() < kMaxCacheFiles; it.increment(error)) {
+  const LookAtEntry look = [&](const TreeEntry& entry) -> absl::StatusOr<bool> {
+    if (files.size() >= kMaxCacheFiles) return false;
+    const std::string path = absl::StrCat(directory, "/", entry.path);
     struct stat status {};
-    if (lstat(it->path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return true;
     total += status.st_blocks * 512;
-    files.push_back(
-        {std::max(status.st_atim.tv_sec, status.st_mtim.tv_sec), status.st_blocks * 512, it->path().string()});
-  }
+    files.push_back({std::max(status.st_atim.tv_sec, status.st_mtim.tv_sec), status.st_blocks * 512, path});
+    return true;
+  };
+  // What cannot be listed does not count; the rest is still to be trimmed.
+  WalkTree(directory, look, Unreadable::kIsSkipped).IgnoreError();
   if (total <= bytes_limit) return absl::OkStatus();
   std::ranges::sort(files, {}, &CachedFile::used);
   for (const CachedFile& file : files) {

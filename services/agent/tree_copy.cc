@@ -12,9 +12,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
-#include <filesystem>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,11 +20,10 @@
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/walk_tree.h"
 
 namespace riseml::agent {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int kMaxDirectoryDepth = 200;
 constexpr std::size_t kBytesAtOnce = 16 << 20;
@@ -153,21 +150,6 @@ class TreeCopier {
   const CopyRules& rules_;
 };
 
-// Calls `look` for each wanted entry with its path below `top`.
-absl::Status WalkTree(const std::string& top, const WantsEntry& wants,
-                      const std::function<absl::Status(const std::string&, const fs::directory_entry&)>& look) {
-  std::error_code error;
-  fs::recursive_directory_iterator it(top, error), end;
-  for (; !error && it != end; it.increment(error)) {
-    const std::string path = it->path().string().substr(top.size() + 1);
-    if (wants && !wants(path))
-      it.disable_recursion_pending();
-    else
-      RISEML_RETURN_IF_ERROR(look(path, *it));
-  }
-  return error ? ErrnoError(error.value(), absl::StrCat("look at ", top)) : absl::OkStatus();
-}
-
 }  // namespace
 
 std::string Replacement::In(absl::string_view text) const {
@@ -184,28 +166,29 @@ absl::Status CopyTree(const std::string& from, const std::string& to, const Copy
 
 absl::StatusOr<TreeSize> MeasureTree(const std::string& top, const WantsEntry& wants) {
   TreeSize size;
-  RISEML_RETURN_IF_ERROR(WalkTree(top, wants, [&size](const std::string&, const fs::directory_entry& entry) {
+  RISEML_RETURN_IF_ERROR(WalkTree(top, [&](const TreeEntry& entry) {
+    if (wants && !wants(entry.path)) return false;
     struct stat info {};
-    if (lstat(entry.path().c_str(), &info) != 0) return absl::OkStatus();
+    if (lstat(absl::StrCat(top, "/", entry.path).c_str(), &info) != 0) return false;
     ++size.files;
     // The copy of a file with holes has none.
     if (S_ISREG(info.st_mode)) size.bytes += std::max<std::int64_t>(info.st_size, info.st_blocks * 512);
-    return absl::OkStatus();
+    return true;
   }));
   return size;
 }
 
 absl::StatusOr<std::vector<std::string>> FilesHolding(const std::string& top, absl::string_view text) {
   std::vector<std::string> found;
-  RISEML_RETURN_IF_ERROR(
-      WalkTree(top, nullptr, [&](const std::string& path, const fs::directory_entry& entry) -> absl::Status {
-        std::error_code error;
-        if (entry.is_symlink(error) || !entry.is_regular_file(error)) return absl::OkStatus();
-        RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(entry.path().string(), O_RDONLY | O_NOFOLLOW));
-        RISEML_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Map(fd.get(), PROT_READ));
-        if (!file.empty() && file.Find(text, file.begin()) != nullptr) found.push_back(path);
-        return absl::OkStatus();
-      }));
+  RISEML_RETURN_IF_ERROR(WalkTree(top, [&](const TreeEntry& entry) -> absl::StatusOr<bool> {
+    const std::string path = absl::StrCat(top, "/", entry.path);
+    struct stat info {};
+    if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return true;
+    RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW));
+    RISEML_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Map(fd.get(), PROT_READ));
+    if (!file.empty() && file.Find(text, file.begin()) != nullptr) found.push_back(entry.path);
+    return true;
+  }));
   return found;
 }
 

@@ -36,7 +36,9 @@ class TreeRemover {
   absl::Status Remove() {
     if (unlink(path_.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return absl::OkStatus();
     if (errno != EISDIR && errno != EPERM) return Fail("");
-    RISEML_ASSIGN_OR_RETURN(top_, OpenDirectory(AT_FDCWD, path_));
+    absl::StatusOr<UniqueFd> top = OpenDirectory(AT_FDCWD, path_);
+    if (HasReason(top.status(), Reason::kNotFound)) return absl::OkStatus();
+    RISEML_ASSIGN_OR_RETURN(top_, std::move(top));
     while (true) {
       bool any = false;
       RISEML_RETURN_IF_ERROR(ForEach(top_.get(), [&](const dirent& entry) {
@@ -45,7 +47,7 @@ class TreeRemover {
       }));
       if (!any) break;
     }
-    return rmdir(path_.c_str()) == 0 ? absl::OkStatus() : Fail("");
+    return rmdir(path_.c_str()) == 0 || errno == ENOENT ? absl::OkStatus() : Fail("");
   }
 
  private:
@@ -100,11 +102,14 @@ class TreeRemover {
     RISEML_ASSIGN_OR_RETURN(const bool gone, RemoveEntry(top_.get(), entry));
     if (gone) return absl::OkStatus();
     const std::string name = entry.d_name;
-    RISEML_ASSIGN_OR_RETURN(const UniqueFd directory, OpenDirectory(top_.get(), name));
+    const absl::StatusOr<UniqueFd> directory = OpenDirectory(top_.get(), name);
+    if (HasReason(directory.status(), Reason::kNotFound)) return absl::OkStatus();  // somebody else has removed it
+    RISEML_RETURN_IF_ERROR(directory.status());
     RISEML_RETURN_IF_ERROR(
-        ForEach(directory.get(), [&](const dirent& inner) { return RemoveOrMoveUp(directory, inner); }));
+        ForEach(directory->get(), [&](const dirent& inner) { return RemoveOrMoveUp(*directory, inner); }));
     // Entries that were added meanwhile are found the next time.
-    if (unlinkat(top_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOTEMPTY || errno == EEXIST)
+    if (unlinkat(top_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOTEMPTY || errno == EEXIST ||
+        errno == ENOENT)
       return absl::OkStatus();
     return Fail(name);
   }
@@ -113,10 +118,13 @@ class TreeRemover {
     RISEML_ASSIGN_OR_RETURN(const bool gone, RemoveEntry(directory.get(), entry));
     if (gone) return absl::OkStatus();
     // To give a directory another parent takes the right to write to it.
-    RISEML_RETURN_IF_ERROR(OpenDirectory(directory.get(), entry.d_name).status());
+    const absl::Status opened = OpenDirectory(directory.get(), entry.d_name).status();
+    if (HasReason(opened, Reason::kNotFound)) return absl::OkStatus();
+    RISEML_RETURN_IF_ERROR(opened);
     for (int i = 0; i < kMostNames; ++i) {
       const std::string name = absl::StrCat(".", ++moved_);
-      if (renameat(directory.get(), entry.d_name, top_.get(), name.c_str()) == 0) return absl::OkStatus();
+      if (renameat(directory.get(), entry.d_name, top_.get(), name.c_str()) == 0 || errno == ENOENT)
+        return absl::OkStatus();
       if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) break;
     }
     return Fail(entry.d_name);

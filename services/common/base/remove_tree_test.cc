@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/file.h"
@@ -92,6 +93,23 @@ TEST_F(RemoveTreeTest, AFileAndWhatIsAbsentAreFine) {
   EXPECT_TRUE(RemoveTree(root_ + "/file").ok());
   EXPECT_TRUE(RemoveTree(root_ + "/file").ok());
   EXPECT_TRUE(RemoveTree(root_ + "/no/such/path").ok());
+}
+
+TEST_F(RemoveTreeTest, TwoWhoRemoveTheSameTreeAtOnceBothSucceed) {
+  for (int round = 0; round < 50; ++round) {
+    const std::string top = absl::StrCat(root_, "/", round);
+    for (int i = 0; i < 30; ++i) {
+      std::filesystem::create_directories(absl::StrCat(top, "/", i, "/a/b"));
+      Write(absl::StrCat(top, "/", i, "/a/b/file"));
+    }
+    absl::Status other;
+    std::jthread remover([&] { other = RemoveTree(top); });
+    const absl::Status own = RemoveTree(top);
+    remover.join();
+    ASSERT_TRUE(own.ok()) << own;
+    ASSERT_TRUE(other.ok()) << other;
+    ASSERT_FALSE(FileExists(top));
+  }
 }
 
 }  // namespace
