@@ -20,6 +20,7 @@
 #include "services/agent/shell_process.h"
 #include "services/agent/work_files.h"
 #include "services/common/base/file.h"
+#include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/proto_time.h"
@@ -87,12 +88,24 @@ absl::Status StepKeeper::Begin(absl::Time began, absl::Time now) {
   return absl::OkStatus();
 }
 
+bool StepKeeper::IsAnew() const {
+  return plan_.has_step_reuse() &&
+         std::ranges::any_of(plan_.build_steps(), [](const auto& step) { return step.anew(); });
+}
+
+// What cannot be removed does not keep the rest.
+absl::Status StepKeeper::RemoveKept() const {
+  absl::Status first;
+  for (const internal::v1::BuildStep& step : plan_.build_steps())
+    if (IsStepKey(step.prefix_key())) first.Update(RemoveKeptSteps(reuse().directory(), step.prefix_key()));
+  return first;
+}
+
 absl::StatusOr<int> StepKeeper::Prepare(absl::Time now) const {
   const int steps = StepsKept(plan_, reuse().directory());
   if (steps == 0) return 0;
-  if (plan_.build_steps(steps - 1).anew()) {
-    for (const internal::v1::BuildStep& step : plan_.build_steps())
-      if (IsStepKey(step.prefix_key())) RISEML_RETURN_IF_ERROR(RemoveKeptSteps(reuse().directory(), step.prefix_key()));
+  if (IsAnew()) {
+    RISEML_RETURN_IF_ERROR(RemoveKept());
     return 0;
   }
   RISEML_ASSIGN_OR_RETURN(const HeldKeptSteps kept, HoldKeptSteps(reuse().directory(), KeyOf(steps), now));
@@ -194,7 +207,9 @@ absl::StatusOr<std::string> StepKeeper::Keep(int steps, pid_t shell, absl::Time 
   description.set_bytes(size.bytes);
   RISEML_RETURN_IF_ERROR(kept.Publish(description, KeyOf(steps)));
   const KeptLimits limits{.bytes = reuse().bytes_limit(), .age = FromProtoDuration(reuse().max_age())};
-  RISEML_RETURN_IF_ERROR(TrimKeptSteps(reuse().directory(), limits, now));
+  // It is kept, whatever becomes of older ones; the node trims them too.
+  if (const absl::Status trimmed = TrimKeptSteps(reuse().directory(), limits, now); !trimmed.ok())
+    LogWarning("kept_steps_not_trimmed", {{"error", std::string(trimmed.message())}});
   return absl::StrCat("==> ", NameSteps(steps, plan_.build_steps_size()), " kept for later builds (",
                       PrintBytes(size.bytes), ")\n");
 }

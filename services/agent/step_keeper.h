@@ -42,12 +42,15 @@ class StepKeeper {
   // used.
   absl::Status Begin(absl::Time began, absl::Time now);
 
-  // True when there is something for Prepare to do.
-  bool HasPreparation() const { return places_ && StepsKept(plan_, plan_.step_reuse().directory()) > 0; }
+  // True when what earlier builds have kept is not used but removed.
+  bool IsAnew() const;
+  // True when there is something for Prepare to do. What is to be built anew is removed also when Begin has failed.
+  bool HasPreparation() const { return (places_ || IsAnew()) && StepsKept(plan_, plan_.step_reuse().directory()) > 0; }
   // Takes what an earlier build kept of the first steps, says so in the log, and returns the number of these steps: the
-  // shell goes on after them. 0 after a request to build anew. An error may leave parts of it: call Undo.
+  // shell goes on after them. A request to build anew removes what was kept and returns 0. An error may leave parts:
+  // call Undo, unless IsAnew.
   absl::StatusOr<int> Prepare(absl::Time now) const;
-  // Removes everything that was not there at the beginning.
+  // Removes everything that was not there at the beginning. After a Prepare that was not to build anew.
   absl::Status Undo() const { return places_->RemoveMade(); }
 
   // True when the first `steps` steps have succeeded and might be worth keeping. `shell` waits for the next one.
@@ -61,6 +64,7 @@ class StepKeeper {
   const internal::v1::StepReuse& reuse() const { return plan_.step_reuse(); }
   const std::string& KeyOf(int step) const { return plan_.build_steps(step - 1).prefix_key(); }
   std::string EnvironmentKey() const;
+  absl::Status RemoveKept() const;
   absl::Status Use(int steps, const HeldKeptSteps& kept) const;
   absl::Status RunReuseCommands(int steps) const;
   absl::Status TakeState(const HeldKeptSteps& kept, const Replacement& replacement) const;

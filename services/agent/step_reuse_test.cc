@@ -59,7 +59,7 @@ class StepReuseTest : public ::testing::Test {
     internal::v1::StepReuse& reuse = *plan.mutable_step_reuse();
     reuse.set_directory(Steps());
     reuse.set_environment(Environment(key));
-    reuse.set_temporary(directory_ / "tmp");
+    reuse.set_temporary(directory_ / temporary_);
     reuse.set_bytes_limit(bytes_limit_);
     reuse.mutable_max_age()->set_seconds(3600);
 
@@ -99,6 +99,7 @@ class StepReuseTest : public ::testing::Test {
   std::map<std::string, std::string> files_ = {{"train.py", "print()"}};
   std::int64_t bytes_limit_ = 1 << 30;
   bool anew_ = false;
+  std::string temporary_ = "tmp";
   std::string shell_ = "/bin/bash";
   std::string reuse_command_ = "echo decided by";
   std::function<void(ChildProcess&)> while_running_;
@@ -170,6 +171,26 @@ TEST_F(StepReuseTest, ARebuildUsesNothingAndReplacesIt) {
   anew_ = false;
   EXPECT_EQ(Build(kFirst, {one_, two_, {"true", 'y'}}), 0);
   EXPECT_THAT(log_, StartsWith("==> Steps 1-2 of 3 are reused: built by 2.build\n"));
+}
+
+TEST_F(StepReuseTest, ARebuildRemovesWhatWasKeptAlsoWhenItCanKeepNothingItself) {
+  EXPECT_EQ(Build(kFirst, {one_, two_, three_}), 0);
+  anew_ = true;
+  temporary_ = "absent";
+  EXPECT_EQ(Build(kSecond, {one_, two_, three_}), 0);
+  EXPECT_THAT(log_, HasSubstr("==> What the steps make is not kept for later builds: list "));
+  EXPECT_THAT(log_, HasSubstr("ran one\n"));
+  EXPECT_FALSE(IsKept('a'));
+  EXPECT_FALSE(IsKept('b'));
+}
+
+TEST_F(StepReuseTest, ARebuildByAPlainShellRemovesWhatWasKept) {
+  EXPECT_EQ(Build(kFirst, {one_, two_, three_}), 0);
+  anew_ = true;
+  shell_ = "/bin/sh";
+  EXPECT_EQ(Build(kSecond, {{"true", 'a'}, {"true", 'b'}}), 0);
+  EXPECT_FALSE(IsKept('a'));
+  EXPECT_FALSE(IsKept('b'));
 }
 
 TEST_F(StepReuseTest, ChangesOfTheProjectsOwnFilesAreNotKept) {

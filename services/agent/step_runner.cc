@@ -73,6 +73,12 @@ absl::Status StepRunner::OnPrepared(absl::StatusOr<std::string> steps) {
     keeper_.CountFrom(clock_.Now());
     return StartNext();
   }
+  if (keeper_.IsAnew()) {
+    RISEML_RETURN_IF_ERROR(output_.Print(
+        absl::StrCat("==> What earlier builds kept of the steps could not be removed, and later builds may use it: ",
+                     std::string(steps.status().message()), "\n")));
+    return StartNext();
+  }
   RISEML_RETURN_IF_ERROR(
       output_.Print(absl::StrCat("==> All steps run, as what an earlier build kept of them cannot be used: ",
                                  std::string(steps.status().message()), "\n")));
