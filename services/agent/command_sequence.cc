@@ -87,6 +87,16 @@ int FirstLineOf(absl::string_view command) {
   return 1;
 }
 
+std::string LastLineOf(absl::string_view output) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(output, absl::ByAnyChar("\n\r"));
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    const absl::string_view text = absl::StripAsciiWhitespace(*line);
+    if (absl::StartsWith(text, "==> ")) break;  // the product announced the step
+    if (!text.empty()) return std::string(text);
+  }
+  return "";
+}
+
 std::string ForMessage(absl::string_view text, std::size_t max_bytes) {
   std::string out;
   while (!text.empty() && out.size() < max_bytes) {
@@ -160,6 +170,7 @@ std::string CommandSequence::MessageOf(int index, const StepResult& result) cons
     absl::StrAppend(&text, ")");
   }
   if (!result.hint.empty()) absl::StrAppend(&text, ". ", result.hint);
+  if (!result.said.empty()) absl::StrAppend(&text, ". ", ForMessage(result.said, kMaxLineBytes));
   return text;
 }
 

@@ -28,12 +28,16 @@ struct StepResult {
       false;         // the kernel killed something for memory while it ran, and it died of a SIGKILL that was not ours
   int line = 0;      // line of the command that failed, from 1; 0: not known
   std::string hint;  // what to write instead, one sentence; empty: nothing is known
+  std::string said;  // what the step itself says about its failure, one line; may be empty
 };
 
 // Line `number` of a command, from 1, without blanks around it; empty when there is none.
 std::string LineOf(absl::string_view command, int number);
 // Number of the first line that is neither blank nor a comment; 1 when there is none.
 int FirstLineOf(absl::string_view command);
+
+// The last line of the output of the step that ran last, without blanks around it; empty when it printed nothing.
+std::string LastLineOf(absl::string_view output);
 
 // Exit code of a wait status, as shells count: 128 + n for signal n.
 int ExitCodeOf(int wait_status);

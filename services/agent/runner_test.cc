@@ -170,6 +170,25 @@ TEST_F(RunnerTest, AnnouncesBuildStepsAndSaysWhichFailed) {
                          "==> Step 2/2 failed with exit code 100: apt-get exit 100\n==> apt-get cannot install"));
 }
 
+TEST_F(RunnerTest, AStepOfTheProductSaysInTheMessageWhyItFailed) {
+  plan_.add_build_steps()->set_command("echo of the step before");
+  internal::v1::BuildStep& step = *plan_.add_build_steps();
+  step.set_title("seal environment");
+  step.set_command("echo began; echo 'sh: cannot create x: No space left on device' >&2; exit 1");
+  step.set_explains_failure(true);
+  EXPECT_EQ(Run({}).message(),
+            "Step 2/2 `seal environment` return code: 1. sh: cannot create x: No space left on device");
+}
+
+TEST_F(RunnerTest, AStepOfTheProductThatPrintedNothingSaysNothingOfAnotherOne) {
+  plan_.add_build_steps()->set_command("echo of the step before");
+  internal::v1::BuildStep& step = *plan_.add_build_steps();
+  step.set_title("seal environment");
+  step.set_command("exit 1");
+  step.set_explains_failure(true);
+  EXPECT_EQ(Run({}).message(), "Step 2/2 `seal environment` return code: 1");
+}
+
 TEST_F(RunnerTest, AnnouncesOnALineOfItsOwn) {
   for (const char* command : {"printf unfinished", "true"}) plan_.add_build_steps()->set_command(command);
   Run({"true"});

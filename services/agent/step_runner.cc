@@ -149,6 +149,10 @@ StepResult StepRunner::ResultOf(int exit_code) {
   const bool killed = exit_code == 128 + SIGKILL && !killed_;
   result.out_of_memory = killed && OomKills() > oom_kills_before_;
   if (sequence_.cause() != StopCause::kNone) return result;
+  if (step_.build && plan_.build_steps(step_.number - 1).explains_failure()) {
+    result.said = LastLineOf(output_.tail());
+    return result;
+  }
   if (failure_ && failure_->status == exit_code) result.line = failure_->number;
   if (result.line == 0 && exit_code == kSyntaxErrorCode) result.line = session_->LineOfBadSyntax(step_.number);
   if (result.line == 0) result.line = LineOfExit(step_.command, exit_code);
