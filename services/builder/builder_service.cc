@@ -8,12 +8,16 @@ namespace riseml::builder {
 grpc::Status BuilderHandler::ResolveEnvironment(grpc::ServerContext* context,
                                                 const internal::v1::ResolveEnvironmentRequest* request,
                                                 internal::v1::Environment* response) {
-  return rpc::Unary(
-      context, "riseml.internal.v1.BuilderService/ResolveEnvironment", [&](const rpc::Call&) -> absl::Status {
-        RISEML_ASSIGN_OR_RETURN(*response, resolver_.Resolve(*request));
-        metrics_.resolved.Add({{"state", internal::v1::Environment::State_Name(response->state())}}).Increment();
-        return absl::OkStatus();
-      });
+  return rpc::Unary(context, "riseml.internal.v1.BuilderService/ResolveEnvironment",
+                    [&](const rpc::Call&) -> absl::Status {
+                      RISEML_ASSIGN_OR_RETURN(*response, resolver_.Resolve(*request));
+                      const auto decision = response->explanation().decision();
+                      metrics_.resolved
+                          .Add({{"state", internal::v1::Environment::State_Name(response->state())},
+                                {"decision", internal::v1::CacheExplanation::Decision_Name(decision)}})
+                          .Increment();
+                      return absl::OkStatus();
+                    });
 }
 
 grpc::Status BuilderHandler::ListStoredEnvironments(grpc::ServerContext* context,
@@ -21,7 +25,7 @@ grpc::Status BuilderHandler::ListStoredEnvironments(grpc::ServerContext* context
                                                     internal::v1::ListStoredEnvironmentsResponse* response) {
   return rpc::Unary(context, "riseml.internal.v1.BuilderService/ListStoredEnvironments",
                     [&](const rpc::Call&) -> absl::Status {
-                      RISEML_ASSIGN_OR_RETURN(auto environments, stored_.List());
+                      RISEML_ASSIGN_OR_RETURN(auto environments, backend_.List());
                       for (internal::v1::StoredEnvironment& environment : environments)
                         *response->add_environments() = std::move(environment);
                       return absl::OkStatus();
@@ -32,7 +36,7 @@ grpc::Status BuilderHandler::RemoveStoredEnvironment(grpc::ServerContext* contex
                                                      const internal::v1::RemoveStoredEnvironmentRequest* request,
                                                      internal::v1::RemoveStoredEnvironmentResponse*) {
   return rpc::Unary(context, "riseml.internal.v1.BuilderService/RemoveStoredEnvironment",
-                    [&](const rpc::Call&) { return stored_.Remove(request->key()); });
+                    [&](const rpc::Call&) { return backend_.Remove(request->key()); });
 }
 
 }  // namespace riseml::builder

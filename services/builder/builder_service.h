@@ -5,8 +5,8 @@
 #include <prometheus/registry.h>
 
 #include "riseml/internal/v1/builder.grpc.pb.h"
+#include "services/builder/backend.h"
 #include "services/builder/resolver.h"
-#include "services/builder/stored.h"
 
 namespace riseml::builder {
 
@@ -14,7 +14,7 @@ struct BuilderMetrics {
   explicit BuilderMetrics(prometheus::Registry& registry)
       : resolved(prometheus::BuildCounter()
                      .Name("riseml_builder_environments_resolved_total")
-                     .Help("Environments resolved, by state.")
+                     .Help("Environments resolved, by state and by what the cache decided.")
                      .Register(registry)) {}
   prometheus::Family<prometheus::Counter>& resolved;
 };
@@ -23,8 +23,8 @@ struct BuilderMetrics {
 class BuilderHandler final : public internal::v1::BuilderService::Service {
  public:
   // All outlive this.
-  BuilderHandler(Resolver& resolver, StoredEnvironments& stored, BuilderMetrics& metrics)
-      : resolver_(resolver), stored_(stored), metrics_(metrics) {}
+  BuilderHandler(Resolver& resolver, EnvironmentBackend& backend, BuilderMetrics& metrics)
+      : resolver_(resolver), backend_(backend), metrics_(metrics) {}
 
   grpc::Status ResolveEnvironment(grpc::ServerContext* context, const internal::v1::ResolveEnvironmentRequest* request,
                                   internal::v1::Environment* response) override;
@@ -37,7 +37,7 @@ class BuilderHandler final : public internal::v1::BuilderService::Service {
 
  private:
   Resolver& resolver_;
-  StoredEnvironments& stored_;
+  EnvironmentBackend& backend_;
   BuilderMetrics& metrics_;
 };
 

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "services/builder/directory_backend.h"
 #include "services/builder/interpreter.h"
 #include "services/builder/plan.h"
 #include "services/common/base/clock.h"
@@ -48,19 +49,18 @@ class BuilderServiceTest : public testing::Test {
   void SetUp() override {
     char pattern[] = "/tmp/riseml-builder-XXXXXX";
     dir_ = mkdtemp(pattern);
-    stored_.emplace(dir_ + "/environments");
     ASSERT_TRUE(rpc::WriteCertificates(dir_, {"api", "builder", "gitsync", "agent"}, SystemClock().Now()).ok());
     gitsync_ = Start("gitsync", &code_);
     channel_ = *rpc::ServiceChannel(Address(*gitsync_), Tls("builder"));
     files_ = std::make_unique<GitsyncCodeFiles>(channel_);
-    resolver_ = std::make_unique<Resolver>(Installation{.environments_dir = dir_ + "/environments",
-                                                        .python = "/usr/bin/python3",
-                                                        .python_version = PythonVersion("/usr/bin/python3"),
-                                                        .client_dir = "",
-                                                        .client_digest = "",
-                                                        .interpreter_dirs = {}},
-                                           *files_, *stored_);
-    handler_ = std::make_unique<BuilderHandler>(*resolver_, *stored_, metrics_);
+    backend_.emplace(Installation{.environments_dir = dir_ + "/environments",
+                                  .python = "/usr/bin/python3",
+                                  .python_version = PythonVersion("/usr/bin/python3"),
+                                  .client_dir = "",
+                                  .client_digest = "",
+                                  .interpreter_dirs = {}});
+    resolver_ = std::make_unique<Resolver>(*files_, *backend_);
+    handler_ = std::make_unique<BuilderHandler>(*resolver_, *backend_, metrics_);
     builder_ = Start("builder", handler_.get());
     request_.set_owner_uid("11111111-1111-4111-8111-111111111111");
     request_.set_project_uid("22222222-2222-4222-8222-222222222222");
@@ -107,7 +107,7 @@ class BuilderServiceTest : public testing::Test {
   BuilderMetrics metrics_{registry_};
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<GitsyncCodeFiles> files_;
-  std::optional<StoredEnvironments> stored_;
+  std::optional<DirectoryBackend> backend_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<BuilderHandler> handler_;
   std::unique_ptr<rpc::Server> gitsync_, builder_;
@@ -142,21 +142,24 @@ TEST_F(BuilderServiceTest, StepsMakeAnEnvironmentThatIsReady) {
   ASSERT_TRUE(MakeDirectories(dir_ + "/code").ok());
   ASSERT_TRUE(MakeDirectories(dir_ + "/home").ok());
   ASSERT_TRUE(WriteFileAtomically(dir_ + "/code/train.py", "").ok());
-  for (const auto& step : environment->steps()) {
-    const std::string line =
-        absl::StrCat("cd ", Quote(dir_), "/code && HOME=", Quote(dir_), "/home PATH=", Quote(environment->path()),
-                     "/bin:$PATH TMPDIR=", Quote(dir_), " /bin/sh -c ", Quote(step.command()));
+  for (const auto& step : environment->plan().steps()) {
+    const std::string line = absl::StrCat("cd ", Quote(dir_), "/code && HOME=", Quote(dir_),
+                                          "/home RISEML_JOB=7.build PATH=", Quote(environment->directory().path()),
+                                          "/bin:$PATH TMPDIR=", Quote(dir_), " /bin/sh -c ", Quote(step.command()));
     ASSERT_EQ(std::system(line.c_str()), 0) << step.title();
   }
   const auto built = Resolve();
   ASSERT_TRUE(built.ok()) << built.status();
   EXPECT_EQ(built->state(), Environment::READY);
   EXPECT_EQ(built->key(), environment->key());
-  const std::string left = absl::StrCat(environment->path(), "/", kLeavingsName);
+  EXPECT_EQ(built->digest().size(), 64u);
+  const std::string left = absl::StrCat(environment->directory().path(), "/", kLeavingsName);
   EXPECT_EQ(*ReadFile(left + "/code/third/models/b", 100), "a\n");
   EXPECT_EQ(*ReadFile(left + "/home/nltk/b", 100), "b\n");
   EXPECT_FALSE(FileExists(left + "/home/nltk/__pycache__"));
   EXPECT_FALSE(FileExists(left + "/code/train.py")) << "what the revision has is not the environment's";
+  request_.add_install("one more");
+  EXPECT_EQ(Resolve()->explanation().reason(), "the step `one more` is new since 7.build");
 }
 
 }  // namespace

@@ -1,14 +1,12 @@
 #include "services/builder/interpreter.h"
 
-#include <openssl/evp.h>
-
 #include <filesystem>
 #include <map>
 #include <system_error>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/builder/hash.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -46,10 +44,7 @@ absl::StatusOr<std::string> PackageDigest(const std::string& package_dir) {
   std::string text;
   for (const auto& [path, content] : files)
     absl::StrAppend(&text, path.size(), ":", path, content.size(), ":", content);
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
+  return Sha256Hex(text);
 }
 
 }  // namespace riseml::builder

@@ -6,9 +6,10 @@
 #include "riseml/config/v1/builder.pb.h"
 #include "services/builder/builder_service.h"
 #include "services/builder/code_files.h"
+#include "services/builder/directory_backend.h"
 #include "services/builder/interpreter.h"
 #include "services/builder/resolver.h"
-#include "services/builder/stored.h"
+#include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/python_versions.h"
@@ -62,11 +63,11 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RISEML_ASSIGN_OR_RETURN(const auto channel, rpc::ServiceChannel(config.gitsync_address(), config.client_tls()));
   GitsyncCodeFiles gitsync(channel);
   CachedCodeFiles files(gitsync, kCachedBytes);
-  StoredEnvironments stored(config.environments_dir());
-  RISEML_RETURN_IF_ERROR(stored.Sweep());
-  Resolver resolver(std::move(installation), files, stored);
+  DirectoryBackend backend(std::move(installation));
+  RISEML_RETURN_IF_ERROR(backend.Sweep(SystemClock().Now()));
+  Resolver resolver(files, backend);
   BuilderMetrics metrics(*metrics::ProcessRegistry());
-  BuilderHandler handler(resolver, stored, metrics);
+  BuilderHandler handler(resolver, backend, metrics);
 
   RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
   rpc::ServerOptions options;

@@ -1,46 +1,18 @@
 #include "services/builder/plan.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "services/builder/explain.h"
+#include "services/builder/hash.h"
 #include "services/builder/leavings.h"
 #include "services/builder/system_tools.h"
 
 namespace riseml::builder {
 namespace {
-
-constexpr std::size_t kMostLines = 20;  // of steps and of files
-constexpr std::size_t kMostColumns = 160;
-constexpr std::size_t kShortKey = 8;
-
-// One line of bounded length in which passwords of URLs do not show.
-std::string ForLine(absl::string_view text) {
-  std::string out;
-  for (const char c : text) out += absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
-  std::size_t at = 0;
-  while ((at = out.find("://", at)) != std::string::npos) {
-    at += 3;
-    const std::size_t end = std::min(out.find_first_of("/ '\"", at), out.size());
-    const std::size_t sign = out.rfind('@', end);
-    if (sign == std::string::npos || sign < at) continue;
-    std::fill(out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(sign), '*');
-  }
-  if (out.size() <= kMostColumns) return out;
-  std::size_t end = kMostColumns;
-  while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80) --end;
-  return absl::StrCat(out.substr(0, end), "...");
-}
-
-// "install", "pip install x" as "7:install13:pip install x".
-void AddField(std::string& text, absl::string_view name, absl::string_view value) {
-  absl::StrAppend(&text, name.size(), ":", name, value.size(), ":", value);
-}
 
 void AddCode(std::string& text, const CodeInputs& code) {
   for (const auto& [path, id] : code.ids) {
@@ -48,13 +20,6 @@ void AddCode(std::string& text, const CodeInputs& code) {
     AddField(text, "id", id);
   }
   AddField(text, "tree", code.tree);
-}
-
-std::string Sha256Hex(absl::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
 }
 
 bool IsPlainWord(absl::string_view text) {
@@ -96,6 +61,15 @@ python3() { riseml_python python3 "$@"; }
 virtualenv() { riseml_venv venv "$@"; }
 )sh";
 
+// What `venv` itself says of its missing half is a page of advice for root.
+std::string CheckForVenv(absl::string_view python) {
+  const std::string refusal =
+      absl::StrCat(python, " cannot make virtual environments here: an administrator has to install its modules venv ",
+                   "and ensurepip, on Debian and Ubuntu the package python3-venv");
+  return absl::StrCat("{ ", Quote(python), " -I -c 'import ensurepip, venv' 2>/dev/null || { ", Refusal(refusal),
+                      "; }; }");
+}
+
 bool MakesVenv(absl::string_view install) {
   return absl::StrContains(install, "uv venv") || absl::StrContains(install, "-m venv") ||
          absl::StrContains(install, "virtualenv ");
@@ -134,7 +108,8 @@ Step FrameworkStep(const Inputs& inputs) {
   return {.title = install,
           .command = absl::StrCat(install, " || { printf '%s\\n' ", Quote(hint), " >&2; exit 1; }"),
           .prefix_key = "",
-          .reuse_command = ""};
+          .reuse_command = "",
+          .explains_failure = true};
 }
 
 // What of the inputs decides the first steps.
@@ -177,8 +152,6 @@ std::string DigestOf(const CodeInputs& code) {
   return Sha256Hex(text);
 }
 
-bool NeedsEnvironment(const Inputs& inputs) { return !inputs.install.empty() || !inputs.framework.empty(); }
-
 std::string KeyOf(const Inputs& inputs) {
   std::string text;
   AddField(text, "format", absl::StrCat(kEnvironmentFormat));
@@ -195,32 +168,6 @@ std::string KeyOf(const Inputs& inputs) {
   return Sha256Hex(text);
 }
 
-std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key) {
-  std::vector<std::string> lines = {absl::StrCat("Environment ", key.substr(0, kShortKey), " is decided by:"),
-                                    absl::StrCat("  Python: ", inputs.python_version, " (", inputs.python, ")")};
-  if (!inputs.python_note.empty()) lines.push_back(absl::StrCat("  NOTE: ", inputs.python_note));
-  for (std::size_t i = 0; i < inputs.install.size() && i < kMostLines; ++i)
-    lines.push_back(absl::StrCat("  step: ", ForLine(inputs.install[i])));
-  if (inputs.install.size() > kMostLines)
-    lines.push_back(absl::StrCat("  and ", inputs.install.size() - kMostLines, " more steps"));
-  if (!inputs.framework.empty())
-    lines.push_back(absl::StrCat("  framework: ", inputs.framework, " ", inputs.framework_version));
-  std::size_t files = 0;
-  for (const auto& [name, id] : inputs.code.ids)
-    if (files++ < kMostLines)
-      lines.push_back(absl::StrCat("  file: ", ForLine(name), " ", id.empty() ? "exists" : id.substr(0, kShortKey)));
-  if (files > kMostLines) lines.push_back(absl::StrCat("  and ", files - kMostLines, " more files"));
-  if (!inputs.code.everything_because.empty())
-    lines.push_back(absl::StrCat("  all files of the project but riseml.yml, as ",
-                                 ForLine(inputs.code.everything_because), ": any edit builds a new environment"));
-  if (inputs.code.ids.empty() && inputs.code.everything_because.empty()) lines.push_back("  no files of the project");
-  for (const std::string& path : inputs.code.outside)
-    lines.push_back(absl::StrCat("  NOTE: ", ForLine(path),
-                                 " lies outside of the project: after it has changed, train with --rebuild"));
-  if (!inputs.rebuild.empty()) lines.push_back("  built anew on request");
-  return lines;
-}
-
 std::string MarkerOf(absl::string_view key) {
   return absl::StrCat("riseml-environment ", kEnvironmentFormat, "\n", key, "\n");
 }
@@ -230,24 +177,27 @@ std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::str
   std::string lines = "printf '%s\\n'";
   for (const std::string& line : DecisionLines(inputs, key)) absl::StrAppend(&lines, " ", Quote(line));
   const std::string remember = RememberCommand(inputs.python, key);
-  steps.push_back(
-      {.title = "create Python environment",
-       .command = absl::StrCat(lines, " && ", Quote(inputs.python), " -m venv --clear ", Quote(path), " && ", remember),
-       .prefix_key = PrefixKeyOf(inputs, {.client = false}),
-       .reuse_command = absl::StrCat(lines, " && ", remember)});
+  steps.push_back({.title = "create Python environment",
+                   .command = absl::StrCat(lines, " && ", CheckForVenv(inputs.python), " && ", Quote(inputs.python),
+                                           " -m venv --clear ", Quote(path), " && ", remember),
+                   .prefix_key = PrefixKeyOf(inputs, {.client = false}),
+                   .reuse_command = absl::StrCat(lines, " && ", remember),
+                   .explains_failure = true});
   if (!inputs.client_dir.empty()) {
     steps.push_back(
         {.title = "add package riseml",
          .command = absl::StrCat("cp -R ", Quote(inputs.client_dir),
                                  " \"$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')/riseml\""),
          .prefix_key = PrefixKeyOf(inputs, {}),
-         .reuse_command = ""});
+         .reuse_command = "",
+         .explains_failure = true});
   }
   for (std::size_t i = 0; i < inputs.install.size(); ++i)
     steps.push_back({.title = inputs.install[i],
                      .command = CommandOfInstall(inputs.install[i]),
                      .prefix_key = PrefixKeyOf(inputs, {.installs = i + 1}),
-                     .reuse_command = ""});
+                     .reuse_command = "",
+                     .explains_failure = !SystemPackageTool(inputs.install[i]).empty()});
   if (!inputs.framework.empty()) {
     steps.push_back(FrameworkStep(inputs));
     steps.back().prefix_key = PrefixKeyOf(inputs, {.installs = inputs.install.size(), .framework = true});
@@ -255,16 +205,19 @@ std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::str
   steps.push_back({.title = "keep what the steps made",
                    .command = KeepCommand(inputs.python, key, path),
                    .prefix_key = "",
-                   .reuse_command = ""});
+                   .reuse_command = "",
+                   .explains_failure = true});
   const std::string marker = absl::StrCat(path, "/", kMarkerName);
   // Everything is on the disk before the marker is: an environment that has one survives a power failure.
   steps.push_back(
       {.title = "seal environment",
-       .command = absl::StrCat("sync -f ", Quote(path), " && printf 'riseml-environment %s\\n%s\\n' ",
+       .command = absl::StrCat("printf '%s' \"${RISEML_JOB:-}\" > ", Quote(absl::StrCat(path, "/", kBuiltByName)),
+                               " && sync -f ", Quote(path), " && printf 'riseml-environment %s\\n%s\\n' ",
                                kEnvironmentFormat, " ", key, " > ", Quote(marker + ".new"), " && sync ",
                                Quote(marker + ".new"), " && mv ", Quote(marker + ".new"), " ", Quote(marker)),
        .prefix_key = "",
-       .reuse_command = ""});
+       .reuse_command = "",
+       .explains_failure = true});
   return steps;
 }
 

@@ -19,6 +19,9 @@ inline constexpr int kEnvironmentFormat = 2;
 // Name of the file that says an environment is complete.
 inline constexpr absl::string_view kMarkerName = ".riseml-complete";
 
+// Name of the file that says which job built an environment, e.g. "26.build".
+inline constexpr absl::string_view kBuiltByName = ".riseml-built-by";
+
 // Directory of what steps left beside packages: `code` lies beneath a job's code, `home` in its HOME.
 inline constexpr absl::string_view kLeavingsName = ".riseml";
 
@@ -47,12 +50,10 @@ struct Inputs {
   // later builds.
   std::vector<std::string> prefix_digests;
   std::string rebuild;        // of what is built anew: who asked for it
+  std::string built_because;  // for the log: why it is built (CacheExplanation.reason); decides nothing
   std::string client_dir;     // directory of the Python package `riseml`; empty: none
   std::string client_digest;  // of its content
 };
-
-// True when a job with these inputs needs an environment of its own.
-bool NeedsEnvironment(const Inputs& inputs);
 
 // 64 hex digits.
 std::string KeyOf(const Inputs& inputs);
@@ -61,19 +62,17 @@ std::string KeyOf(const Inputs& inputs);
 std::string MarkerOf(absl::string_view key);
 
 struct Step {
-  std::string title;          // what people see
-  std::string command;        // for the shell
-  std::string prefix_key;     // of it and the steps before it, 64 hex digits; empty: not kept for later builds
-  std::string reuse_command;  // for the shell when what it makes is taken from an earlier build; may be empty
+  std::string title;              // what people see
+  std::string command;            // for the shell
+  std::string prefix_key;         // of it and the steps before it, 64 hex digits; empty: not kept for later builds
+  std::string reuse_command;      // for the shell when what it makes is taken from an earlier build; may be empty
+  bool explains_failure = false;  // the last line that it prints when it fails says why
 };
 
 // The steps, in order: a fresh virtual environment at `path` (its log begins with what decides it), the product's
 // package, the user's install steps, the framework, what they left elsewhere, the completion marker. They run in the
 // directory of the code with PATH/bin first on PATH.
 std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::string_view path);
-
-// What decides the environment, for the log of its build: interpreter, steps and files, at most about 60 lines.
-std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key);
 
 // `text` as one word for the shell.
 std::string Quote(absl::string_view text);

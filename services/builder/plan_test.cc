@@ -36,6 +36,10 @@ TEST(KeyOf, IsStableHex) {
   EXPECT_EQ(KeyOf(Example()).size(), 64u);
 }
 
+TEST(KeyOf, IsThatOfEarlierVersionsSoThatTheirEnvironmentsAreStillUsed) {
+  EXPECT_EQ(KeyOf(Example()), "70f6a395080d48db66d89da9928a032bbdb24a30ee54d42eb4369e88a9f7769d");
+}
+
 TEST(KeyOf, DependsOnEveryInput) {
   const std::function<void(Inputs&)> changes[] = {
       [](Inputs& i) { i.owner_uid += "x"; },
@@ -185,19 +189,6 @@ TEST(Case13Tools, UvVenvNamesTheEnvironmentOfTheJob) {
   EXPECT_TRUE(absl::EndsWith(step.command, "\nuv venv && uv pip install six"));
 }
 
-TEST(DecisionLines, NameInterpreterStepsAndFiles) {
-  Inputs inputs = Example();
-  inputs.install.push_back("pip install --index-url https://me:s3cr3t@host/simple six");
-  const std::vector<std::string> lines = DecisionLines(inputs, "0123456789");
-  EXPECT_EQ(lines[0], "Environment 01234567 is decided by:");
-  EXPECT_EQ(lines[1], "  Python: cpython 3.11.2 x86_64 (/usr/bin/python3)");
-  EXPECT_EQ(lines[2], "  step: pip install -r requirements.txt");
-  EXPECT_EQ(lines[4], "  step: pip install --index-url https://*********@host/simple six");
-  EXPECT_EQ(lines[5], "  file: requirements.txt aaaaaaaa");
-  for (int i = 0; i < 100; ++i) inputs.install.push_back(std::string(1000, 'x'));
-  EXPECT_LT(DecisionLines(inputs, "k").size(), 30u);
-}
-
 TEST(Case13Tools, CondaRunsWhereItIsAndElseSaysWhatToWrite) {
   Inputs inputs = Example();
   inputs.install = {"conda env update -f environment.yml"};
@@ -226,6 +217,22 @@ TEST(StepsOf, SystemPackageToolFailsWithWhatToDoInstead) {
   EXPECT_TRUE(absl::StartsWith(step.command, "printf"));
   EXPECT_THAT(step.command, HasSubstr("pip install"));
   EXPECT_TRUE(absl::EndsWith(step.command, "exit 1"));
+}
+
+TEST(StepsOf, StepsOfTheProductExplainTheirFailures) {
+  Inputs inputs = Example();
+  inputs.client_dir = "/client";
+  inputs.framework = "tensorflow";
+  inputs.install = {"pip install six", "apt-get install -y gcc"};
+  for (const Step& step : StepsOf(inputs, "k", "/e/k"))
+    EXPECT_EQ(step.explains_failure, step.title != "pip install six") << step.title;
+}
+
+TEST(StepsOf, AMachineWithoutVenvSaysWhatIsMissing) {
+  Inputs inputs = Example();
+  inputs.python = "/bin/false";
+  const std::string command = StepsOf(inputs, "k", "/e/k")[0].command;
+  EXPECT_THAT(command, HasSubstr("/bin/false cannot make virtual environments here: an administrator has to install"));
 }
 
 TEST(Quote, ProtectsEverythingButPlainWords) {

@@ -50,12 +50,6 @@ absl::Status Check(const ResolveEnvironmentRequest& request) {
 
 }  // namespace
 
-Resolver::Resolver(Installation installation, CodeFiles& files, StoredEnvironments& stored)
-    : installation_(std::move(installation)),
-      files_(files),
-      stored_(stored),
-      interpreters_(installation_.python, installation_.python_version, installation_.interpreter_dirs) {}
-
 absl::StatusOr<Resolver::KnownCode> Resolver::FindCode(const ResolveEnvironmentRequest& request) {
   if (request.install().empty()) return KnownCode();
   std::string key = absl::StrCat(request.project_uid(), "/", request.commit());
@@ -86,47 +80,22 @@ absl::StatusOr<Resolver::KnownCode> Resolver::FindCode(const ResolveEnvironmentR
 
 absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& request) {
   RISEML_RETURN_IF_ERROR(Check(request));
-  Inputs inputs;
-  inputs.owner_uid = request.owner_uid();
-  inputs.place = installation_.environments_dir;
-  inputs.install.assign(request.install().begin(), request.install().end());
-  inputs.framework = request.framework();
-  if (request.framework_version() != "latest") inputs.framework_version = request.framework_version();
-  Environment environment;
-  if (!NeedsEnvironment(inputs)) {
+  if (request.install().empty() && request.framework().empty()) {
+    Environment environment;
     environment.set_state(Environment::NOT_NEEDED);
     return environment;
   }
-  RISEML_ASSIGN_OR_RETURN(const Interpreter interpreter, interpreters_.Choose(request.image()));
-  inputs.python = interpreter.path;
-  inputs.python_version = interpreter.version;
-  inputs.python_note = interpreter.note;
-  inputs.client_dir = installation_.client_dir;
-  inputs.client_digest = installation_.client_digest;
   RISEML_ASSIGN_OR_RETURN(KnownCode code, FindCode(request));
-  inputs.code = std::move(code.all);
-  inputs.prefix_digests = std::move(code.prefix_digests);
-  if (!interpreter.prefix.empty()) environment.add_shown_paths(interpreter.prefix);
-
-  const std::string base = KeyOf(inputs);
-  inputs.rebuild = request.rebuild();
-  environment.set_key(inputs.rebuild.empty() ? stored_.NewestOf(base) : KeyOf(inputs));
-  environment.set_path(stored_.PathOf(request.owner_uid(), environment.key()));
-  if (stored_.IsComplete(environment.key())) {
-    environment.set_state(Environment::READY);
-    if (!inputs.rebuild.empty()) RISEML_RETURN_IF_ERROR(stored_.SetNewest(base, environment.key()));
-    return environment;
-  }
-  environment.set_state(Environment::MISSING);
-  for (Step& step : StepsOf(inputs, environment.key(), environment.path())) {
-    internal::v1::BuildStep* added = environment.add_steps();
-    added->set_title(std::move(step.title));
-    added->set_command(std::move(step.command));
-    added->set_prefix_key(std::move(step.prefix_key));
-    added->set_reuse_command(std::move(step.reuse_command));
-    added->set_anew(!inputs.rebuild.empty());
-  }
-  return environment;
+  return backend_.Resolve(
+      {.owner_uid = request.owner_uid(),
+       .project_uid = request.project_uid(),
+       .install = {request.install().begin(), request.install().end()},
+       .framework = request.framework(),
+       .framework_version = request.framework_version() == "latest" ? "" : request.framework_version(),
+       .image = request.image(),
+       .rebuild = request.rebuild(),
+       .code = std::move(code.all),
+       .prefix_digests = std::move(code.prefix_digests)});
 }
 
 }  // namespace riseml::builder

@@ -3,18 +3,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
+#include "services/builder/directory_backend.h"
 #include "services/builder/plan.h"
+#include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 
 namespace riseml::builder {
 namespace {
 
+using internal::v1::CacheExplanation;
 using internal::v1::Environment;
 using internal::v1::ResolveEnvironmentRequest;
+using testing::HasSubstr;
 
 class FakeFiles final : public CodeFiles {
  public:
@@ -54,19 +59,17 @@ class ResolverTest : public testing::Test {
   }
   absl::StatusOr<Environment> Resolve(const ResolveEnvironmentRequest& request,
                                       absl::StatusOr<std::string> version = std::string("cpython 3.11.2 x86_64")) {
-    StoredEnvironments stored(dir_);
-    Resolver resolver({.environments_dir = dir_,
-                       .python = "/usr/bin/python3",
-                       .python_version = std::move(version),
-                       .client_dir = "",
-                       .client_digest = "",
-                       .interpreter_dirs = {}},
-                      files_, stored);
-    return resolver.Resolve(request);
+    DirectoryBackend backend({.environments_dir = dir_,
+                              .python = "/usr/bin/python3",
+                              .python_version = std::move(version),
+                              .client_dir = "",
+                              .client_digest = "",
+                              .interpreter_dirs = {}});
+    return Resolver(files_, backend).Resolve(request);
   }
   void Seal(const Environment& environment, absl::string_view marker) {
-    ASSERT_TRUE(MakeDirectories(environment.path()).ok());
-    ASSERT_TRUE(WriteFileAtomically(environment.path() + "/" + std::string(kMarkerName), marker).ok());
+    ASSERT_TRUE(MakeDirectories(environment.directory().path()).ok());
+    ASSERT_TRUE(WriteFileAtomically(environment.directory().path() + "/" + std::string(kMarkerName), marker).ok());
   }
 
   std::string dir_;
@@ -84,8 +87,8 @@ TEST_F(ResolverTest, MissingEnvironmentComesWithItsSteps) {
   const auto environment = Resolve(Request({"pip install -r requirements.txt"}));
   ASSERT_TRUE(environment.ok()) << environment.status();
   EXPECT_EQ(environment->state(), Environment::MISSING);
-  EXPECT_EQ(environment->path(), dir_ + "/11111111-1111-4111-8111-111111111111/" + environment->key());
-  EXPECT_EQ(environment->steps_size(), 4);
+  EXPECT_EQ(environment->directory().path(), dir_ + "/11111111-1111-4111-8111-111111111111/" + environment->key());
+  EXPECT_EQ(environment->plan().steps_size(), 4);
 }
 
 TEST_F(ResolverTest, SealedEnvironmentIsReady) {
@@ -93,13 +96,13 @@ TEST_F(ResolverTest, SealedEnvironmentIsReady) {
   const auto missing = Resolve(request);
   Seal(*missing, MarkerOf(missing->key()));
   EXPECT_EQ(Resolve(request)->state(), Environment::READY);
-  EXPECT_EQ(Resolve(request)->steps_size(), 0);
+  EXPECT_FALSE(Resolve(request)->has_plan());
 }
 
 TEST_F(ResolverTest, DirectoryWithoutItsMarkerIsMissing) {
   const ResolveEnvironmentRequest request = Request({"pip install numpy"});
   const auto missing = Resolve(request);
-  ASSERT_TRUE(MakeDirectories(missing->path()).ok());
+  ASSERT_TRUE(MakeDirectories(missing->directory().path()).ok());
   EXPECT_EQ(Resolve(request)->state(), Environment::MISSING);
   Seal(*missing, MarkerOf(std::string(64, '0')));
   EXPECT_EQ(Resolve(request)->state(), Environment::MISSING);
@@ -126,7 +129,8 @@ TEST_F(ResolverTest, KeyFollowsTheCommitWhenAStepReadsTheTree) {
 // Prefix keys of the install steps.
 std::vector<std::string> KeysOfInstalls(const Environment& environment) {
   std::vector<std::string> keys;
-  for (int i = 1; i < environment.steps_size() - 2; ++i) keys.push_back(environment.steps(i).prefix_key());
+  for (int i = 1; i < environment.plan().steps_size() - 2; ++i)
+    keys.push_back(environment.plan().steps(i).prefix_key());
   return keys;
 }
 
@@ -158,8 +162,8 @@ TEST_F(ResolverTest, ARebuildHasThePrefixKeysOfAllAndUsesNothingKept) {
   request.set_rebuild("33333333-3333-4333-8333-333333333333");
   const Environment anew = *Resolve(request);
   EXPECT_EQ(KeysOfInstalls(anew), KeysOfInstalls(usual));
-  for (const auto& step : usual.steps()) EXPECT_FALSE(step.anew());
-  for (const auto& step : anew.steps()) EXPECT_TRUE(step.anew());
+  for (const auto& step : usual.plan().steps()) EXPECT_FALSE(step.anew());
+  for (const auto& step : anew.plan().steps()) EXPECT_TRUE(step.anew());
 }
 
 TEST_F(ResolverTest, RebuiltEnvironmentReplacesTheOldOne) {
@@ -179,10 +183,123 @@ TEST_F(ResolverTest, RebuiltEnvironmentReplacesTheOldOne) {
   EXPECT_EQ(Resolve(request)->key(), old.key());
 }
 
+TEST_F(ResolverTest, ABuildIsExplainedByTheEnvironmentThatTheProjectUsedLast) {
+  const ResolveEnvironmentRequest request = Request({"pip install -r requirements.txt"});
+  const Environment first = *Resolve(request);
+  EXPECT_EQ(first.explanation().decision(), CacheExplanation::BUILT_FIRST_TIME);
+  Seal(first, MarkerOf(first.key()));
+  ASSERT_TRUE(WriteFileAtomically(first.directory().path() + "/" + std::string(kBuiltByName), "12.build").ok());
+  ASSERT_EQ(Resolve(request)->explanation().decision(), CacheExplanation::REUSED);
+  files_.ids["requirements.txt"] = std::string(40, 'b');
+  const Environment changed = *Resolve(request);
+  EXPECT_EQ(changed.explanation().reason(), "requirements.txt has changed since 12.build");
+  EXPECT_THAT(changed.plan().steps(0).command(),
+              HasSubstr("It is built, as requirements.txt has changed since 12.build"));
+  EXPECT_THAT(changed.plan().steps(0).reuse_command(), HasSubstr("It is built, as "));
+  ASSERT_TRUE(StoredEnvironments(dir_).Remove(first.key()).ok());
+  EXPECT_EQ(Resolve(request)->explanation().reason(), changed.explanation().reason()) << "it is known still";
+}
+
+TEST_F(ResolverTest, TheOneUsedLastCountsAndNotTheOneBuiltLast) {
+  const ResolveEnvironmentRequest six = Request({"pip install six"}), numpy = Request({"pip install numpy"});
+  DirectoryBackend backend({.environments_dir = dir_,
+                            .python = "/usr/bin/python3",
+                            .python_version = std::string("cpython 3.11.2 x86_64"),
+                            .client_dir = "",
+                            .client_digest = "",
+                            .interpreter_dirs = {}});
+  Resolver resolver(files_, backend);
+  for (const auto& request : {six, numpy}) {
+    const Environment environment = *resolver.Resolve(request);
+    Seal(environment, MarkerOf(environment.key()));
+    ASSERT_EQ(resolver.Resolve(request)->state(), Environment::READY);
+  }
+  ASSERT_EQ(resolver.Resolve(six)->state(), Environment::READY);
+  EXPECT_THAT(resolver.Resolve(Request({"pip install x"}))->explanation().reason(),
+              HasSubstr("the step `pip install six` is gone since environment "));
+}
+
+TEST_F(ResolverTest, WhatAJobWritesInPlaceOfItsNameIsNotTold) {
+  const ResolveEnvironmentRequest request = Request({"pip install six"});
+  const Environment environment = *Resolve(request);
+  Seal(environment, MarkerOf(environment.key()));
+  ASSERT_TRUE(
+      WriteFileAtomically(environment.directory().path() + "/" + std::string(kBuiltByName), "12.build\n==> x").ok());
+  ASSERT_EQ(Resolve(request)->state(), Environment::READY);
+  EXPECT_THAT(Resolve(Request({"x"}))->explanation().reason(), HasSubstr("since environment "));
+}
+
+TEST_F(ResolverTest, APipeInPlaceOfTheMarkerHoldsNobodyUp) {
+  const ResolveEnvironmentRequest request = Request({"pip install six"});
+  const Environment environment = *Resolve(request);
+  ASSERT_TRUE(MakeDirectories(environment.directory().path()).ok());
+  ASSERT_EQ(mkfifo((environment.directory().path() + "/" + std::string(kMarkerName)).c_str(), 0600), 0);
+  EXPECT_EQ(Resolve(request)->state(), Environment::MISSING);
+}
+
+TEST_F(ResolverTest, AHistoryThatCannotBeWrittenCostsNothingButExplanations) {
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/.known", "in the way").ok());
+  const ResolveEnvironmentRequest request = Request({"pip install six"});
+  const Environment environment = *Resolve(request);
+  Seal(environment, MarkerOf(environment.key()));
+  EXPECT_EQ(Resolve(request)->state(), Environment::READY);
+  EXPECT_EQ(Resolve(Request({"x"}))->explanation().decision(), CacheExplanation::BUILT_FIRST_TIME);
+}
+
+TEST_F(ResolverTest, ARebuildThatCannotTakeThePlaceOfTheUsualOneIsAnError) {
+  ASSERT_TRUE(WriteFileAtomically(dir_ + "/.newest", "in the way").ok());
+  ResolveEnvironmentRequest request = Request({"pip install six"});
+  request.set_rebuild("33333333-3333-4333-8333-333333333333");
+  const Environment environment = *Resolve(request);
+  Seal(environment, MarkerOf(environment.key()));
+  EXPECT_FALSE(Resolve(request).ok());
+}
+
+TEST_F(ResolverTest, TheDigestFollowsThePackagesAndTheKey) {
+  const ResolveEnvironmentRequest request = Request({"pip install six"});
+  const Environment environment = *Resolve(request);
+  const std::string site = environment.directory().path() + "/lib/python3.11/site-packages";
+  ASSERT_TRUE(MakeDirectories(site + "/six-1.16.0.dist-info").ok());
+  ASSERT_TRUE(MakeDirectories(site + "/six").ok());
+  Seal(environment, MarkerOf(environment.key()));
+  const std::string digest = Resolve(request)->digest();
+  EXPECT_EQ(digest.size(), 64u);
+  ASSERT_TRUE(MakeDirectories(site + "/six/more").ok());
+  EXPECT_EQ(Resolve(request)->digest(), digest);
+  std::filesystem::rename(site + "/six-1.16.0.dist-info", site + "/six-1.17.0.dist-info");
+  EXPECT_NE(Resolve(request)->digest(), digest);
+  StoredEnvironments stored(dir_);
+  EXPECT_EQ(stored.List()->at(0).digest(), Resolve(request)->digest());
+}
+
+TEST(History, ForgetsWhatWasNotUsedForLong) {
+  char pattern[] = "/tmp/riseml-history-XXXXXX";
+  const std::string dir = mkdtemp(pattern);
+  const History::Project project{"11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"};
+  const auto describe = [] { return internal::v1::KnownEnvironment(); };
+  History history(dir);
+  for (int i = 0; i < 60; ++i) history.Note(project, absl::StrCat(std::string(62, 'a'), 10 + i), describe);
+  const std::string last = absl::StrCat(std::string(62, 'a'), 69);
+  const std::string known = absl::StrCat(dir, "/.known/", project.owner_uid, "/", project.project_uid);
+  const auto files = [&known] {
+    return std::distance(std::filesystem::directory_iterator(known), std::filesystem::directory_iterator());
+  };
+  EXPECT_EQ(files(), 50);
+  EXPECT_EQ(history.Last(project)->key, last);
+  history.Note({"../..", "x"}, last, describe);
+  const absl::Time now = SystemClock().Now();
+  history.Forget(now);
+  EXPECT_EQ(files(), 50);
+  history.Forget(now + absl::Hours(24 * 31));
+  EXPECT_FALSE(FileExists(known));
+  EXPECT_FALSE(history.Last(project).has_value());
+  std::filesystem::remove_all(dir);
+}
+
 TEST_F(ResolverTest, StoredEnvironmentsAreListedWithTheirSizes) {
   const Environment environment = *Resolve(Request({"pip install numpy"}));
   Seal(environment, MarkerOf(environment.key()));
-  ASSERT_TRUE(WriteFileAtomically(environment.path() + "/large", std::string(100'000, 'x')).ok());
+  ASSERT_TRUE(WriteFileAtomically(environment.directory().path() + "/large", std::string(100'000, 'x')).ok());
   StoredEnvironments stored(dir_);
   const auto list = stored.List();
   ASSERT_TRUE(list.ok()) << list.status();

@@ -1,6 +1,8 @@
 #include "services/builder/stored.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,14 +12,17 @@
 #include <set>
 #include <system_error>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "services/builder/hash.h"
 #include "services/builder/plan.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/walk_tree.h"
 
 namespace riseml::builder {
 namespace {
@@ -26,10 +31,6 @@ namespace fs = std::filesystem;
 
 constexpr char kPointers[] = ".newest";
 constexpr char kRemoved[] = ".removed-";
-
-bool IsKey(absl::string_view text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
-}
 
 // Nanoseconds since 1970; nullopt when there is no such file.
 std::optional<std::int64_t> ChangeTime(const std::string& path) {
@@ -42,18 +43,48 @@ std::optional<std::int64_t> ChangeTime(const std::string& path) {
 std::int64_t BytesBelow(const std::string& path) {
   std::set<std::pair<dev_t, ino_t>> counted;
   std::int64_t bytes = 0;
-  std::error_code error;
-  const auto options = fs::directory_options::skip_permission_denied;
-  for (fs::recursive_directory_iterator it(path, options, error), end; !error && it != end; it.increment(error)) {
+  const LookAtEntry look = [&](const TreeEntry& entry) {
     struct stat info {};
-    if (lstat(it->path().c_str(), &info) != 0) continue;
-    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) && !counted.emplace(info.st_dev, info.st_ino).second) continue;
+    if (lstat(absl::StrCat(path, "/", entry.path).c_str(), &info) != 0) return false;
+    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) && !counted.emplace(info.st_dev, info.st_ino).second) return false;
     bytes += info.st_blocks * 512;
-  }
+    return true;
+  };
+  WalkTree(path, look, Unreadable::kIsSkipped).IgnoreError();
   return bytes;
 }
 
+// Content of a small file that a job could write to: a pipe or a link in its place is no file.
+absl::StatusOr<std::string> ReadOfJob(const std::string& path) {
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return Error(Reason::kNotFound, "it is no file");
+  char content[4096];
+  const ssize_t size = read(fd.get(), content, sizeof content);
+  if (size < 0) return ErrnoError(errno, absl::StrCat("read ", path));
+  return std::string(content, static_cast<std::size_t>(size));
+}
+
+// Names of the packages that are installed, with versions, e.g. "six-1.16.0.dist-info".
+std::set<std::string> PackagesIn(const std::string& environment) {
+  std::set<std::string> packages;
+  std::error_code error;
+  for (fs::directory_iterator lib(environment + "/lib", error), end; !error && lib != end; lib.increment(error)) {
+    const std::string site = lib->path().string() + "/site-packages";
+    std::error_code none;
+    for (fs::directory_iterator it(site, none), last; !none && it != last; it.increment(none))
+      if (const std::string name = it->path().filename().string();
+          absl::EndsWith(name, ".dist-info") || absl::EndsWith(name, ".egg-info"))
+        packages.insert(name);
+  }
+  return packages;
+}
+
 }  // namespace
+
+bool IsKey(absl::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+}
 
 std::string StoredEnvironments::PathOf(absl::string_view owner_uid, absl::string_view key) const {
   return absl::StrCat(directory_, "/", owner_uid, "/", key);
@@ -80,8 +111,34 @@ std::string StoredEnvironments::PointerOf(absl::string_view base) const {
 bool StoredEnvironments::IsComplete(absl::string_view key) const {
   const std::string path = Find(key);
   if (path.empty()) return false;
-  const auto marker = ReadFile(absl::StrCat(path, "/", kMarkerName), 4096);
+  const auto marker = ReadOfJob(absl::StrCat(path, "/", kMarkerName));
   return marker.ok() && *marker == MarkerOf(key);
+}
+
+std::string StoredEnvironments::DigestOf(const std::string& key) {
+  const std::string path = Find(key);
+  const std::optional<std::int64_t> sealed =
+      path.empty() ? std::nullopt : ChangeTime(absl::StrCat(path, "/", kMarkerName));
+  if (!sealed) return "";
+  {
+    MutexLock lock(mu_);
+    if (const auto known = digests_.find({key, *sealed}); known != digests_.end()) return known->second;
+  }
+  std::string text;
+  AddField(text, "key", key);
+  for (const std::string& package : PackagesIn(path)) AddField(text, "package", package);
+  std::string digest = Sha256Hex(text);
+  MutexLock lock(mu_);
+  digests_[{key, *sealed}] = digest;
+  return digest;
+}
+
+std::string StoredEnvironments::BuilderOf(absl::string_view key) const {
+  const auto job = ReadOfJob(absl::StrCat(Find(key), "/", kBuiltByName));
+  const bool is_name = job.ok() && job->size() <= 64 && std::ranges::all_of(*job, [](unsigned char c) {
+                         return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_';
+                       });
+  return is_name ? *job : "";
 }
 
 absl::Status StoredEnvironments::Sweep() {
@@ -116,31 +173,36 @@ absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> StoredEnvironments:
     for (fs::directory_iterator it(absl::StrCat(directory_, "/", owner), error), end; !error && it != end;
          it.increment(error))
       if (std::string name = it->path().filename().string(); IsKey(name)) keys.push_back(std::move(name));
-    if (error) return ErrnoError(error.value(), absl::StrCat("list ", directory_, "/", owner));
+    if (error && error != std::errc::no_such_file_or_directory)
+      return ErrnoError(error.value(), absl::StrCat("list ", directory_, "/", owner));
   }
   std::ranges::sort(keys);
   std::vector<internal::v1::StoredEnvironment> out;
-  for (const std::string& key : keys) {
-    const std::string path = Find(key);
-    internal::v1::StoredEnvironment& environment = out.emplace_back();
-    environment.set_key(key);
-    environment.set_complete(IsComplete(key));
-    const std::int64_t time =
-        ChangeTime(environment.complete() ? absl::StrCat(path, "/", kMarkerName) : path).value_or(0);
-    environment.mutable_change_time()->set_seconds(time / 1'000'000'000);
-    environment.mutable_change_time()->set_nanos(static_cast<std::int32_t>(time % 1'000'000'000));
-    std::optional<std::int64_t> bytes;
-    {
-      MutexLock lock(mu_);
-      const auto known = sizes_.find({key, time});
-      if (environment.complete() && known != sizes_.end()) bytes = known->second;
-    }
-    if (!bytes) bytes = BytesBelow(path);
-    environment.set_bytes(*bytes);
-    MutexLock lock(mu_);
-    if (environment.complete()) sizes_[{key, time}] = *bytes;
-  }
+  for (const std::string& key : keys)
+    if (auto environment = Look(key)) out.push_back(*std::move(environment));
   return out;
+}
+
+std::optional<internal::v1::StoredEnvironment> StoredEnvironments::Look(const std::string& key) {
+  internal::v1::StoredEnvironment environment;
+  environment.set_key(key);
+  environment.set_complete(IsComplete(key));
+  const std::string path = Find(key);
+  const std::optional<std::int64_t> time =
+      ChangeTime(environment.complete() ? absl::StrCat(path, "/", kMarkerName) : path);
+  if (path.empty() || !time) return std::nullopt;
+  environment.mutable_change_time()->set_seconds(*time / 1'000'000'000);
+  environment.mutable_change_time()->set_nanos(static_cast<std::int32_t>(*time % 1'000'000'000));
+  std::optional<std::int64_t> bytes;
+  if (environment.complete()) {
+    environment.set_digest(DigestOf(key));
+    MutexLock lock(mu_);
+    if (const auto known = sizes_.find({key, *time}); known != sizes_.end()) bytes = known->second;
+  }
+  environment.set_bytes(bytes ? *bytes : BytesBelow(path));
+  MutexLock lock(mu_);
+  if (environment.complete()) sizes_[{key, *time}] = environment.bytes();
+  return environment;
 }
 
 absl::Status StoredEnvironments::Remove(const std::string& key) {
@@ -153,6 +215,7 @@ absl::Status StoredEnvironments::Remove(const std::string& key) {
   {
     MutexLock lock(mu_);
     std::erase_if(sizes_, [&](const auto& known) { return known.first.first == key; });
+    std::erase_if(digests_, [&](const auto& known) { return known.first.first == key; });
   }
   std::vector<std::string> stale;
   std::error_code error;

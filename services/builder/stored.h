@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,9 @@
 #include "services/common/base/mutex.h"
 
 namespace riseml::builder {
+
+// True for 64 hex digits.
+bool IsKey(absl::string_view text);
 
 // Thread-safe.
 class StoredEnvironments {
@@ -27,12 +31,18 @@ class StoredEnvironments {
   std::string PathOf(absl::string_view owner_uid, absl::string_view key) const;
   // True when its build has ended well.
   bool IsComplete(absl::string_view key) const;
+  // Of a complete one: hash of the key and of the names and versions of the Python packages in it, 64 hex digits; empty
+  // when it is gone.
+  std::string DigestOf(const std::string& key);
+  // The job that built it, e.g. "26.build"; empty when that is not known.
+  std::string BuilderOf(absl::string_view key) const;
 
   // An environment that was built anew replaces the one with the key `base` from now on, unless a newer one does.
   absl::Status SetNewest(absl::string_view base, absl::string_view key);
   // The environment to use for `base`: the newest one that is complete, otherwise `base` itself.
   std::string NewestOf(absl::string_view base) const;
 
+  // All, by key. One that vanishes meanwhile is left out.
   absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> List();
   // Absent: nothing to do. INVALID_ARGUMENT for what is no key.
   absl::Status Remove(const std::string& key);
@@ -42,10 +52,14 @@ class StoredEnvironments {
   std::vector<std::string> Owners() const;
   // Where an environment lies; empty if there is none with this key.
   std::string Find(absl::string_view key) const;
+  // What is known of one; absent when it is gone.
+  std::optional<internal::v1::StoredEnvironment> Look(const std::string& key);
 
   const std::string directory_;
   Mutex mu_;
-  std::map<std::pair<std::string, std::int64_t>, std::int64_t> sizes_ ABSL_GUARDED_BY(mu_);  // by key and seal time
+  // By key and seal time; complete ones do not change.
+  std::map<std::pair<std::string, std::int64_t>, std::int64_t> sizes_ ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<std::string, std::int64_t>, std::string> digests_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace riseml::builder

@@ -1,7 +1,10 @@
 #include "services/scheduler/controller/environments.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::scheduler {
@@ -10,6 +13,17 @@ namespace {
 constexpr absl::Duration kRemember = absl::Seconds(1);
 constexpr std::size_t kMaxAnswers = 10'000;
 constexpr int kMaxUnderWay = 4;
+constexpr int kMaxSteps = 20;  // of a record
+constexpr std::size_t kMaxTitleBytes = 100;
+constexpr absl::string_view kCut = "...";
+
+// At most 100 bytes of UTF-8.
+std::string Shortened(const std::string& text) {
+  if (text.size() <= kMaxTitleBytes) return text;
+  std::size_t end = kMaxTitleBytes - kCut.size();
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return absl::StrCat(text.substr(0, end), kCut);
+}
 
 bool IsAway(const absl::Status& status) {
   return rpc::IsTransient(status) || status.code() == absl::StatusCode::kDeadlineExceeded;
@@ -28,6 +42,16 @@ internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplat
   request.set_rebuild(job.rebuild());
   request.set_image(job.image());
   return request;
+}
+
+// A plan with a thousand placements has to fit into a message.
+internal::v1::EnvironmentRecord RecordOf(const internal::v1::Environment& environment) {
+  internal::v1::EnvironmentRecord record;
+  record.set_digest(environment.digest());
+  record.set_built_because(environment.explanation().reason());
+  const auto& steps = environment.plan().steps();
+  for (int i = 0; i < std::min(steps.size(), kMaxSteps); ++i) record.add_steps(Shortened(steps[i].title()));
+  return record;
 }
 
 std::optional<absl::StatusOr<internal::v1::Environment>> EnvironmentCache::Resolve(

@@ -18,7 +18,8 @@
 
 namespace riseml::scheduler {
 
-// Tells the environment a job needs. Thread-safe; blocks for 3 s at most.
+// Tells the environment a job needs. Thread-safe; blocks for 3 s at most. Errors: INVALID_ARGUMENT and NOT_FOUND are
+// final; UNAVAILABLE and DEADLINE_EXCEEDED say that builder is away; with any other the next question may succeed.
 class Environments {
  public:
   virtual ~Environments() = default;
@@ -27,6 +28,9 @@ class Environments {
 
 // The request a job makes.
 internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplate& job);
+
+// What api records about the environment of a job that is placed.
+internal::v1::EnvironmentRecord RecordOf(const internal::v1::Environment& environment);
 
 struct EnvironmentAnswer {
   std::string key;         // the serialised request

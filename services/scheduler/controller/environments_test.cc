@@ -186,6 +186,75 @@ TEST_F(ControllerTest, EnvironmentThatCannotExistEndsTheJob) {
   EXPECT_THAT(w_.Events("a"), ElementsAre("IMPOSSIBLE 0"));
 }
 
+TEST_F(ControllerTest, AFaultOfTheBuilderIsAWaitWhateverItIs) {
+  for (const absl::Status& fault :
+       {absl::UnavailableError("away"), absl::DeadlineExceededError("slow"), absl::InternalError("broken"),
+        absl::FailedPreconditionError("no interpreter"), Error(Reason::kDiskFull, "disk full")}) {
+    const std::string job = absl::StrCat("job-", fault.message());
+    w_.environments.status = fault;
+    w_.Add(job, World::Install(job));
+    EXPECT_EQ(w_.api.Outcome(job), "PENDING 0") << fault;
+    EXPECT_EQ(w_.api.work(job).wait_reason(), "BUILDER_UNAVAILABLE") << fault;
+    EXPECT_THAT(w_.api.work(job).wait_message(), HasSubstr(std::string(fault.message())));
+    w_.environments.status = absl::OkStatus();
+    for (int i = 0; i < 3; ++i) w_.Advance(absl::Seconds(1));
+    EXPECT_EQ(w_.api.Outcome(job), "STARTING 1") << fault;
+    w_.node->Exit({job, 1}, 0);
+    w_.Settle();
+  }
+}
+
+TEST_F(ControllerTest, AJobThatWasPlacedIsStartedOnceBuilderHasRoomAgain) {
+  w_.environments.ready.insert("key-x");
+  w_.cluster.before = [](const std::string&) { return absl::UnavailableError("lost"); };
+  w_.Add("train", World::Install("x"));
+  w_.cluster.before = [](const std::string&) { return absl::OkStatus(); };
+  w_.environments.status = Error(Reason::kDiskFull, "disk full");
+  w_.Start();  // a process that has to ask again
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("train"), "STARTING 1");
+  EXPECT_EQ(w_.node->total_starts(), 0);
+  w_.environments.status = absl::OkStatus();
+  w_.Advance(absl::Seconds(2));
+  EXPECT_EQ(w_.node->total_starts(), 1);
+}
+
+TEST_F(ControllerTest, AnEnvironmentThatIsAnImageFailsTheJobWithASentence) {
+  w_.environments.image = true;
+  w_.environments.ready.insert("key-x");
+  w_.Add("train", World::Install("x"));
+  EXPECT_EQ(w_.api.Outcome("train"), "FAILED 1");
+  EXPECT_EQ(w_.node->total_starts(), 0);
+  EXPECT_THAT(w_.api.observations().back().message(), HasSubstr("the nodes of this installation run no images"));
+}
+
+TEST_F(ControllerTest, ApiIsToldWhatTheEnvironmentIs) {
+  w_.Add("build", World::Build("x"));
+  const auto& build = w_.api.placements().at("build").environment();
+  EXPECT_EQ(build.digest(), "") << "it is not there yet";
+  EXPECT_THAT(build.steps(), ElementsAre("make it"));
+  EXPECT_EQ(build.built_because(), "it is a fake");
+  w_.environments.ready.insert("key-x");
+  w_.node->Exit({"build", 1}, 0);
+  w_.Settle();
+  w_.Add("train", World::Install("x"));
+  const auto& train = w_.api.placements().at("train").environment();
+  EXPECT_EQ(train.digest(), "digest of key-x");
+  EXPECT_THAT(train.steps(), IsEmpty());
+  EXPECT_EQ(train.built_because(), "");
+  w_.Add("bare");
+  EXPECT_FALSE(w_.api.placements().at("bare").has_environment());
+}
+
+TEST(RecordOf, IsBounded) {
+  Environment environment;
+  for (int i = 0; i < 1000; ++i)
+    environment.mutable_plan()->add_steps()->set_title(absl::StrCat("x", std::string(97, 'y'), "ä", "z"));
+  const auto record = RecordOf(environment);
+  ASSERT_EQ(record.steps_size(), 20);
+  EXPECT_EQ(record.steps(0), absl::StrCat("x", std::string(96, 'y'), "..."));
+}
+
 TEST_F(ControllerTest, ManyEqualJobsAskTheBuilderOnce) {
   w_.environments.ready.insert("key-x");
   for (int i = 0; i < 4; ++i) w_.api.Add(absl::StrCat("j", i), World::Install("x"));

@@ -169,14 +169,13 @@ bool GrpcApi::Push(const std::stop_token& stop, std::int64_t watch, WorkBatch ba
   return true;
 }
 
-GrpcEnvironments::GrpcEnvironments(const std::shared_ptr<grpc::Channel>& channel)
-    : stub_(internal::v1::BuilderService::NewStub(channel)) {}
+GrpcEnvironments::GrpcEnvironments(const std::shared_ptr<grpc::Channel>& channel, absl::Duration limit)
+    : stub_(internal::v1::BuilderService::NewStub(channel)), limit_(limit) {}
 
 absl::StatusOr<internal::v1::Environment> GrpcEnvironments::Resolve(
     const internal::v1::ResolveEnvironmentRequest& request) {
   return rpc::Invoke<internal::v1::Environment>(
-      [&](auto* c, auto* r) { return stub_->ResolveEnvironment(c, request, r); },
-      {.timeout = absl::Seconds(3), .tries = 1});
+      [&](auto* c, auto* r) { return stub_->ResolveEnvironment(c, request, r); }, {.timeout = limit_, .tries = 1});
 }
 
 }  // namespace riseml::scheduler

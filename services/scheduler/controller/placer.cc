@@ -198,6 +198,7 @@ bool Placer::Prepare(const engine::Group& group, std::map<std::string, std::stri
     placement.set_job_uid(uid);
     placement.set_node(binding.node);
     for (const std::string& gpu : binding.gpu_uuids) placement.add_gpu_uuids(gpu);
+    if (environment->state() != Environment::NOT_NEEDED) *placement.mutable_environment() = RecordOf(*environment);
     if (!job.is_build() && environment->state() != Environment::NOT_NEEDED) {
       placement.set_uses_environment(environment->key());
       placement.set_makes_environment(environment->state() == Environment::MISSING);

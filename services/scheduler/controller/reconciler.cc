@@ -60,10 +60,10 @@ std::shared_ptr<internal::v1::StartAttemptRequest> StartRequest(const Work& work
   request->set_epoch(epoch);
   request->set_role(work.role());
   *request->mutable_template_() = work.template_();
-  request->set_environment_path(environment.path());
+  request->set_environment_path(environment.directory().path());
   request->set_environment_key(environment.key());
-  *request->mutable_shown_paths() = environment.shown_paths();
-  if (environment.state() == Environment::MISSING) *request->mutable_build_steps() = environment.steps();
+  *request->mutable_shown_paths() = environment.directory().shown_paths();
+  if (environment.state() == Environment::MISSING) *request->mutable_build_steps() = environment.plan().steps();
   *request->mutable_resources() = work.resources();
   *request->mutable_gpu_uuids() = live.gpu_uuids();
   request->set_token(live.token());
@@ -195,8 +195,15 @@ void Reconciler::Start(const std::string& uid, Job& job, const LiveAttempt& live
   if (!answer) return;
   const absl::StatusOr<Environment>& environment = *answer;
   if (!environment.ok()) {
-    if (!IsFinal(environment.status())) return shared_.jobs.Later(uid, shared_.Now() + absl::Seconds(1));
+    if (!IsFinal(environment.status()) || absl::IsResourceExhausted(environment.status()))
+      return shared_.jobs.Later(uid, shared_.Now() + absl::Seconds(1));
     job.start_failed = {live.number(), While("find the environment", environment.status())};
+    return shared_.jobs.MarkDirty(uid);
+  }
+  if (environment->has_image()) {
+    job.start_failed = {live.number(), absl::FailedPreconditionError(absl::StrCat(
+                                           "the environment is the image ", environment->image().reference(),
+                                           ", and the nodes of this installation run no images"))};
     return shared_.jobs.MarkDirty(uid);
   }
   job.environment_key = environment->key();

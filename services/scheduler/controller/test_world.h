@@ -15,29 +15,13 @@
 #include "services/scheduler/cluster/fake_cluster.h"
 #include "services/scheduler/controller/controller.h"
 #include "services/scheduler/controller/fake_api.h"
+#include "services/scheduler/controller/fake_environments.h"
 
 namespace riseml::scheduler {
 
 using internal::v1::Environment;
 using internal::v1::Observation;
 using internal::v1::Work;
-
-class FakeEnvironments final : public Environments {
- public:
-  absl::StatusOr<Environment> Resolve(const internal::v1::ResolveEnvironmentRequest& request) override {
-    ++calls;
-    if (!status.ok()) return status;
-    Environment environment;
-    environment.set_key(absl::StrCat("key-", request.install(0)));
-    environment.set_path("/environments/" + environment.key());
-    environment.set_state(ready.contains(environment.key()) ? Environment::READY : Environment::MISSING);
-    if (environment.state() == Environment::MISSING) environment.add_steps()->set_title("make it");
-    return environment;
-  }
-  std::set<std::string> ready;
-  absl::Status status;
-  int calls = 0;
-};
 
 // Runs tasks at once, or holds them while `held` is set.
 class HeldExecutor final : public Executor {

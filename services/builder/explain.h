@@ -1,0 +1,34 @@
+// What decides an environment, and why it has to be built, for people. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "riseml/internal/v1/builder.pb.h"
+#include "services/builder/plan.h"
+
+namespace riseml::builder {
+
+// What decides the content of an environment, but for the request to build it anew: two environments of one owner with
+// the same list have the same content.
+std::vector<internal::v1::DecidingInput> DecidingInputsOf(const Inputs& inputs);
+
+// An environment that the project has used.
+struct UsedBefore {
+  std::string key;
+  internal::v1::KnownEnvironment environment;
+};
+
+// Why an environment is built that does not exist. `same` has its key; `last` is the one that the project used last.
+internal::v1::CacheExplanation ExplainBuild(const Inputs& inputs, const std::optional<UsedBefore>& same,
+                                            const std::optional<UsedBefore>& last);
+
+// What decides the environment and why it is built, for the log of its build: at most about 60 lines.
+std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key);
+
+// One line of at most 160 bytes in which passwords of URLs do not show.
+std::string ForLine(absl::string_view text);
+
+}  // namespace riseml::builder
