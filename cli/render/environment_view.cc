@@ -29,10 +29,13 @@ std::string UsedBy(const Viewer& viewer, const v1::StoredEnvironment& environmen
 
 std::string ShortKey(absl::string_view key) { return std::string(key.substr(0, kShortKeyDigits)); }
 
-std::string EnvironmentLine(const Viewer& viewer, const v1::UsedEnvironment& environment) {
-  const std::string key = ShortKey(OneLine(environment.key()));
-  if (environment.built_by().empty()) return key;
-  return absl::StrCat(key, ", built by ", ShownId(environment.built_by(), viewer.caller));
+std::string EnvironmentLines(const Viewer& viewer, const v1::UsedEnvironment& environment) {
+  std::string out = absl::StrCat("Environment: ", ShortKey(OneLine(environment.key())));
+  if (!environment.built_by().empty())
+    absl::StrAppend(&out, ", built by ", ShownId(environment.built_by(), viewer.caller));
+  if (!environment.built_because().empty())
+    absl::StrAppend(&out, "\nBuilt because: ", OneLine(environment.built_because()));
+  return absl::StrCat(out, "\n");
 }
 
 std::string EnvironmentList(const Viewer& viewer, const v1::ListEnvironmentsResponse& environments) {

@@ -15,7 +15,7 @@ std::string EnvironmentList(const Viewer& viewer, const v1::ListEnvironmentsResp
 // The first digits of a key, enough to tell environments apart.
 std::string ShortKey(absl::string_view key);
 
-// "3f2a91c0, built by 26.build".
-std::string EnvironmentLine(const Viewer& viewer, const v1::UsedEnvironment& environment);
+// "Environment: 3f2a91c0, built by 26.build" and, where it is known, a line that says why it was built.
+std::string EnvironmentLines(const Viewer& viewer, const v1::UsedEnvironment& environment);
 
 }  // namespace riseml::cli

@@ -322,8 +322,7 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   absl::StrAppend(&out, SchedulingLines(spec));
   absl::StrAppend(&out, CodeLine(experiment));
   absl::StrAppend(&out, InputsLine(viewer, experiment));
-  if (experiment.has_environment())
-    absl::StrAppend(&out, "Environment: ", EnvironmentLine(viewer, experiment.environment()), "\n");
+  if (experiment.has_environment()) absl::StrAppend(&out, EnvironmentLines(viewer, experiment.environment()));
   absl::StrAppend(&out, OutputLine(viewer, experiment));
   return absl::StrCat(out, "\n", JobTable(viewer, experiment.jobs()));
 }
@@ -338,7 +337,7 @@ std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const st
   std::string out = Heading(viewer, set);
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
   absl::StrAppend(&out, SchedulingLines(set.spec()), CodeLine(set), InputsLine(viewer, set));
-  if (set.has_environment()) absl::StrAppend(&out, "Environment: ", EnvironmentLine(viewer, set.environment()), "\n");
+  if (set.has_environment()) absl::StrAppend(&out, EnvironmentLines(viewer, set.environment()));
   absl::StrAppend(&out, OutputLine(viewer, set));
   absl::StrAppend(
       &out, "\n",

@@ -54,6 +54,7 @@ v1::Experiment FinishedExperiment() {
   experiment.set_output_path("/srv/output/paul/census/2");
   experiment.mutable_environment()->set_key("3f2a91c0b7e4d5a6");
   experiment.mutable_environment()->set_built_by("users/paul/experiments/1/jobs/build");
+  experiment.mutable_environment()->set_built_because("requirements.txt has changed\x1b[2J since 12.build");
   v1::Job build = MakeJob("2", "build", v1::Job::FINISHED);
   build.set_reason("COMPLETED");
   build.set_exit_code(0);

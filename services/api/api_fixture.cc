@@ -49,21 +49,28 @@ grpc::Status FakeBuilder::ListStoredEnvironments(grpc::ServerContext*,
                                                  internal::v1::ListStoredEnvironmentsResponse* response) {
   MutexLock lock(mu_);
   *response = stored_;
-  return grpc::Status::OK;
+  return list_status_;
 }
 
 grpc::Status FakeBuilder::RemoveStoredEnvironment(grpc::ServerContext*,
                                                   const internal::v1::RemoveStoredEnvironmentRequest* request,
                                                   internal::v1::RemoveStoredEnvironmentResponse*) {
   MutexLock lock(mu_);
-  removed_ = request->key();
-  return grpc::Status::OK;
+  if (removal_status_.ok()) removed_ = request->key();
+  return removal_status_;
 }
 
 void FakeBuilder::Reset(internal::v1::Environment::State state) {
   MutexLock lock(mu_);
   stored_.clear_environments();
   state_ = state;
+  list_status_ = removal_status_ = grpc::Status::OK;
+}
+
+void FakeBuilder::Break(const grpc::Status& list, const grpc::Status& removal) {
+  MutexLock lock(mu_);
+  list_status_ = list;
+  removal_status_ = removal;
 }
 
 void FakeBuilder::Store(const std::string& key, std::int64_t bytes) {
@@ -72,6 +79,7 @@ void FakeBuilder::Store(const std::string& key, std::int64_t bytes) {
   environment->set_key(key);
   environment->set_bytes(bytes);
   environment->set_complete(true);
+  environment->set_digest("digest of " + key);
 }
 
 std::string FakeBuilder::removed() {
@@ -238,6 +246,10 @@ absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Place(const std::strin
   internal::v1::Placement placement;
   placement.set_job_uid(job_uid);
   placement.set_environment_key(environment_key);
+  if (!environment_key.empty()) {
+    placement.mutable_environment()->add_steps("pip install --index-url https://me:s3cr3t@host/simple six");
+    placement.mutable_environment()->set_built_because("requirements.txt has changed since 12.build");
+  }
   return Commit(placement);
 }
 
@@ -247,6 +259,8 @@ absl::StatusOr<internal::v1::PlacementResult> ApiFixture::Use(const std::string&
   placement.set_job_uid(job_uid);
   placement.set_uses_environment(environment_key);
   placement.set_makes_environment(makes_it);
+  if (makes_it) placement.mutable_environment()->set_built_because("the one that 12.build built has been removed");
+  if (!makes_it) placement.mutable_environment()->set_digest("digest of " + environment_key);
   return Commit(placement);
 }
 

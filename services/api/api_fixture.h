@@ -40,11 +40,14 @@ class FakeBuilder final : public internal::v1::BuilderService::Service {
   void Store(const std::string& key, std::int64_t bytes);
   // Key of the environment that was removed last.
   std::string removed();
+  // How questions for what is stored, and removals, end from now on; until the next Reset.
+  void Break(const grpc::Status& list, const grpc::Status& removal);
 
  private:
   Mutex mu_;
   internal::v1::ListStoredEnvironmentsResponse stored_ ABSL_GUARDED_BY(mu_);
   std::string removed_ ABSL_GUARDED_BY(mu_);
+  grpc::Status list_status_ ABSL_GUARDED_BY(mu_), removal_status_ ABSL_GUARDED_BY(mu_);
   internal::v1::Environment::State state_ ABSL_GUARDED_BY(mu_) = internal::v1::Environment::READY;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/logtext/redact.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -34,6 +36,12 @@ std::string JobNameOf(const pqxx::row& row, int first) {
 
 absl::Time TimeOfProto(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+// `plan` is the column of that name.
+template <class Environment>
+void AddSteps(const char* plan, Environment& environment) {
+  for (const nlohmann::json& step : nlohmann::json::parse(plan)) environment.add_steps(step.get<std::string>());
 }
 
 // Jobs with a live attempt by the key of their environment.
@@ -66,20 +74,36 @@ std::string UseEnvironment(pqxx::transaction_base& tx, const internal::v1::Place
   return used.empty() ? absl::StrCat("its environment ", key.substr(0, kShortKey), " was removed") : "";
 }
 
+void RecordPlan(pqxx::transaction_base& tx, const internal::v1::Placement& placement) {
+  if (!placement.has_environment()) return;
+  const bool is_build = !placement.environment_key().empty();
+  if (!is_build && !placement.makes_environment()) return;
+  nlohmann::json plan = nlohmann::json::array();
+  for (const std::string& step : placement.environment().steps()) plan.push_back(logtext::MaskUrlPasswords(step));
+  sql::Query(tx, "UPDATE environments SET plan = $2, built_because = $3 WHERE key = $1",
+             is_build ? placement.environment_key() : placement.uses_environment(),
+             plan.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+             placement.environment().built_because());
+}
+
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   v1::UsedEnvironment used;
-  const auto rows = sql::Query(
-      tx,
-      "SELECT a.environment_key, u.name, b.number, b.child, bj.name FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
-      "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
-      "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
-      "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
-      // What a build was to make is there only once it has succeeded.
-      "AND (j.role <> $2 OR a.state = 'FINISHED') ORDER BY a.create_time DESC LIMIT 1",
-      experiment_uid, std::string(kBuildRole));
+  const auto rows =
+      sql::Query(tx,
+                 "SELECT a.environment_key, u.name, b.number, b.child, bj.name, a.environment_digest, v.plan::text, "
+                 "v.built_because FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
+                 "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
+                 "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
+                 "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
+                 // What a build was to make is there only once it has succeeded.
+                 "AND (j.role <> $2 OR a.state = 'FINISHED') ORDER BY a.create_time DESC LIMIT 1",
+                 experiment_uid, std::string(kBuildRole));
   if (rows.empty()) return used;
   used.set_key(rows[0][0].as<std::string>());
   used.set_built_by(JobNameOf(rows[0], 1));
+  used.set_digest(rows[0][5].as<std::string>());
+  if (!rows[0][6].is_null()) AddSteps(rows[0][6].c_str(), used);
+  if (!rows[0][7].is_null()) used.set_built_because(rows[0][7].as<std::string>());
   return used;
 }
 
@@ -134,7 +158,8 @@ absl::StatusOr<std::vector<v1::StoredEnvironment>> EnvironmentStore::List(const 
     std::map<std::string, v1::StoredEnvironment> known;
     for (const auto& row : tx.exec(absl::StrCat(
              "SELECT v.key, o.name, ", Micros("v.last_use_time"),
-             ", v.user_uid, u.name, b.number, b.child, bj.name FROM environments v LEFT JOIN jobs bj ON bj.uid = "
+             ", v.user_uid, u.name, b.number, b.child, bj.name, v.plan::text, v.built_because FROM environments v LEFT "
+             "JOIN jobs bj ON bj.uid = "
              "v.build_job "
              "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
              "LEFT JOIN users o ON o.uid = COALESCE(v.user_uid, b.user_uid)"))) {
@@ -142,12 +167,15 @@ absl::StatusOr<std::vector<v1::StoredEnvironment>> EnvironmentStore::List(const 
       if (!row[1].is_null()) environment.set_owner(Print(UserName{row[1].as<std::string>()}));
       if (!row[2].is_null()) *environment.mutable_last_use_time() = ToTimestamp(row[2].as<std::int64_t>());
       environment.set_built_by(JobNameOf(row, 4));
+      AddSteps(row[8].c_str(), environment);
+      environment.set_built_because(row[9].as<std::string>());
     }
     std::vector<v1::StoredEnvironment> out;
     for (const internal::v1::StoredEnvironment& one : stored) {
       v1::StoredEnvironment environment = known[one.key()];
       environment.set_key(one.key());
       environment.set_bytes(one.bytes());
+      environment.set_digest(one.digest());
       *environment.mutable_create_time() = one.change_time();
       std::vector<std::string>& names = users[one.key()];
       for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), kMaxUsers); ++i)

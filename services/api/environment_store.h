@@ -22,6 +22,9 @@ namespace riseml::api {
 // Records that a job starts with an environment. Why it must not, or empty.
 std::string UseEnvironment(pqxx::transaction_base& tx, const internal::v1::Placement& placement, const JobRow& job);
 
+// Records how and why an environment is built, when the job that is placed builds one.
+void RecordPlan(pqxx::transaction_base& tx, const internal::v1::Placement& placement);
+
 // The environment that jobs of an experiment or set used last; without a key when there is none.
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid);
 

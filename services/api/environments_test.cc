@@ -11,6 +11,7 @@ namespace riseml::api {
 namespace {
 
 using internal::v1::Observation;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 class EnvironmentsTest : public ApiTestBase {
@@ -62,6 +63,38 @@ TEST_F(EnvironmentsTest, ExperimentSaysWhichItUsesAndWhoBuiltIt) {
   EXPECT_EQ(api_->Get(key_, second.name())->environment().built_by(), experiment.name() + "/jobs/build");
 }
 
+TEST_F(EnvironmentsTest, WhatWasBuiltAndWhyIsTold) {
+  const v1::Experiment experiment = Create();
+  Build(experiment);
+  const v1::UsedEnvironment built = api_->Get(key_, experiment.name())->environment();
+  EXPECT_EQ(built.digest(), "") << "nobody has looked into it";
+  EXPECT_THAT(built.steps(), ElementsAre("pip install --index-url https://me:******@host/simple six"));
+  EXPECT_EQ(built.built_because(), "requirements.txt has changed since 12.build");
+  const auto list = List(key_);
+  ASSERT_EQ(list->environments_size(), 1);
+  EXPECT_EQ(list->environments(0).digest(), "digest of " + environment_);
+  EXPECT_EQ(list->environments(0).steps_size(), 1);
+  EXPECT_EQ(list->environments(0).built_because(), built.built_because());
+
+  ASSERT_EQ(api_->Use(Uid(experiment, "train"), environment_)->attempt(), 1);
+  const v1::Experiment used = *api_->Get(key_, experiment.name());
+  EXPECT_EQ(used.environment().digest(), "digest of " + environment_);
+  EXPECT_EQ(used.environment().built_because(), built.built_because()) << "a use changes nothing";
+  for (const v1::Job& job : used.jobs()) {
+    ASSERT_EQ(job.attempts_size(), 1);
+    EXPECT_EQ(job.attempts(0).environment_digest(), job.role() == "train" ? "digest of " + environment_ : "");
+  }
+}
+
+TEST_F(EnvironmentsTest, AJobThatMakesAVanishedEnvironmentSaysWhy) {
+  const v1::Experiment experiment = Create();
+  Build(experiment);
+  ASSERT_EQ(api_->Use(Uid(experiment, "train"), environment_, true)->attempt(), 1);
+  const v1::UsedEnvironment used = api_->Get(key_, experiment.name())->environment();
+  EXPECT_EQ(used.built_because(), "the one that 12.build built has been removed");
+  EXPECT_EQ(used.digest(), "");
+}
+
 TEST_F(EnvironmentsTest, AfterAFailedBuildNoEnvironmentIsNamed) {
   const v1::Experiment failed = Create();
   Build(failed, 1);
@@ -101,6 +134,23 @@ TEST_F(EnvironmentsTest, NoJobStartsWithWhatWasRemovedUnlessItMakesItAnew) {
   ASSERT_TRUE(Remove(key_).ok());
   EXPECT_THAT(api_->Use(Uid(experiment, "train"), environment_)->message(), HasSubstr("was removed"));
   EXPECT_EQ(api_->Use(Uid(experiment, "train"), environment_, true)->attempt(), 1);
+}
+
+TEST_F(EnvironmentsTest, AFaultOfTheBuilderIsAnErrorAndRemovesNothing) {
+  const v1::Experiment experiment = Create();
+  Build(experiment);
+  for (const auto code : {grpc::UNAVAILABLE, grpc::DEADLINE_EXCEEDED, grpc::RESOURCE_EXHAUSTED}) {
+    const grpc::Status fault(code, "a fault");
+    api_->builder().Break(fault, grpc::Status::OK);
+    EXPECT_EQ(static_cast<int>(List(key_).status().code()), code);
+    EXPECT_EQ(static_cast<int>(Remove(key_).status().code()), code);
+    EXPECT_THAT(std::string(Remove(key_).status().message()), HasSubstr("ask builder for the environments"));
+    api_->builder().Break(grpc::Status::OK, fault);
+    EXPECT_EQ(static_cast<int>(Remove(key_).status().code()), code);
+    EXPECT_THAT(std::string(Remove(key_).status().message()), HasSubstr("remove the environment from the disk"));
+    EXPECT_NE(api_->builder().removed(), environment_);
+  }
+  EXPECT_EQ(api_->Use(Uid(experiment, "train"), environment_)->attempt(), 1) << "it is used as before";
 }
 
 TEST_F(EnvironmentsTest, OfOthersAreNeitherSeenNorRemoved) {

@@ -93,17 +93,19 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
                     absl::StrCat("its environment is being built by ", Print(*building)));
     }
   }
+  RecordPlan(tx, placement);
   if (!MoveJob(tx, *job, JobEvent::kPlaced, {.reason = "PREPARE", .message = "Preparing", .actor = kSchedulerActor}))
     return;
   result->set_attempt(job->attempt_count);
   result->set_token(tokens.Make({job->uid, job->attempt_count}));
   sql::Query(
       tx,
-      "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key) VALUES ($1, $2, $3, $4, "
-      "$5, $6, $7)",
+      "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key, environment_digest) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
       job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
       absl::StrJoin(placement.gpu_uuids(), ","), epoch,
-      placement.environment_key().empty() ? placement.uses_environment() : placement.environment_key());
+      placement.environment_key().empty() ? placement.uses_environment() : placement.environment_key(),
+      placement.environment().digest());
   RecordTransition(tx, {.root_uid = job->root_uid,
                         .object = job->object,
                         .attempt = job->attempt_count,

@@ -187,6 +187,7 @@ v1::Attempt ToAttempt(const pqxx::row& row) {
   v1::Attempt::ExitClass exit_class = v1::Attempt::EXIT_CLASS_UNSPECIFIED;
   v1::Attempt::ExitClass_Parse(row[12].as<std::string>(), &exit_class);
   attempt.set_exit_class(exit_class);
+  attempt.set_environment_digest(row[13].as<std::string>());
   return attempt;
 }
 
@@ -202,7 +203,8 @@ void AddAttempts(pqxx::transaction_base& tx, std::vector<v1::Job>& jobs, bool al
   const std::string sql = absl::StrCat(
       "SELECT a.job_uid, a.number, a.state, a.node, a.reason, a.message, a.exit_code, a.log_state, a.log_bytes, ",
       Micros("a.create_time"), ", ", Micros("a.start_time"), ", ", Micros("a.end_time"),
-      ", a.exit_class FROM attempts a JOIN jobs j ON j.uid = a.job_uid WHERE a.job_uid = ANY($1::uuid[])",
+      ", a.exit_class, a.environment_digest FROM attempts a JOIN jobs j ON j.uid = a.job_uid WHERE a.job_uid = "
+      "ANY($1::uuid[])",
       all ? "" : " AND a.number = j.attempt_count", " ORDER BY a.job_uid, a.number");
   for (const auto& row : sql::Query(tx, sql, ArrayLiteral(uids))) {
     v1::Job* job = by_uid[row[0].as<std::string>()];

@@ -70,6 +70,8 @@ class Environments(StackTest):
         second = self.finish(path)
         self.assertEqual(self.log(second), "2.0\n")
         self.assertNotEqual(self.key(first), self.key(second))
+        self.assertRegex(self.log(second, "build"),
+                         rf"\nIt is built, as .*requirements/base\.txt has changed.* since {self.number(first)}\.build\n")
 
     def test_case_01_variant_the_users_own_code_is_never_stale(self):
         path = self.stack.project("stale", "cd app && python main.py", install="pip install --no-build-isolation -r reqs.txt",
@@ -162,7 +164,8 @@ class Environments(StackTest):
             keys.add(self.key(experiment))
         self.assertEqual(len(keys), 1)
         first = self.stack.run("status", self.number(experiment)).decode()
-        self.assertRegex(first, r"Environment: [0-9a-f]{8}, built by \d+\.build\n")
+        self.assertRegex(first, r"Environment: [0-9a-f]{8}, built by \d+\.build\nBuilt because: no environment of this project is known\n")
+        self.assertRegex(experiment["environment"]["digest"], "^[0-9a-f]{64}$")
         rebuilt = self.finish(path, "--rebuild")
         self.assertEqual(self.roles(rebuilt), ["build", "train"])
         self.assertNotIn(self.key(rebuilt), keys)
