@@ -167,6 +167,15 @@ TEST_F(CliTest, WaitEndsWhenTheExperimentDoes) {
   EXPECT_EQ(run.exit_code, 0);
 }
 
+TEST_F(CliTest, WaitSaysWhyAnExperimentFailed) {
+  v1::Experiment failed = MakeExperiment("7", v1::Experiment::FAILED);
+  failed.set_message("its build 7.build failed: Step 2/4 `x` return code: 1");
+  content().Put(failed);
+  const Finished run = Run({"wait", "7"});
+  EXPECT_EQ(run.out, "7 FAILED\n") << "what scripts read is what it was";
+  EXPECT_THAT(run.err, HasSubstr("7: its build 7.build failed: Step 2/4 `x` return code: 1\n"));
+}
+
 TEST_F(CliTest, AnInterruptedWaitSaysSo) {
   content().Put(MakeExperiment("7", v1::Experiment::RUNNING));
   content().Put(MakeExperiment("6", v1::Experiment::FINISHED));

@@ -11,6 +11,7 @@
 #include "cli/client/live.h"
 #include "cli/commands/commands.h"
 #include "cli/render/state.h"
+#include "cli/render/terminal.h"
 #include "services/common/base/status_macros.h"
 
 namespace riseml::cli {
@@ -35,11 +36,11 @@ absl::StatusOr<absl::Duration> ReadTimeout(const std::string& text) {
   return duration;
 }
 
-// The final state, or that at the deadline; nothing when the user pressed Ctrl-C.
-absl::StatusOr<std::optional<v1::Experiment::State>> WaitForOne(Session& session, Connection& connection,
-                                                                const Subject& subject, absl::Time deadline) {
-  RISEML_ASSIGN_OR_RETURN(const v1::Experiment now, GetExperiment(connection, subject.experiment));
-  if (IsTerminal(now.state())) return now.state();
+// The experiment at its end, or at the deadline; nothing when the user pressed Ctrl-C.
+absl::StatusOr<std::optional<v1::Experiment>> WaitForOne(Session& session, Connection& connection,
+                                                         const Subject& subject, absl::Time deadline) {
+  RISEML_ASSIGN_OR_RETURN(v1::Experiment now, GetExperiment(connection, subject.experiment));
+  if (IsTerminal(now.state())) return now;
   RISEML_ASSIGN_OR_RETURN(Interrupts* const interrupts, session.Signals());
   Live live(connection, *interrupts);
   v1::WatchExperimentRequest request;
@@ -54,14 +55,12 @@ absl::StatusOr<std::optional<v1::Experiment::State>> WaitForOne(Session& session
     if (std::holds_alternative<ConnectionLost>(*event)) session.Tell("connection lost, reconnecting...\n");
     if (const auto* ended = std::get_if<WatchEnded>(&*event)) {
       RISEML_RETURN_IF_ERROR(ended->status);
-      RISEML_ASSIGN_OR_RETURN(const v1::Experiment last, GetExperiment(connection, subject.experiment));
-      return last.state();
+      return GetExperiment(connection, subject.experiment);
     }
     if (const auto* change = std::get_if<v1::WatchExperimentResponse>(&*event)) state.Apply(*change);
-    if (state.IsOver()) return state.root.state();
+    if (state.IsOver()) return state.root;
   }
-  RISEML_ASSIGN_OR_RETURN(const v1::Experiment last, GetExperiment(connection, subject.experiment));
-  return last.state();
+  return GetExperiment(connection, subject.experiment);
 }
 
 absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
@@ -78,9 +77,11 @@ absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
       session.Tell("\nAborting...\n");
       return kExitInterrupted;
     }
-    const v1::Experiment::State state = *waited;
+    const v1::Experiment::State state = waited->state();
     session.Print(absl::StrCat(subject.shown, " ", StateName(state),
                                IsTerminal(state) ? "" : absl::StrCat(", has not ended in ", options.timeout), "\n"));
+    if (state == v1::Experiment::FAILED && !waited->message().empty())
+      session.Tell(absl::StrCat(subject.shown, ": ", OneLine(waited->message()), "\n"));
     failed |= state == v1::Experiment::FAILED;
     killed |= state == v1::Experiment::KILLED;
     unknown |= !IsTerminal(state);

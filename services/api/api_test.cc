@@ -119,7 +119,10 @@ TEST_F(ApiTest, BuildComesFirstAndItsFailureFailsTheExperiment) {
   const v1::Experiment failed = Get(e.name());
   EXPECT_EQ(failed.state(), v1::Experiment::FAILED);
   EXPECT_EQ(failed.reason(), "BUILD_FAILED");
+  EXPECT_THAT(failed.message(), testing::StartsWith("its build 1.build failed: "));
   EXPECT_EQ(failed.jobs(1).state(), v1::Job::KILLED);
+  EXPECT_EQ(failed.jobs(1).reason(), "BUILD_FAILED");
+  EXPECT_EQ(failed.jobs(1).message(), "its build 1.build failed");
 
   const v1::Experiment third = Create(kInstall);
   EXPECT_EQ(api_->Place(third.jobs(0).uid(), key)->attempt(), 1) << "the key is free again";

@@ -45,14 +45,14 @@ struct OwnJobs {
   std::string reason, message;  // of the job that decides
 };
 
-OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_uid) {
+OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const ExperimentRow& experiment) {
   OwnJobs out;
   std::string first_reason, first_message;
   // The first that failed decides, else the first that was killed.
   for (const auto& row : sql::Query(tx,
                                     "SELECT role, state, reason, message FROM jobs WHERE experiment_uid = $1 ORDER BY "
                                     "CASE state WHEN 'FAILED' THEN 0 WHEN 'KILLED' THEN 1 ELSE 2 END, end_time, name",
-                                    experiment_uid)) {
+                                    experiment.uid)) {
     const JobState state = ParseJobState(row[1].c_str());
     if (row[0].as<std::string>() == kBuildRole) {
       out.build = state;
@@ -68,7 +68,7 @@ OwnJobs ReadOwnJobs(pqxx::transaction_base& tx, const std::string& experiment_ui
   }
   const bool build_decides = out.build && *out.build != JobState::kFinished;
   if (build_decides && *out.build == JobState::kFailed) {
-    out.message = absl::StrCat("the build failed: ", out.message);
+    out.message = absl::StrCat("its build ", experiment.object, ".", kBuildRole, " failed: ", out.message);
     out.reason = "BUILD_FAILED";
   } else if (!build_decides) {
     out.reason = first_reason;
@@ -112,7 +112,7 @@ void UpdateExperiment(pqxx::transaction_base& tx, const ExperimentRow& experimen
 void SettleExperiment(pqxx::transaction_base& tx, const std::string& uid) {
   const ExperimentRow experiment = ReadExperiment(tx, uid);
   if (experiment.is_set) return SettleSet(tx, uid);
-  const OwnJobs jobs = ReadOwnJobs(tx, uid);
+  const OwnJobs jobs = ReadOwnJobs(tx, experiment);
   const ExperimentState to = DeriveState(jobs.build, jobs.others);
   if (to == experiment.state) return;
   UpdateExperiment(tx, experiment, to, jobs.reason, jobs.message);
@@ -195,7 +195,9 @@ void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state)
   sql::Query(tx, "UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'",
              build.uid, ready ? "READY" : "FAILED");
   if (!ready) {
-    KillWaiting(tx, build.root_uid, build.root_uid, "BUILD_FAILED", "its environment could not be built", "api");
+    const absl::string_view how = state == JobState::kFailed ? " failed" : " was killed";
+    KillWaiting(tx, build.root_uid, build.root_uid, "BUILD_FAILED", absl::StrCat("its build ", build.object, how),
+                "api");
     return;
   }
   for (const auto& row :
@@ -295,7 +297,7 @@ std::string FailureOf(pqxx::transaction_base& tx, const ExperimentRow& set, cons
 
 void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
   const ExperimentRow set = ReadExperiment(tx, root_uid);
-  const OwnJobs own = ReadOwnJobs(tx, root_uid);
+  const OwnJobs own = ReadOwnJobs(tx, set);
   ChildCounts children = CountChildren(tx, root_uid);
   const bool may_release = !set.kill_wanted && (!own.build || *own.build == JobState::kFinished);
   if (const int release = may_release ? ChildrenToRelease(children, set.concurrency) : 0; release > 0) {
