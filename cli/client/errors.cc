@@ -86,6 +86,11 @@ std::string ErrorText(const absl::Status& status) {
     }
   }
   std::string out = absl::StrCat("ERROR: ", message, "\n");
+  for (const FieldViolation& violation : ViolationsOf(status)) {
+    // Where there is only one, the message is mostly about it.
+    if (absl::StrContains(status.message(), violation.description)) continue;
+    absl::StrAppend(&out, "       ", OneLine(violation.field), ": ", OneLine(violation.description), "\n");
+  }
   if (!hint.empty()) absl::StrAppend(&out, "       ", hint, "\n");
   return out;
 }

@@ -25,7 +25,8 @@ absl::Status WithHint(const absl::Status& status, absl::string_view hint);
 // True when a call failed because no server answered, rather than because one refused.
 bool IsUnreachable(const absl::Status& status);
 
-// "ERROR: …" and, where there is one, a line that says what to do next. Every line ends in a newline.
+// "ERROR: …", a line for each wrong field that the message does not explain already and, where there is one, a line
+// that says what to do next. Every line ends in a newline.
 std::string ErrorText(const absl::Status& status);
 
 }  // namespace riseml::cli

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/client/reconnects.h"
+#include "services/common/base/status.h"
 
 namespace riseml::cli {
 namespace {
@@ -137,6 +138,14 @@ TEST(Reconnects, TryUnavailableForEver) {
     ASSERT_TRUE(wait.has_value());
     EXPECT_LE(*wait, absl::Seconds(2));
   }
+}
+
+TEST(Reconnects, WaitAsLongAsTheServerAsks) {
+  Reconnects reconnects;
+  const absl::Status full = WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Minutes(1));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(reconnects.After(full), absl::Minutes(1));
+  EXPECT_EQ(reconnects.After(full), std::nullopt);
+  EXPECT_EQ(Reconnects().After(WithRetryDelay(absl::UnavailableError("x"), absl::Minutes(1))), absl::Minutes(1));
 }
 
 TEST(Reconnects, GiveUpOnRefusalsAtOnceAndOnOddCodesAfterFive) {

@@ -57,7 +57,7 @@ absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path) {
   if (!text.ok()) return While(absl::StrCat("read ", path), text.status());
   auto spec = spec::ParseSpec(*text, path);
   if (!spec.ok())
-    return Error(Reason::kInvalidSpec, absl::StrCat("invalid config ", path, "\n", spec.status().message()));
+    return WithMessage(spec.status(), absl::StrCat("invalid config ", path, "\n", spec.status().message()));
   return SpecFile{.path = path, .text = *std::move(text), .spec = *std::move(spec)};
 }
 

@@ -82,6 +82,15 @@ TEST(ErrorText, SaysWhatToDo) {
             "ERROR: gone\n       Look elsewhere.\n");
 }
 
+TEST(ErrorText, ListsWrongFieldsThatTheMessageDoesNotExplain) {
+  absl::Status status = Error(Reason::kInvalidArgument, "email: must contain an @; 2 fields are wrong");
+  status = WithViolation(status, "email", "must contain an @");
+  status = WithViolation(status, "role\x1b[2J", "must be one of VIEWER, USER, ADMIN");
+  EXPECT_EQ(ErrorText(status),
+            "ERROR: email: must contain an @; 2 fields are wrong\n"
+            "       role [2J: must be one of VIEWER, USER, ADMIN\n");
+}
+
 TEST(ErrorText, NamesTheRequestOfAnUnexpectedError) {
   EXPECT_EQ(ErrorText(WithCall(absl::InternalError("boom"), "API", "h:1", "r-1")),
             "ERROR: An unexpected error occured: boom (request r-1)\n");

@@ -254,7 +254,8 @@ absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const Pus
     if (before_push) RISEML_RETURN_IF_ERROR(before_push(snapshot, upload.size()));
     absl::StatusOr<PushOutcome> outcome = upload.Run(stub);
     if (outcome.ok() || !IsWorthARetry(outcome.status()) || retry == kPushRetries) return outcome;
-    if (absl::IsUnavailable(outcome.status())) SystemSleep(rpc::Backoff(retry));
+    if (absl::IsUnavailable(outcome.status()))
+      SystemSleep(std::max(rpc::Backoff(retry), RetryDelayOf(outcome.status()).value_or(absl::ZeroDuration())));
   }
 }
 

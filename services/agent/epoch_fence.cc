@@ -26,8 +26,9 @@ absl::StatusOr<std::int64_t> EpochFence::Read(const std::string& file) {
 absl::Status EpochFence::Pass(std::int64_t epoch) {
   MutexLock lock(mu_);
   if (epoch < highest_)
-    return Error(Reason::kNotLeader,
-                 absl::StrCat("epoch ", epoch, " is over: a scheduler with epoch ", highest_, " has called this node"));
+    return WithMetadata(Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: a scheduler with epoch ",
+                                                               highest_, " has called this node")),
+                        "epoch", highest_);
   if (epoch == highest_) return absl::OkStatus();
   RISEML_RETURN_IF_ERROR(
       While("remember the leader's epoch", WriteFileAtomically(file_, absl::StrCat(epoch, "\n"), 0600)));

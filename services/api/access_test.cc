@@ -250,11 +250,12 @@ TEST_F(AccessMatrix, AChangeOfAUserCountsAtOnceAndEnablesNobodyByAccident) {
   const auto changed = update([](auto& request) { request.set_email("mira@example.com"); });
   ASSERT_TRUE(changed.ok()) << changed.status();
   EXPECT_FALSE(changed->enabled()) << "a new address enables nobody";
-  EXPECT_TRUE(HasReason(update([&](auto& request) {
-                          request.set_etag(etag);
-                          request.set_role(v1::User::VIEWER);
-                        }).status(),
-                        Reason::kStale));
+  const absl::Status stale = update([&](auto& request) {
+                               request.set_etag(etag);
+                               request.set_role(v1::User::VIEWER);
+                             }).status();
+  EXPECT_TRUE(HasReason(stale, Reason::kStale)) << stale;
+  EXPECT_EQ(MetadataOf(stale)["etag"], changed->etag());
   EXPECT_TRUE(
       absl::IsInvalidArgument(update([](auto& request) { request.mutable_update_mask()->add_paths("uid"); }).status()));
   const auto enabled = update([&](auto& request) {

@@ -19,12 +19,20 @@ namespace {
 
 using internal::v1::Observation;
 
+// Adds who leads, as metadata "holder" and "epoch".
+absl::Status WithLeader(pqxx::transaction_base& tx, absl::Status status) {
+  for (const auto& row :
+       sql::Query(tx, "SELECT holder, epoch FROM leadership WHERE name = $1", std::string(kSchedulerActor)))
+    status = WithMetadata(WithMetadata(std::move(status), "holder", row[0].c_str()), "epoch", row[1].c_str());
+  return status;
+}
+
 // The shared lock on the leader's row makes a take-over wait until this transaction is done.
 absl::Status CheckEpoch(pqxx::transaction_base& tx, std::int64_t epoch) {
   const auto rows = sql::Query(tx, "SELECT 1 FROM leadership WHERE name = $1 AND epoch = $2 FOR SHARE",
                                std::string(kSchedulerActor), epoch);
   if (!rows.empty()) return absl::OkStatus();
-  return Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: another scheduler leads"));
+  return WithLeader(tx, Error(Reason::kNotLeader, absl::StrCat("epoch ", epoch, " is over: another scheduler leads")));
 }
 
 std::optional<AttemptEvent> EventOf(const Observation& observation) {
@@ -155,7 +163,7 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
                    "ELSE GREATEST(leadership.epoch + 1, EXCLUDED.epoch) END "
                    "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
                    std::string(kSchedulerActor), request.holder(), absl::ToDoubleSeconds(lease), request.epoch());
-    if (rows.empty()) return Error(Reason::kNotLeader, "another scheduler holds the lease");
+    if (rows.empty()) return WithLeader(tx, Error(Reason::kNotLeader, "another scheduler holds the lease"));
     return rows[0][0].as<std::int64_t>();
   });
 }

@@ -92,7 +92,8 @@ absl::StatusOr<v1::Secret> SecretStore::Set(const rpc::Call& call, const v1::Set
         sql::QueryRow(tx, "SELECT count(*) FROM secrets WHERE user_uid = $1 AND (project, name) <> ($2, $3)", uid,
                       owner.project, name);
     if (others[0].as<int>() >= kMostSecrets)
-      return Error(Reason::kLimitExceeded, absl::StrCat("a user has at most ", kMostSecrets, " secrets; delete some"));
+      return LimitExceeded(absl::StrCat("a user has at most ", kMostSecrets, " secrets; delete some"), kMostSecrets,
+                           others[0].as<int>());
     const auto row = sql::QueryRow(
         tx,
         absl::StrCat(

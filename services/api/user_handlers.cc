@@ -25,14 +25,14 @@ absl::Status CheckEnv(const v1::CreateExperimentRequest& request) {
   std::size_t bytes = 0;
   for (const auto& [name, value] : request.env()) {
     if (const absl::Status status = spec::CheckVariableName(name); !status.ok())
-      return Error(Reason::kInvalidArgument, absl::StrCat("env: ", name, ": ", status.message()));
+      return InvalidField("env", absl::StrCat(name, ": ", status.message()));
     if (value.find('\0') != std::string::npos)
-      return Error(Reason::kInvalidArgument, absl::StrCat("env: the value of ", name, " must not contain NUL"));
+      return InvalidField("env", absl::StrCat("the value of ", name, " must not contain NUL"));
     bytes += name.size() + value.size();
   }
   if (request.env_size() <= kMostVariables && bytes <= kLargestVariables) return absl::OkStatus();
-  return Error(Reason::kInvalidArgument,
-               absl::StrCat("env: at most ", kMostVariables, " variables of ", kLargestVariables, " bytes together"));
+  return InvalidField("env",
+                      absl::StrCat("at most ", kMostVariables, " variables of ", kLargestVariables, " bytes together"));
 }
 
 // Adds the variables of the request to those of the file.
@@ -40,8 +40,8 @@ absl::Status AddEnv(const v1::CreateExperimentRequest& request, spec::Train* tra
   for (const spec::Parameter& parameter : train->parameters) {
     const std::string variable = spec::EnvironmentName(parameter.name);
     if (!request.env().contains(variable)) continue;
-    return Error(Reason::kInvalidArgument,
-                 absl::StrCat("env: the parameter '", parameter.name, "' sets the variable ", variable, " already"));
+    return InvalidField("env",
+                        absl::StrCat("the parameter '", parameter.name, "' sets the variable ", variable, " already"));
   }
   for (const auto& [name, value] : request.env()) train->env[name] = value;
   return absl::OkStatus();
@@ -56,7 +56,7 @@ absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
        {request.git().commit(), request.git().branch(), request.git().describe(), request.git().package()}) {
     nul = nul || HasNul(text);
     if (text.size() > kLongestGitText)
-      return Error(Reason::kInvalidArgument, absl::StrCat("git: at most ", kLongestGitText, " bytes a field"));
+      return InvalidField("git", absl::StrCat("at most ", kLongestGitText, " bytes a field"));
   }
   bool long_label = false;
   for (const auto& [key, value] : request.labels()) {
@@ -65,13 +65,10 @@ absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
   }
   if (nul) return Error(Reason::kInvalidArgument, "texts must not contain NUL");
   if (request.labels_size() > 64 || long_label)
-    return Error(Reason::kInvalidArgument, "labels: at most 64, keys of 1 to 63 and values of at most 255 characters");
-  if (request.display_name().size() > 255)
-    return Error(Reason::kInvalidArgument, "display_name: at most 255 characters");
-  if (request.description().size() > 4096)
-    return Error(Reason::kInvalidArgument, "description: at most 4,096 characters");
-  if (request.client_version().size() > 64)
-    return Error(Reason::kInvalidArgument, "client_version: at most 64 characters");
+    return InvalidField("labels", "at most 64, keys of 1 to 63 and values of at most 255 characters");
+  if (request.display_name().size() > 255) return InvalidField("display_name", "at most 255 characters");
+  if (request.description().size() > 4096) return InvalidField("description", "at most 4,096 characters");
+  if (request.client_version().size() > 64) return InvalidField("client_version", "at most 64 characters");
   return absl::OkStatus();
 }
 
@@ -160,8 +157,7 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
   RISEML_RETURN_IF_ERROR(CheckTexts(request));
   RISEML_RETURN_IF_ERROR(CheckEnv(request));
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
-  if (!IsHexId(request.revision()))
-    return Error(Reason::kInvalidArgument, "revision must be a commit id of 40 lower-case hex digits");
+  if (!IsHexId(request.revision())) return InvalidField("revision", "must be a commit id of 40 lower-case hex digits");
   RISEML_ASSIGN_OR_RETURN(std::optional<v1::Experiment> replay, experiments_.FindReplay(call, request));
   if (replay) return *std::move(replay);
   ExperimentStore::NewExperiment wanted{.request = request};

@@ -22,8 +22,7 @@ constexpr std::size_t kEtagDigits = 16;
 absl::Status CheckEmail(absl::string_view email) {
   if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos)
     return absl::OkStatus();
-  return Error(Reason::kInvalidArgument,
-               absl::StrCat("email '", email, "' must contain an @ and at most 254 characters"));
+  return InvalidField("email", absl::StrCat("'", email, "' must contain an @ and at most 254 characters"));
 }
 
 const std::string& UserSelect() {
@@ -138,13 +137,12 @@ absl::StatusOr<UserChange> ChangeOf(const v1::UpdateUserRequest& request) {
       change.email = request.email();
     } else if (field == "role") {
       if (!v1::User::Role_IsValid(request.role()) || request.role() == v1::User::ROLE_UNSPECIFIED)
-        return Error(Reason::kInvalidArgument, "role: name one of VIEWER, USER, ADMIN");
+        return InvalidField("role", "name one of VIEWER, USER, ADMIN");
       change.role = request.role();
     } else if (field == "enabled") {
       change.enabled = request.enabled();
     } else {
-      return Error(Reason::kInvalidArgument,
-                   absl::StrCat("update_mask: '", field, "' is none of email, role, enabled"));
+      return InvalidField("update_mask", absl::StrCat("'", field, "' is none of email, role, enabled"));
     }
   }
   return change;
@@ -207,7 +205,9 @@ absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::Upda
   return db_.Write("update user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
     RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), RowLock::kUpdate));
     if (!request.etag().empty() && request.etag() != user.etag())
-      return Error(Reason::kStale, absl::StrCat(user.name(), " has changed since it was read; read it again"));
+      return WithMetadata(
+          Error(Reason::kStale, absl::StrCat(user.name(), " has changed since it was read; read it again")), "etag",
+          user.etag());
     const bool loses_admin = (change.role && *change.role != v1::User::ADMIN) || (change.enabled && !*change.enabled);
     if (loses_admin) RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
     sql::Query(tx, "UPDATE users SET email = $2, role = $3, enabled = $4 WHERE uid = $1", user.uid(),

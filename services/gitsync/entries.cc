@@ -134,7 +134,7 @@ class Reader {
 absl::StatusOr<internal::v1::ReadEntriesResponse> ReadEntries(const Repository& repository, absl::string_view commit,
                                                               const std::vector<std::string>& paths) {
   if (paths.size() > kMaxPaths)
-    return Error(Reason::kLimitExceeded, absl::StrCat("at most ", kMaxPaths, " paths a call"));
+    return LimitExceeded(absl::StrCat("at most ", kMaxPaths, " paths a call"), kMaxPaths, paths.size());
   RISEML_ASSIGN_OR_RETURN(const CommitInfo info, FindCommit(repository, commit));
   Reader reader(repository.objects(), info.tree);
   internal::v1::ReadEntriesResponse response;

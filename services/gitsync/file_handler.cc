@@ -80,7 +80,7 @@ grpc::Status FileHandler::GetArchive(grpc::ServerContext* context, const v1::Get
 absl::StatusOr<v1::FindMissingResponse> FileHandler::DoFindMissing(const rpc::Call& call,
                                                                    const v1::FindMissingRequest& request) {
   if (request.oids_size() > kMaxIdsPerCall)
-    return Error(Reason::kLimitExceeded, absl::StrCat("at most ", kMaxIdsPerCall, " ids a call"));
+    return LimitExceeded(absl::StrCat("at most ", kMaxIdsPerCall, " ids a call"), kMaxIdsPerCall, request.oids_size());
   for (const std::string& id : request.oids())
     if (!git::FromRaw(id)) return Error(Reason::kInvalidArgument, "an id is not 20 bytes long");
   RISEML_RETURN_IF_ERROR(ParseProjectName(request.project()).status());

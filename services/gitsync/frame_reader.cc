@@ -74,16 +74,18 @@ absl::Status FrameReader::BeginObject(const v1::ObjectPiece& piece) {
   const std::int64_t total_limit = is_blob ? limits_.revision_bytes : kMaxTreeBytes;
   std::int64_t& total = is_blob ? blob_bytes_ : tree_bytes_;
   if (bytes > object_limit)
-    return Error(Reason::kLimitExceeded, absl::StrCat(is_blob ? "a file" : "a directory", " of ", bytes,
-                                                      " bytes is over the limit of ", object_limit));
+    return LimitExceeded(
+        absl::StrCat(is_blob ? "a file" : "a directory", " of ", bytes, " bytes is over the limit of ", object_limit),
+        object_limit, bytes);
   total += bytes;
   if (total > total_limit)
-    return Error(Reason::kLimitExceeded,
-                 absl::StrCat("the push has more than ", total_limit, " bytes of ", is_blob ? "files" : "directories"));
+    return LimitExceeded(
+        absl::StrCat("the push has more than ", total_limit, " bytes of ", is_blob ? "files" : "directories"),
+        total_limit, total);
   // Each file may lie in a directory of its own.
   if (static_cast<std::int64_t>(objects_.size()) >= 2 * limits_.files + kMaxDepth)
-    return Error(Reason::kLimitExceeded,
-                 absl::StrCat("the push has too many objects for a revision of ", limits_.files, " files"));
+    return LimitExceeded(absl::StrCat("the push has too many objects for a revision of ", limits_.files, " files"),
+                         2 * limits_.files + kMaxDepth, static_cast<std::int64_t>(objects_.size()) + 1);
   if (!objects_.emplace(open_id_, open_object_).second)
     return Invalid(absl::StrCat("object ", git::Hex(open_id_), " comes twice"));
   return sink_.Begin(open_object_.kind, bytes);

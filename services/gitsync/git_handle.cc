@@ -37,7 +37,7 @@ absl::Status GitError(int code, absl::string_view doing) {
   const std::string message = absl::StrCat(doing, ": ", last == nullptr ? "unknown error of libgit2" : last->message);
   if (code == GIT_ENOTFOUND) return Error(Reason::kNotFound, message);
   if (last != nullptr && last->klass == GIT_ERROR_OS && (error == ENOSPC || error == EDQUOT))
-    return Error(Reason::kDiskFull, message);
+    return WithMetadata(Error(Reason::kDiskFull, message), "cause", error == EDQUOT ? "QUOTA" : "DEVICE");
   return absl::InternalError(message);
 }
 

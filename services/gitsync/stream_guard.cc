@@ -46,7 +46,8 @@ absl::StatusOr<StreamGuard::Slot> StreamGuard::Enter(const std::string& user, st
   const auto of_user =
       std::count_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.second.user == user; });
   if (static_cast<int>(streams_.size()) >= bounds_.total || of_user >= bounds_.per_user)
-    return Error(Reason::kUnavailable, "too many transfers of code run at once; try again in a moment");
+    return WithRetryDelay(Error(Reason::kUnavailable, "too many transfers of code run at once; try again in a moment"),
+                          absl::Seconds(1));
   const std::uint64_t id = next_id_++;
   streams_[id] = Stream{user, std::move(cancel), clock_.Now()};
   return Slot(*this, id);

@@ -37,28 +37,31 @@ class Checker {
                  absl::StrCat(path.empty() ? "the project's root" : git::Printable(path), " ", what));
   }
 
+  static absl::Status TooDeep(int depth) {
+    return LimitExceeded(absl::StrCat("the revision is more than ", kMaxDepth, " directories deep"), kMaxDepth, depth);
+  }
+
   absl::Status CheckLimits(const TreeSummary& summary) const {
     if (summary.files > limits_.files)
-      return Error(Reason::kLimitExceeded, absl::StrCat("the revision has more than ", limits_.files, " files"));
+      return LimitExceeded(absl::StrCat("the revision has more than ", limits_.files, " files"), limits_.files,
+                           summary.files);
     // Without a bound a few small trees would stand for any number of directories.
     if (summary.files + summary.empty_directories > limits_.files)
-      return Error(Reason::kLimitExceeded,
-                   absl::StrCat("the revision has more than ", limits_.files, " files and empty directories"));
+      return LimitExceeded(absl::StrCat("the revision has more than ", limits_.files, " files and empty directories"),
+                           limits_.files, summary.files + summary.empty_directories);
     if (summary.bytes > limits_.revision_bytes)
-      return Error(Reason::kLimitExceeded,
-                   absl::StrCat("the revision has more than ", limits_.revision_bytes, " bytes of files"));
+      return LimitExceeded(absl::StrCat("the revision has more than ", limits_.revision_bytes, " bytes of files"),
+                           limits_.revision_bytes, summary.bytes);
     if (summary.path_bytes > kMaxPathBytes)
-      return Error(Reason::kLimitExceeded,
-                   absl::StrCat("the revision has a path longer than ", kMaxPathBytes, " bytes"));
-    if (summary.depth > kMaxDepth)
-      return Error(Reason::kLimitExceeded, absl::StrCat("the revision is more than ", kMaxDepth, " directories deep"));
+      return LimitExceeded(absl::StrCat("the revision has a path longer than ", kMaxPathBytes, " bytes"), kMaxPathBytes,
+                           summary.path_bytes);
+    if (summary.depth > kMaxDepth) return TooDeep(summary.depth);
     return absl::OkStatus();
   }
 
   // `depth` counts the tree itself.
   absl::StatusOr<TreeSummary> Visit(const git::ObjectId& id, const std::string& path, int depth) {
-    if (depth > kMaxDepth)
-      return Error(Reason::kLimitExceeded, absl::StrCat("the revision is more than ", kMaxDepth, " directories deep"));
+    if (depth > kMaxDepth) return TooDeep(depth);
     if (const auto it = done_.find(id); it != done_.end()) return it->second;
     const auto pushed = pushed_.find(id);
     if (pushed != pushed_.end()) {
@@ -109,8 +112,10 @@ class Checker {
     if (info->kind != git::ObjectKind::kBlob) return Invalid(path, "is said to be a file and is a directory");
     summary.bytes = info->bytes;
     if (info->bytes > limits_.file_bytes)
-      return Error(Reason::kLimitExceeded, absl::StrCat(git::Printable(path), " has ", info->bytes,
-                                                        " bytes; a file may have ", limits_.file_bytes));
+      return WithMetadata(LimitExceeded(absl::StrCat(git::Printable(path), " has ", info->bytes,
+                                                     " bytes; a file may have ", limits_.file_bytes),
+                                        limits_.file_bytes, info->bytes),
+                          "path", git::Printable(path));
     if (entry.mode != git::Mode::kSymlink) return summary;
     if (info->bytes > kMaxLinkBytes) return Invalid(path, "is a link with a target longer than 4,000 bytes");
     RISEML_ASSIGN_OR_RETURN(const std::string target, objects_.Read(git::ObjectKind::kBlob, entry.id));

@@ -52,7 +52,9 @@ absl::Status FollowHandler::Add(const std::shared_ptr<Follower>& follower) {
   MutexLock lock(mu_);
   if (stopped_) return Stopping();
   if (roots_.size() >= options_.max_followers)
-    return Error(Reason::kLimitExceeded, absl::StrCat("already ", roots_.size(), " readers of logs; try again later"));
+    return WithRetryDelay(LimitExceeded(absl::StrCat("already ", roots_.size(), " readers of logs; try again later"),
+                                        options_.max_followers, roots_.size()),
+                          absl::Seconds(2));
   roots_[follower];
   return absl::OkStatus();
 }

@@ -1,10 +1,15 @@
 // Errors a client may act on: one row a reason, with its name on the wire and its canonical code.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace riseml {
 
@@ -85,11 +90,38 @@ bool HasReason(const absl::Status& status, Reason reason);
 // Attaches a reason by its wire name (for statuses that come from another process).
 void SetReasonName(absl::Status& status, absl::string_view name);
 
-// Prefixes an error with what was being done; keeps code and reason. OK stays OK.
+// Details for programs. Each function returns the status with one detail more; OK stays OK. Details cross the wire (see
+// services/common/rpc/status.h).
+absl::Status WithMetadata(absl::Status status, absl::string_view key, absl::string_view value);
+absl::Status WithMetadata(absl::Status status, absl::string_view key, std::int64_t value);
+// `field` is the path of a field, e.g. "train.resources.gpus"; `description` says what it must be.
+absl::Status WithViolation(absl::Status status, absl::string_view field, absl::string_view description);
+// The same call may succeed after `delay`, which is positive.
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
+
+struct FieldViolation {
+  std::string field, description;
+  friend bool operator==(const FieldViolation&, const FieldViolation&) = default;
+};
+std::map<std::string, std::string> MetadataOf(const absl::Status& status);
+std::vector<FieldViolation> ViolationsOf(const absl::Status& status);  // in the order in which they were added
+std::optional<absl::Duration> RetryDelayOf(const absl::Status& status);
+
+// INVALID_ARGUMENT, "<field>: <description>", with the violation.
+absl::Status InvalidField(absl::string_view field, absl::string_view description);
+
+// LIMIT_EXCEEDED with metadata "limit" and "used": how much there may be, and how much there is or was asked for.
+absl::Status LimitExceeded(absl::string_view message, std::int64_t limit, std::int64_t used);
+
+// The error in other words; keeps code, reason and details.
+absl::Status WithMessage(const absl::Status& status, absl::string_view message);
+
+// Prefixes an error with what was being done; keeps code, reason and details. OK stays OK.
 absl::Status While(absl::string_view doing, const absl::Status& status);
 
 // Error of a failed system call: "open /x/y: No such file or directory". Maps ENOENT to NOT_FOUND, ENOSPC and
-// EDQUOT to DISK_FULL, EACCES and EPERM to PERMISSION_DENIED, the rest to INTERNAL.
+// EDQUOT to DISK_FULL (with metadata "cause": DEVICE or QUOTA), EACCES and EPERM to PERMISSION_DENIED, the rest to
+// INTERNAL.
 absl::Status ErrnoError(int error, absl::string_view doing);
 
 }  // namespace riseml

@@ -9,6 +9,7 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
+#include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
@@ -75,7 +76,7 @@ absl::Status InvokeWithRetry(const CallOptions& options,
     grpc::ClientContext context;
     Prepare(context, deadline - clock.Now(), request_id, options.credential);
     const absl::Status status = FromGrpc(call(&context));
-    const absl::Duration wait = Backoff(tries - 1);
+    const absl::Duration wait = std::max(Backoff(tries - 1), RetryDelayOf(status).value_or(absl::ZeroDuration()));
     if (!IsTransient(status) || tries >= options.tries || clock.Now() + wait >= deadline) return status;
     std::this_thread::sleep_for(absl::ToChronoMicroseconds(wait));
   }

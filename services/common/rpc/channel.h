@@ -32,9 +32,9 @@ absl::Duration Backoff(int failed_tries);  // from 0
 
 struct CallOptions {
   absl::Duration timeout = absl::Seconds(10);  // over all tries
-  int tries = 5;                               // waits between them: 50, 100, 200, 400 ms, with jitter
-  std::string request_id;                      // empty: a new one
-  std::string credential;                      // API key or token; empty for services
+  int tries = 5;  // waits between them: 50, 100, 200, 400 ms, with jitter, or what the server asks for if longer
+  std::string request_id;  // empty: a new one
+  std::string credential;  // API key or token; empty for services
 };
 
 // Calls a unary, idempotent method; tries again when no server answered or it was too busy to take the call, e.g.

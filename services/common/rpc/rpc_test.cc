@@ -55,9 +55,11 @@ class Users final : public v1::UserService::Service {
   }
   grpc::Status DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest*, v1::User*) override {
     return Unary(context, "riseml.v1.UserService/DisableUser",
-                 [&](const Call&) { return Error(Reason::kLastAdmin, "the last admin must stay"); });
+                 [&](const Call&) { return failures-- > 0 ? failure : absl::OkStatus(); });
   }
   std::atomic<int> handled = 0;
+  absl::Status failure = Error(Reason::kLastAdmin, "the last admin must stay");
+  std::atomic<int> failures = 1'000;  // of DisableUser, then it succeeds
 };
 
 class Access final : public internal::v1::AccessService::Service {
@@ -141,10 +143,12 @@ TEST_F(RpcTest, WorkIsNotBegunAfterTheDeadline) {
   Prepare(context, absl::Milliseconds(50), "r", "slow");
   v1::User response;
   EXPECT_EQ(stub_->GetCaller(&context, {}, &response).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  // The server learns of the end before it hears of the next call on the same connection.
+  EXPECT_EQ(GetCaller("viewer")->name(), "users/viewer");
   authenticator_.go.Notify();
   EXPECT_EQ(GetCaller("slow")->name(), "users/slow");
   user_->Shutdown(absl::Seconds(10));
-  EXPECT_EQ(users_.handled, 1);
+  EXPECT_EQ(users_.handled, 2);
 }
 
 TEST_F(RpcTest, RoleIsChecked) {
@@ -195,11 +199,67 @@ TEST_F(RpcTest, ShutdownEndsAndIsIdempotent) {
   EXPECT_EQ(GetCaller("viewer").status().code(), absl::StatusCode::kUnavailable);
 }
 
-TEST(Status, SurvivesTheWire) {
-  const absl::Status status = FromGrpc(ToGrpc(Error(Reason::kStale, "changed")));
+TEST(Status, SurvivesTheWireWithAllDetails) {
+  absl::Status sent = WithMetadata(Error(Reason::kStale, "changed"), "etag", "abc");
+  sent = WithMetadata(sent, "limit", 7);
+  sent = WithRetryDelay(sent, absl::Milliseconds(1500));
+  for (const std::string& field : {"b", "a", "train.run"}) sent = WithViolation(sent, field, field + " is wrong");
+  // A hop between two services may add what it was doing.
+  const absl::Status status = FromGrpc(ToGrpc(While("ask api", FromGrpc(ToGrpc(sent)))));
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(status.message(), "ask api: changed");
   EXPECT_TRUE(HasReason(status, Reason::kStale));
-  EXPECT_EQ(status.message(), "changed");
+  EXPECT_THAT(MetadataOf(status), testing::ElementsAre(testing::Pair("etag", "abc"), testing::Pair("limit", "7")));
+  EXPECT_EQ(RetryDelayOf(status), absl::Milliseconds(1500));
+  EXPECT_THAT(ViolationsOf(status),
+              testing::ElementsAre(FieldViolation{"b", "b is wrong"}, FieldViolation{"a", "a is wrong"},
+                                   FieldViolation{"train.run", "train.run is wrong"}));
+}
+
+TEST(Status, WithoutDetailsHasNone) {
+  const absl::Status status = FromGrpc(ToGrpc(absl::InternalError("broken")));
+  EXPECT_EQ(ReasonName(status), "");
+  EXPECT_TRUE(MetadataOf(status).empty());
+  EXPECT_TRUE(ViolationsOf(status).empty());
+  EXPECT_EQ(RetryDelayOf(status), std::nullopt);
+  EXPECT_TRUE(WithRetryDelay(WithViolation(absl::OkStatus(), "a", "b"), absl::Seconds(1)).ok());
+}
+
+TEST(Status, CutsALongMessageBetweenCharacters) {
+  std::string text = "x";
+  for (int i = 0; i < 3'000; ++i) text += "ä";
+  const absl::Status status = FromGrpc(ToGrpc(absl::InternalError(text)));
+  ASSERT_LT(status.message().size(), 1'100u);
+  EXPECT_EQ(status.message().size() % 2, 0u) << "x, whole letters of two bytes, and three dots of three";
+  EXPECT_EQ(status.message().substr(status.message().size() - 3), "…");
+}
+
+TEST_F(RpcTest, TooManyDetailsStillReachTheClient) {
+  users_.failure = WithMetadata(Error(Reason::kLimitExceeded, std::string(2'000, '\n')), "limit", 7);
+  users_.failure = WithMetadata(users_.failure, "much", std::string(20'000, 'm'));
+  for (int i = 0; i < 1'000; ++i) users_.failure = WithViolation(users_.failure, "field", std::string(i, 'd'));
+  const absl::Status status =
+      Invoke<v1::User>([&](auto* c, auto* r) { return stub_->DisableUser(c, {}, r); }, {.credential = "admin"})
+          .status();
+  EXPECT_TRUE(HasReason(status, Reason::kLimitExceeded)) << status;
+  EXPECT_THAT(MetadataOf(status), testing::ElementsAre(testing::Pair("limit", "7")));
+  EXPECT_EQ(ViolationsOf(status).size(), 64u);
+}
+
+TEST_F(RpcTest, ADelayThatTheServerNamesIsWaitedFor) {
+  users_.failure = WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Milliseconds(1));
+  users_.failures = 2;
+  const auto user =
+      Invoke<v1::User>([&](auto* c, auto* r) { return stub_->DisableUser(c, {}, r); }, {.credential = "admin"});
+  EXPECT_TRUE(user.ok()) << user.status();
+  // One that is longer than the call may take ends it at once.
+  users_.failure = WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Hours(1));
+  users_.failures = 2;
+  EXPECT_EQ(RetryDelayOf(Invoke<v1::User>([&](auto* c, auto* r) { return stub_->DisableUser(c, {}, r); },
+                                          {.credential = "admin"})
+                             .status()),
+            absl::Hours(1));
+  EXPECT_EQ(users_.failures, 1);
 }
 
 }  // namespace

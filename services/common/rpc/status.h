@@ -7,12 +7,17 @@
 
 namespace riseml::rpc {
 
-// absl::Status ⇄ grpc::Status; code, message and reason (as google.rpc.ErrorInfo) survive the round trip.
+// absl::Status ⇄ grpc::Status. Code, message, reason and metadata (as google.rpc.ErrorInfo), field violations
+// (BadRequest) and retry delay (RetryInfo) survive the round trip, so that they pass through any number of services.
+//
+// All of it travels in the trailers of a call, of which a client takes 8 KiB: what is too much is left out, first of
+// the violations (of which there are at most 64), then of the metadata; a long message is cut.
 grpc::Status ToGrpc(const absl::Status& status);
 absl::Status FromGrpc(const grpc::Status& status);
 
-// True when the same call may succeed a moment later: nobody answered (UNAVAILABLE), or the server had no thread left
-// for it, which gRPC answers with RESOURCE_EXHAUSTED; quotas of ours have a reason.
+// True when the same call may succeed a moment later: nobody answered (UNAVAILABLE), the server names a delay after
+// which it may, or it had no thread left for the call, which gRPC answers with RESOURCE_EXHAUSTED; quotas of ours have
+// a reason.
 bool IsTransient(const absl::Status& status);
 
 }  // namespace riseml::rpc

@@ -1,6 +1,10 @@
 #include "services/common/spec/parse.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/check.h"
@@ -23,7 +27,11 @@ absl::Status InvalidSpec(absl::string_view file_name, const Diagnostic& diagnost
   std::string message =
       absl::StrCat(file_name, ":", diagnostic.line, ":", diagnostic.column, ": ", WithoutControls(diagnostic.message));
   if (!diagnostic.path.empty()) absl::StrAppend(&message, "\nOn path: \"", diagnostic.path, "\"");
-  return Error(Reason::kInvalidSpec, message);
+  absl::Status status = WithMetadata(Error(Reason::kInvalidSpec, message), "line", diagnostic.line);
+  status = WithMetadata(std::move(status), "column", diagnostic.column);
+  if (diagnostic.path.empty()) return status;
+  const std::string field = absl::StrReplaceAll(absl::StripSuffix(diagnostic.path, ":"), {{": ", "."}});
+  return WithViolation(std::move(status), field, WithoutControls(diagnostic.message));
 }
 
 absl::StatusOr<Spec> ParseSpec(absl::string_view text, absl::string_view file_name) {

@@ -18,7 +18,8 @@ struct Diagnostic {
   std::string message;
 };
 
-// The error of a diagnostic: "file:line:column: message" and, with a path, the line `On path: "train: resources:"`.
+// The error of a diagnostic: "file:line:column: message" and, with a path, the line `On path: "train: resources:"`. Its
+// metadata has "line" and "column"; with a path there is a violation of the field "train.resources".
 absl::Status InvalidSpec(absl::string_view file_name, const Diagnostic& diagnostic);
 
 // The spec of a riseml.yml, or the first thing wrong with it: where it stands, what it is, what to write instead.

@@ -44,6 +44,15 @@ std::string AliasBomb() {
   return out;
 }
 
+TEST(ParseSpec, TellsProgramsWhichFieldIsWrong) {
+  const absl::Status status =
+      ParseSpec("project: ab\ntrain:\n  image: x\n  resources: {gpus: many}\n  run: a\n", "riseml.yml").status();
+  EXPECT_THAT(MetadataOf(status), ElementsAre(testing::Pair("column", "21"), testing::Pair("line", "4")));
+  ASSERT_EQ(ViolationsOf(status).size(), 1u) << status;
+  EXPECT_EQ(ViolationsOf(status)[0].field, "train.resources.gpus");
+  EXPECT_THAT(std::string(status.message()), HasSubstr(ViolationsOf(status)[0].description));
+}
+
 class RefusedText : public testing::TestWithParam<Bad> {};
 
 TEST_P(RefusedText, SaysWhereAndWhat) {

@@ -33,7 +33,8 @@ absl::Status StatusOfException(absl::string_view doing) {
   } catch (const pqxx::unique_violation& e) {
     return Error(Reason::kAlreadyExists, absl::StrCat(doing, ": ", e.what()));
   } catch (const pqxx::disk_full& e) {
-    return Error(Reason::kDiskFull, absl::StrCat(doing, ": the database's disk is full: ", e.what()));
+    return WithMetadata(Error(Reason::kDiskFull, absl::StrCat(doing, ": the database's disk is full: ", e.what())),
+                        "cause", "DATABASE");
   } catch (const pqxx::sql_error& e) {
     // 57P01…57P03: the server is being stopped or started.
     if (e.sqlstate().rfind("57P", 0) == 0)
