@@ -90,7 +90,7 @@ std::string FakeBuilder::removed() {
 ApiFixture::ApiFixture() {
   char pattern[] = "/tmp/riseml-api-XXXXXX";
   dir_ = mkdtemp(pattern);
-  EXPECT_TRUE(rpc::WriteCertificates(dir_, {"api", "builder", "gitsync", "scheduler", "loghandler", "agent"},
+  EXPECT_TRUE(rpc::WriteCertificates(dir_, {"api", "builder", "gitsync", "scheduler", "loghandler", "agent", "web"},
                                      SystemClock().Now())
                   .ok());
   EXPECT_TRUE(WriteFileAtomically(dir_ + "/token.key", RandomBytes(32), 0600).ok());

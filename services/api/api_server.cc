@@ -28,7 +28,7 @@ constexpr std::int64_t kEnvironmentsMaxAge = 30 * 24 * 3600;
 constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
 constexpr int kFeedHours = 2, kRequestHours = 48;
-constexpr int kUserThreads = 64;
+constexpr int kUserThreads = 64, kServiceThreads = 16;
 constexpr std::chrono::minutes kSealInterval(5);
 constexpr int kSealsPerPrune = 12;
 
@@ -141,6 +141,19 @@ struct ApiServer::Parts {
     handlers.push_back(std::make_unique<Handler>(std::forward<Arguments>(arguments)...));
     return handlers.back().get();
   }
+
+  // What users may call.
+  std::vector<grpc::Service*> AddUserServices(const v1::ClusterInfo& info) {
+    return {Add<UserHandler>(users, authenticator, feed),
+            Add<ProjectHandler>(code),
+            Add<RevisionHandler>(code),
+            Add<ExperimentHandler>(db, experiments, removals, secrets, *builder, authenticator, user_executor),
+            Add<JobHandler>(experiments, secrets),
+            Add<NodeHandler>(scheduling),
+            Add<SecretHandler>(secrets),
+            Add<EnvironmentHandler>(environments, *builder),
+            Add<ClusterHandler>(info)};
+  }
 };
 
 ApiServer::ApiServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -162,33 +175,26 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
   Parts& p = *server->parts_;
   RISEML_RETURN_IF_ERROR(p.feed.Start());
   RISEML_RETURN_IF_ERROR(PrepareAudit(p.db));
-  RISEML_ASSIGN_OR_RETURN(v1::ClusterInfo info, ReadClusterInfo(p.db, config, version));
+  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo info, ReadClusterInfo(p.db, config, version));
   RISEML_ASSIGN_OR_RETURN(const auto builder_channel,
                           rpc::ServiceChannel(config.builder_address(), config.client_tls()));
   p.builder = internal::v1::BuilderService::NewStub(builder_channel);
-  RISEML_ASSIGN_OR_RETURN(
-      p.internal_server,
-      rpc::Server::Start(
-          {.kind = rpc::ListenerKind::kInternal,
-           .listener = config.internal_listener(),
-           .services = {p.Add<AccessHandler>(p.authenticator, p.code), p.Add<RevisionRegistryHandler>(p.code),
-                        p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.service_executor),
-                        p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.service_executor),
-                        p.Add<RemovalHandler>(p.removals)}}));
-  RISEML_ASSIGN_OR_RETURN(
-      p.user_server,
-      rpc::Server::Start(
-          {.kind = rpc::ListenerKind::kUser,
-           .listener = config.user_listener(),
-           .authenticator = &p.authenticator,
-           .services = {p.Add<UserHandler>(p.users, p.authenticator, p.feed), p.Add<ProjectHandler>(p.code),
-                        p.Add<RevisionHandler>(p.code),
-                        p.Add<ExperimentHandler>(p.db, p.experiments, p.removals, p.secrets, *p.builder,
-                                                 p.authenticator, p.user_executor),
-                        p.Add<JobHandler>(p.experiments, p.secrets), p.Add<NodeHandler>(p.scheduling),
-                        p.Add<SecretHandler>(p.secrets), p.Add<EnvironmentHandler>(p.environments, *p.builder),
-                        p.Add<ClusterHandler>(std::move(info))},
-           .max_threads = kUserThreads}));
+  std::vector<grpc::Service*> for_services = {
+      p.Add<AccessHandler>(p.authenticator, p.code), p.Add<RevisionRegistryHandler>(p.code),
+      p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.service_executor),
+      p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.service_executor), p.Add<RemovalHandler>(p.removals)};
+  // A service belongs to one server, so each of the two has those of users for itself.
+  for (grpc::Service* service : p.AddUserServices(info)) for_services.push_back(service);
+  RISEML_ASSIGN_OR_RETURN(p.internal_server, rpc::Server::Start({.kind = rpc::ListenerKind::kInternal,
+                                                                 .listener = config.internal_listener(),
+                                                                 .users = &p.authenticator,
+                                                                 .services = std::move(for_services),
+                                                                 .max_threads = kServiceThreads + kUserThreads}));
+  RISEML_ASSIGN_OR_RETURN(p.user_server, rpc::Server::Start({.kind = rpc::ListenerKind::kUser,
+                                                             .listener = config.user_listener(),
+                                                             .authenticator = &p.authenticator,
+                                                             .services = p.AddUserServices(info),
+                                                             .max_threads = kUserThreads}));
   p.keeper = std::jthread([&p](std::stop_token stop) { Keep(stop, p.db); });
   const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
                                  .max_bytes = config.environments_max_bytes()};

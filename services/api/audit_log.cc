@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kRowsOfLink = 1'000, kLinksAtOnce = 100;
 constexpr int kColumns = 8;
+constexpr int kTimeColumn = 8, kViaColumn = 9;
 
 struct Link {
   std::int64_t number = 0;
@@ -30,11 +31,15 @@ Link ToLink(const pqxx::row& row) {
           pqxx::binarystring(row[4]).str()};
 }
 
-// Each field with its length in front, so that no two rows have the same text.
+// Each field with its length in front, so that no two rows have the same text. Rows from before there was a column
+// "via" have it empty, and the text they had then.
 std::string HashOf(const std::string& before, const pqxx::result& rows) {
   std::string text = before;
-  for (const auto& row : rows)
+  for (const auto& row : rows) {
     for (int i = 0; i < kColumns; ++i) absl::StrAppend(&text, row[i].size(), ":", row[i].c_str());
+    const auto via = row[kViaColumn];
+    if (via.size() > 0) absl::StrAppend(&text, "via ", via.size(), ":", via.c_str());
+  }
   std::string hash(SHA256_DIGEST_LENGTH, '\0');
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
          reinterpret_cast<unsigned char*>(hash.data()));
@@ -48,7 +53,8 @@ constexpr char kOldEnough[] =
 // Rows behind a link, in their order.
 std::string RowsBehind(absl::string_view bound) {
   return absl::StrCat(
-      "SELECT id, extract(epoch FROM time)::numeric(20, 6), actor, key_id, peer, method, object, request_id, time FROM "
+      "SELECT id, extract(epoch FROM time)::numeric(20, 6), actor, key_id, peer, method, object, request_id, time, via "
+      "FROM "
       "audit WHERE (time, id) > ($1::timestamptz, $2) AND ",
       bound, " ORDER BY time, id LIMIT $3");
 }
@@ -90,7 +96,7 @@ std::int64_t SealAudit(pqxx::transaction_base& tx) {
     const auto rows = sql::Query(tx, RowsBehind(kOldEnough), last.until_time, last.until_id, kRowsOfLink);
     if (rows.empty()) break;
     const auto& end = rows[rows.size() - 1];
-    last = {last.number + 1, end[kColumns].as<std::string>(), end[0].as<std::int64_t>(),
+    last = {last.number + 1, end[kTimeColumn].as<std::string>(), end[0].as<std::int64_t>(),
             static_cast<std::int64_t>(rows.size()), HashOf(last.hash, rows)};
     sql::Query(tx, "INSERT INTO audit_chain (number, until_time, until_id, rows, hash) VALUES ($1, $2, $3, $4, $5)",
                last.number, last.until_time, last.until_id, last.rows, pqxx::binarystring(last.hash));

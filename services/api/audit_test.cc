@@ -84,6 +84,29 @@ TEST_F(AuditTest, WhoeverChangesARowBreaksTheChain) {
           .ok());
 }
 
+TEST_F(AuditTest, ServicesThatActForUsersArePartOfTheChain) {
+  const std::string row = "(SELECT max(id) FROM audit WHERE time < now() - interval '5 minutes')";
+  Execute("UPDATE audit SET via = 'web' WHERE id = " + row);
+  Seal();
+  EXPECT_TRUE(Verify().ok());
+  for (const std::string& other : {"", "gitsync"}) {
+    Execute("UPDATE audit SET via = '" + other + "' WHERE id = " + row);
+    EXPECT_EQ(Verify().status().code(), absl::StatusCode::kDataLoss) << other;
+  }
+}
+
+// The hash of rows without such a service is the one that older versions have written.
+TEST_F(AuditTest, LinksOfOlderVersionsHold) {
+  Execute("TRUNCATE audit; SELECT make_audit_month('2026-01-02Z')");
+  Execute(
+      "INSERT INTO audit (id, time, actor, key_id, peer, method, object, request_id) VALUES "
+      "(7, '2026-01-02 03:04:05.678901Z', 'paul', 'k', 'p', 'm', 'o', 'r')");
+  EXPECT_EQ(Seal(), 1);
+  EXPECT_EQ(
+      Verify()->hash,
+      Execute("SELECT encode(sha256('1:717:1767323045.6789014:paul1:k1:p1:m1:o1:r'), 'hex')")[0][0].as<std::string>());
+}
+
 TEST_F(AuditTest, OldMonthsGoAndTheRestOfTheChainHolds) {
   Execute("SELECT make_audit_month(now() - make_interval(months => m)) FROM generate_series(1, 20) m");
   const auto add = [this](int months) {

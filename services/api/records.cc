@@ -31,9 +31,11 @@ void RecordFeed(pqxx::transaction_base& tx, const std::string& root_uid, FeedKin
 
 void RecordAudit(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view object) {
   const bool service = call.caller.kind() == internal::v1::Caller::SERVICE;
-  sql::Query(tx, "INSERT INTO audit (actor, key_id, peer, method, object, request_id) VALUES ($1, $2, $3, $4, $5, $6)",
-             service ? absl::StrCat("service:", call.caller.service()) : call.caller.user(), call.caller.key_id(),
-             call.peer, call.method, std::string(object), call.request_id);
+  sql::Query(
+      tx,
+      "INSERT INTO audit (actor, key_id, peer, method, object, request_id, via) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+      service ? absl::StrCat("service:", call.caller.service()) : call.caller.user(), call.caller.key_id(), call.peer,
+      call.method, std::string(object), call.request_id, call.caller.acting_service());
 }
 
 std::string ArgumentHash(const google::protobuf::Message& request) {

@@ -231,7 +231,10 @@ grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentHandler::WatchE
     grpc::CallbackServerContext* context, const v1::WatchExperimentRequest* request) {
   const rpc::Call call = rpc::CallOf(*context, "riseml.v1.ExperimentService/WatchExperiment");
   return Watch<v1::WatchExperimentResponse>::Start(
-      db_.feed(), executor_, ExperimentWatcher(db_, authenticator_, experiments_.options(), call, *request));
+      db_.feed(), executor_,
+      ExperimentWatcher(
+          db_, [this](const rpc::Call& open) { return authenticator_.Recheck(open); }, experiments_.options(), call,
+          *request));
 }
 
 grpc::Status JobHandler::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request, v1::Job* response) {

@@ -67,7 +67,7 @@ class ExperimentHandler final
  public:
   // All outlive this.
   ExperimentHandler(Database& db, ExperimentStore& experiments, RemovalStore& removals, SecretStore& secrets,
-                    internal::v1::BuilderService::StubInterface& builder, rpc::Authenticator& authenticator,
+                    internal::v1::BuilderService::StubInterface& builder, Authenticator& authenticator,
                     Executor& executor)
       : db_(db),
         experiments_(experiments),
@@ -97,7 +97,7 @@ class ExperimentHandler final
   RemovalStore& removals_;
   SecretStore& secrets_;
   internal::v1::BuilderService::StubInterface& builder_;
-  rpc::Authenticator& authenticator_;
+  Authenticator& authenticator_;
   Executor& executor_;
 };
 

@@ -266,6 +266,15 @@ absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
   });
 }
 
+absl::StatusOr<internal::v1::Caller> UserStore::FindByName(const std::string& name) {
+  return db_.Read("find user", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
+    const auto rows = sql::Query(tx, "SELECT uid, name, role FROM users WHERE name = $1 AND enabled", name);
+    if (rows.empty())
+      return Error(Reason::kUnauthenticated, absl::StrCat("user ", name, " does not exist, or is disabled"));
+    return UserCaller(rows[0]);
+  });
+}
+
 absl::StatusOr<internal::v1::Caller> UserStore::FindByAttempt(const AttemptId& id, absl::Duration grace) {
   return db_.Read("authenticate attempt", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
     const auto rows = sql::Query(

@@ -27,6 +27,8 @@ class UserStore {
 
   // The user a key belongs to. UNAUTHENTICATED, whatever is wrong with it.
   absl::StatusOr<internal::v1::Caller> FindByKey(const ApiKey& key);
+  // The user with this name part. UNAUTHENTICATED for one who is absent or disabled.
+  absl::StatusOr<internal::v1::Caller> FindByName(const std::string& name);
   // The owner of an attempt, when the attempt lives or has ended less than `grace` ago.
   absl::StatusOr<internal::v1::Caller> FindByAttempt(const AttemptId& id, absl::Duration grace);
 

@@ -43,15 +43,6 @@ TEST_F(WatchTest, WatchSendsEverythingThenChangesThenEnds) {
   EXPECT_EQ(states.back(), v1::Experiment::FINISHED);
 }
 
-class Anybody final : public rpc::Authenticator {
- public:
-  explicit Anybody(internal::v1::Caller caller) : caller_(std::move(caller)) {}
-  absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view) override { return caller_; }
-
- private:
-  const internal::v1::Caller caller_;
-};
-
 // A watch reads jobs and experiments one after the other, and everything may happen in between.
 TEST_F(WatchTest, TheEndOfJobsIsToldBeforeTheEndOfTheirExperiment) {
   const v1::Experiment e = Create(kSingle);
@@ -66,7 +57,7 @@ TEST_F(WatchTest, TheEndOfJobsIsToldBeforeTheEndOfTheirExperiment) {
   call.caller.set_user(user_);
   call.caller.set_user_uid(
       pqxx::work(connection).exec_params1("SELECT uid FROM users WHERE name = $1", user_)[0].as<std::string>());
-  Anybody anybody(call.caller);
+  const Recheck anybody = [&call](const rpc::Call&) { return call.caller; };
   v1::WatchExperimentRequest request;
   request.set_name(e.name());
   const auto fill = ExperimentWatcher(db, anybody, {}, call, request);

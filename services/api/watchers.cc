@@ -90,10 +90,10 @@ bool HasEnded(const v1::Experiment& experiment) {
 
 class ExperimentSource {
  public:
-  ExperimentSource(Database& db, rpc::Authenticator& authenticator, ViewOptions options, rpc::Call call,
+  ExperimentSource(Database& db, Recheck recheck, ViewOptions options, rpc::Call call,
                    v1::WatchExperimentRequest request)
       : db_(db),
-        authenticator_(authenticator),
+        recheck_(std::move(recheck)),
         options_(std::move(options)),
         call_(std::move(call)),
         request_(std::move(request)),
@@ -101,7 +101,7 @@ class ExperimentSource {
 
   absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> operator()() {
     // Anew each time: the key may have been revoked, its user's role may have changed.
-    RISEML_ASSIGN_OR_RETURN(call_.caller, authenticator_.Authenticate(call_.credential));
+    RISEML_ASSIGN_OR_RETURN(call_.caller, recheck_(call_));
     if (listing_)
       return db_.Snapshot("watch experiment", [&](pqxx::work& tx) -> absl::StatusOr<Batch> {
         RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call_, request_.name()));
@@ -210,7 +210,7 @@ class ExperimentSource {
   }
 
   Database& db_;
-  rpc::Authenticator& authenticator_;
+  const Recheck recheck_;
   const ViewOptions options_;
   rpc::Call call_;
   const v1::WatchExperimentRequest request_;
@@ -247,10 +247,10 @@ std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::Feed
 
 }  // namespace
 
-Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator,
-                                                           const ViewOptions& options, const rpc::Call& call,
+Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, Recheck recheck, const ViewOptions& options,
+                                                           const rpc::Call& call,
                                                            const v1::WatchExperimentRequest& request) {
-  auto source = std::make_shared<ExperimentSource>(db, authenticator, options, call, request);
+  auto source = std::make_shared<ExperimentSource>(db, std::move(recheck), options, call, request);
   return [source] { return (*source)(); };
 }
 

@@ -2,8 +2,10 @@
 // loghandler.
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "riseml/internal/v1/log_registry.pb.h"
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "riseml/v1/experiment.pb.h"
@@ -12,13 +14,15 @@
 #include "services/api/views.h"
 #include "services/api/watch.h"
 #include "services/common/rpc/call.h"
-#include "services/common/rpc/server.h"
 
 namespace riseml::api {
 
+// Who has begun an open call, as of now; an error when the call ends for it.
+using Recheck = std::function<absl::StatusOr<internal::v1::Caller>(const rpc::Call&)>;
+
 // Each returns the function a Watch is filled by; what it refers to outlives the stream.
-Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, rpc::Authenticator& authenticator,
-                                                           const ViewOptions& options, const rpc::Call& call,
+Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, Recheck recheck, const ViewOptions& options,
+                                                           const rpc::Call& call,
                                                            const v1::WatchExperimentRequest& request);
 Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const AttemptTokens& tokens,
                                                          const internal::v1::WatchWorkRequest& request);

@@ -1,16 +1,21 @@
 #include "services/common/rpc/authorization.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
 
 namespace riseml::rpc {
 namespace {
 
 using internal::v1::Caller;
 using v1::Authorization;
+
+// Whoever has the key of one of these certificates can be every user: as few as possible.
+constexpr absl::string_view kActingServices[] = {"web"};
 
 absl::Status Unauthenticated() {
   return Error(Reason::kUnauthenticated, "no valid credential; log in with `riseml user login`");
@@ -57,6 +62,22 @@ absl::Status CheckRule(const Authorization& rule, const Caller& caller) {
     default:
       return Error(Reason::kPermissionDenied, "method without an authorisation rule");
   }
+}
+
+bool MayActForUsers(absl::string_view service) {
+  return std::find(std::begin(kActingServices), std::end(kActingServices), service) != std::end(kActingServices);
+}
+
+absl::Status CheckStillAllowed(const Caller& before, const absl::StatusOr<Caller>& now) {
+  if (absl::IsUnauthenticated(now.status()))
+    return WithMessage(now.status(),
+                       absl::StrCat("this call ends: the credential it began with is not valid any more (",
+                                    now.status().message(), ")"));
+  RISEML_RETURN_IF_ERROR(now.status());
+  if (now->role() >= before.role()) return absl::OkStatus();
+  return Error(Reason::kPermissionDenied,
+               absl::StrCat("this call ends: it began with role ", v1::User::Role_Name(before.role()),
+                            ", and you have role ", v1::User::Role_Name(now->role()), " now; call again"));
 }
 
 }  // namespace riseml::rpc

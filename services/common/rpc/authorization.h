@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "riseml/internal/v1/access.pb.h"
 #include "riseml/v1/authorization.pb.h"
@@ -22,5 +23,13 @@ const google::protobuf::MethodDescriptor* FindMethod(absl::string_view path);
 // OK when the rule lets the caller in. UNAUTHENTICATED for nobody, PERMISSION_DENIED for the wrong role, kind or
 // service.
 absl::Status CheckRule(const v1::Authorization& rule, const internal::v1::Caller& caller);
+
+// May this service make the calls of users on their behalf?
+bool MayActForUsers(absl::string_view service);
+
+// Checks a call that is still open: `before` is who began it, `now` what its credential says now. UNAUTHENTICATED when
+// it is not valid any more, PERMISSION_DENIED when the role was lowered; both say that the call ends for it. An error
+// that only says that nobody could tell is returned as it is.
+absl::Status CheckStillAllowed(const internal::v1::Caller& before, const absl::StatusOr<internal::v1::Caller>& now);
 
 }  // namespace riseml::rpc

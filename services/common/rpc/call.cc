@@ -50,9 +50,13 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method) {
   call.peer = context.peer();
   call.request_id = RequestId(context);
   if (const auto auth = context.auth_context(); auth != nullptr) call.caller = ServiceCaller(*auth);
-  if (call.caller.kind() == internal::v1::Caller::SERVICE) return call;
+  if (call.caller.kind() == internal::v1::Caller::SERVICE) {
+    const std::string user = MetadataValue(context, kOnBehalfOfKey);
+    if (!user.empty()) call.caller = Identities::OfProcess().Find(ActingKey(call.caller.service(), user));
+    return call;
+  }
   call.credential = BearerToken(MetadataValue(context, kAuthorizationKey));
-  if (!call.credential.empty()) call.caller = Identities::OfProcess().Find(call.credential);
+  if (!call.credential.empty()) call.caller = Identities::OfProcess().Find(CredentialKey(call.credential));
   return call;
 }
 
@@ -74,6 +78,7 @@ grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& stat
        {"code", absl::StatusCodeToString(status.code())},
        {"request_id", call.request_id},
        {"caller", call.caller.user().empty() ? call.caller.service() : call.caller.user()},
+       {"via", call.caller.acting_service()},
        {"error", std::string(status.message())}});
   return ToGrpc(status);
 }

@@ -20,11 +20,14 @@ struct Call {
   std::string method;      // "riseml.v1.JobService/GetJob"
   std::string peer;        // address, e.g. "ipv4:127.0.0.1:53120"
   std::string credential;  // what the caller showed, to be checked again while a stream is open; empty for services
+                           // and for users whom one acts for
 };
 
 // Metadata keys.
 inline constexpr char kAuthorizationKey[] = "authorization";  // "Bearer rml_…"
 inline constexpr char kRequestIdKey[] = "x-request-id";
+// The user a service acts for, e.g. "users/paul"; see ServerOptions::users.
+inline constexpr char kOnBehalfOfKey[] = "x-riseml-on-behalf-of";
 
 // The call behind a server context (of a synchronous method or of a callback reactor). Authentication has taken place
 // before any handler runs; see server.h. `method` is "riseml.v1.JobService/GetJob".

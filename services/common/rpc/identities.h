@@ -15,18 +15,22 @@
 
 namespace riseml::rpc {
 
-// The last 10,000 credentials that passed a check, with their callers. Thread-safe.
+// Keys of the table: of a credential, and of a user whom a service acts for. No two of them are the same.
+std::string CredentialKey(absl::string_view credential);
+std::string ActingKey(absl::string_view service, absl::string_view on_behalf_of);
+
+// The last 10,000 keys that passed a check, with their callers. Thread-safe.
 class Identities {
  public:
   static Identities& OfProcess();
 
-  void Put(const std::string& credential, const internal::v1::Caller& caller);
+  void Put(const std::string& key, const internal::v1::Caller& caller);
   // An empty caller (which no method but PUBLIC ones admits) when unknown.
-  internal::v1::Caller Find(const std::string& credential);
+  internal::v1::Caller Find(const std::string& key);
 
  private:
   struct Entry {
-    std::string credential;
+    std::string key;
     internal::v1::Caller caller;
   };
   Mutex mu_;

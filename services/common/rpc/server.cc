@@ -15,6 +15,7 @@
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/authorization.h"
@@ -66,9 +67,10 @@ void SetLimits(grpc::ServerBuilder& builder, int max_threads) {
 // Decides about every call before its handler runs: who calls, and may he. Whatever is not allowed is refused.
 class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
  public:
-  AuthProcessor(ListenerKind kind, Authenticator* authenticator) : kind_(kind), authenticator_(authenticator) {}
+  explicit AuthProcessor(const ServerOptions& options)
+      : kind_(options.kind), authenticator_(options.authenticator), users_(options.users) {}
 
-  bool IsBlocking() const override { return kind_ == ListenerKind::kUser; }
+  bool IsBlocking() const override { return kind_ == ListenerKind::kUser || users_ != nullptr; }
 
   grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context, OutputMetadata*,
                        OutputMetadata*) override {
@@ -105,35 +107,62 @@ class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
     const google::protobuf::MethodDescriptor* method = FindMethod(path);
     if (method == nullptr) return absl::UnimplementedError(absl::StrCat("no method ", path));
     const v1::Authorization rule = RuleOf(*method);
-    const bool for_services = rule.access() == v1::Authorization::SERVICE;
-    if (for_services != (kind_ == ListenerKind::kInternal))
+    const bool internal = kind_ == ListenerKind::kInternal, for_services = rule.access() == v1::Authorization::SERVICE;
+    if (for_services != internal && !(internal && users_ != nullptr))
       return Error(Reason::kPermissionDenied, absl::StrCat(path, " is not served on this listener"));
+    const bool acting = metadata.count(kOnBehalfOfKey) > 0;
+    if (acting && (!internal || for_services))
+      return Error(Reason::kPermissionDenied,
+                   absl::StrCat(kOnBehalfOfKey, " is for services that call methods of users on an internal listener"));
     RISEML_ASSIGN_OR_RETURN(const internal::v1::Caller caller, Identify(metadata, context, rule));
     return CheckRule(rule, caller);
   }
 
   absl::StatusOr<internal::v1::Caller> Identify(const InputMetadata& metadata, const grpc::AuthContext& context,
                                                 const v1::Authorization& rule) {
+    if (kind_ == ListenerKind::kUser) return IdentifyUser(metadata, rule);
+    RISEML_ASSIGN_OR_RETURN(internal::v1::Caller service, IdentifyService(context));
+    if (rule.access() == v1::Authorization::SERVICE) return service;
+    return ActFor(metadata, service.service());
+  }
+
+  static absl::StatusOr<internal::v1::Caller> IdentifyService(const grpc::AuthContext& context) {
+    const auto names = context.FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
+    if (names.size() != 1) return Error(Reason::kUnauthenticated, "client certificate without a common name");
     internal::v1::Caller caller;
-    if (kind_ == ListenerKind::kInternal) {
-      const auto names = context.FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
-      if (names.size() != 1) return Error(Reason::kUnauthenticated, "client certificate without a common name");
-      caller.set_kind(internal::v1::Caller::SERVICE);
-      caller.set_service(std::string(names[0].data(), names[0].size()));
-      return caller;
-    }
+    caller.set_kind(internal::v1::Caller::SERVICE);
+    caller.set_service(std::string(names[0].data(), names[0].size()));
+    return caller;
+  }
+
+  // The user whom a service acts for.
+  absl::StatusOr<internal::v1::Caller> ActFor(const InputMetadata& metadata, const std::string& service) {
+    if (!MayActForUsers(service))
+      return Error(Reason::kPermissionDenied, absl::StrCat("service ", service, " may not act for users"));
+    if (metadata.count(kOnBehalfOfKey) != 1)
+      return Error(Reason::kUnauthenticated, absl::StrCat("name one user as ", kOnBehalfOfKey, ", e.g. users/paul"));
+    const std::string name = Find(metadata, kOnBehalfOfKey);
+    RISEML_ASSIGN_OR_RETURN(const UserName user, ParseUserName(name));
+    RISEML_ASSIGN_OR_RETURN(internal::v1::Caller caller, users_->FindUser(user.user));
+    caller.set_acting_service(service);
+    Identities::OfProcess().Put(ActingKey(service, name), caller);
+    return caller;
+  }
+
+  absl::StatusOr<internal::v1::Caller> IdentifyUser(const InputMetadata& metadata, const v1::Authorization& rule) {
     const std::string credential = BearerToken(Find(metadata, kAuthorizationKey));
     if (credential.empty() || credential.size() > 256) {
-      if (rule.access() == v1::Authorization::PUBLIC) return caller;
+      if (rule.access() == v1::Authorization::PUBLIC) return internal::v1::Caller();
       return Error(Reason::kUnauthenticated, "no credential; log in with `riseml user login`");
     }
-    RISEML_ASSIGN_OR_RETURN(caller, authenticator_->Authenticate(credential));
-    Identities::OfProcess().Put(credential, caller);
+    RISEML_ASSIGN_OR_RETURN(internal::v1::Caller caller, authenticator_->Authenticate(credential));
+    Identities::OfProcess().Put(CredentialKey(credential), caller);
     return caller;
   }
 
   const ListenerKind kind_;
   Authenticator* const authenticator_;  // outlives the server
+  UserDirectory* const users_;          // outlives the server; null: no service acts for users here
   Mutex mu_;
   std::condition_variable_any idle_;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
@@ -152,7 +181,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
     return absl::InternalError("a user listener needs an authenticator");
   }
   std::unique_ptr<Server> server(new Server());
-  server->auth_ = std::make_shared<AuthProcessor>(options.kind, options.authenticator);
+  server->auth_ = std::make_shared<AuthProcessor>(options);
   std::shared_ptr<grpc::ServerCredentials> credentials = grpc::SslServerCredentials(tls);
   credentials->SetAuthMetadataProcessor(server->auth_);
 

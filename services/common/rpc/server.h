@@ -23,17 +23,28 @@ class Authenticator {
   virtual absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) = 0;
 };
 
+// Finds the users whom services act for. Thread-safe; may block for a moment.
+class UserDirectory {
+ public:
+  virtual ~UserDirectory() = default;
+  // `user` is the name part. UNAUTHENTICATED, in the same words, for an unknown and for a disabled user.
+  virtual absl::StatusOr<internal::v1::Caller> FindUser(absl::string_view user) = 0;
+};
+
 enum class ListenerKind {
   kUser,      // server TLS; methods PUBLIC, VIEWER, USER, ADMIN, JOB
-  kInternal,  // mutual TLS; methods SERVICE
+  kInternal,  // mutual TLS; methods SERVICE, and with `users` those of users
 };
 
 struct ServerOptions {
   ListenerKind kind = ListenerKind::kUser;
   config::v1::Listener listener;
   Authenticator* authenticator = nullptr;  // outlives the server; needed for kUser
-  std::vector<grpc::Service*> services;    // outlive the server; none: health checks only
-  int max_threads = 16;                    // of synchronous methods
+  // Of kInternal: serves methods of users to services that act for users (authorization.h), when the call names the
+  // user as kOnBehalfOfKey. Without it no such method is served. Outlives the server.
+  UserDirectory* users = nullptr;
+  std::vector<grpc::Service*> services;  // outlive the server; none: health checks only
+  int max_threads = 16;                  // of synchronous methods
 };
 
 // A running server. Thread-safe.
