@@ -5,6 +5,7 @@
 #include <pqxx/pqxx>
 
 #include "services/api/access_matrix.h"
+#include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/authorization.h"
 #include "services/common/rpc/status.h"
@@ -14,6 +15,7 @@ namespace {
 
 using google::protobuf::MethodDescriptor;
 using testing::AnyOf;
+using testing::HasSubstr;
 
 using Metadata = std::multimap<std::string, std::string>;
 
@@ -151,6 +153,45 @@ TEST_F(ActingTest, TheAuditNamesBoth) {
   EXPECT_FALSE(rows[0][1].as<bool>());
   EXPECT_STREQ(rows[1][0].c_str(), "");
   EXPECT_TRUE(rows[1][1].as<bool>());
+}
+
+TEST_F(ActingTest, APushIsTheUsersAndNamesGitsync) {
+  api_->NewUser("gerd");
+  const std::string uid = Execute("SELECT uid FROM users WHERE name = 'gerd'")[0][0].c_str();
+  const auto stub = internal::v1::RevisionRegistryService::NewStub(api_->ServiceChannel("gitsync"));
+  internal::v1::ResolveProjectRequest resolve;
+  resolve.set_project("users/gerd/projects/digits");
+  resolve.set_create(true);
+  resolve.set_caller_uid(uid);
+  resolve.set_caller_key_id("k1");
+  resolve.set_caller_peer("ipv4:192.0.2.7:1");
+  const auto project = rpc::Invoke<internal::v1::ResolveProjectResponse>(
+      [&](auto* c, auto* r) { return stub->ResolveProject(c, resolve, r); });
+  ASSERT_TRUE(project.ok()) << project.status();
+  internal::v1::RegisterRevisionRequest request;
+  request.set_project_uid(project->uid());
+  request.set_commit(std::string(40, 'a'));
+  request.set_tree(std::string(40, 'b'));
+  request.set_caller_uid(NewUuid());
+  const auto push = [&] {
+    return rpc::Invoke<v1::Revision>([&](auto* c, auto* r) { return stub->RegisterRevision(c, request, r); },
+                                     {.request_id = "r-7"})
+        .status();
+  };
+  EXPECT_TRUE(absl::IsNotFound(push())) << "nobody is no author";
+  request.set_caller_uid(uid);
+  request.set_caller_key_id("k1");
+  request.set_caller_peer("ipv4:192.0.2.7:1");
+  ASSERT_TRUE(push().ok());
+  const auto rows = Execute("SELECT via, key_id, peer, method, request_id FROM audit WHERE actor = 'gerd' ORDER BY id");
+  ASSERT_EQ(rows.size(), 2u);
+  for (const auto& row : rows) {
+    EXPECT_STREQ(row[0].c_str(), "gitsync");
+    EXPECT_STREQ(row[1].c_str(), "k1");
+    EXPECT_STREQ(row[2].c_str(), "ipv4:192.0.2.7:1");
+  }
+  EXPECT_THAT(rows[1][3].c_str(), HasSubstr("RegisterRevision"));
+  EXPECT_STREQ(rows[1][4].c_str(), "r-7");
 }
 
 }  // namespace

@@ -67,6 +67,22 @@ std::string SlugOf(const std::string& project) {
   return absl::AsciiStrToLower(absl::StrReplaceAll(project, {{"-", ""}, {"_", ""}}));
 }
 
+// The call of gitsync as the one of the user whom the request names; as it is when it names nobody.
+template <class Request>
+absl::StatusOr<rpc::Call> ByUser(pqxx::transaction_base& tx, rpc::Call call, const Request& request) {
+  if (request.caller_uid().empty()) return call;
+  const auto rows = sql::Query(tx, "SELECT name FROM users WHERE uid = $1", request.caller_uid());
+  if (rows.empty()) return NotFound(absl::StrCat("user ", request.caller_uid()));
+  const std::string service = call.caller.service();
+  call.caller.Clear();
+  call.caller.set_kind(internal::v1::Caller::USER);
+  call.caller.set_user(rows[0][0].c_str());
+  call.caller.set_key_id(request.caller_key_id());
+  call.caller.set_acting_service(service);
+  if (!request.caller_peer().empty()) call.peer = request.caller_peer();
+  return call;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Project> CodeStore::GetProject(const rpc::Call& call, const std::string& name) {
@@ -159,10 +175,7 @@ absl::StatusOr<internal::v1::ResolveProjectResponse> CodeStore::ResolveProject(
                      name.user, name.project, SlugOf(name.project));
       response.set_created(!created.empty());
       if (!created.empty()) {
-        rpc::Call by_user = call;
-        by_user.caller.set_user(
-            sql::QueryRow(tx, "SELECT name FROM users WHERE uid = $1", request.caller_uid())[0].as<std::string>());
-        by_user.caller.set_kind(internal::v1::Caller::USER);
+        RISEML_ASSIGN_OR_RETURN(const rpc::Call by_user, ByUser(tx, call, request));
         RecordAudit(tx, by_user, request.project());
       }
     }
@@ -199,7 +212,8 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
     sql::Query(tx, "UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1",
                request.project_uid(), request.commit());
     v1::Revision revision = ToRevision(sql::Query(tx, find, request.project_uid(), request.commit())[0]);
-    RecordAudit(tx, call, revision.name());
+    RISEML_ASSIGN_OR_RETURN(const rpc::Call by_user, ByUser(tx, call, request));
+    RecordAudit(tx, by_user, revision.name());
     return revision;
   });
 }

@@ -42,6 +42,10 @@ class Access {
   absl::Time checked_;
 };
 
+Author AuthorOf(const rpc::Call& call) {
+  return {UserId{call.caller.user_uid()}, call.caller.key_id(), call.peer, call.request_id};
+}
+
 absl::Status Cancelled() { return absl::CancelledError("the client went away, or moved nothing for too long"); }
 
 }  // namespace
@@ -92,8 +96,7 @@ absl::StatusOr<v1::FindMissingResponse> FileHandler::DoFindMissing(const rpc::Ca
     *response.mutable_missing() = request.oids();
     return response;
   }
-  RISEML_ASSIGN_OR_RETURN(const ProjectState project,
-                          services_.registry.Resolve(found.name(), false, UserId{call.caller.user_uid()}));
+  RISEML_ASSIGN_OR_RETURN(const ProjectState project, services_.registry.Resolve(found.name(), false, AuthorOf(call)));
   response.set_head(project.head);
   const absl::StatusOr<Repository> repository = services_.store.OpenRepository(project.id);
   if (!repository.ok() && !HasReason(repository.status(), Reason::kNotFound)) return repository.status();
@@ -112,7 +115,7 @@ absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc
   RISEML_RETURN_IF_ERROR(ParseProjectName(request.header().project()).status());
   Access access(services_, call, CheckRequest::WRITE, request.header().project());
   RISEML_ASSIGN_OR_RETURN(const CheckResponse found, access.Check());
-  const PushTarget target{found.name(), ProjectId{found.uid()}, call.caller.user(), UserId{call.caller.user_uid()}};
+  const PushTarget target{found.name(), ProjectId{found.uid()}, call.caller.user(), AuthorOf(call)};
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<PushSession> session, services_.pusher.Begin(request.header(), target));
   while (!session->is_known() && reader->Read(&request)) {
     slot.Progress();

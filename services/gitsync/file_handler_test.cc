@@ -132,6 +132,16 @@ TEST_F(FileHandlerTest, PushAndFetch) {
   EXPECT_EQ(entries.entries().at("a").id(), git::Hex(blob));
 }
 
+TEST_F(FileHandlerTest, ApiHearsWhoPushed) {
+  PushBuilder push;
+  ASSERT_TRUE(Push(push, push.Tree({{"a", Mode::kFile, push.Blob("1")}})).ok());
+  const Author author = server_.registry().author();
+  EXPECT_EQ(author.user.value, "uid-of-paul");
+  EXPECT_EQ(author.key_id, "id-of-paul");
+  EXPECT_THAT(author.peer, HasSubstr("127.0.0.1:"));
+  EXPECT_EQ(author.request_id, "test");
+}
+
 TEST_F(FileHandlerTest, AKnownTreeNeedsNoFrames) {
   PushBuilder push;
   const auto tree = push.Tree({{"a", Mode::kFile, push.Blob("1")}});

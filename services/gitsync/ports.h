@@ -18,6 +18,14 @@ struct ProjectState {
   bool created = false;  // by this call
 };
 
+// Who asked for a change, as the audit log names him.
+struct Author {
+  UserId user;
+  std::string key_id;      // of the API key
+  std::string peer;        // address
+  std::string request_id;  // of the call
+};
+
 struct NewRevision {
   ProjectId project;
   std::string commit;  // 40 hex digits
@@ -26,7 +34,7 @@ struct NewRevision {
   std::int64_t file_count = 0;
   std::int64_t total_bytes = 0;
   absl::Duration snapshot_window;
-  UserId user;
+  Author author;
 };
 
 // Projects and revisions as api records them. Thread-safe.
@@ -35,7 +43,7 @@ class RevisionRegistry {
   virtual ~RevisionRegistry() = default;
 
   // `project` is a resource name. NOT_FOUND when it is absent and `create` is false.
-  virtual absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const UserId& user) = 0;
+  virtual absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const Author& author) = 0;
 
   // Makes the commit the newest revision; atomic compare-and-swap on `parent` (PUSH_OUTDATED). A commit that is
   // registered already is returned as it is.

@@ -47,7 +47,7 @@ absl::StatusOr<std::unique_ptr<PushSession>> Pusher::Begin(const v1::PushHeader&
 
   std::optional<git::ObjectId> known;
   if (!target.id.value.empty()) {
-    RISEML_ASSIGN_OR_RETURN(const ProjectState project, registry_.Resolve(target.project, false, target.user_id));
+    RISEML_ASSIGN_OR_RETURN(const ProjectState project, registry_.Resolve(target.project, false, target.author));
     RISEML_ASSIGN_OR_RETURN(const bool has_tree, HasTree(store_, project, header.tree));
     if (has_tree) known = git::FromHex(project.head);
     if (!has_tree && project.head != header.parent) return Outdated(target.project);
@@ -69,8 +69,7 @@ absl::StatusOr<v1::PushResponse> PushSession::Finish() {
   RISEML_ASSIGN_OR_RETURN(const PackFiles pack, writer_->Finish());
   RISEML_ASSIGN_OR_RETURN(const TreeSummary summary, Check(pack));
 
-  RISEML_ASSIGN_OR_RETURN(const ProjectState project,
-                          pusher_.registry_.Resolve(target_.project, true, target_.user_id));
+  RISEML_ASSIGN_OR_RETURN(const ProjectState project, pusher_.registry_.Resolve(target_.project, true, target_.author));
   if (project.head != header_.parent) {
     RISEML_ASSIGN_OR_RETURN(const bool has_tree, HasTree(pusher_.store_, project, header_.tree));
     if (!has_tree) return Outdated(target_.project);
@@ -82,7 +81,7 @@ absl::StatusOr<v1::PushResponse> PushSession::Finish() {
   RISEML_RETURN_IF_ERROR(repository.AddPack(pack));
 
   NewRevision revision{project.id,    git::Hex(commit), git::Hex(header_.tree),  header_.parent,
-                       summary.files, summary.bytes,    header_.snapshot_window, target_.user_id};
+                       summary.files, summary.bytes,    header_.snapshot_window, target_.author};
   v1::PushResponse response;
   RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), pusher_.registry_.Register(revision));
   response.set_created(true);
@@ -102,7 +101,7 @@ absl::StatusOr<v1::PushResponse> PushSession::FinishKnown() {
   RISEML_ASSIGN_OR_RETURN(const TreeSummary summary,
                           CheckTree(info.tree, {}, repository.objects(), pusher_.limits_, pusher_.summaries_));
   const NewRevision revision{target_.id,    git::Hex(*known_), git::Hex(info.tree),     info.parent,
-                             summary.files, summary.bytes,     header_.snapshot_window, target_.user_id};
+                             summary.files, summary.bytes,     header_.snapshot_window, target_.author};
   v1::PushResponse response;
   // Registered already: the registry answers with what it has.
   RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), pusher_.registry_.Register(revision));

@@ -25,7 +25,7 @@ struct PushTarget {
   std::string project;  // canonical resource name
   ProjectId id;         // empty when the project does not exist yet
   std::string user;     // name part
-  UserId user_id;
+  Author author;
 };
 
 class PushSession;

@@ -186,7 +186,7 @@ TEST_F(PushTest, ObjectsOfAnotherProjectDoNotCount) {
   PushBuilder push;
   const auto blob = push.Blob("1");
   ASSERT_TRUE(Push(push, push.Tree({{"a", Mode::kFile, blob}})).ok());
-  const PushTarget other{"users/ada/projects/other", {}, "ada", UserId{"v"}};
+  const PushTarget other{"users/ada/projects/other", {}, "ada", Author{.user = UserId{"v"}}};
   for (const auto& tree : {push.Tree({{"a", Mode::kFile, blob}}), git::HashObject(git::ObjectKind::kTree, "")}) {
     const auto session = pusher_->Begin(Header(other.project, tree), other);
     ASSERT_TRUE(session.ok());

@@ -8,17 +8,28 @@
 #include "services/common/rpc/proto_time.h"
 
 namespace riseml::gitsync {
+namespace {
+
+template <class Request>
+void SetCaller(const Author& author, Request* request) {
+  request->set_caller_uid(author.user.value);
+  request->set_caller_key_id(author.key_id);
+  request->set_caller_peer(author.peer);
+}
+
+}  // namespace
 
 RegistryClient::RegistryClient(const std::shared_ptr<grpc::Channel>& channel)
     : stub_(internal::v1::RevisionRegistryService::NewStub(channel)) {}
 
-absl::StatusOr<ProjectState> RegistryClient::Resolve(absl::string_view project, bool create, const UserId& user) {
+absl::StatusOr<ProjectState> RegistryClient::Resolve(absl::string_view project, bool create, const Author& author) {
   internal::v1::ResolveProjectRequest request;
   request.set_project(std::string(project));
   request.set_create(create);
-  request.set_caller_uid(user.value);
+  SetCaller(author, &request);
   auto response = rpc::Invoke<internal::v1::ResolveProjectResponse>(
-      [&](auto* context, auto* out) { return stub_->ResolveProject(context, request, out); });
+      [&](auto* context, auto* out) { return stub_->ResolveProject(context, request, out); },
+      {.request_id = author.request_id});
   // No prefix: NOT_FOUND goes to the caller as api says it.
   RISEML_RETURN_IF_ERROR(response.status());
   if (!IsUuid(response->uid())) return absl::InternalError("api answered ResolveProject without a project's UUID");
@@ -34,9 +45,10 @@ absl::StatusOr<v1::Revision> RegistryClient::Register(const NewRevision& revisio
   request.set_file_count(revision.file_count);
   request.set_total_bytes(revision.total_bytes);
   *request.mutable_snapshot_window() = ToProtoDuration(revision.snapshot_window);
-  request.set_caller_uid(revision.user.value);
+  SetCaller(revision.author, &request);
   return rpc::Invoke<v1::Revision>(
-      [&](auto* context, auto* out) { return stub_->RegisterRevision(context, request, out); });
+      [&](auto* context, auto* out) { return stub_->RegisterRevision(context, request, out); },
+      {.request_id = revision.author.request_id});
 }
 
 }  // namespace riseml::gitsync

@@ -8,7 +8,7 @@
 
 namespace riseml::gitsync {
 
-absl::StatusOr<ProjectState> FakeRegistry::Resolve(absl::string_view project, bool create, const UserId&) {
+absl::StatusOr<ProjectState> FakeRegistry::Resolve(absl::string_view project, bool create, const Author&) {
   MutexLock lock(mu_);
   const std::string name(project);
   const auto it = projects_.find(name);
@@ -25,6 +25,7 @@ absl::StatusOr<v1::Revision> FakeRegistry::Register(const NewRevision& revision)
   const auto it = std::find_if(projects_.begin(), projects_.end(),
                                [&](const auto& entry) { return entry.second.id == revision.project; });
   if (it == projects_.end()) return Error(Reason::kNotFound, "there is no such project");
+  author_ = revision.author;
   Project& project = it->second;
   const auto known = project.revisions.find(revision.commit);
   if (known != project.revisions.end()) return known->second;
@@ -55,6 +56,11 @@ std::string FakeRegistry::UidOf(absl::string_view project) const {
   MutexLock lock(mu_);
   const auto it = projects_.find(std::string(project));
   return it == projects_.end() ? "" : it->second.id.value;
+}
+
+Author FakeRegistry::author() const {
+  MutexLock lock(mu_);
+  return author_;
 }
 
 int FakeRegistry::projects() const {

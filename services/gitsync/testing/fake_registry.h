@@ -13,10 +13,12 @@ namespace riseml::gitsync {
 // Thread-safe.
 class FakeRegistry final : public RevisionRegistry {
  public:
-  absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const UserId& user) override;
+  absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const Author& author) override;
   absl::StatusOr<v1::Revision> Register(const NewRevision& revision) override;
 
   // The next Register fails with this and records nothing.
+  // Who registered the last revision.
+  Author author() const;
   void FailNextRegister(absl::Status status);
   // The next Register records the revision and fails all the same, as when the answer is lost.
   void LoseNextAnswer(absl::Status status);
@@ -35,6 +37,7 @@ class FakeRegistry final : public RevisionRegistry {
 
   mutable Mutex mu_;
   std::map<std::string, Project> projects_ ABSL_GUARDED_BY(mu_);  // by name
+  Author author_ ABSL_GUARDED_BY(mu_);
   std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mu_);
   std::optional<absl::Status> lost_ ABSL_GUARDED_BY(mu_);
 };

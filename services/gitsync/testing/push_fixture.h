@@ -37,7 +37,9 @@ class PushTest : public ::testing::Test {
     pusher_ = std::make_unique<Pusher>(*store_, registry_, limits_, clock_);
   }
 
-  PushTarget Target() const { return {kProject, ProjectId{registry_.UidOf(kProject)}, "paul", UserId{"u"}}; }
+  PushTarget Target() const {
+    return {kProject, ProjectId{registry_.UidOf(kProject)}, "paul", Author{.user = UserId{"u"}}};
+  }
 
   absl::StatusOr<v1::PushResponse> Push(const PushBuilder& builder, const git::ObjectId& tree,
                                         const std::string& parent = "") {

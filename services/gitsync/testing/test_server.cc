@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
+#include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
@@ -32,8 +33,15 @@ absl::StatusOr<internal::v1::Caller> CallerOf(absl::string_view credential) {
   caller.set_kind(internal::v1::Caller::USER);
   caller.set_user(std::string(credential));
   caller.set_user_uid(absl::StrCat("uid-of-", credential));
+  caller.set_key_id(absl::StrCat("id-of-", credential));
   caller.set_role(v1::User::USER);
   return caller;
+}
+
+template <class Request>
+Author AuthorOf(const grpc::ServerContext& context, const Request& request) {
+  return {UserId{request.caller_uid()}, request.caller_key_id(), request.caller_peer(),
+          rpc::CallOf(context, "").request_id};
 }
 
 }  // namespace
@@ -60,10 +68,10 @@ grpc::Status FakeAccess::Check(grpc::ServerContext*, const internal::v1::CheckRe
   return grpc::Status::OK;
 }
 
-grpc::Status FakeRegistryService::ResolveProject(grpc::ServerContext*,
+grpc::Status FakeRegistryService::ResolveProject(grpc::ServerContext* context,
                                                  const internal::v1::ResolveProjectRequest* request,
                                                  internal::v1::ResolveProjectResponse* response) {
-  const auto project = registry_.Resolve(request->project(), request->create(), UserId{request->caller_uid()});
+  const auto project = registry_.Resolve(request->project(), request->create(), AuthorOf(*context, *request));
   if (!project.ok()) return rpc::ToGrpc(project.status());
   response->set_uid(project->id.value);
   response->set_head(project->head);
@@ -71,12 +79,12 @@ grpc::Status FakeRegistryService::ResolveProject(grpc::ServerContext*,
   return grpc::Status::OK;
 }
 
-grpc::Status FakeRegistryService::RegisterRevision(grpc::ServerContext*,
+grpc::Status FakeRegistryService::RegisterRevision(grpc::ServerContext* context,
                                                    const internal::v1::RegisterRevisionRequest* request,
                                                    v1::Revision* response) {
   const auto revision = registry_.Register(
       {ProjectId{request->project_uid()}, request->commit(), request->tree(), request->parent(), request->file_count(),
-       request->total_bytes(), FromProtoDuration(request->snapshot_window()), UserId{request->caller_uid()}});
+       request->total_bytes(), FromProtoDuration(request->snapshot_window()), AuthorOf(*context, *request)});
   if (revision.ok()) *response = *revision;
   return rpc::ToGrpc(revision.status());
 }
