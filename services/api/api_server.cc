@@ -180,7 +180,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
                           rpc::ServiceChannel(config.builder_address(), config.client_tls()));
   p.builder = internal::v1::BuilderService::NewStub(builder_channel);
   std::vector<grpc::Service*> for_services = {
-      p.Add<AccessHandler>(p.authenticator, p.code), p.Add<RevisionRegistryHandler>(p.code),
+      p.Add<AccessHandler>(p.authenticator, p.code, p.feed, p.service_executor), p.Add<RevisionRegistryHandler>(p.code),
       p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.service_executor),
       p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.service_executor), p.Add<RemovalHandler>(p.removals)};
   // A service belongs to one server, so each of the two has those of users for itself.

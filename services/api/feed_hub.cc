@@ -18,6 +18,9 @@ constexpr std::chrono::milliseconds kPoll(250);
 // Watchers are woken this often even when nothing happens, to check access anew and to show life.
 constexpr absl::Duration kWakeAnyway = absl::Seconds(15);
 
+// A service that is stopped to be started anew answers about then.
+constexpr absl::Duration kRestartDelay = absl::Milliseconds(500);
+
 }  // namespace
 
 absl::Status FeedHub::Start() {
@@ -52,6 +55,12 @@ void FeedHub::Close() {
     closed_ = true;
   }
   WakeAll();
+}
+
+absl::Status FeedHub::CheckOpen() {
+  MutexLock lock(mu_);
+  if (!closed_) return absl::OkStatus();
+  return WithRetryDelay(Error(Reason::kShuttingDown, "api is stopping; watch again"), kRestartDelay);
 }
 
 void FeedHub::Wake() {
@@ -142,8 +151,8 @@ absl::Status FeedHub::CheckReached(const sql::FeedPosition& position) {
 }
 
 absl::StatusOr<FeedHub::News> FeedHub::Since(const sql::FeedPosition& after, const std::string& root_uid) {
+  RISEML_RETURN_IF_ERROR(CheckOpen());
   MutexLock lock(mu_);
-  if (closed_) return Error(Reason::kShuttingDown, "api is stopping; watch again");
   if (after < before_first_)
     return Error(Reason::kResumeTokenExpired, "the resume token is too old; watch again without one");
   auto it = std::upper_bound(rows_.begin(), rows_.end(), after,

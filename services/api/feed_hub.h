@@ -31,6 +31,9 @@ class FeedHub {
   // Ends all watches: from now on Since fails with UNAVAILABLE (SHUTTING_DOWN), and subscribers are woken to see it.
   void Close();
 
+  // UNAVAILABLE (SHUTTING_DOWN) once it is closed.
+  absl::Status CheckOpen();
+
   // Looks at the feed at once instead of at the next poll; to be called after each commit of this process.
   void Wake();
 

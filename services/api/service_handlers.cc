@@ -29,6 +29,11 @@ grpc::Status AccessHandler::Check(grpc::ServerContext* context, const internal::
   });
 }
 
+grpc::ServerWriteReactor<internal::v1::WatchAccessResponse>* AccessHandler::WatchAccess(
+    grpc::CallbackServerContext*, const internal::v1::WatchAccessRequest*) {
+  return Watch<internal::v1::WatchAccessResponse>::Start(feed_, executor_, AccessWatcher(feed_, authenticator_));
+}
+
 grpc::Status RevisionRegistryHandler::ResolveProject(grpc::ServerContext* context,
                                                      const internal::v1::ResolveProjectRequest* request,
                                                      internal::v1::ResolveProjectResponse* response) {

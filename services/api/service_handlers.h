@@ -15,17 +15,22 @@
 
 namespace riseml::api {
 
-class AccessHandler final : public internal::v1::AccessService::Service {
+class AccessHandler final
+    : public internal::v1::AccessService::WithCallbackMethod_WatchAccess<internal::v1::AccessService::Service> {
  public:
-  AccessHandler(rpc::Authenticator& authenticator, CodeStore& code)
-      : authenticator_(authenticator), code_(code) {}  // outlive this
+  AccessHandler(Authenticator& authenticator, CodeStore& code, FeedHub& feed, Executor& executor)
+      : authenticator_(authenticator), code_(code), feed_(feed), executor_(executor) {}  // all outlive this
   grpc::Status Authenticate(grpc::ServerContext*, const internal::v1::AuthenticateRequest*,
                             internal::v1::Caller*) override;
   grpc::Status Check(grpc::ServerContext*, const internal::v1::CheckRequest*, internal::v1::CheckResponse*) override;
+  grpc::ServerWriteReactor<internal::v1::WatchAccessResponse>* WatchAccess(
+      grpc::CallbackServerContext*, const internal::v1::WatchAccessRequest*) override;
 
  private:
-  rpc::Authenticator& authenticator_;
+  Authenticator& authenticator_;
   CodeStore& code_;
+  FeedHub& feed_;
+  Executor& executor_;
 };
 
 class RevisionRegistryHandler final : public internal::v1::RevisionRegistryService::Service {

@@ -298,4 +298,14 @@ Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
   };
 }
 
+Watch<internal::v1::WatchAccessResponse>::Fill AccessWatcher(FeedHub& feed, Authenticator& authenticator) {
+  return [&feed, &authenticator]() -> absl::StatusOr<WatchBatch<internal::v1::WatchAccessResponse>> {
+    RISEML_RETURN_IF_ERROR(feed.CheckOpen());
+    // No change of an experiment concerns it: it is woken together with all watchers only.
+    WatchBatch<internal::v1::WatchAccessResponse> batch = {.root_uid = "users"};
+    batch.responses.emplace_back().set_generation(authenticator.generation());
+    return batch;
+  };
+}
+
 }  // namespace riseml::api

@@ -1,14 +1,16 @@
-// What the three kinds of watch streams write: experiments for users, work for the scheduler, log streams for
-// loghandler.
+// What the four kinds of watch streams write: experiments for users, work for the scheduler, log streams for
+// loghandler, changes of users for both services that users call.
 #pragma once
 
 #include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "riseml/internal/v1/access.pb.h"
 #include "riseml/internal/v1/log_registry.pb.h"
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "riseml/v1/experiment.pb.h"
+#include "services/api/authenticator.h"
 #include "services/api/database.h"
 #include "services/api/keys.h"
 #include "services/api/views.h"
@@ -28,5 +30,7 @@ Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const Att
                                                          const internal::v1::WatchWorkRequest& request);
 Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
                                                               const internal::v1::WatchStreamsRequest& request);
+
+Watch<internal::v1::WatchAccessResponse>::Fill AccessWatcher(FeedHub& feed, Authenticator& authenticator);
 
 }  // namespace riseml::api

@@ -16,32 +16,6 @@ namespace {
 using internal::v1::CheckRequest;
 using internal::v1::CheckResponse;
 
-constexpr absl::Duration kRecheckInterval = absl::Seconds(15);
-
-// May the caller still do this? Asked at the start and every 15 s while a stream runs.
-class Access {
- public:
-  Access(const Services& services, const rpc::Call& call, CheckRequest::Permission permission, std::string resource)
-      : services_(services), call_(call), permission_(permission), resource_(std::move(resource)) {}
-
-  absl::StatusOr<CheckResponse> Check() {
-    checked_ = services_.clock.Now();
-    return services_.access.Check(call_.credential, permission_, resource_);
-  }
-
-  absl::Status CheckAgainWhenDue() {
-    if (services_.clock.Now() - checked_ < kRecheckInterval) return absl::OkStatus();
-    return Check().status();
-  }
-
- private:
-  const Services& services_;
-  const rpc::Call& call_;
-  const CheckRequest::Permission permission_;
-  const std::string resource_;
-  absl::Time checked_;
-};
-
 Author AuthorOf(const rpc::Call& call) {
   return {UserId{call.caller.user_uid()}, call.caller.key_id(), call.peer, call.request_id};
 }
@@ -89,7 +63,7 @@ absl::StatusOr<v1::FindMissingResponse> FileHandler::DoFindMissing(const rpc::Ca
     if (!git::FromRaw(id)) return Error(Reason::kInvalidArgument, "an id is not 20 bytes long");
   RISEML_RETURN_IF_ERROR(ParseProjectName(request.project()).status());
   RISEML_ASSIGN_OR_RETURN(const CheckResponse found,
-                          Access(services_, call, CheckRequest::WRITE, request.project()).Check());
+                          services_.access.Check(call.credential, CheckRequest::WRITE, request.project()));
 
   v1::FindMissingResponse response;
   if (found.uid().empty()) {
@@ -113,16 +87,18 @@ absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc
   if (!reader->Read(&request) || !request.has_header())
     return Error(Reason::kInvalidArgument, "a push begins with a header");
   RISEML_RETURN_IF_ERROR(ParseProjectName(request.header().project()).status());
-  Access access(services_, call, CheckRequest::WRITE, request.header().project());
-  RISEML_ASSIGN_OR_RETURN(const CheckResponse found, access.Check());
+  const rpc::OpenCalls::Handle open = services_.open_calls.Enter(call, {.cancel = [context] { context->TryCancel(); }});
+  RISEML_ASSIGN_OR_RETURN(const CheckResponse found,
+                          services_.access.Check(call.credential, CheckRequest::WRITE, request.header().project()));
   const PushTarget target{found.name(), ProjectId{found.uid()}, call.caller.user(), AuthorOf(call)};
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<PushSession> session, services_.pusher.Begin(request.header(), target));
   while (!session->is_known() && reader->Read(&request)) {
     slot.Progress();
-    RISEML_RETURN_IF_ERROR(access.CheckAgainWhenDue());
+    RISEML_RETURN_IF_ERROR(open.status());
     if (!request.has_frame()) return Error(Reason::kInvalidArgument, "after the header of a push come frames only");
     RISEML_RETURN_IF_ERROR(session->Add(request.frame()));
   }
+  RISEML_RETURN_IF_ERROR(open.status());
   // A stream that broke off ends like one that is complete.
   if (context->IsCancelled()) return Cancelled();
   slot.Progress();
@@ -133,16 +109,17 @@ absl::Status FileHandler::DoGetArchive(const rpc::Call& call, grpc::ServerContex
                                        const v1::GetArchiveRequest& request,
                                        grpc::ServerWriter<v1::GetArchiveResponse>* writer) {
   RISEML_ASSIGN_OR_RETURN(const RevisionName name, ParseRevisionName(request.revision()));
-  Access access(services_, call, CheckRequest::READ, request.revision());
-  RISEML_ASSIGN_OR_RETURN(const CheckResponse found, access.Check());
+  const rpc::OpenCalls::Handle open = services_.open_calls.Enter(call, {.cancel = [context] { context->TryCancel(); }});
+  RISEML_ASSIGN_OR_RETURN(const CheckResponse found,
+                          services_.access.Check(call.credential, CheckRequest::READ, request.revision()));
   RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
                           services_.streams.Enter(call.caller.user_uid(), [context] { context->TryCancel(); }));
   RISEML_ASSIGN_OR_RETURN(const Repository repository, services_.store.OpenRepository(ProjectId{found.uid()}));
   return WriteArchive(repository, name.commit, [&](absl::string_view bytes) -> absl::Status {
-    RISEML_RETURN_IF_ERROR(access.CheckAgainWhenDue());
+    RISEML_RETURN_IF_ERROR(open.status());
     v1::GetArchiveResponse response;
     response.set_data(std::string(bytes));
-    if (!writer->Write(response)) return Cancelled();
+    if (!writer->Write(response)) return open.status().ok() ? Cancelled() : open.status();
     slot.Progress();
     return absl::OkStatus();
   });

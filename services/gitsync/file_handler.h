@@ -2,8 +2,8 @@
 #pragma once
 
 #include "riseml/v1/file.grpc.pb.h"
-#include "services/common/base/clock.h"
 #include "services/common/rpc/call.h"
+#include "services/common/rpc/open_calls.h"
 #include "services/common/rpc/remote_authenticator.h"
 #include "services/gitsync/limits.h"
 #include "services/gitsync/ports.h"
@@ -19,8 +19,8 @@ struct Services {
   RevisionRegistry& registry;
   Pusher& pusher;
   rpc::RemoteAuthenticator& access;
+  rpc::OpenCalls& open_calls;
   StreamGuard& streams;
-  const Clock& clock;
 };
 
 // Thread-safe.

@@ -142,6 +142,26 @@ TEST_F(FileHandlerTest, ApiHearsWhoPushed) {
   EXPECT_EQ(author.request_id, "test");
 }
 
+TEST_F(FileHandlerTest, ARevokedKeyEndsItsPush) {
+  PushBuilder push;
+  const auto tree = push.Tree({{"a", Mode::kFile, push.Blob("1")}});
+  v1::PushResponse response;
+  const auto context = Context();
+  const auto writer = server_.files().Push(context.get(), &response);
+  v1::PushRequest header;
+  *header.mutable_header() = Header(kProject, tree, "");
+  ASSERT_TRUE(writer->Write(header));
+  server_.access().RevokeKeys();
+  // A client that sends goes on until it is refused. Empty frames are as good as any.
+  v1::PushRequest frame;
+  frame.mutable_frame();
+  while (writer->Write(frame)) {
+  }
+  const absl::Status status = rpc::FromGrpc(writer->Finish());
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated) << status;
+  EXPECT_EQ(server_.registry().projects(), 0);
+}
+
 TEST_F(FileHandlerTest, AKnownTreeNeedsNoFrames) {
   PushBuilder push;
   const auto tree = push.Tree({{"a", Mode::kFile, push.Blob("1")}});

@@ -10,6 +10,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/open_calls.h"
 #include "services/common/rpc/remote_authenticator.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
@@ -46,11 +47,12 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RISEML_ASSIGN_OR_RETURN(const auto store, RepositoryStore::Open(config.data_dir()));
   RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
   rpc::RemoteAuthenticator authenticator(api, clock);
+  rpc::OpenCalls open_calls(authenticator, api, clock);
   RegistryClient registry(api);
   Pusher pusher(*store, registry, limits, clock);
   StreamGuard user_streams({}, clock);
   StreamGuard service_streams({.per_user = 12}, clock);
-  FileHandler files({*store, registry, pusher, authenticator, user_streams, clock}, limits);
+  FileHandler files({*store, registry, pusher, authenticator, open_calls, user_streams}, limits);
   CodeHandler code(*store, service_streams);
 
   RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));

@@ -22,12 +22,13 @@ absl::Status Stopping() {
 }  // namespace
 
 FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, const StreamOwners& owners,
-                             Executor& executor, const Clock& clock, LogMetrics& metrics)
+                             Executor& executor, rpc::OpenCalls& open_calls, const Clock& clock, LogMetrics& metrics)
     : options_(options),
       store_(store),
       registry_(registry),
       owners_(owners),
       executor_(executor),
+      open_calls_(open_calls),
       clock_(clock),
       metrics_(metrics) {
   ticker_ = std::jthread([this](std::stop_token stop) { RunTicker(std::move(stop)); });

@@ -18,6 +18,7 @@
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
 #include "services/common/base/mutex.h"
+#include "services/common/rpc/open_calls.h"
 #include "services/loghandler/log_metrics.h"
 #include "services/loghandler/store.h"
 #include "services/loghandler/stream_id.h"
@@ -41,7 +42,7 @@ class FollowHandler {
  public:
   // All references outlive this.
   FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, const StreamOwners& owners,
-                Executor& executor, const Clock& clock, LogMetrics& metrics);
+                Executor& executor, rpc::OpenCalls& open_calls, const Clock& clock, LogMetrics& metrics);
   ~FollowHandler() { Stop(); }
 
   grpc::ServerWriteReactor<v1::FollowResponse>* Follow(grpc::CallbackServerContext* context,
@@ -75,6 +76,7 @@ class FollowHandler {
   StreamRegistry& registry_;
   const StreamOwners& owners_;
   Executor& executor_;
+  rpc::OpenCalls& open_calls_;
   const Clock& clock_;
   LogMetrics& metrics_;
 

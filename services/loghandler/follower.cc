@@ -68,8 +68,13 @@ Follower::Follower(FollowHandler& handler, grpc::CallbackServerContext* context,
 
 grpc::ServerWriteReactor<v1::FollowResponse>* Follower::Begin() {
   auto* reactor = new Reactor(shared_from_this());
-  MutexLock lock(mu_);
-  reactor_ = reactor;
+  {
+    MutexLock lock(mu_);
+    reactor_ = reactor;
+  }
+  open_call_ = handler_.open_calls_.Enter(call_, {.end = [weak = weak_from_this()](const absl::Status& status) {
+                                            if (const auto self = weak.lock()) self->End(status);
+                                          }});
   return reactor;
 }
 
@@ -360,6 +365,7 @@ void Follower::FinishLocked() {
 
 void Follower::OnDone() {
   const std::shared_ptr<Follower> self = shared_from_this();
+  open_call_.Release();
   {
     MutexLock lock(mu_);
     reactor_ = nullptr;

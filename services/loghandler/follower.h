@@ -18,6 +18,7 @@
 #include "riseml/v1/log.pb.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
+#include "services/common/rpc/open_calls.h"
 #include "services/loghandler/follow_handler.h"
 #include "services/loghandler/stream_id.h"
 
@@ -78,7 +79,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
   const rpc::Call call_;
   const absl::Time start_;
   const v1::FollowRequest request_;
-  v1::FollowResponse response_;  // of the pump, then of the write in flight
+  v1::FollowResponse response_;       // of the pump, then of the write in flight
+  rpc::OpenCalls::Handle open_call_;  // from Begin to OnDone
 
   Mutex mu_;
   grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mu_);

@@ -196,6 +196,18 @@ TEST_F(LogEndTest, AStreamEndsWhenItsReaderMayNotReadAnyMore) {
   EXPECT_TRUE(absl::IsUnauthenticated(reader.Finish()));
 }
 
+TEST_F(LogEndTest, AStreamEndsWithItsKeyAlthoughNothingIsSaid) {
+  options_.follow.recheck = absl::Hours(1);
+  Start();
+  api_->AddStream(kRoot, "train");
+  TestReader reader = Follow();
+  ASSERT_TRUE(reader.NextUntil([&] { return reader.streams.size() == 1; }));
+  api_->DisableUser(kKey);
+  const absl::Status end = reader.Finish();
+  EXPECT_TRUE(absl::IsUnauthenticated(end));
+  EXPECT_THAT(std::string(end.message()), testing::HasSubstr("this call ends"));
+}
+
 TEST_F(LogEndTest, NewStreamsAreNoticedWhileChangesAreNotHeardOf) {
   options_.follow.poll = absl::Milliseconds(20);
   Start();

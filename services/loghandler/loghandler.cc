@@ -23,11 +23,12 @@ absl::StatusOr<std::unique_ptr<LogHandler>> LogHandler::Start(LogHandlerOptions 
   RISEML_ASSIGN_OR_RETURN(self->store_, Store::Open(std::move(options.store), clock, self->metrics_));
   self->owners_ = options.owners;
   self->authenticator_ = std::make_unique<rpc::RemoteAuthenticator>(options.api, clock);
+  self->open_calls_ = std::make_unique<rpc::OpenCalls>(*self->authenticator_, options.api, clock);
   self->registry_ = std::make_unique<RegistryClient>(options.registry, options.api, *self->store_, clock);
   self->core_ = std::make_unique<IngestCore>(*self->store_, self->metrics_);
   self->ingest_ = std::make_unique<IngestHandler>(*self->store_, *self->core_, self->writers_, self->metrics_);
   self->follow_ = std::make_unique<FollowHandler>(options.follow, *self->store_, *self->registry_, *self->owners_,
-                                                  self->readers_, clock, self->metrics_);
+                                                  self->readers_, *self->open_calls_, clock, self->metrics_);
   self->service_ = std::make_unique<LogServiceAdapter>(*self->follow_, *self->ingest_);
   self->store_->AddListener([handler = self.get()](const Stream& stream) {
     handler->follow_->OnNews(stream.id());

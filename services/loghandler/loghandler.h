@@ -10,6 +10,7 @@
 #include "riseml/config/v1/common.pb.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
+#include "services/common/rpc/open_calls.h"
 #include "services/common/rpc/remote_authenticator.h"
 #include "services/common/rpc/remover.h"
 #include "services/common/rpc/server.h"
@@ -56,6 +57,7 @@ class LogHandler {
   ThreadExecutor readers_;  // for followers
   std::unique_ptr<Store> store_;
   std::unique_ptr<rpc::RemoteAuthenticator> authenticator_;
+  std::unique_ptr<rpc::OpenCalls> open_calls_;
   std::unique_ptr<RegistryClient> registry_;
   std::unique_ptr<IngestCore> core_;
   std::unique_ptr<IngestHandler> ingest_;

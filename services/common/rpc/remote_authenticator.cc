@@ -25,10 +25,12 @@ RemoteAuthenticator::RemoteAuthenticator(std::shared_ptr<grpc::Channel> channel,
 
 absl::StatusOr<internal::v1::Caller> RemoteAuthenticator::Authenticate(absl::string_view credential) {
   const std::string hash = Hash(credential);
+  std::int64_t generation = 0;
   {
     MutexLock lock(mu_);
     const auto it = entries_.find(hash);
     if (it != entries_.end() && clock_.Now() < it->second.until) return it->second.caller;
+    generation = generation_;
   }
   internal::v1::AuthenticateRequest request;
   request.set_credential(std::string(credential));
@@ -36,9 +38,17 @@ absl::StatusOr<internal::v1::Caller> RemoteAuthenticator::Authenticate(absl::str
                             return stub_->Authenticate(context, request, response);
                           }));
   MutexLock lock(mu_);
+  // An answer from before a change must not outlive it.
+  if (generation != generation_) return caller;
   if (entries_.size() >= kMaxEntries) entries_.clear();
   entries_[hash] = {caller, clock_.Now() + kRemember};
   return caller;
+}
+
+void RemoteAuthenticator::Forget() {
+  MutexLock lock(mu_);
+  entries_.clear();
+  ++generation_;
 }
 
 absl::StatusOr<internal::v1::CheckResponse> RemoteAuthenticator::Check(

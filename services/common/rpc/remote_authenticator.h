@@ -1,4 +1,4 @@
-// Authenticates users for services other than api: asks api and remembers the answer for at most 5 s.
+// Authenticates users for services other than api: asks api and remembers the answer for at most 1 s.
 #pragma once
 
 #include <map>
@@ -19,6 +19,9 @@ class RemoteAuthenticator final : public Authenticator {
   RemoteAuthenticator(std::shared_ptr<grpc::Channel> channel, const Clock& clock);
   absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) override;
 
+  // Asks anew about everybody from now on.
+  void Forget();
+
   // May the credential read (or write) this object? Answers api's AccessService.Check; not remembered.
   absl::StatusOr<internal::v1::CheckResponse> Check(absl::string_view credential,
                                                     internal::v1::CheckRequest::Permission permission,
@@ -33,6 +36,7 @@ class RemoteAuthenticator final : public Authenticator {
   const Clock& clock_;
   Mutex mu_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
+  std::int64_t generation_ ABSL_GUARDED_BY(mu_) = 0;  // grows with each Forget
 };
 
 }  // namespace riseml::rpc

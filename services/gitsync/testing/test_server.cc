@@ -26,8 +26,16 @@ T Need(absl::StatusOr<T> value) {
   std::abort();
 }
 
-absl::StatusOr<internal::v1::Caller> CallerOf(absl::string_view credential) {
-  if (!absl::ConsumeSuffix(&credential, "-key") || (credential != "paul" && credential != "ada"))
+template <class Request>
+Author AuthorOf(const grpc::ServerContext& context, const Request& request) {
+  return {UserId{request.caller_uid()}, request.caller_key_id(), request.caller_peer(),
+          rpc::CallOf(context, "").request_id};
+}
+
+}  // namespace
+
+absl::StatusOr<internal::v1::Caller> FakeAccess::CallerOf(absl::string_view credential) const {
+  if (revoked_ || !absl::ConsumeSuffix(&credential, "-key") || (credential != "paul" && credential != "ada"))
     return Error(Reason::kUnauthenticated, "unknown key");
   internal::v1::Caller caller;
   caller.set_kind(internal::v1::Caller::USER);
@@ -37,14 +45,6 @@ absl::StatusOr<internal::v1::Caller> CallerOf(absl::string_view credential) {
   caller.set_role(v1::User::USER);
   return caller;
 }
-
-template <class Request>
-Author AuthorOf(const grpc::ServerContext& context, const Request& request) {
-  return {UserId{request.caller_uid()}, request.caller_key_id(), request.caller_peer(),
-          rpc::CallOf(context, "").request_id};
-}
-
-}  // namespace
 
 grpc::Status FakeAccess::Authenticate(grpc::ServerContext*, const internal::v1::AuthenticateRequest* request,
                                       internal::v1::Caller* response) {
@@ -103,11 +103,12 @@ TestServer::TestServer(const Limits& limits, const StreamBounds& bounds) : libra
 
   store_ = Need(RepositoryStore::Open(directory_.File("repositories")));
   authenticator_ = std::make_unique<rpc::RemoteAuthenticator>(to_api, clock_);
+  open_calls_ = std::make_unique<rpc::OpenCalls>(*authenticator_, to_api, clock_);
   registry_client_ = std::make_unique<RegistryClient>(to_api);
   pusher_ = std::make_unique<Pusher>(*store_, *registry_client_, limits, clock_);
   streams_ = std::make_unique<StreamGuard>(bounds, clock_);
   file_handler_ = std::make_unique<FileHandler>(
-      Services{*store_, *registry_client_, *pusher_, *authenticator_, *streams_, clock_}, limits);
+      Services{*store_, *registry_client_, *pusher_, *authenticator_, *open_calls_, *streams_}, limits);
   code_handler_ = std::make_unique<CodeHandler>(*store_, *streams_);
 
   rpc::ServerOptions user;

@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -30,9 +31,13 @@ class FakeAccess final : public internal::v1::AccessService::Service {
                             internal::v1::Caller* response) override;
   grpc::Status Check(grpc::ServerContext* context, const internal::v1::CheckRequest* request,
                      internal::v1::CheckResponse* response) override;
+  // From now on both keys are refused.
+  void RevokeKeys() { revoked_ = true; }
 
  private:
+  absl::StatusOr<internal::v1::Caller> CallerOf(absl::string_view credential) const;
   const FakeRegistry& registry_;
+  std::atomic<bool> revoked_ = false;
 };
 
 // RevisionRegistryService over the registry in memory.
@@ -54,6 +59,7 @@ class TestServer {
   ~TestServer();
 
   FakeRegistry& registry() { return registry_; }
+  FakeAccess& access() { return access_service_; }
   // Of the user listener.
   v1::FileService::StubInterface& files() { return *files_; }
   // Of the internal listener, as the builder.
@@ -75,6 +81,7 @@ class TestServer {
 
   std::unique_ptr<RepositoryStore> store_;
   std::unique_ptr<rpc::RemoteAuthenticator> authenticator_;
+  std::unique_ptr<rpc::OpenCalls> open_calls_;
   std::unique_ptr<RegistryClient> registry_client_;
   std::unique_ptr<Pusher> pusher_;
   std::unique_ptr<StreamGuard> streams_;
