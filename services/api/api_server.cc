@@ -1,25 +1,22 @@
 #include "services/api/api_server.h"
 
-#include <chrono>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "services/api/audit_log.h"
 #include "services/api/authenticator.h"
 #include "services/api/environment_handler.h"
 #include "services/api/environment_store.h"
 #include "services/api/secret_handlers.h"
 #include "services/api/service_handlers.h"
+#include "services/api/upkeep.h"
 #include "services/api/user_handlers.h"
 #include "services/common/base/file.h"
-#include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/config/config.h"
 #include "services/common/rpc/channel.h"
-#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
@@ -27,10 +24,7 @@ namespace {
 constexpr std::int64_t kEnvironmentsMaxAge = 30 * 24 * 3600;
 constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
-constexpr int kFeedHours = 2, kRequestHours = 48;
 constexpr int kUserThreads = 64, kServiceThreads = 16;
-constexpr std::chrono::minutes kSealInterval(5);
-constexpr int kSealsPerPrune = 12;
 
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
   RISEML_ASSIGN_OR_RETURN(std::string key, ReadFile(path, 4096));
@@ -55,41 +49,6 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   info.set_loghandler_address(config.loghandler_address());
   info.set_local_dir(config.local_dir());
   return info;
-}
-
-absl::Status PrepareAudit(Database& db) {
-  return db.Read("make months of the audit log", [](pqxx::work& tx) {
-    MakeAuditMonths(tx);
-    return absl::OkStatus();
-  });
-}
-
-// Removes what nobody can ask for any more, once an hour, and seals the audit log.
-void Keep(std::stop_token stop, Database& db) {
-  Mutex mu;
-  std::condition_variable_any never;
-  const auto attempt = [&db](absl::string_view doing, const auto& body) {
-    const absl::Status status = db.Read(doing, [&](pqxx::work& tx) {
-      body(tx);
-      return absl::OkStatus();
-    });
-    if (!status.ok()) LogWarning("upkeep_failed", {{"doing", doing}, {"error", std::string(status.message())}});
-  };
-  for (int pass = 0; !stop.stop_requested(); ++pass) {
-    attempt("seal the audit log", [](pqxx::work& tx) { SealAudit(tx); });
-    if (pass % kSealsPerPrune == 0) {
-      attempt("prune", [](pqxx::work& tx) {
-        sql::PruneFeed(tx, kFeedHours);
-        sql::Query(tx, "DELETE FROM requests WHERE create_time < now() - make_interval(hours => $1)", kRequestHours);
-      });
-      attempt("drop old months of the audit log", [](pqxx::work& tx) {
-        MakeAuditMonths(tx);
-        DropOldAudit(tx);
-      });
-    }
-    MutexLock lock(mu);
-    never.wait_for(mu, stop, kSealInterval, [] { return false; });
-  }
 }
 
 }  // namespace
@@ -174,7 +133,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
   std::unique_ptr<ApiServer> server(new ApiServer(std::make_unique<Parts>(config, token_key, secret_key)));
   Parts& p = *server->parts_;
   RISEML_RETURN_IF_ERROR(p.feed.Start());
-  RISEML_RETURN_IF_ERROR(PrepareAudit(p.db));
+  RISEML_RETURN_IF_ERROR(PrepareAuditMonths(p.db));
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo info, ReadClusterInfo(p.db, config, version));
   RISEML_ASSIGN_OR_RETURN(const auto builder_channel,
                           rpc::ServiceChannel(config.builder_address(), config.client_tls()));
@@ -195,7 +154,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
                                                              .authenticator = &p.authenticator,
                                                              .services = p.AddUserServices(info),
                                                              .max_threads = kUserThreads}));
-  p.keeper = std::jthread([&p](std::stop_token stop) { Keep(stop, p.db); });
+  p.keeper = std::jthread([&p](std::stop_token stop) { KeepUp(stop, p.db); });
   const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
                                  .max_bytes = config.environments_max_bytes()};
   p.collector = std::jthread(
