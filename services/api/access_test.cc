@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <pqxx/pqxx>
+#include <string>
 
 #include "absl/strings/match.h"
 #include "services/api/access_matrix.h"
@@ -83,6 +85,48 @@ TEST_F(AccessMatrix, UsersCannotDoWhatAdminsDo) {
           << method->full_name();
     }
   }
+}
+
+TEST_F(AccessMatrix, NothingThatOnlyReadsWaitsForARow) {
+  const std::string rita = api_->NewUser("rita");
+  api_->NewRevision("rita", "digits");
+  ASSERT_TRUE(api_->Create(rita, "rita", kSingle).ok());
+  pqxx::connection db(api_->database());
+  pqxx::work others(db);
+  for (const char* table : {"users", "api_keys", "projects", "revisions", "experiments", "jobs", "attempts", "secrets",
+                            "environments", "nodes", "transitions", "feed", "requests"})
+    others.exec(std::string("SELECT 1 FROM ") + table + " FOR UPDATE");
+  int read = 0;
+  for (const MethodDescriptor* method : Methods()) {
+    const std::string service = method->service()->name();
+    const bool served_elsewhere = service == "FileService" || service == "LogService";
+    const bool reads = absl::StartsWith(method->name(), "Get") || absl::StartsWith(method->name(), "List") ||
+                       absl::StartsWith(method->name(), "Watch");
+    if (!reads || served_elsewhere || rpc::RuleOf(*method).access() != v1::Authorization::VIEWER) continue;
+    if (method->name() == "GetRevision" || method->name() == "GetSecret") continue;  // of what does not exist here
+    const grpc::Status status = Call(*method, *RequestFor(*method, "rita", "1"), rita);
+    // The watch is given up after its first answer.
+    EXPECT_TRUE(status.ok() || (method->server_streaming() && status.error_code() == grpc::StatusCode::CANCELLED))
+        << method->full_name() << ": " << status.error_message();
+    ++read;
+  }
+  EXPECT_GE(read, 12);
+}
+
+TEST_F(AccessMatrix, ErrorsTellProgramsWhatIsWrong) {
+  const std::string key = api_->NewUser("edda");
+  api_->NewRevision("edda", "digits");
+  const absl::Status spec =
+      api_->Create(key, "edda", "project: digits\ntrain:\n  image: x\n  resources: {gpus: many}\n  run: a\n").status();
+  EXPECT_TRUE(HasReason(spec, Reason::kInvalidSpec)) << spec;
+  EXPECT_EQ(MetadataOf(spec)["line"], "4");
+  ASSERT_EQ(ViolationsOf(spec).size(), 1u);
+  EXPECT_EQ(ViolationsOf(spec)[0].field, "train.resources.gpus");
+  v1::CreateExperimentRequest request = ApiFixture::CreateRequest("edda", kSingle);
+  request.set_display_name(std::string(256, 'x'));
+  const absl::Status name = api_->Create(key, request).status();
+  ASSERT_EQ(ViolationsOf(name).size(), 1u) << name;
+  EXPECT_EQ(ViolationsOf(name)[0], (FieldViolation{"display_name", "at most 255 characters"}));
 }
 
 TEST_F(AccessMatrix, ListsHoldNoForeignRows) {

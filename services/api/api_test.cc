@@ -80,6 +80,8 @@ TEST_F(ApiTest, OldEpochsWriteNothing) {
                         return stub->CommitPlan(c, request, r);
                       }).status();
   EXPECT_TRUE(HasReason(status, Reason::kNotLeader)) << status;
+  EXPECT_EQ(MetadataOf(status)["holder"], "test");
+  EXPECT_EQ(MetadataOf(status)["epoch"], std::to_string(api_->epoch()));
   EXPECT_EQ(Get(e.name()).state(), v1::Experiment::PENDING);
 }
 

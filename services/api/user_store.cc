@@ -113,6 +113,14 @@ internal::v1::Caller UserCaller(const pqxx::row& row) {
   return caller;
 }
 
+// Nobody waits for the time of the last use: whoever changes the key just now makes it as good as used.
+void NoteUse(pqxx::transaction_base& tx, const std::string& key_id) {
+  sql::Query(tx,
+             "UPDATE api_keys SET last_use_time = now() WHERE id IN "
+             "(SELECT id FROM api_keys WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED)",
+             key_id);
+}
+
 absl::Status BadCredential() {
   return Error(Reason::kUnauthenticated, "the API key is not valid; log in with `riseml user login`");
 }
@@ -259,7 +267,7 @@ absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
     if (!EqualSecrets(stored, key.secret_hash) || rows.empty() || !rows[0][4].as<bool>()) return BadCredential();
     if (!rows[0][5].is_null() && rows[0][5].as<bool>())
       return Error(Reason::kKeyExpired, "the API key has expired; ask an admin for `riseml user rotate-key`");
-    if (rows[0][6].as<bool>()) sql::Query(tx, "UPDATE api_keys SET last_use_time = now() WHERE id = $1", key.id);
+    if (rows[0][6].as<bool>()) NoteUse(tx, key.id);
     internal::v1::Caller caller = UserCaller(rows[0]);
     caller.set_key_id(key.id);
     return caller;
