@@ -153,16 +153,15 @@ grpc::Status NodeService::StopAttempt(grpc::ServerContext* context, const intern
 grpc::Status NodeService::ForgetAttempts(grpc::ServerContext* context,
                                          const internal::v1::ForgetAttemptsRequest* request,
                                          internal::v1::ForgetAttemptsResponse*) {
-  return rpc::Unary(context, "riseml.internal.v1.NodeAgentService/ForgetAttempts",
-                    [&](const rpc::Call&) -> absl::Status {
-                      if (request->attempts_size() > kMaxForget)
-                        return Error(Reason::kLimitExceeded,
-                                     absl::StrCat("at most ", kMaxForget, " attempts can be forgotten in one call"));
-                      std::vector<AttemptId> ids;
-                      for (const internal::v1::AttemptRef& ref : request->attempts())
-                        ids.push_back({ref.job_uid(), ref.attempt()});
-                      return keeper_.ForgetAttempts(ids, request->epoch());
-                    });
+  return rpc::Unary(
+      context, "riseml.internal.v1.NodeAgentService/ForgetAttempts", [&](const rpc::Call&) -> absl::Status {
+        if (request->attempts_size() > kMaxForget)
+          return LimitExceeded(absl::StrCat("at most ", kMaxForget, " attempts can be forgotten in one call"),
+                               kMaxForget, request->attempts_size());
+        std::vector<AttemptId> ids;
+        for (const internal::v1::AttemptRef& ref : request->attempts()) ids.push_back({ref.job_uid(), ref.attempt()});
+        return keeper_.ForgetAttempts(ids, request->epoch());
+      });
 }
 
 grpc::ServerWriteReactor<internal::v1::WatchNodeResponse>* NodeService::WatchNode(

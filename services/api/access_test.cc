@@ -127,6 +127,21 @@ TEST_F(AccessMatrix, ErrorsTellProgramsWhatIsWrong) {
   const absl::Status name = api_->Create(key, request).status();
   ASSERT_EQ(ViolationsOf(name).size(), 1u) << name;
   EXPECT_EQ(ViolationsOf(name)[0], (FieldViolation{"display_name", "at most 255 characters"}));
+
+  const auto stub = v1::UserService::NewStub(api_->UserChannel());
+  const auto field_of = [&](const std::string& user, const std::string& email, int role) -> std::string {
+    v1::CreateUserRequest create;
+    create.set_user_id(user);
+    create.set_email(email);
+    create.set_role(static_cast<v1::User::Role>(role));
+    const auto made = rpc::Invoke<v1::CreateUserResponse>(
+        [&](auto* c, auto* r) { return stub->CreateUser(c, create, r); }, {.credential = api_->admin_key()});
+    const auto violations = ViolationsOf(made.status());
+    return violations.empty() ? made.status().ToString() : violations[0].field;
+  };
+  EXPECT_EQ(field_of("-", "a@b", 0), "user_id");
+  EXPECT_EQ(field_of("egon", "nowhere", 0), "email");
+  EXPECT_EQ(field_of("egon", "a@b", 99), "role");
 }
 
 TEST_F(AccessMatrix, ListsHoldNoForeignRows) {

@@ -54,9 +54,9 @@ std::string IdFor(const std::string& user, const ExperimentName& name) {
 absl::Status AddInputs(const v1::CreateExperimentRequest& request, spec::Train* train) {
   for (const auto& [name, experiment] : request.inputs()) {
     if (const absl::Status status = spec::CheckInputName(name); !status.ok())
-      return Error(Reason::kInvalidArgument, absl::StrCat("inputs: '", name, "': ", status.message()));
+      return InvalidField("inputs", absl::StrCat("'", name, "': ", status.message()));
     if (const auto parsed = ParseExperimentName(experiment); !parsed.ok())
-      return Error(Reason::kInvalidArgument, absl::StrCat("inputs: ", name, ": ", parsed.status().message()));
+      return InvalidField("inputs", absl::StrCat(name, ": ", parsed.status().message()));
     std::erase_if(train->inputs, [&name = name](const spec::Input& other) { return other.name == name; });
     for (const spec::Input& other : train->inputs)
       if (InputVariable(other.name) == InputVariable(name))

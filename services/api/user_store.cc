@@ -18,11 +18,17 @@ namespace riseml::api {
 namespace {
 
 constexpr std::size_t kEtagDigits = 16;
+constexpr char kUserNameRule[] = "must be 2 to 39 letters, digits and hyphens, with no hyphen at its ends";
 
 absl::Status CheckEmail(absl::string_view email) {
   if (absl::StrContains(email, '@') && email.size() <= 254 && email.find('\0') == absl::string_view::npos)
     return absl::OkStatus();
   return InvalidField("email", absl::StrCat("'", email, "' must contain an @ and at most 254 characters"));
+}
+
+absl::Status CheckRole(v1::User::Role role) {
+  if (v1::User::Role_IsValid(role) && role != v1::User::ROLE_UNSPECIFIED) return absl::OkStatus();
+  return InvalidField("role", "must be one of VIEWER, USER, ADMIN");
 }
 
 const std::string& UserSelect() {
@@ -144,8 +150,7 @@ absl::StatusOr<UserChange> ChangeOf(const v1::UpdateUserRequest& request) {
       RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
       change.email = request.email();
     } else if (field == "role") {
-      if (!v1::User::Role_IsValid(request.role()) || request.role() == v1::User::ROLE_UNSPECIFIED)
-        return InvalidField("role", "name one of VIEWER, USER, ADMIN");
+      RISEML_RETURN_IF_ERROR(CheckRole(request.role()));
       change.role = request.role();
     } else if (field == "enabled") {
       change.enabled = request.enabled();
@@ -160,11 +165,12 @@ absl::StatusOr<UserChange> ChangeOf(const v1::UpdateUserRequest& request) {
 
 absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, const v1::CreateUserRequest& request) {
   if (!IsValidUserPart(request.user_id()))
-    return Error(Reason::kInvalidName,
-                 absl::StrCat("user name '", request.user_id(),
-                              "' must be 2 to 39 letters, digits and hyphens, with no hyphen at its ends"));
+    return WithViolation(
+        Error(Reason::kInvalidName, absl::StrCat("user name '", request.user_id(), "' ", kUserNameRule)), "user_id",
+        kUserNameRule);
   RISEML_RETURN_IF_ERROR(CheckEmail(request.email()));
   const v1::User::Role role = request.role() == v1::User::ROLE_UNSPECIFIED ? v1::User::USER : request.role();
+  RISEML_RETURN_IF_ERROR(CheckRole(role));
   const std::string hash = HashWithoutId(request);
   return db_.Write("create user", [&](pqxx::work& tx) -> absl::StatusOr<v1::CreateUserResponse> {
     v1::CreateUserResponse response;

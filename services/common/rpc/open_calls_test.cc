@@ -11,7 +11,6 @@
 #include <memory>
 #include <optional>
 
-#include "absl/synchronization/notification.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"
@@ -102,16 +101,43 @@ const absl::Status& Revoked() {
 }
 
 // A call that is open, and what becomes of it.
-struct OpenCall {
-  OpenCall(OpenCalls& calls, const Call& call, bool ends = true)
-      : handle(calls.Enter(call, {.end =
-                                      [this, ends](const absl::Status& why) {
-                                        status = why;
-                                        if (ends) ended.Notify();
-                                      },
-                                  .cancel = [this] { cancelled.Notify(); }})) {}
-  absl::Status status;
-  absl::Notification ended, cancelled;
+class OpenCall {
+ public:
+  OpenCall(OpenCalls& calls, const Call& call)
+      : handle(calls.Enter(call, {.end = [this](const absl::Status& why) { Set([&] { end_ = why; }); },
+                                  .cancel = [this] { Set([this] { cancelled_ = true; }); }})) {}
+  // Waits for the end.
+  absl::Status End() {
+    Wait([this] { return end_.has_value(); });
+    MutexLock lock(mu_);
+    return *end_;
+  }
+  void WaitUntilCancelled() {
+    Wait([this] { return cancelled_; });
+  }
+  bool has_ended() {
+    MutexLock lock(mu_);
+    return end_.has_value();
+  }
+
+ private:
+  template <class Body>
+  void Set(Body&& body) {
+    MutexLock lock(mu_);
+    body();
+    changed_.notify_all();
+  }
+  template <class Condition>
+  void Wait(Condition&& condition) {
+    MutexLock lock(mu_);
+    changed_.wait(mu_, condition);
+  }
+  Mutex mu_;
+  std::condition_variable_any changed_;
+  std::optional<absl::Status> end_;
+  bool cancelled_ = false;
+
+ public:
   OpenCalls::Handle handle;  // last: hooks use the rest
 };
 
@@ -164,10 +190,10 @@ TEST_F(OpenCallsTest, ARevokedKeyEndsItsCalls) {
   api_.Become(Revoked());
   api_.Tell();
   for (OpenCall* call : {&one, &two}) {
-    call->ended.WaitForNotification();
-    EXPECT_TRUE(HasReason(call->status, Reason::kUnauthenticated));
-    EXPECT_THAT(std::string(call->status.message()), HasSubstr("this call ends"));
-    EXPECT_EQ(call->handle.status(), call->status);
+    const absl::Status end = call->End();
+    EXPECT_TRUE(HasReason(end, Reason::kUnauthenticated));
+    EXPECT_THAT(std::string(end.message()), HasSubstr("this call ends"));
+    EXPECT_EQ(call->handle.status(), end);
   }
 }
 
@@ -180,9 +206,9 @@ TEST_F(OpenCallsTest, OnlyALoweredRoleEndsCalls) {
   EXPECT_TRUE(call.handle.status().ok());
   api_.Become(absl::OkStatus(), v1::User::VIEWER);
   api_.Tell();
-  call.ended.WaitForNotification();
-  EXPECT_TRUE(HasReason(call.status, Reason::kPermissionDenied));
-  EXPECT_THAT(std::string(call.status.message()), HasSubstr("role VIEWER now"));
+  const absl::Status end = call.End();
+  EXPECT_TRUE(HasReason(end, Reason::kPermissionDenied));
+  EXPECT_THAT(std::string(end.message()), HasSubstr("role VIEWER now"));
 }
 
 TEST_F(OpenCallsTest, AnApiThatTellsNothingIsAskedAgainAndAgain) {
@@ -191,7 +217,7 @@ TEST_F(OpenCallsTest, AnApiThatTellsNothingIsAskedAgainAndAgain) {
   api_.WaitForQuestions(2);
   EXPECT_TRUE(call.handle.status().ok());
   api_.Become(Revoked());
-  call.ended.WaitForNotification();
+  EXPECT_FALSE(call.End().ok());
 }
 
 TEST_F(OpenCallsTest, NoAnswerEndsNothing) {
@@ -203,22 +229,22 @@ TEST_F(OpenCallsTest, NoAnswerEndsNothing) {
   api_.WaitForQuestions(asked + 2);
   EXPECT_TRUE(call.handle.status().ok());
   api_.Become(Revoked());  // nobody has to be told: the question is still open
-  call.ended.WaitForNotification();
+  EXPECT_FALSE(call.End().ok());
 }
 
 TEST_F(OpenCallsTest, AChangeBeforeTheCallWasKnownIsNoticed) {
   Start();
   api_.Become(Revoked());
   OpenCall call(*calls_, call_);
-  call.ended.WaitForNotification();
+  EXPECT_FALSE(call.End().ok());
 }
 
 TEST_F(OpenCallsTest, ACallThatWaitsForItsClientIsCancelled) {
-  OpenCall call(Start(), call_, /*ends=*/false);
+  OpenCall call(Start(), call_);
   api_.WaitForQuestions(1);
   api_.Become(Revoked());
   api_.Tell();
-  call.cancelled.WaitForNotification();
+  call.WaitUntilCancelled();
   EXPECT_FALSE(call.handle.status().ok());
 }
 
@@ -227,8 +253,8 @@ TEST_F(OpenCallsTest, ACallThatIsOverHearsNothing) {
   over.handle.Release();
   api_.Become(Revoked());
   api_.Tell();
-  open.ended.WaitForNotification();
-  EXPECT_FALSE(over.ended.HasBeenNotified());
+  EXPECT_FALSE(open.End().ok());
+  EXPECT_FALSE(over.has_ended());
 }
 
 }  // namespace

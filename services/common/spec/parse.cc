@@ -26,7 +26,8 @@ std::string WithoutControls(std::string text) {
 absl::Status InvalidSpec(absl::string_view file_name, const Diagnostic& diagnostic) {
   std::string message =
       absl::StrCat(file_name, ":", diagnostic.line, ":", diagnostic.column, ": ", WithoutControls(diagnostic.message));
-  if (!diagnostic.path.empty()) absl::StrAppend(&message, "\nOn path: \"", diagnostic.path, "\"");
+  if (!diagnostic.path.empty() && diagnostic.shows_path)
+    absl::StrAppend(&message, "\nOn path: \"", diagnostic.path, "\"");
   absl::Status status = WithMetadata(Error(Reason::kInvalidSpec, message), "line", diagnostic.line);
   status = WithMetadata(std::move(status), "column", diagnostic.column);
   if (diagnostic.path.empty()) return status;

@@ -16,6 +16,7 @@ struct Diagnostic {
   int column = 1;
   std::string path;  // keys with a colon each, "train: resources: gpus:"; empty when no key is to blame
   std::string message;
+  bool shows_path = true;  // false: the message names what is wrong by itself, and the path is for programs only
 };
 
 // The error of a diagnostic: "file:line:column: message" and, with a path, the line `On path: "train: resources:"`. Its

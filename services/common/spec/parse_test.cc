@@ -51,6 +51,15 @@ TEST(ParseSpec, TellsProgramsWhichFieldIsWrong) {
   ASSERT_EQ(ViolationsOf(status).size(), 1u) << status;
   EXPECT_EQ(ViolationsOf(status)[0].field, "train.resources.gpus");
   EXPECT_THAT(std::string(status.message()), HasSubstr(ViolationsOf(status)[0].description));
+  // Also where the message shows no path.
+  const absl::Status sentence = ParseSpec(
+                                    "project: ab\ntrain:\n  image: x\n  resources: {}\n  parameters: {a: {range: {min: "
+                                    "2, max: 1, step: 1}}}\n  run: a\n",
+                                    "riseml.yml")
+                                    .status();
+  ASSERT_EQ(ViolationsOf(sentence).size(), 1u) << sentence;
+  EXPECT_THAT(ViolationsOf(sentence)[0].field, StartsWith("train.parameters.a"));
+  EXPECT_THAT(std::string(sentence.message()), testing::Not(HasSubstr("On path")));
 }
 
 class RefusedText : public testing::TestWithParam<Bad> {};

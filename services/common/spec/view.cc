@@ -46,7 +46,7 @@ absl::Status View::FailForms(absl::string_view instead) const {
 }
 
 absl::Status View::FailSentence(absl::string_view sentence) const {
-  return InvalidSpec(origin_->file, {node_->line, node_->column, "", std::string(sentence)});
+  return InvalidSpec(origin_->file, {node_->line, node_->column, path_, std::string(sentence), false});
 }
 
 std::string View::Note(absl::string_view text) const {
