@@ -17,7 +17,7 @@ constexpr char kErrorDomain[] = "riseml";
 constexpr int kMaxViolations = 64;
 // A client refuses trailers of more than 8 KiB. The message travels twice: once by itself, escaped, once in the
 // details.
-constexpr std::size_t kMaxMessageBytes = 1'500;
+constexpr std::size_t kMaxMessageBytes = 3'000;
 constexpr std::size_t kMaxTrailerBytes = 7'000;
 
 // Bytes of a message as gRPC escapes it.
