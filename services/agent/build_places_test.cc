@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "services/agent/testing.h"

@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "services/builder/backend.h"
 #include "services/builder/history.h"
 #include "services/builder/stored.h"

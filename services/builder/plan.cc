@@ -75,6 +75,11 @@ bool MakesVenv(absl::string_view install) {
          absl::StrContains(install, "virtualenv ");
 }
 
+// True for a step that the product may refuse, with a last line that says what to write instead.
+bool MayBeRefused(absl::string_view install) {
+  return !SystemPackageTool(install).empty() || !CondaTool(install).empty();
+}
+
 std::string CommandOfInstall(absl::string_view install) {
   if (const std::string tool = SystemPackageTool(install); !tool.empty()) {
     const std::string refusal = absl::StrCat(
@@ -197,7 +202,7 @@ std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::str
                      .command = CommandOfInstall(inputs.install[i]),
                      .prefix_key = PrefixKeyOf(inputs, {.installs = i + 1}),
                      .reuse_command = "",
-                     .explains_failure = !SystemPackageTool(inputs.install[i]).empty()});
+                     .explains_failure = MayBeRefused(inputs.install[i])});
   if (!inputs.framework.empty()) {
     steps.push_back(FrameworkStep(inputs));
     steps.back().prefix_key = PrefixKeyOf(inputs, {.installs = inputs.install.size(), .framework = true});

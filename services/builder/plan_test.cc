@@ -223,7 +223,7 @@ TEST(StepsOf, StepsOfTheProductExplainTheirFailures) {
   Inputs inputs = Example();
   inputs.client_dir = "/client";
   inputs.framework = "tensorflow";
-  inputs.install = {"pip install six", "apt-get install -y gcc"};
+  inputs.install = {"pip install six", "apt-get install -y gcc", "conda install six"};
   for (const Step& step : StepsOf(inputs, "k", "/e/k"))
     EXPECT_EQ(step.explains_failure, step.title != "pip install six") << step.title;
 }
