@@ -197,7 +197,7 @@ TEST_F(LogEndTest, AStreamEndsWhenItsReaderMayNotReadAnyMore) {
 }
 
 TEST_F(LogEndTest, AStreamEndsWithItsKeyAlthoughNothingIsSaid) {
-  options_.follow.recheck = absl::Hours(1);
+  options_.follow.recheck = options_.follow.poll = absl::Hours(1);
   Start();
   api_->AddStream(kRoot, "train");
   TestReader reader = Follow();
