@@ -146,7 +146,7 @@ class Train(StackTest):
         self.stack.run("wait", number)
         lines = self.stack.run("logs", "--raw", number).decode().splitlines()
         # Where no sandbox can be made, that is said instead.
-        if self.stack.json("system", "info")["nodes"][0]["isolation"] == "bubblewrap":
+        if self.stack.json("system", "info")["nodes"][0]["isolation"] == "BUBBLEWRAP":
             self.assertEqual(lines[-1], "hidden")
             self.assertNotEqual(lines[0], "0")
         else:
