@@ -30,6 +30,7 @@ std::string UsedBy(const Viewer& viewer, const v1::StoredEnvironment& environmen
 std::string ShortKey(absl::string_view key) { return std::string(key.substr(0, kShortKeyDigits)); }
 
 std::string EnvironmentLines(const Viewer& viewer, const v1::UsedEnvironment& environment) {
+  if (environment.key().empty()) return absl::StrCat("Builds because: ", OneLine(environment.built_because()), "\n");
   std::string out = absl::StrCat("Environment: ", ShortKey(OneLine(environment.key())));
   if (!environment.built_by().empty())
     absl::StrAppend(&out, ", built by ", ShownId(environment.built_by(), viewer.caller));

@@ -88,22 +88,24 @@ void RecordPlan(pqxx::transaction_base& tx, const internal::v1::Placement& place
 
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   v1::UsedEnvironment used;
-  const auto rows =
-      sql::Query(tx,
-                 "SELECT a.environment_key, u.name, b.number, b.child, bj.name, a.environment_digest, v.plan::text, "
-                 "v.built_because FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
-                 "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
-                 "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
-                 "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
-                 // What a build was to make is there only once it has succeeded.
-                 "AND (j.role <> $2 OR a.state = 'FINISHED') ORDER BY a.create_time DESC LIMIT 1",
-                 experiment_uid, std::string(kBuildRole));
+  const auto rows = sql::Query(
+      tx,
+      "SELECT a.environment_key, u.name, b.number, b.child, bj.name, a.environment_digest, v.plan::text, "
+      "v.built_because, j.role = $2 AND a.state <> 'FINISHED', COALESCE(v.build_job = j.uid, false) FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
+      "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
+      "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
+      "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
+      "ORDER BY a.create_time DESC LIMIT 1",
+      experiment_uid, std::string(kBuildRole));
   if (rows.empty()) return used;
+  // What an unfinished build has said is known until another job builds the same.
+  const bool unfinished = rows[0][8].as<bool>(), is_latest = rows[0][9].as<bool>();
+  if (!rows[0][7].is_null() && (!unfinished || is_latest)) used.set_built_because(rows[0][7].as<std::string>());
+  if (unfinished) return used;  // what a build is to make is there only once it has succeeded
   used.set_key(rows[0][0].as<std::string>());
   used.set_built_by(JobNameOf(rows[0], 1));
   used.set_digest(rows[0][5].as<std::string>());
   if (!rows[0][6].is_null()) AddSteps(rows[0][6].c_str(), used);
-  if (!rows[0][7].is_null()) used.set_built_because(rows[0][7].as<std::string>());
   return used;
 }
 

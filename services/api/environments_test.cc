@@ -98,7 +98,9 @@ TEST_F(EnvironmentsTest, AJobThatMakesAVanishedEnvironmentSaysWhy) {
 TEST_F(EnvironmentsTest, AfterAFailedBuildNoEnvironmentIsNamed) {
   const v1::Experiment failed = Create();
   Build(failed, 1);
-  EXPECT_FALSE(api_->Get(key_, failed.name())->has_environment());
+  const v1::UsedEnvironment missing = api_->Get(key_, failed.name())->environment();
+  EXPECT_EQ(missing.key(), "");
+  EXPECT_EQ(missing.built_because(), "requirements.txt has changed since 12.build");
   const v1::Experiment built = Create();
   Build(built);
   EXPECT_FALSE(api_->Get(key_, failed.name())->has_environment()) << "another experiment built it later";

@@ -108,7 +108,8 @@ absl::StatusOr<ExperimentStore::RevisionKey> ReadRevision(pqxx::transaction_base
 
 v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool with_jobs, const ViewOptions& options) {
   v1::Experiment out = std::move(LoadExperiments(tx, {uid}, with_jobs, options).at(0));
-  if (v1::UsedEnvironment used = LoadUsedEnvironment(tx, uid); with_jobs && !used.key().empty())
+  if (v1::UsedEnvironment used = LoadUsedEnvironment(tx, uid);
+      with_jobs && !(used.key().empty() && used.built_because().empty()))
     *out.mutable_environment() = std::move(used);
   if (with_jobs)
     for (v1::Job& job : LoadJobsOf(tx, uid)) *out.add_jobs() = std::move(job);

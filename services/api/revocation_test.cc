@@ -70,7 +70,7 @@ TEST_F(RevocationTest, DisablingAUserEndsTheWatch) {
   Disable(user_);
   const absl::Status end = watch->End();
   EXPECT_TRUE(HasReason(end, Reason::kUnauthenticated)) << end;
-  EXPECT_THAT(std::string(end.message()), HasSubstr("this call ends: the credential it began with is not valid"));
+  EXPECT_THAT(std::string(end.message()), HasSubstr("this call ends: its API key is not valid any more"));
 }
 
 TEST_F(RevocationTest, ARotatedKeyEndsTheWatch) {

@@ -69,11 +69,12 @@ void DirectoryBackend::FillReady(const WantedEnvironment& wanted, const Inputs& 
   });
 }
 
-void DirectoryBackend::FillMissing(const WantedEnvironment& wanted, Inputs inputs, Environment& environment) const {
+void DirectoryBackend::FillMissing(const WantedEnvironment& wanted, Inputs inputs, Environment& environment) {
   environment.set_state(Environment::MISSING);
   const History::Project project{wanted.owner_uid, wanted.project_uid};
   *environment.mutable_explanation() =
       ExplainBuild(inputs, history_.Find(project, environment.key()), history_.Last(project));
+  history_.NoteMissing(project, environment.key());
   inputs.built_because = environment.explanation().reason();
   for (Step& step : StepsOf(inputs, environment.key(), environment.directory().path())) {
     internal::v1::BuildStep* added = environment.mutable_plan()->add_steps();

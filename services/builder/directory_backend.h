@@ -39,7 +39,7 @@ class DirectoryBackend final : public EnvironmentBackend {
   Inputs InputsOf(const WantedEnvironment& wanted, const Interpreter& interpreter) const;
   // One that exists is remembered as what the project used last.
   void FillReady(const WantedEnvironment& wanted, const Inputs& inputs, internal::v1::Environment& environment);
-  void FillMissing(const WantedEnvironment& wanted, Inputs inputs, internal::v1::Environment& environment) const;
+  void FillMissing(const WantedEnvironment& wanted, Inputs inputs, internal::v1::Environment& environment);
 
   const Installation installation_;
   Interpreters interpreters_;

@@ -77,10 +77,23 @@ Named ByName(const List& inputs) {
   return named;
 }
 
+// True when all files of the project count: nothing is known of single ones.
+template <class List>
+bool CountsAllFiles(const List& inputs) {
+  return std::ranges::any_of(inputs, [](const DecidingInput& input) { return input.kind() == DecidingInput::TREE; });
+}
+
 // What is different now, steps before files.
 std::vector<std::string> ChangesSince(const KnownEnvironment& before, const std::vector<DecidingInput>& now) {
   Named old = ByName(before.inputs());
   Named fresh = ByName(now);
+  const bool other_files = CountsAllFiles(before.inputs()) != CountsAllFiles(now);
+  if (other_files) {  // files that are named on one side only have not come or gone
+    for (Named* named : {&old, &fresh})
+      std::erase_if(*named, [](const auto& entry) {
+        return entry.second->kind() == DecidingInput::FILE || entry.second->kind() == DecidingInput::TREE;
+      });
+  }
   for (auto it = fresh.begin(); it != fresh.end();) {
     const auto [first, end] = old.equal_range(it->first);
     const auto same =
@@ -99,6 +112,9 @@ std::vector<std::string> ChangesSince(const KnownEnvironment& before, const std:
     if (changed != old.end()) old.erase(changed);
   }
   for (const auto& [name, input] : old) changes.emplace_back(name.first, Describe(*input, Change::kGone));
+  if (other_files)
+    changes.emplace_back(DecidingInput::TREE, CountsAllFiles(now) ? "all files of the project count now"
+                                                                  : "only files that steps read count now");
   std::ranges::stable_sort(changes, {}, &std::pair<int, std::string>::first);
   std::vector<std::string> texts;
   for (auto& [kind, text] : changes)

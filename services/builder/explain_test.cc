@@ -81,6 +81,19 @@ TEST(ExplainBuild, AnyFileOfTheProjectMayBeTheReason) {
   EXPECT_EQ(ExplainBuild(now, std::nullopt, Used(before)).reason(), "files of the project have changed since 12.build");
 }
 
+TEST(ExplainBuild, FilesThatCountWithAllOthersAreNotGone) {
+  Inputs all = UsualInputs();
+  all.install.push_back("for i in $(seq 2); do echo $i; done");
+  all.code.ids.clear();
+  all.code.tree = "0123";
+  EXPECT_EQ(
+      ExplainBuild(all, std::nullopt, Used(UsualInputs())).reason(),
+      "the step `for i in $(seq 2); do echo $i; done` is new and all files of the project count now since 12.build");
+  EXPECT_EQ(ExplainBuild(UsualInputs(), std::nullopt, Used(all)).reason(),
+            "the step `for i in $(seq 2); do echo $i; done` is gone and only files that steps read count now since "
+            "12.build");
+}
+
 TEST(ExplainBuild, AJobThatIsNotKnownIsNotNamed) {
   Inputs inputs = UsualInputs();
   inputs.code.ids["requirements.txt"] = "b";

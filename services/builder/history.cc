@@ -82,6 +82,12 @@ void History::Note(const Project& project, const std::string& key, const std::fu
     LogWarning("environment_not_remembered", {{"key", key}, {"error", std::string(written.message())}});
 }
 
+void History::NoteMissing(const Project& project, const std::string& key) {
+  MutexLock lock(mu_);
+  const auto it = last_.find(DirectoryOf(project));
+  if (it != last_.end() && it->second == key) last_.erase(it);
+}
+
 std::optional<UsedBefore> History::Find(const Project& project, const std::string& key) const {
   const std::string directory = DirectoryOf(project);
   if (directory.empty() || !IsKey(key)) return std::nullopt;

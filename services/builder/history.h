@@ -29,6 +29,9 @@ class History {
   void Note(const Project& project, const std::string& key,
             const std::function<internal::v1::KnownEnvironment()>& describe);
 
+  // The environment is to be built: whoever builds it is noted with its next use.
+  void NoteMissing(const Project& project, const std::string& key);
+
   // What is known of an environment that the project has used.
   std::optional<UsedBefore> Find(const Project& project, const std::string& key) const;
   // The one that it used last.

@@ -203,9 +203,7 @@ TEST_F(LogEndTest, AStreamEndsWithItsKeyAlthoughNothingIsSaid) {
   TestReader reader = Follow();
   ASSERT_TRUE(reader.NextUntil([&] { return reader.streams.size() == 1; }));
   api_->DisableUser(kKey);
-  const absl::Status end = reader.Finish();
-  EXPECT_TRUE(absl::IsUnauthenticated(end));
-  EXPECT_THAT(std::string(end.message()), testing::HasSubstr("this call ends"));
+  EXPECT_TRUE(absl::IsUnauthenticated(reader.Finish()));
 }
 
 TEST_F(LogEndTest, NewStreamsAreNoticedWhileChangesAreNotHeardOf) {

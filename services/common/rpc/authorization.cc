@@ -70,9 +70,10 @@ bool MayActForUsers(absl::string_view service) {
 
 absl::Status CheckStillAllowed(const Caller& before, const absl::StatusOr<Caller>& now) {
   if (absl::IsUnauthenticated(now.status()))
-    return WithMessage(now.status(),
-                       absl::StrCat("this call ends: the credential it began with is not valid any more (",
-                                    now.status().message(), ")"));
+    return WithMessage(
+        now.status(),
+        "this call ends: its API key is not valid any more, as the key was changed or the user disabled; "
+        "what runs goes on");
   RISEML_RETURN_IF_ERROR(now.status());
   if (now->role() >= before.role()) return absl::OkStatus();
   return Error(Reason::kPermissionDenied,

@@ -61,6 +61,11 @@ engine::Job EngineJob(const std::string& uid, const Work& work, int gang_size) {
   return job;
 }
 
+absl::string_view AdviceFor(engine::WaitReason reason) {
+  return reason == engine::WaitReason::kNoMatchingNode ? "change 'node_selector:' or have a node labelled"
+                                                       : "ask for less under 'resources:'";
+}
+
 std::string ShortName(const std::string& job) {
   const auto name = ParseJobName(job);
   return name.ok() ? ShortId(*name) : job;
@@ -324,7 +329,7 @@ bool Placer::GiveUp(const std::string& uid, Job& job) {
     return false;
   }
   parts_.observations.Add(job, {Impossible(uid, engine::Name(job.verdict->reason),
-                                           absl::StrCat(job.verdict->message, "; ask for less under 'resources:'"))});
+                                           absl::StrCat(job.verdict->message, "; ", AdviceFor(job.verdict->reason)))});
   return true;
 }
 

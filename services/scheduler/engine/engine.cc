@@ -151,7 +151,9 @@ class Round {
   }
 
   const VerdictPtr& BehindOlder() {
-    if (behind_older_ == nullptr) behind_older_ = Share({WaitReason::kBehindOlderJob, {}, "waits behind an older job"});
+    if (behind_older_ == nullptr)
+      behind_older_ = Share(
+          {WaitReason::kBehindOlderJob, {}, "waits behind a job that goes first, being older or of higher priority"});
     return behind_older_;
   }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace riseml::scheduler::engine {
 namespace {
@@ -74,7 +75,10 @@ Verdict Hopeless(const Ledger& idle, const Shape& shape) {
     if (largest == nullptr || size(*largest) < size(node)) largest = &node;
     if (!node.ready && away == nullptr && Fits(shape.amount, CapacityOf(node))) away = &node;
   }
-  if (largest == nullptr) return {WaitReason::kNoMatchingNode, {}, "no node has the labels it asks for"};
+  if (largest == nullptr) {
+    const std::string labels = absl::StrJoin(shape.selectors, ", ", absl::PairFormatter("="));
+    return {WaitReason::kNoMatchingNode, {{"labels", labels}}, absl::StrCat("no node has the labels ", labels)};
+  }
   if (away != nullptr) {
     return {WaitReason::kNoNode,
             {{"node", away->name}},
