@@ -88,15 +88,16 @@ void RecordPlan(pqxx::transaction_base& tx, const internal::v1::Placement& place
 
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   v1::UsedEnvironment used;
-  const auto rows = sql::Query(
-      tx,
-      "SELECT a.environment_key, u.name, b.number, b.child, bj.name, a.environment_digest, v.plan::text, "
-      "v.built_because, j.role = $2 AND a.state <> 'FINISHED', COALESCE(v.build_job = j.uid, false) FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
-      "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
-      "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
-      "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
-      "ORDER BY a.create_time DESC LIMIT 1",
-      experiment_uid, std::string(kBuildRole));
+  const auto rows =
+      sql::Query(tx,
+                 "SELECT a.environment_key, u.name, b.number, b.child, bj.name, a.environment_digest, v.plan::text, "
+                 "v.built_because, j.role = $2 AND a.state <> 'FINISHED', COALESCE(v.build_job = j.uid, false) FROM "
+                 "jobs j JOIN attempts a ON a.job_uid = j.uid "
+                 "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
+                 "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
+                 "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
+                 "ORDER BY a.create_time DESC LIMIT 1",
+                 experiment_uid, std::string(kBuildRole));
   if (rows.empty()) return used;
   // What an unfinished build has said is known until another job builds the same.
   const bool unfinished = rows[0][8].as<bool>(), is_latest = rows[0][9].as<bool>();
