@@ -19,6 +19,16 @@ void Refuse(internal::v1::PlacementResult* result, internal::v1::PlacementResult
   result->set_message(message);
 }
 
+absl::Status CheckGroups(const internal::v1::CommitPlanRequest& request) {
+  std::set<std::string> placed;
+  for (const auto& group : request.groups()) {
+    if (group.placements().empty()) return Error(Reason::kInvalidArgument, "a group is empty");
+    for (const auto& placement : group.placements())
+      if (!placed.insert(placement.job_uid()).second) return Error(Reason::kInvalidArgument, "a job is placed twice");
+  }
+  return absl::OkStatus();
+}
+
 bool IsTerminal(const Work& work) {
   return work.state() == v1::Job::FINISHED || work.state() == v1::Job::FAILED || work.state() == v1::Job::KILLED;
 }
@@ -116,6 +126,7 @@ absl::StatusOr<internal::v1::CommitPlanResponse> FakeApi::CommitPlan(const inter
   internal::v1::CommitPlanResponse response;
   RISEML_RETURN_IF_ERROR(Call("CommitPlan", [&]() -> absl::Status {
     RISEML_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
+    RISEML_RETURN_IF_ERROR(CheckGroups(request));
     for (const auto& group : request.groups()) *response.add_groups() = PlaceGroup(group);
     for (const auto& wait : request.waits()) {
       if (!jobs_.contains(wait.job_uid())) continue;
@@ -220,7 +231,8 @@ void FakeApi::Derive(const Observation& observation) {
         changed.mutable_attempt()->set_state(v1::Attempt::RUNNING);
       });
     case Observation::EXITED:
-      return end(observation.exit_code() == 0 ? v1::Job::FINISHED : v1::Job::FAILED);
+      return end(observation.exit_code() == 0 && observation.exit_class() == v1::Attempt::SUCCESS ? v1::Job::FINISHED
+                                                                                                  : v1::Job::FAILED);
     case Observation::STOPPED:
       return end(work.attempt().evicted() && !work.kill() ? v1::Job::PENDING : v1::Job::KILLED);
     case Observation::REJECTED:
