@@ -66,6 +66,36 @@ TEST_F(NodesTest, WhatALostNodeStillRunsIsStoppedWhenItComesBackAndHoldsItsPlace
   EXPECT_THAT(w_.node->List(), testing::SizeIs(1)) << "of b only";
 }
 
+TEST_F(NodesTest, NextAttemptStartsWhenTheLostOneHasEndedOrItsNodeIsAway) {
+  RunJob("a");
+  w_.cluster.Disconnect("local");
+  Silence(absl::Minutes(16));
+  ASSERT_EQ(w_.api.Outcome("a"), "FAILED 1");
+  w_.cluster.before = [](const std::string& call) {
+    return call == "Stop" ? absl::UnavailableError("lost") : absl::OkStatus();
+  };
+  w_.cluster.Connect("local");
+  w_.api.Change("a", [](Work& work) { work.set_state(v1::Job::PENDING); });  // tried again
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "STARTING 2");
+  EXPECT_EQ(w_.node->starts({"a", 2}), 0) << "the first one still writes to the output";
+  w_.cluster.before = [](const std::string&) { return absl::OkStatus(); };
+  w_.Advance(absl::Seconds(20));
+  EXPECT_EQ(w_.node->starts({"a", 2}), 1);
+}
+
+TEST_F(NodesTest, LostAttemptOnASilentNodeDoesNotHoldUpTheNextElsewhere) {
+  RunJob("a");
+  w_.cluster.Disconnect("local");
+  Silence(absl::Minutes(16));
+  auto other = std::make_shared<FakeNode>();
+  w_.cluster.AddNode("other", other, Inventory(4));
+  w_.api.Change("a", [](Work& work) { work.set_state(v1::Job::PENDING); });
+  w_.Settle();
+  EXPECT_EQ(other->starts({"a", 2}), 1);
+  w_.cluster.Disconnect("other");
+}
+
 TEST_F(NodesTest, AttemptOnANodeThatHasVanishedIsLostAfterTheLimit) {
   RunJob("a");
   w_.cluster.RemoveNode("local");

@@ -135,7 +135,7 @@ void Reconciler::SyncAttempt(const std::string& uid, Job& job, const LiveAttempt
     case Step::kNothing:
       return;
     case Step::kStart:
-      if (IsGangCommitted(job)) Start(uid, job, live);
+      if (IsGangCommitted(job) && !StillRuns(uid, job)) Start(uid, job, live);
       return;
     case Step::kStop:
       return Stop(uid, job, number, live.node());
@@ -174,6 +174,19 @@ bool Reconciler::IsGangCommitted(const Job& job) const {
     const Job& member = shared_.jobs.jobs().at(uid);
     return member.is_terminal() || member.Live() != nullptr;
   });
+}
+
+// True while an earlier attempt of the job runs on a node that is there: an output never has two writers. It is being
+// stopped, and its end brings the job here again.
+bool Reconciler::StillRuns(const std::string& uid, const Job& job) {
+  bool runs = false;
+  for (const AttemptOnNode* stray : job.Strays()) {
+    const absl::Time lost_at = parts_.nodes.LostAt(stray->node);
+    if (shared_.Now() >= lost_at) continue;  // nothing is to be expected from there any more
+    shared_.jobs.Later(uid, lost_at);
+    runs = true;
+  }
+  return runs;
 }
 
 // Members with an attempt, by role and index.

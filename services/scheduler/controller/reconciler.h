@@ -37,6 +37,7 @@ class Reconciler {
   void SyncBuild(const std::string& uid, Job& job);
   void NoteLeftBehind(const std::string& uid, Job& job);
   bool IsGangCommitted(const Job& job) const;
+  bool StillRuns(const std::string& uid, const Job& job);
   OnNode View(const std::string& uid, const Job& job, const internal::v1::LiveAttempt& live);
   internal::v1::Observation LostObservation(const std::string& uid, const internal::v1::LiveAttempt& live) const;
   void Start(const std::string& uid, Job& job, const internal::v1::LiveAttempt& live);
