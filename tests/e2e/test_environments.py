@@ -239,7 +239,7 @@ class Environments(StackTest):
         log = self.log(failed, "build")
         self.assertIn("==> Steps 1-4 of 7 are kept for later builds (", log)
         self.assertIn("==> Step 5/7 failed with exit code 9", log)
-        self.assertNotIn("environment", failed, "there is none")
+        self.assertEqual(failed["environment"]["key"], "", "there is none")
         failed_key = re.search(r"^Environment ([0-9a-f]{8,})", log, re.MULTILINE)[1]
         environments = os.path.join(self.stack.dir, "environments")
         eventually(lambda: not glob.glob(os.path.join(environments, "*", failed_key + "*")), "nothing is left of the failed build")
