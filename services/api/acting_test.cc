@@ -8,6 +8,7 @@
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/authorization.h"
+#include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::api {

@@ -16,6 +16,7 @@ namespace {
 using internal::v1::CommitPlanRequest;
 using internal::v1::Environment;
 using internal::v1::LiveAttempt;
+using internal::v1::Work;
 
 constexpr int kMaxPlacements = 500;         // a call; a gang may go beyond
 constexpr std::size_t kMaxEvictions = 500;  // a call

@@ -19,6 +19,7 @@ using internal::v1::AttemptStatus;
 using internal::v1::Environment;
 using internal::v1::LiveAttempt;
 using internal::v1::Observation;
+using internal::v1::Work;
 
 constexpr absl::Duration kBuildPoll = absl::Seconds(10);
 // The watch may show the members of one placement one after the other; after this long, a member has been left behind.
