@@ -143,7 +143,11 @@ const char* __tsan_default_suppressions() {
          "thread:^grpc_core::Thread::Thread\n"
          "race:^grpc::internal::CallbackWithSuccessTag::~CallbackWithSuccessTag\n"
          "race:^grpc::internal::CallOpSetInterface::~CallOpSetInterface\n"
-         "race:^grpc::internal::InterceptorBatchMethodsImpl::~InterceptorBatchMethodsImpl\n";
+         "race:^grpc::internal::InterceptorBatchMethodsImpl::~InterceptorBatchMethodsImpl\n"
+         // The reactor with which gRPC answers calls of unknown methods.
+         "race:^grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, "
+         "grpc::ByteBuffer>::ServerCallbackReaderWriterImpl::~"
+         "ServerCallbackReaderWriterImpl\n";
 }
 
 grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op* ops, size_t nops, void* tag, void* reserved) {
