@@ -18,7 +18,7 @@
 
 namespace riseml::cli {
 
-// What LogFollow tells. Functions may block, and are called by several threads. `broken` belongs to one call.
+// Events that LogFollow tells. Functions may block, and are called by several threads. `broken` belongs to one call.
 struct FollowEvents {
   std::function<bool(const std::stop_token&, const v1::FollowResponse&)> response;  // false: no more is wanted
   std::function<void(const std::stop_token&, bool* broken)> lost;
