@@ -229,10 +229,17 @@ struct SpawnMessage {
 // Bytes of the stack of a child that runs in our memory until it executes something else.
 constexpr std::size_t kChildStack = 32 << 10;
 
+// ThreadSanitizer takes every clone for a fork: it would release its locks twice in memory that two processes share.
+#if _GLIBCXX_TSAN
+constexpr int kCloneFlags = SIGCHLD;
+#else
+constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+#endif
+
 // Starts `body(argument)` as a child in our memory, on a stack of its own, and waits until it has executed a program or
 // ended. Unlike fork, this copies no page tables: those of node are large, and each of its jobs starts four processes.
 pid_t StartInOurMemory(int (*body)(void*), void* argument, char* stack) {
-  return clone(body, stack + kChildStack, CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
+  return clone(body, stack + kChildStack, kCloneFlags, argument);
 }
 
 // Runs in the child, where only async-signal-safe functions may be called.
