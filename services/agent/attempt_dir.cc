@@ -35,20 +35,7 @@ absl::Status Mark(const std::string& path) { return WriteFileAtomically(path, ""
 
 namespace internal_files {
 
-absl::StatusOr<std::string> ReadPlainFile(const std::string& path) {
-  RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
-  std::string bytes;
-  char buffer[65536];
-  while (true) {
-    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError(errno, absl::StrCat("read ", path));
-    if (n == 0) return bytes;
-    bytes.append(buffer, n);
-    if (static_cast<std::int64_t>(bytes.size()) > kMaxFileBytes)
-      return Error(Reason::kLimitExceeded, absl::StrCat("read ", path, ": larger than ", kMaxFileBytes, " bytes"));
-  }
-}
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path) { return ReadPlainFile(path, kMaxFileBytes); }
 
 absl::Status WriteSecret(const std::string& path, const std::string& bytes) {
   return WriteFileAtomically(path, bytes, 0600);

@@ -43,7 +43,6 @@ class AttemptDir {
   std::string ship_lock() const { return path_ + "/ship.lock"; }
   std::string ship_log() const { return path_ + "/ship.log"; }  // what `ship` says about itself
   std::string run_log() const { return path_ + "/run.log"; }    // what `run` and the sandbox say about themselves
-  std::string token() const { return control() + "/token"; }    // mode 0400
   std::string control() const { return path_ + "/control"; }    // the job's /run/riseml
   std::string run_plan() const { return control() + "/run.pb"; }
   std::string secrets() const { return path_ + "/secrets.pb"; }  // AttemptSecrets; absent: none
@@ -70,14 +69,14 @@ absl::Status WriteMessage(const std::string& path, const Message& message);
 absl::Status Mark(const std::string& path);
 
 namespace internal_files {
-absl::StatusOr<std::string> ReadPlainFile(const std::string& path);
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path);
 absl::Status WriteSecret(const std::string& path, const std::string& bytes);
 absl::Status Damaged(const std::string& path);
 }  // namespace internal_files
 
 template <class Message>
 absl::StatusOr<Message> ReadMessage(const std::string& path) {
-  const absl::StatusOr<std::string> bytes = internal_files::ReadPlainFile(path);
+  const absl::StatusOr<std::string> bytes = internal_files::ReadSmallFile(path);
   if (!bytes.ok()) return bytes.status();
   Message message;
   if (!message.ParseFromString(*bytes)) return internal_files::Damaged(path);

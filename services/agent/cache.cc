@@ -1,15 +1,15 @@
 #include "services/agent/cache.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "services/common/base/status.h"
+#include "services/common/base/beneath.h"
+#include "services/common/base/file.h"
+#include "services/common/base/status_macros.h"
 #include "services/common/base/walk_tree.h"
 
 namespace riseml::agent {
@@ -21,21 +21,22 @@ constexpr std::int64_t kUntouchableSeconds = 3600;
 struct CachedFile {
   std::int64_t used = 0;  // seconds since 1970
   std::int64_t bytes = 0;
-  std::string path;
+  std::string path;  // below the cache
 };
 
 }  // namespace
 
 absl::Status TrimCache(const std::string& directory, std::int64_t bytes_limit, std::int64_t now_seconds) {
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd top, OpenFile(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   std::vector<CachedFile> files;
   std::int64_t total = 0;
   const LookAtEntry look = [&](const TreeEntry& entry) -> absl::StatusOr<bool> {
     if (files.size() >= kMaxCacheFiles) return false;
-    const std::string path = absl::StrCat(directory, "/", entry.path);
     struct stat status {};
-    if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return true;
+    if (fstatat(top.get(), entry.path.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode))
+      return true;
     total += status.st_blocks * 512;
-    files.push_back({std::max(status.st_atim.tv_sec, status.st_mtim.tv_sec), status.st_blocks * 512, path});
+    files.push_back({std::max(status.st_atim.tv_sec, status.st_mtim.tv_sec), status.st_blocks * 512, entry.path});
     return true;
   };
   // What cannot be listed does not count; the rest is still to be trimmed.
@@ -44,7 +45,7 @@ absl::Status TrimCache(const std::string& directory, std::int64_t bytes_limit, s
   std::ranges::sort(files, {}, &CachedFile::used);
   for (const CachedFile& file : files) {
     if (total <= bytes_limit / 5 * 4 || file.used > now_seconds - kUntouchableSeconds) break;
-    if (unlink(file.path.c_str()) != 0 && errno != ENOENT) return ErrnoError(errno, absl::StrCat("remove ", file.path));
+    RISEML_RETURN_IF_ERROR(RemoveBeneath(top.get(), file.path));
     total -= file.bytes;
   }
   return absl::OkStatus();

@@ -87,19 +87,21 @@ TEST(Case13Tools, UseTheEnvironmentOfTheJob) {
 
 TEST(Case23EnvironmentClaims, OnlyTheOwnIncompleteEnvironmentIsRemoved) {
   TemporaryDirectory dir;
-  EnvironmentClaims claims;
-  const std::string path = dir / "environments/key";
+  EnvironmentClaims claims(dir / "environments");
+  const std::string path = dir / "environments/user/work/key";
   ASSERT_TRUE(claims.Claim(path, "first").ok());
   WriteAll(path + "/large", "x");
   ASSERT_TRUE(claims.Claim(path, "second").ok());
-  EXPECT_TRUE(claims.Discard(path, "first").ok());
+  EXPECT_TRUE(claims.Settle(path, "first", false).ok());
   EXPECT_TRUE(FileExists(path)) << "somebody else makes it now";
-  EXPECT_TRUE(claims.Discard(path, "second").ok());
+  EXPECT_TRUE(claims.Settle(path, "second", true).ok());
   EXPECT_FALSE(FileExists(path));
   ASSERT_TRUE(claims.Claim(path, "third").ok());
   WriteAll(path + "/.riseml-complete", "x");
-  EXPECT_TRUE(claims.Discard(path, "third").ok());
-  EXPECT_TRUE(FileExists(path));
+  EXPECT_TRUE(claims.Settle(path, "third", true).ok());
+  EXPECT_TRUE(fs::is_directory(dir / "environments/user/key")) << "out of the reach of jobs";
+  EXPECT_TRUE(fs::is_symlink(path));
+  EXPECT_TRUE(FileExists(path + "/.riseml-complete"));
 }
 
 TEST(PythonVersions, AreFoundWhereToolsPutThem) {

@@ -245,7 +245,7 @@ ScriptFacts LookAtScript(absl::string_view directory, absl::string_view name) {
   const std::string path = name[0] == '/' ? std::string(name) : absl::StrCat(directory, "/", name);
   struct stat status {};
   if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return facts;
-  const absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDONLY);
+  const absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDONLY | O_NONBLOCK);
   if (!fd.ok()) return facts;
   facts.name = std::string(name);
   facts.executable = (status.st_mode & S_IXUSR) != 0;

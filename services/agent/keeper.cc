@@ -200,8 +200,8 @@ absl::Status Keeper::ForgetAttempt(const AttemptId& id) {
 }
 
 absl::Status Keeper::Publish(const AttemptId& id, const AttemptDir& dir) {
-  RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(dir.journal()));
-  Show(id, dir, journal);
+  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(dir));
+  Show(id, dir, known.journal);
   return absl::OkStatus();
 }
 
@@ -216,10 +216,14 @@ std::string ProcessUid(const AttemptDir& dir) {
 
 }  // namespace
 
-// What an attempt held is free before anybody is told that it has ended.
+// What an attempt held is free, and what it built is in its place, before anybody is told that it has ended.
 void Keeper::Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
   AttemptStatus status = ShownStatus(id, dir, journal);
-  if (journal.ended) holdings_.Release(id);
+  if (journal.ended) {
+    if (const absl::Status settled = launcher_.SettleEnvironment(dir, *journal.ended); !settled.ok())
+      LogWarning("environment_not_settled", {{"attempt", Print(id)}, {"error", std::string(settled.message())}});
+    holdings_.Release(id);
+  }
   holdings_.Show(id, &status);
   status.set_object_uid(ProcessUid(dir));
   table_.Set(id, status);

@@ -6,6 +6,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -53,6 +54,7 @@ class Keeper {
   struct Memory {
     bool cleaned = false;
     absl::Time stop_seen = absl::InfiniteFuture();
+    absl::Time end_seen = absl::InfiniteFuture();
     absl::Time preparing_since = absl::InfiniteFuture();
     int prepare_failures = 0;
     int ship_failures = 0;
@@ -71,9 +73,17 @@ class Keeper {
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
 
+  // What is known of an attempt. Nothing that the journal says ends one whose processes live.
+  struct KnownAttempt {
+    JournalContent journal;                         // without an end while `ending`
+    std::optional<internal::v1::ProcessId> ending;  // lives although the journal has the end
+  };
+  static absl::StatusOr<KnownAttempt> Know(const AttemptDir& dir);
+
   // keeper_sync.cc: what each look at an attempt does
   absl::Status Sync(const std::string& key);
   absl::Status SyncEnded(const AttemptId& id, const AttemptDir& dir, const internal::v1::AttemptEnded& ended);
+  absl::Status SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process);
   absl::Status SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder);
   absl::Status SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started);
   void HoldOutputOf(Memory& memory, const AttemptDir& dir);

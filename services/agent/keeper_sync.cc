@@ -30,6 +30,7 @@ using internal::v1::StartAttemptRequest;
 
 constexpr absl::Duration kSoon = absl::Milliseconds(20);     // while something is on its way
 constexpr absl::Duration kStopMargin = absl::Seconds(20);    // beyond the grace period, before `run` itself is killed
+constexpr absl::Duration kEndMargin = absl::Seconds(2);      // from the last record to the end of the processes
 constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for failures that may pass
 constexpr absl::Duration kLongestPause = absl::Seconds(30);
 constexpr int kDefaultGraceSeconds = 30;
@@ -67,11 +68,45 @@ absl::Status Keeper::Sync(const std::string& key) {
     LogWarning("journal_not_watched", {{"attempt", key}, {"error", std::string(watched.message())}});
   // The lock first: once it is free, the journal says all it ever will by itself.
   RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.journal()));
-  RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(dir.journal()));
+  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(dir));
+  const JournalContent& journal = known.journal;
   Show(*id, dir, journal);
   if (journal.ended) return SyncEnded(*id, dir, *journal.ended);
+  if (known.ending) return SyncEnding(*id, *known.ending);
   if (holder != 0) return SyncAlive(*id, dir, holder);
   return SyncIdle(*id, dir, journal.started.has_value());
+}
+
+absl::StatusOr<Keeper::KnownAttempt> Keeper::Know(const AttemptDir& dir) {
+  KnownAttempt known;
+  RISEML_ASSIGN_OR_RETURN(known.journal, ReadJournal(dir.journal()));
+  if (!known.journal.ended) return known;
+  const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
+  if (!launch.ok() || !launch->has_process()) return known;
+  if (!OpenProcess(launch->process()).ok()) return known;
+  known.ending = launch->process();
+  known.journal.ended.reset();
+  return known;
+}
+
+// `run` ends at once when it has written its last record; who does not is killed, with the whole sandbox.
+absl::Status Keeper::SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process) {
+  Memory& memory = MemoryOf(id);
+  absl::StatusOr<UniqueFd> fd = OpenProcess(process);
+  const absl::Time now = clock_.Now();
+  memory.end_seen = std::min(memory.end_seen, now);
+  if (!fd.ok()) {
+    queue_.Add(Print(id));
+    return absl::OkStatus();
+  }
+  if (now - memory.end_seen >= kEndMargin) {
+    LogWarning("attempt_killed_after_its_end", {{"attempt", Print(id)}, {"pid", process.pid()}});
+    RISEML_RETURN_IF_ERROR(SignalProcess(*fd, SIGKILL));
+  }
+  queue_.AddAfter(Print(id), kEndMargin);
+  if (memory.watched_run == process.pid()) return absl::OkStatus();
+  memory.watched_run = process.pid();
+  return watcher_->WatchProcess(Print(id), "run", *std::move(fd));
 }
 
 absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const AttemptEnded&) {
@@ -80,8 +115,6 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
     RISEML_RETURN_IF_ERROR(trash_.Take(dir.code()));
     RISEML_RETURN_IF_ERROR(trash_.Take(dir.temporary()));
     memory.output.Reset();
-    if (const auto start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
-      RISEML_RETURN_IF_ERROR(launcher_.DiscardEnvironment(dir, *start));
     memory.cleaned = true;
     if (absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
       preparations_.Run([this, job = std::move(*start->mutable_template_())] {

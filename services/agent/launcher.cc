@@ -28,6 +28,7 @@
 #include "services/agent/ship_main.h"
 #include "services/agent/work_files.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/environment_layout.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
@@ -51,6 +52,14 @@ constexpr absl::Duration kCachePause = absl::Minutes(10);
 absl::Status MakeDirectory(const std::string& path, int mode) {
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return ErrnoError(errno, absl::StrCat("mkdir ", path));
   return absl::OkStatus();
+}
+
+// A directory whose name belongs to jobs: what else they have put there goes.
+absl::Status MakeAnew(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode) && unlink(path.c_str()) != 0 && errno != ENOENT)
+    return ErrnoError(errno, absl::StrCat("remove ", path));
+  return MakePlainDirectory(path);
 }
 
 absl::Status MakeEmptyFile(const std::string& path, int mode) {
@@ -122,6 +131,7 @@ Launcher::Launcher(LauncherOptions options, CodeSource& code, SecretSource& secr
                            options_.config.installation_dir())),
       outputs_(options_.config.volume_output_dir()),
       steps_(options_.config),
+      claims_(options_.config.environments_dir()),
       interpreters_(PythonOf(options_.config), std::nullopt,
                     {options_.config.interpreter_dirs().begin(), options_.config.interpreter_dirs().end()}) {}
 
@@ -129,7 +139,6 @@ absl::StatusOr<bool> Launcher::CreateAttempt(const std::string& parent, const At
                                              const StartAttemptRequest& start) {
   return CreateWhole(parent, id, [&start](const AttemptDir& dir) -> absl::Status {
     RISEML_RETURN_IF_ERROR(MakeDirectory(dir.control(), 0700));
-    RISEML_RETURN_IF_ERROR(WriteFileAtomically(dir.token(), start.token(), 0400));
     for (const std::string& path : {dir.journal(), dir.results()}) RISEML_RETURN_IF_ERROR(MakeEmptyFile(path, 0600));
     RISEML_RETURN_IF_ERROR(MakeEmptyFile(dir.log(), 0600));
     return WriteMessage(dir.start(), start);
@@ -193,9 +202,14 @@ std::string Launcher::UserDirectory(const internal::v1::JobTemplate& job) const 
   return absl::StrCat(options_.config.environments_dir(), "/", job.owner_uid());
 }
 
-std::string Launcher::CacheOf(const internal::v1::JobTemplate& job) const {
+std::string Launcher::WorkOf(const internal::v1::JobTemplate& job) const {
   const std::string user = UserDirectory(job);
-  return user.empty() ? user : user + "/cache";
+  return user.empty() ? user : absl::StrCat(user, "/", kWorkName);
+}
+
+std::string Launcher::CacheOf(const internal::v1::JobTemplate& job) const {
+  const std::string work = WorkOf(job);
+  return work.empty() ? work : work + "/cache";
 }
 
 absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptRequest& start,
@@ -223,13 +237,13 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
   if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build says it
-    if (std::string note = NoteOfBuild(start.environment_path()); !note.empty()) plan.add_notes(std::move(note));
+    if (std::string note = NoteOfBuild(PlaceOfEnvironment(start)); !note.empty()) plan.add_notes(std::move(note));
   plan.set_interpreter_note(PythonFor(start.template_().image()).note);
   if (start.environment_path().empty() && !plan.interpreter_note().empty())  // otherwise the build has said it
     plan.add_notes(absl::StrCat("NOTE: ", plan.interpreter_note()));
   // Without a sandbox HOME and the project's directory have another path in each attempt.
   if (sandboxed())
-    if (auto reuse = steps_.PlanFor(start, UserDirectory(start.template_()), kSandboxTemporary); reuse)
+    if (auto reuse = steps_.PlanFor(start, WorkOf(start.template_()), kSandboxTemporary); reuse)
       *plan.mutable_step_reuse() = *std::move(reuse);
 
   const MutexLock lock(shares_);  // until the plan is there for others to see
@@ -258,7 +272,9 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
                                           options_.config.python_client_dir()));
   RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), sandboxed() ? kSandboxAgent : options_.agent));
   if (const std::string cache = CacheOf(start.template_()); !cache.empty()) {
-    RISEML_RETURN_IF_ERROR(MakeDirectories(cache));
+    RISEML_RETURN_IF_ERROR(MakeDirectories(UserDirectory(start.template_())));
+    RISEML_RETURN_IF_ERROR(MakePlainDirectory(WorkOf(start.template_())));
+    RISEML_RETURN_IF_ERROR(MakeAnew(cache));
     // For programs that write to ~/.cache whatever XDG_CACHE_HOME says.
     const std::string link = dir.temporary() + "/home/.cache";
     if (symlink(cache.c_str(), link.c_str()) != 0 && errno != EEXIST)
@@ -266,14 +282,16 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   }
   if (!start.environment_path().empty() && start.build_steps_size() > 0)
     RISEML_RETURN_IF_ERROR(claims_.Claim(start.environment_path(), dir.path()));
-  if (!start.environment_path().empty() && !FileExists(start.environment_path()))
+  if (!start.environment_path().empty() && !FileExists(PlaceOfEnvironment(start)))
     return Error(Reason::kNotFound,
                  absl::StrCat("the environment ", start.environment_path(), " is gone; start the experiment again"));
   if (!start.environment_path().empty() && start.build_steps_size() == 0) {
+    if (PlaceOfEnvironment(start) != start.environment_path())
+      RISEML_RETURN_IF_ERROR(LinkToSealed(start.environment_path()));
     // Younger than the code, as make and its kind expect of what was built from it.
-    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(start.environment_path()), dir.code(), SystemClock().Now(), stop));
+    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(PlaceOfEnvironment(start)), dir.code(), SystemClock().Now(), stop));
     RISEML_RETURN_IF_ERROR(
-        CopyBeneath(LeftInHome(start.environment_path()), dir.temporary() + "/home", std::nullopt, stop));
+        CopyBeneath(LeftInHome(PlaceOfEnvironment(start)), dir.temporary() + "/home", std::nullopt, stop));
   }
   RISEML_RETURN_IF_ERROR(outputs_.CheckInputs(start.template_()));
   RISEML_RETURN_IF_ERROR(PlaceSecrets(dir, start));
@@ -283,9 +301,16 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   return WriteRunPlan(dir, start, output);
 }
 
-absl::Status Launcher::DiscardEnvironment(const AttemptDir& dir, const StartAttemptRequest& start) const {
-  if (start.environment_path().empty() || start.build_steps_size() == 0) return absl::OkStatus();
-  return claims_.Discard(start.environment_path(), dir.path());
+absl::Status Launcher::SettleEnvironment(const AttemptDir& dir, const internal::v1::AttemptEnded& ended) const {
+  const absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
+  if (!start.ok() || start->environment_path().empty() || start->build_steps_size() == 0) return absl::OkStatus();
+  const bool succeeded = ended.event() == internal::v1::Observation::EXITED && ended.exit_code() == 0;
+  return claims_.Settle(start->environment_path(), dir.path(), succeeded);
+}
+
+std::string Launcher::PlaceOfEnvironment(const StartAttemptRequest& start) {
+  const std::optional<std::string> sealed = SealedPathOf(start.environment_path());
+  return sealed && FileExists(*sealed) ? *sealed : start.environment_path();
 }
 
 Interpreter Launcher::PythonFor(const std::string& image) const {
@@ -308,10 +333,10 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.inputs = outputs_.InputsOf(start.template_());
   request.data = options_.config.volume_data_dir();
   request.data_paths = PresentDataPaths(options_.config);
-  request.environment = start.environment_path();
-  request.user_directory = UserDirectory(start.template_());
-  request.cache = CacheOf(start.template_());
+  request.environment = PlaceOfEnvironment(start);
+  request.work = WorkOf(start.template_());
   request.environment_writable = start.build_steps_size() > 0 || start.role() == "build";
+  request.memory_bytes = start.resources().memory_bytes();
   request.python_client = options_.config.python_client_dir();
   request.gpus = start.gpu_uuids_size() > 0;
   request.shown.assign(start.shown_paths().begin(), start.shown_paths().end());

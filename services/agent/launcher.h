@@ -58,8 +58,8 @@ class Launcher {
   absl::Status Prepare(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                        std::stop_token stop) const;
 
-  // Removes an environment that the attempt, which has ended, was to make and did not complete.
-  absl::Status DiscardEnvironment(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
+  // Seals the environment that the attempt, which has ended, was to make, or removes what it left of one.
+  absl::Status SettleEnvironment(const AttemptDir& dir, const internal::v1::AttemptEnded& ended) const;
 
   // Starts `run`; whether it may really run is decided by the journal. Returns the pid of what was started.
   absl::StatusOr<pid_t> StartRun(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
@@ -67,9 +67,7 @@ class Launcher {
   absl::StatusOr<pid_t> StartShip(const AttemptDir& dir) const;
 
   // Brings what builds keep for later ones within its bounds: that of the job's owner, that of all users.
-  void LookAtKeptSteps(const internal::v1::JobTemplate& job, absl::Time now) const {
-    steps_.Trim(UserDirectory(job), now);
-  }
+  void LookAtKeptSteps(const internal::v1::JobTemplate& job, absl::Time now) const { steps_.Trim(WorkOf(job), now); }
   void LookAtAllKeptSteps(absl::Time now) const { steps_.TrimAll(now); }
 
   // Brings the cache of the job's owner within its bound. Does nothing when that was done a short while ago.
@@ -86,8 +84,11 @@ class Launcher {
   absl::Status PlaceSecrets(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
   absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                             const std::string& output) const;
-  // Directory of the user's environments and cache; empty: unknown.
+  // Where the environment of the attempt lies now (environment_layout.h).
+  static std::string PlaceOfEnvironment(const internal::v1::StartAttemptRequest& start);
+  // Directory of the user's environments, and the one in it that jobs write to; empty: unknown.
   std::string UserDirectory(const internal::v1::JobTemplate& job) const;
+  std::string WorkOf(const internal::v1::JobTemplate& job) const;
   std::string CacheOf(const internal::v1::JobTemplate& job) const;
   absl::StatusOr<bool> CopyPipConfig(const AttemptDir& dir) const;
   SandboxRequest DescribeSandbox(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;

@@ -1,12 +1,11 @@
 #include "services/agent/leavings.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "services/agent/tree_copy.h"
+#include "services/common/base/beneath.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 
@@ -21,18 +20,14 @@ std::string LeftInCode(const std::string& environment_path) { return environment
 std::string LeftInHome(const std::string& environment_path) { return environment_path + "/.riseml/home"; }
 
 std::string NoteOfBuild(const std::string& environment_path) {
-  const UniqueFd environment(open(environment_path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!environment.valid()) return "";
-  // Whatever the build's processes have put there: a link must not show the user a file of somebody else, a pipe must
-  // not hold up the node.
-  open_how how = {};
-  how.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  const UniqueFd file(static_cast<int>(syscall(SYS_openat2, environment.get(), ".riseml/note", &how, sizeof how)));
+  const absl::StatusOr<UniqueFd> environment = OpenFile(environment_path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!environment.ok()) return "";
+  // A link must not show the user a file of somebody else.
+  const absl::StatusOr<UniqueFd> file = OpenBeneath(environment->get(), ".riseml/note", O_RDONLY);
   struct stat info {};
-  if (!file.valid() || fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return "";
+  if (!file.ok() || fstat(file->get(), &info) != 0 || !S_ISREG(info.st_mode)) return "";
   std::string note(kMostNote, '\0');
-  const ssize_t size = read(file.get(), note.data(), note.size());
+  const ssize_t size = read(file->get(), note.data(), note.size());
   note.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
   return note;
 }

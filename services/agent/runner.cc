@@ -51,6 +51,10 @@ constexpr absl::Duration kSilentStop = absl::Seconds(1);  // one that takes long
 constexpr std::int64_t kTickMs = 50;
 constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
 
+// In a sandbox, where this is process 1, nobody outside has a number: what has one is the job itself, and not asked to
+// end it by anybody.
+bool IsFromJob(const signalfd_siginfo& info) { return getpid() == 1 && info.ssi_pid != 0; }
+
 class Runner {
  public:
   Runner(const std::string& dir, const RunFiles& files, const Clock& clock, internal::v1::RunPlan plan)
@@ -181,7 +185,8 @@ void Runner::Stop(StopCause cause) {
 absl::Status Runner::HandleSignals() {
   signalfd_siginfo info{};
   bool stop = false;
-  while (read(signals_.get(), &info, sizeof info) == sizeof info) stop = stop || info.ssi_signo != SIGCHLD;
+  while (read(signals_.get(), &info, sizeof info) == sizeof info)
+    stop = stop || (info.ssi_signo != SIGCHLD && !IsFromJob(info));
   Reap();
   // An exit that happened before the signal wins.
   RISEML_RETURN_IF_ERROR(steps_.GoOn());

@@ -22,6 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kJobUid[] = "1000";
+constexpr char kRootBytes[] = "1048576";  // it holds nothing but mount points and links
+constexpr std::int64_t kDefaultSharedMemory = std::int64_t{1} << 30;
 constexpr char kProcessors[] = "/sys/devices/system";  // lscpu, numpy and others read it
 constexpr const char* kTopLevel[] = {"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"};
 constexpr const char* kDirectories[] = {"/usr", "/etc", "/opt"};
@@ -86,16 +88,19 @@ SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string
 
 std::vector<std::string> SandboxArguments(const SandboxRequest& request, const SystemView& system,
                                           const std::vector<std::string>& command) {
-  std::vector<std::string> argv = {
-      request.bubblewrap, "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--cap-drop", "ALL"};
+  std::vector<std::string> argv = {request.bubblewrap, "--unshare-pid", "--unshare-ipc", "--unshare-uts",
+                                   "--as-pid-1",       "--cap-drop",    "ALL",           "--unshare-user",
+                                   "--disable-userns"};
   const auto add = [&argv](std::initializer_list<std::string> words) { argv.insert(argv.end(), words); };
-  if (request.as_root) add({"--unshare-user", "--uid", kJobUid, "--gid", kJobUid});
-  add({"--tmpfs", "/"});
+  if (request.as_root) add({"--uid", kJobUid, "--gid", kJobUid});
+  add({"--size", kRootBytes, "--tmpfs", "/"});
   for (const SystemView::Link& link : system.links) add({"--symlink", link.target, link.path});
   for (const std::string& path : system.directories) add({"--ro-bind", path, path});
   for (const std::string& path : system.hidden_files) add({"--ro-bind", "/dev/null", path});
   for (const std::string& path : system.hidden_directories) add({"--tmpfs", path});
+  const std::int64_t shared_memory = request.memory_bytes > 0 ? request.memory_bytes : kDefaultSharedMemory;
   add({"--proc", "/proc", "--dev", "/dev"});
+  add({"--perms", "1777", "--size", absl::StrCat(shared_memory), "--tmpfs", "/dev/shm"});
   if (system.processors) add({"--ro-bind", kProcessors, kProcessors});
   if (request.gpus)
     for (const std::string& device : system.gpu_devices) add({"--dev-bind", device, device});
@@ -114,19 +119,14 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
     add({"--ro-bind", path, path, "--ro-bind", path, absl::StrCat(kSandboxInputs, "/", name)});
   for (const std::string& path : request.shown) add({"--ro-bind", path, path});
   if (!request.python_client.empty()) add({"--ro-bind", request.python_client, request.python_client});
-  const bool whole = request.environment_writable && !request.user_directory.empty() &&
-                     IsPathBelow(request.environment, request.user_directory);
-  if (whole) {
-    add({"--bind", request.user_directory, request.user_directory});
-  } else {
-    if (!request.environment.empty())
-      add({request.environment_writable ? "--bind" : "--ro-bind", request.environment, request.environment});
-    if (!request.cache.empty()) add({"--bind", request.cache, request.cache});
-  }
+  if (!request.work.empty()) add({"--bind", request.work, request.work});
+  if (!request.environment.empty() && (request.work.empty() || !IsPathBelow(request.environment, request.work)))
+    add({request.environment_writable ? "--bind" : "--ro-bind", request.environment, request.environment});
   add({"--bind", request.code, kSandboxCode});
   add({"--ro-bind", request.agent, kSandboxAgent});
   // Last: what is shown may lie below what is hidden.
   for (const std::string& path : system.hidden_directories) add({"--remount-ro", path});
+  add({"--remount-ro", "/dev", "--remount-ro", "/"});
   add({"--chdir", kSandboxCode, "--"});
   argv.insert(argv.end(), command.begin(), command.end());
   return argv;

@@ -4,8 +4,12 @@
 // output directory and that of its set, and the data volume and its inputs read-only. These have the same paths as
 // outside; /output, /shared, /data and /inputs/NAME are second names. It sees nothing else of the machine: not the
 // stack's directories, keys or sockets, not other jobs, not their processes.
+//
+// Each directory that a job can write to is a mount of its own. Whatever holds such directories is shown to nobody: a
+// job that put a link in the place of one would be shown, next time, what the link leads to.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -56,11 +60,11 @@ struct SandboxRequest {
   std::map<std::string, std::string> data_paths;  // directories to show below `data`, by name
   std::string environment;  // empty: none; shown at its own path, since virtual environments cannot be moved
   bool environment_writable = false;
-  std::string cache;           // empty: none; the user's own, shown at its own path and writable
-  std::string user_directory;  // holds the user's environments and `cache`; a build sees it whole, so that files can be
-                               // linked from one to the other
-  std::string python_client;   // empty: none; shown at its own path
+  std::string work;           // empty: none; the user's own, shown at its own path and writable: it holds the cache
+                              // and environments that are being built, which can thus be linked
+  std::string python_client;  // empty: none; shown at its own path
   std::vector<std::string> shown;  // further directories, read-only at their own paths
+  std::int64_t memory_bytes = 0;   // that the job asked for: bound of what it keeps in /dev/shm; 0: 1 GiB
   bool gpus = false;
 };
 

@@ -24,17 +24,18 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using namespace riseml::agent::testing;
 
-TEST(Sandbox, ABuildSeesTheUsersCacheOnTheMountOfItsEnvironment) {  // R10
+// A build that could write to the directory of its user could put links in the place of what jobs are shown.
+TEST(Sandbox, ABuildSeesNothingThatHoldsMountsOfOtherJobs) {
   SandboxRequest request;
-  request.user_directory = "/e/u";
-  request.cache = "/e/u/cache";
+  request.work = "/e/u/work";
   request.environment = "/e/u/key";
   EXPECT_THAT(absl::StrJoin(SandboxArguments(request, {}, {}), " "),
-              HasSubstr("--ro-bind /e/u/key /e/u/key --bind /e/u/cache /e/u/cache"));
+              HasSubstr("--bind /e/u/work /e/u/work --ro-bind /e/u/key /e/u/key --bind"));
+  request.environment = "/e/u/work/key";
   request.environment_writable = true;
   const std::string line = absl::StrJoin(SandboxArguments(request, {}, {}), " ");
-  EXPECT_THAT(line, HasSubstr("--bind /e/u /e/u"));
-  EXPECT_THAT(line, Not(HasSubstr("/e/u/cache")));
+  EXPECT_THAT(line, HasSubstr("--bind /e/u/work /e/u/work"));
+  EXPECT_THAT(line, Not(HasSubstr("/e/u/work/key")));
 }
 
 TEST(Sandbox, ShowsTheProcessors) {
@@ -95,14 +96,15 @@ TEST(Sandbox, ShowsNothingButWhatItNames) {
   request.control = "/d/control";
   request.code = "/d/code";
   request.temporary = "/d/tmp";
-  EXPECT_THAT(
-      SandboxArguments(request, system, {"true", "x"}),
-      ElementsAre("/usr/bin/bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--cap-drop",
-                  "ALL", "--tmpfs", "/", "--symlink", "usr/bin", "/bin", "--ro-bind", "/usr", "/usr", "--ro-bind",
-                  "/etc", "/etc", "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private", "--proc",
-                  "/proc", "--dev", "/dev", "--bind", "/d/tmp", "/tmp", "--bind", "/d/control", "/run/riseml", "--bind",
-                  "/d/code", "/code", "--ro-bind", "/opt/riseml-agent", "/run/riseml-agent", "--remount-ro",
-                  "/etc/ssl/private", "--chdir", "/code", "--", "true", "x"));
+  EXPECT_THAT(SandboxArguments(request, system, {"true", "x"}),
+              ElementsAre("/usr/bin/bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1",
+                          "--cap-drop", "ALL", "--unshare-user", "--disable-userns", "--size", "1048576", "--tmpfs",
+                          "/", "--symlink", "usr/bin", "/bin", "--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc",
+                          "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private", "--proc", "/proc",
+                          "--dev", "/dev", "--perms", "1777", "--size", "1073741824", "--tmpfs", "/dev/shm", "--bind",
+                          "/d/tmp", "/tmp", "--bind", "/d/control", "/run/riseml", "--bind", "/d/code", "/code",
+                          "--ro-bind", "/opt/riseml-agent", "/run/riseml-agent", "--remount-ro", "/etc/ssl/private",
+                          "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/code", "--", "true", "x"));
 }
 
 TEST(Sandbox, HidesAnInstallationBelowWhatItShows) {
@@ -124,7 +126,7 @@ TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
   const std::string line = absl::StrJoin(SandboxArguments(request, system, {}), " ");
   EXPECT_THAT(line, HasSubstr(" --bind /v/out/shared /v/out/shared --bind /v/out/shared /shared "));
   EXPECT_THAT(line, HasSubstr(" --ro-bind /v/other/26 /v/other/26 --ro-bind /v/other/26 /inputs/model "));
-  EXPECT_THAT(line, HasSubstr("--unshare-user --uid 1000 --gid 1000"));
+  EXPECT_THAT(line, HasSubstr("--uid 1000 --gid 1000"));
   EXPECT_THAT(line, HasSubstr("--bind /v/out/1 /v/out/1 --bind /v/out/1 /output"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /v/data --ro-bind /v/data /data"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /env/key /env/key"));

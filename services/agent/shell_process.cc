@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// Until it executes the shell, this is a copy of `run`: nothing of that is left when others may look at the process.
 [[noreturn]] void BecomeShell(const internal::v1::RunPlan& plan, char* const* argv, char* const* environment,
                               int output) {
   setsid();
@@ -31,17 +33,21 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) _exit(126);
+  if (close_range(3, ~0U, 0) != 0) _exit(126);
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
   prctl(PR_SET_DUMPABLE, 1);  // its files in /proc are ours again
   const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0 && write(score, kJobOomScore, sizeof kJobOomScore - 1) < 0)
     errno = 0;  // an optional courtesy to the services
+  close(score);
   if (cpu_set_t set; plan.processors_size() > 0) {
     CPU_ZERO(&set);
     for (const int processor : plan.processors()) CPU_SET(processor, &set);
     sched_setaffinity(0, sizeof set, &set);  // a courtesy to others too
   }
-  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) _exit(126);
   if (!plan.work_dir().empty() && chdir(plan.work_dir().c_str()) != 0) _exit(126);
   execve(argv[0], argv, environment);
   _exit(127);

@@ -17,14 +17,14 @@ class StepPolicy {
  public:
   explicit StepPolicy(const config::v1::NodeConfig& config);
 
-  // For the plan of an attempt whose owner has `user_directory` and that sees its temporary files as `temporary`.
+  // For the plan of an attempt whose owner has `work_directory` and that sees its temporary files as `temporary`.
   // Nothing for what is not a build of an environment there.
   std::optional<internal::v1::StepReuse> PlanFor(const internal::v1::StartAttemptRequest& start,
-                                                 const std::string& user_directory, const std::string& temporary) const;
+                                                 const std::string& work_directory, const std::string& temporary) const;
 
   // Removes what is beyond the bounds, and what interrupted builds have left. Problems are logged. An empty directory
   // is that of nobody.
-  void Trim(const std::string& user_directory, absl::Time now) const;
+  void Trim(const std::string& work_directory, absl::Time now) const;
   // The same for all users.
   void TrimAll(absl::Time now) const;
 

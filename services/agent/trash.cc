@@ -1,5 +1,6 @@
 #include "services/agent/trash.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -15,6 +16,7 @@
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
 
 namespace riseml::agent {
 namespace {
@@ -40,8 +42,11 @@ absl::Status Trash::Take(const std::string& path) {
     return ErrnoError(errno, absl::StrCat("look at ", path));
   }
   // To give a directory another parent takes the right to write to it.
-  if (S_ISDIR(status.st_mode) && chmod(path.c_str(), S_IRWXU) != 0)
-    return ErrnoError(errno, absl::StrCat("chmod ", path));
+  if (S_ISDIR(status.st_mode)) {
+    RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+    if (chmod(absl::StrCat("/proc/self/fd/", fd.get()).c_str(), S_IRWXU) != 0)
+      return ErrnoError(errno, absl::StrCat("chmod ", path));
+  }
   if (std::rename(path.c_str(), absl::StrCat(directory_, "/", kPrefix, NewUuid()).c_str()) != 0)
     return ErrnoError(errno, absl::StrCat("put away ", path));
   {

@@ -128,7 +128,7 @@ class TreeCopier {
                         const struct stat& info) const {
     const UniqueFd copy(openat(to, target.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!copy.valid()) return errno == EEXIST ? absl::OkStatus() : ErrnoError(errno, "make the file");
-    const UniqueFd source(openat(from, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    const UniqueFd source(openat(from, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!source.valid()) return ErrnoError(errno, "open the file");
     RISEML_RETURN_IF_ERROR(CopyContent(source.get(), copy.get()));
     if (rules_.files.contains(path)) RISEML_RETURN_IF_ERROR(ReplaceInFile(copy.get(), rules_.replacement));
@@ -184,7 +184,7 @@ absl::StatusOr<std::vector<std::string>> FilesHolding(const std::string& top, ab
     const std::string path = absl::StrCat(top, "/", entry.path);
     struct stat info {};
     if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return true;
-    RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW));
+    RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     RISEML_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Map(fd.get(), PROT_READ));
     if (!file.empty() && file.Find(text, file.begin()) != nullptr) found.push_back(entry.path);
     return true;

@@ -123,7 +123,7 @@ class Keeping {
     if (exists && unlinkat(parent.get(), name.c_str(), 0) != 0)
       return ErrnoError(errno, absl::StrCat("replace ", path));
     if (S_ISLNK(status.st_mode)) return KeepLink(directory, parent, name);
-    const UniqueFd from(openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    const UniqueFd from(openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!from.valid()) {
       Note(kept_.unreadable, path);
       return absl::OkStatus();

@@ -15,6 +15,7 @@
 #include "services/builder/interpreter.h"
 #include "services/builder/plan.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/environment_layout.h"
 #include "services/common/base/file.h"
 #include "services/common/base/python_versions.h"
 #include "services/common/rpc/call.h"
@@ -148,6 +149,10 @@ TEST_F(BuilderServiceTest, StepsMakeAnEnvironmentThatIsReady) {
                                           "/bin:$PATH TMPDIR=", Quote(dir_), " /bin/sh -c ", Quote(step.command()));
     ASSERT_EQ(std::system(line.c_str()), 0) << step.title();
   }
+  const std::string path = environment->directory().path(), sealed = *SealedPathOf(path);
+  EXPECT_EQ(Resolve()->state(), Environment::MISSING) << "a node has to seal it";
+  std::filesystem::rename(path, sealed);
+  std::filesystem::create_symlink(sealed, path);
   const auto built = Resolve();
   ASSERT_TRUE(built.ok()) << built.status();
   EXPECT_EQ(built->state(), Environment::READY);

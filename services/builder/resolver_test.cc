@@ -10,6 +10,7 @@
 #include "services/builder/directory_backend.h"
 #include "services/builder/plan.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/environment_layout.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 
@@ -68,8 +69,13 @@ class ResolverTest : public testing::Test {
     return Resolver(files_, backend).Resolve(request);
   }
   void Seal(const Environment& environment, absl::string_view marker) {
-    ASSERT_TRUE(MakeDirectories(environment.directory().path()).ok());
-    ASSERT_TRUE(WriteFileAtomically(environment.directory().path() + "/" + std::string(kMarkerName), marker).ok());
+    const std::string path = environment.directory().path(), sealed = *SealedPathOf(path);
+    if (!std::filesystem::is_symlink(path)) {
+      ASSERT_TRUE(MakeDirectories(path).ok());
+      std::filesystem::rename(path, sealed);
+      std::filesystem::create_symlink(sealed, path);
+    }
+    ASSERT_TRUE(WriteFileAtomically(sealed + "/" + std::string(kMarkerName), marker).ok());
   }
 
   std::string dir_;
@@ -87,7 +93,7 @@ TEST_F(ResolverTest, MissingEnvironmentComesWithItsSteps) {
   const auto environment = Resolve(Request({"pip install -r requirements.txt"}));
   ASSERT_TRUE(environment.ok()) << environment.status();
   EXPECT_EQ(environment->state(), Environment::MISSING);
-  EXPECT_EQ(environment->directory().path(), dir_ + "/11111111-1111-4111-8111-111111111111/" + environment->key());
+  EXPECT_EQ(environment->directory().path(), dir_ + "/11111111-1111-4111-8111-111111111111/work/" + environment->key());
   EXPECT_EQ(environment->plan().steps_size(), 4);
 }
 
@@ -232,8 +238,10 @@ TEST_F(ResolverTest, WhatAJobWritesInPlaceOfItsNameIsNotTold) {
 TEST_F(ResolverTest, APipeInPlaceOfTheMarkerHoldsNobodyUp) {
   const ResolveEnvironmentRequest request = Request({"pip install six"});
   const Environment environment = *Resolve(request);
-  ASSERT_TRUE(MakeDirectories(environment.directory().path()).ok());
-  ASSERT_EQ(mkfifo((environment.directory().path() + "/" + std::string(kMarkerName)).c_str(), 0600), 0);
+  Seal(environment, "");
+  const std::string marker = environment.directory().path() + "/" + std::string(kMarkerName);
+  ASSERT_TRUE(std::filesystem::remove(marker));
+  ASSERT_EQ(mkfifo(marker.c_str(), 0600), 0);
   EXPECT_EQ(Resolve(request)->state(), Environment::MISSING);
 }
 

@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "services/builder/hash.h"
 #include "services/builder/plan.h"
+#include "services/common/base/environment_layout.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
@@ -31,6 +32,7 @@ namespace fs = std::filesystem;
 
 constexpr char kPointers[] = ".newest";
 constexpr char kRemoved[] = ".removed-";
+constexpr std::int64_t kMaxMarkerBytes = 4096;
 
 // Nanoseconds since 1970; nullopt when there is no such file.
 std::optional<std::int64_t> ChangeTime(const std::string& path) {
@@ -54,15 +56,10 @@ std::int64_t BytesBelow(const std::string& path) {
   return bytes;
 }
 
-// Content of a small file that a job could write to: a pipe or a link in its place is no file.
-absl::StatusOr<std::string> ReadOfJob(const std::string& path) {
-  RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+// Not true for a link to one.
+bool IsDirectory(const std::string& path) {
   struct stat info {};
-  if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return Error(Reason::kNotFound, "it is no file");
-  char content[4096];
-  const ssize_t size = read(fd.get(), content, sizeof content);
-  if (size < 0) return ErrnoError(errno, absl::StrCat("read ", path));
-  return std::string(content, static_cast<std::size_t>(size));
+  return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 // Names of the packages that are installed, with versions, e.g. "six-1.16.0.dist-info".
@@ -87,7 +84,7 @@ bool IsKey(absl::string_view text) {
 }
 
 std::string StoredEnvironments::PathOf(absl::string_view owner_uid, absl::string_view key) const {
-  return absl::StrCat(directory_, "/", owner_uid, "/", key);
+  return PathOfEnvironment(directory_, owner_uid, key);
 }
 
 std::vector<std::string> StoredEnvironments::Owners() const {
@@ -98,9 +95,16 @@ std::vector<std::string> StoredEnvironments::Owners() const {
   return owners;
 }
 
-std::string StoredEnvironments::Find(absl::string_view key) const {
+std::string StoredEnvironments::FindSealed(absl::string_view key) const {
   for (const std::string& owner : Owners())
-    if (std::string path = PathOf(owner, key); FileExists(path)) return path;
+    if (const auto sealed = SealedPathOf(PathOf(owner, key)); IsDirectory(*sealed)) return *sealed;
+  return "";
+}
+
+std::string StoredEnvironments::Find(absl::string_view key) const {
+  if (std::string sealed = FindSealed(key); !sealed.empty()) return sealed;
+  for (const std::string& owner : Owners())
+    if (std::string path = PathOf(owner, key); IsDirectory(path)) return path;
   return "";
 }
 
@@ -109,9 +113,9 @@ std::string StoredEnvironments::PointerOf(absl::string_view base) const {
 }
 
 bool StoredEnvironments::IsComplete(absl::string_view key) const {
-  const std::string path = Find(key);
+  const std::string path = FindSealed(key);
   if (path.empty()) return false;
-  const auto marker = ReadOfJob(absl::StrCat(path, "/", kMarkerName));
+  const auto marker = ReadPlainFile(absl::StrCat(path, "/", kMarkerName), kMaxMarkerBytes);
   return marker.ok() && *marker == MarkerOf(key);
 }
 
@@ -134,7 +138,7 @@ std::string StoredEnvironments::DigestOf(const std::string& key) {
 }
 
 std::string StoredEnvironments::BuilderOf(absl::string_view key) const {
-  const auto job = ReadOfJob(absl::StrCat(Find(key), "/", kBuiltByName));
+  const auto job = ReadPlainFile(absl::StrCat(Find(key), "/", kBuiltByName), kMaxMarkerBytes);
   const bool is_name = job.ok() && job->size() <= 64 && std::ranges::all_of(*job, [](unsigned char c) {
                          return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_';
                        });
@@ -167,16 +171,17 @@ std::string StoredEnvironments::NewestOf(absl::string_view base) const {
 }
 
 absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> StoredEnvironments::List() {
-  std::vector<std::string> keys;
-  std::error_code error;
+  std::set<std::string> keys;
   for (const std::string& owner : Owners()) {
-    for (fs::directory_iterator it(absl::StrCat(directory_, "/", owner), error), end; !error && it != end;
-         it.increment(error))
-      if (std::string name = it->path().filename().string(); IsKey(name)) keys.push_back(std::move(name));
-    if (error && error != std::errc::no_such_file_or_directory)
-      return ErrnoError(error.value(), absl::StrCat("list ", directory_, "/", owner));
+    for (const std::string& place :
+         {absl::StrCat(directory_, "/", owner), absl::StrCat(directory_, "/", owner, "/", kWorkName)}) {
+      std::error_code error;
+      for (fs::directory_iterator it(place, error), end; !error && it != end; it.increment(error))
+        if (std::string name = it->path().filename().string(); IsKey(name)) keys.insert(std::move(name));
+      if (error && error != std::errc::no_such_file_or_directory)
+        return ErrnoError(error.value(), absl::StrCat("list ", place));
+    }
   }
-  std::ranges::sort(keys);
   std::vector<internal::v1::StoredEnvironment> out;
   for (const std::string& key : keys)
     if (auto environment = Look(key)) out.push_back(*std::move(environment));
@@ -210,6 +215,8 @@ absl::Status StoredEnvironments::Remove(const std::string& key) {
   const std::string removed = absl::StrCat(directory_, "/", kRemoved, NewUuid());
   const std::string path = Find(key);
   if (path.empty()) return absl::OkStatus();
+  // The link that its path is once it is complete; a directory stays.
+  for (const std::string& owner : Owners()) unlink(PathOf(owner, key).c_str());
   if (std::rename(path.c_str(), removed.c_str()) != 0)
     return errno == ENOENT ? absl::OkStatus() : ErrnoError(errno, absl::StrCat("rename ", path));
   {

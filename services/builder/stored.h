@@ -1,6 +1,4 @@
-// The directory of the environments: what lies in it, which of several is the newest, removal. The environments of a
-// user lie in a directory of that user, named by UUID, beside the user's cache: files can be linked from one to the
-// other.
+// The directory of the environments: what lies in it (environment_layout.h), which of several is the newest, removal.
 #pragma once
 
 #include <map>
@@ -27,7 +25,7 @@ class StoredEnvironments {
   // Removes what an interrupted removal has left. Called once, at the start.
   absl::Status Sweep();
 
-  // Where the environment of a user lies or will lie.
+  // The path of a user's environment, there already or not.
   std::string PathOf(absl::string_view owner_uid, absl::string_view key) const;
   // True when its build has ended well.
   bool IsComplete(absl::string_view key) const;
@@ -50,7 +48,9 @@ class StoredEnvironments {
  private:
   std::string PointerOf(absl::string_view base) const;
   std::vector<std::string> Owners() const;
-  // Where an environment lies; empty if there is none with this key.
+  // Where a complete environment lies; empty if there is none with this key.
+  std::string FindSealed(absl::string_view key) const;
+  // The same for any environment.
   std::string Find(absl::string_view key) const;
   // What is known of one; absent when it is gone.
   std::optional<internal::v1::StoredEnvironment> Look(const std::string& key);

@@ -28,12 +28,13 @@ absl::StatusOr<UniqueFd> OpenFile(const std::string& path, int flags, int mode) 
   return UniqueFd(fd);
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path, std::int64_t max_bytes) {
-  RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
+namespace {
+
+absl::StatusOr<std::string> ReadWhole(int fd, const std::string& path, std::int64_t max_bytes) {
   std::string content;
   char buffer[65536];
   while (true) {
-    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
+    const ssize_t n = read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError(errno, absl::StrCat("read ", path));
     if (n == 0) return content;
@@ -41,6 +42,25 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, std::int64_t max_b
     if (static_cast<std::int64_t>(content.size()) > max_bytes)
       return Error(Reason::kLimitExceeded, absl::StrCat("read ", path, ": larger than ", max_bytes, " bytes"));
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, std::int64_t max_bytes) {
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY));
+  return ReadWhole(fd.get(), path, max_bytes);
+}
+
+absl::StatusOr<std::string> ReadPlainFile(const std::string& path, std::int64_t max_bytes) {
+  struct stat info {};
+  const absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  // A link and a socket cannot be opened so.
+  if (!fd.ok() && lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    return Error(Reason::kNotFound, absl::StrCat("read ", path, ": it is no file"));
+  RISEML_RETURN_IF_ERROR(fd.status());
+  if (fstat(fd->get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return Error(Reason::kNotFound, absl::StrCat("read ", path, ": it is no file"));
+  return ReadWhole(fd->get(), path, max_bytes);
 }
 
 absl::Status WriteAll(int fd, absl::string_view bytes) {
@@ -90,6 +110,14 @@ absl::Status MakeDirectories(const std::string& path, int mode) {
   if (!parent.empty() && parent != path) RISEML_RETURN_IF_ERROR(MakeDirectories(parent, mode));
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return ErrnoError(errno, absl::StrCat("mkdir ", path));
   return absl::OkStatus();
+}
+
+absl::Status MakePlainDirectory(const std::string& path, int mode) {
+  if (mkdir(path.c_str(), mode) == 0) return absl::OkStatus();
+  if (errno != EEXIST) return ErrnoError(errno, absl::StrCat("mkdir ", path));
+  struct stat info {};
+  if (lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(path, " is not a directory; remove it"));
 }
 
 bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }

@@ -37,6 +37,9 @@ absl::StatusOr<UniqueFd> OpenFile(const std::string& path, int flags, int mode =
 // Whole content. NOT_FOUND when absent; LIMIT_EXCEEDED when larger than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, std::int64_t max_bytes);
 
+// The same for a file that somebody else may have put there: a link, a pipe or a device in its place is NOT_FOUND.
+absl::StatusOr<std::string> ReadPlainFile(const std::string& path, std::int64_t max_bytes);
+
 // Replaces `path` atomically and durably: temporary file, fsync, rename, fsync of the directory.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content, int mode = 0644);
 
@@ -51,6 +54,10 @@ absl::Status SyncDirectory(const std::string& path);
 
 // mkdir -p.
 absl::Status MakeDirectories(const std::string& path, int mode = 0755);
+
+// Makes the directory `path`, whose parent exists. FAILED_PRECONDITION when something else has its name, also a link to
+// a directory: what is mounted or walked through from there would be what somebody else chose.
+absl::Status MakePlainDirectory(const std::string& path, int mode = 0755);
 
 bool FileExists(const std::string& path);
 
