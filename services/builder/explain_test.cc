@@ -1,4 +1,3 @@
-// What people are told about the reason of a build.
 #include "services/builder/explain.h"
 
 #include <gmock/gmock.h>
@@ -7,6 +6,8 @@
 #include <functional>
 #include <string>
 
+#include "services/builder/plan_fixture.h"
+
 namespace riseml::builder {
 namespace {
 
@@ -14,16 +15,6 @@ using internal::v1::CacheExplanation;
 using internal::v1::KnownEnvironment;
 using testing::HasSubstr;
 using testing::Not;
-
-Inputs UsualInputs() {
-  Inputs inputs;
-  inputs.owner_uid = "11111111-1111-4111-8111-111111111111";
-  inputs.python = "/usr/bin/python3";
-  inputs.python_version = "cpython 3.11.2 x86_64";
-  inputs.install = {"pip install -r requirements.txt", "pip install numpy"};
-  inputs.code.ids = {{"requirements.txt", std::string(40, 'a')}};
-  return inputs;
-}
 
 UsedBefore Used(const Inputs& inputs, const std::string& built_by = "12.build") {
   UsedBefore used{.key = std::string(64, '9'), .environment = {}};
@@ -64,16 +55,16 @@ TEST(ExplainBuild, EachChangeIsNamed) {
        "the step `a` is new, the step `b` is new and more has changed"},
   };
   for (const auto& one : cases) {
-    Inputs inputs = UsualInputs();
+    Inputs inputs = ExampleInputs();
     one.change(inputs);
-    const CacheExplanation explanation = ExplainBuild(inputs, std::nullopt, Used(UsualInputs()));
+    const CacheExplanation explanation = ExplainBuild(inputs, std::nullopt, Used(ExampleInputs()));
     EXPECT_EQ(explanation.decision(), CacheExplanation::CHANGED) << one.reason;
     EXPECT_EQ(explanation.reason(), one.reason + " since 12.build");
   }
 }
 
 TEST(ExplainBuild, AnyFileOfTheProjectMayBeTheReason) {
-  Inputs before = UsualInputs();
+  Inputs before = ExampleInputs();
   before.code.ids.clear();
   before.code.tree = "t1";
   Inputs now = before;
@@ -82,27 +73,27 @@ TEST(ExplainBuild, AnyFileOfTheProjectMayBeTheReason) {
 }
 
 TEST(ExplainBuild, FilesThatCountWithAllOthersAreNotGone) {
-  Inputs all = UsualInputs();
+  Inputs all = ExampleInputs();
   all.install.push_back("for i in $(seq 2); do echo $i; done");
   all.code.ids.clear();
   all.code.tree = "0123";
   EXPECT_EQ(
-      ExplainBuild(all, std::nullopt, Used(UsualInputs())).reason(),
+      ExplainBuild(all, std::nullopt, Used(ExampleInputs())).reason(),
       "the step `for i in $(seq 2); do echo $i; done` is new and all files of the project count now since 12.build");
-  EXPECT_EQ(ExplainBuild(UsualInputs(), std::nullopt, Used(all)).reason(),
+  EXPECT_EQ(ExplainBuild(ExampleInputs(), std::nullopt, Used(all)).reason(),
             "the step `for i in $(seq 2); do echo $i; done` is gone and only files that steps read count now since "
             "12.build");
 }
 
 TEST(ExplainBuild, AJobThatIsNotKnownIsNotNamed) {
-  Inputs inputs = UsualInputs();
+  Inputs inputs = ExampleInputs();
   inputs.code.ids["requirements.txt"] = "b";
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(UsualInputs(), "")).reason(),
+  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(ExampleInputs(), "")).reason(),
             "requirements.txt has changed since environment 99999999 was built");
 }
 
 TEST(ExplainBuild, OtherReasons) {
-  Inputs inputs = UsualInputs();
+  Inputs inputs = ExampleInputs();
   EXPECT_EQ(ExplainBuild(inputs, std::nullopt, std::nullopt).decision(), CacheExplanation::BUILT_FIRST_TIME);
   EXPECT_EQ(ExplainBuild(inputs, std::nullopt, std::nullopt).reason(), "no environment of this project is known");
   EXPECT_EQ(ExplainBuild(inputs, Used(inputs), std::nullopt).decision(), CacheExplanation::VANISHED);
@@ -112,13 +103,13 @@ TEST(ExplainBuild, OtherReasons) {
   EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(inputs)).decision(), CacheExplanation::VANISHED)
       << "a rebuilt one, whose key is another";
   inputs.rebuild = "33333333-3333-4333-8333-333333333333";
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(UsualInputs())).decision(), CacheExplanation::REBUILD_REQUESTED);
+  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(ExampleInputs())).decision(), CacheExplanation::REBUILD_REQUESTED);
   EXPECT_EQ(ExplainBuild(inputs, Used(inputs), std::nullopt).decision(), CacheExplanation::VANISHED)
       << "it was built as asked for, and is gone";
 }
 
 TEST(ExplainBuild, PasswordsAreNeitherToldNorKeptAndReasonsAreShort) {
-  Inputs inputs = UsualInputs();
+  Inputs inputs = ExampleInputs();
   inputs.install = {"pip install --index-url https://me:s3cr3t@host/simple six"};
   const UsedBefore used = Used(inputs);
   EXPECT_THAT(used.environment.SerializeAsString(), Not(HasSubstr("s3cr3t")));
@@ -131,7 +122,7 @@ TEST(ExplainBuild, PasswordsAreNeitherToldNorKeptAndReasonsAreShort) {
 }
 
 TEST(DecisionLines, NameInterpreterStepsAndFiles) {
-  Inputs inputs = UsualInputs();
+  Inputs inputs = ExampleInputs();
   inputs.install.push_back("pip install --index-url https://me:s3cr3t@host/simple six");
   const std::vector<std::string> lines = DecisionLines(inputs, "0123456789");
   EXPECT_EQ(lines[0], "Environment 01234567 is decided by:");

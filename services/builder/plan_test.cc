@@ -8,22 +8,13 @@
 #include <set>
 
 #include "absl/strings/match.h"
+#include "services/builder/plan_fixture.h"
 
 namespace riseml::builder {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-Inputs Example() {
-  Inputs inputs;
-  inputs.owner_uid = "11111111-1111-4111-8111-111111111111";
-  inputs.python = "/usr/bin/python3";
-  inputs.python_version = "cpython 3.11.2 x86_64";
-  inputs.install = {"pip install -r requirements.txt", "pip install numpy"};
-  inputs.code.ids = {{"requirements.txt", std::string(40, 'a')}};
-  return inputs;
-}
 
 std::vector<std::string> Titles(const Inputs& inputs) {
   std::vector<std::string> titles;
@@ -32,12 +23,12 @@ std::vector<std::string> Titles(const Inputs& inputs) {
 }
 
 TEST(KeyOf, IsStableHex) {
-  EXPECT_EQ(KeyOf(Example()), KeyOf(Example()));
-  EXPECT_EQ(KeyOf(Example()).size(), 64u);
+  EXPECT_EQ(KeyOf(ExampleInputs()), KeyOf(ExampleInputs()));
+  EXPECT_EQ(KeyOf(ExampleInputs()).size(), 64u);
 }
 
 TEST(KeyOf, IsThatOfEarlierVersionsSoThatTheirEnvironmentsAreStillUsed) {
-  EXPECT_EQ(KeyOf(Example()), "70f6a395080d48db66d89da9928a032bbdb24a30ee54d42eb4369e88a9f7769d");
+  EXPECT_EQ(KeyOf(ExampleInputs()), "70f6a395080d48db66d89da9928a032bbdb24a30ee54d42eb4369e88a9f7769d");
 }
 
 TEST(KeyOf, DependsOnEveryInput) {
@@ -56,9 +47,9 @@ TEST(KeyOf, DependsOnEveryInput) {
       [](Inputs& i) { i.client_digest = "d"; },
       [](Inputs& i) { i.rebuild = "r"; },
   };
-  std::set<std::string> keys = {KeyOf(Example())};
+  std::set<std::string> keys = {KeyOf(ExampleInputs())};
   for (const auto& change : changes) {
-    Inputs inputs = Example();
+    Inputs inputs = ExampleInputs();
     change(inputs);
     keys.insert(KeyOf(inputs));
   }
@@ -66,7 +57,7 @@ TEST(KeyOf, DependsOnEveryInput) {
 }
 
 TEST(KeyOf, FieldsCannotBeShiftedIntoEachOther) {
-  Inputs a = Example(), b = Example();
+  Inputs a = ExampleInputs(), b = ExampleInputs();
   a.install = {"ab", "c"};
   b.install = {"a", "bc"};
   EXPECT_NE(KeyOf(a), KeyOf(b));
@@ -76,7 +67,7 @@ TEST(KeyOf, FieldsCannotBeShiftedIntoEachOther) {
 }
 
 TEST(StepsOf, OneStepForEachThingDone) {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.framework = "tensorflow";
   inputs.client_dir = "/opt/client/riseml";
   EXPECT_THAT(Titles(inputs), ElementsAre("create Python environment", "add package riseml",
@@ -92,7 +83,7 @@ std::map<std::string, std::string> PrefixKeys(const Inputs& inputs) {
 }
 
 Inputs ExampleOfThreeSteps() {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.install = {"one", "two", "three"};
   inputs.prefix_digests = {"1", "2", "3"};
   inputs.client_dir = "/opt/client/riseml";
@@ -165,7 +156,7 @@ TEST(PrefixKeys, StepsOfWhichNothingIsKnownHaveNone) {
 }
 
 TEST(StepsOf, ReusedStepsStillSayWhatDecidesTheEnvironment) {
-  const std::vector<Step> steps = StepsOf(Example(), "k", "/e/k");
+  const std::vector<Step> steps = StepsOf(ExampleInputs(), "k", "/e/k");
   EXPECT_THAT(steps[0].reuse_command, HasSubstr("is decided by:"));
   EXPECT_THAT(steps[0].reuse_command, HasSubstr(".riseml-before-"));
   EXPECT_EQ(steps[0].reuse_command.find("venv"), std::string::npos);
@@ -173,15 +164,15 @@ TEST(StepsOf, ReusedStepsStillSayWhatDecidesTheEnvironment) {
 }
 
 TEST(StepsOf, CommandOfTheUserIsTakenAsItIs) {
-  EXPECT_EQ(StepsOf(Example(), "k", "/e/k")[1].command, "pip install -r requirements.txt");
+  EXPECT_EQ(StepsOf(ExampleInputs(), "k", "/e/k")[1].command, "pip install -r requirements.txt");
 }
 
 TEST(StepsOf, PathsAreQuotedForTheShell) {
-  EXPECT_THAT(StepsOf(Example(), "k", "/e f/k")[0].command, HasSubstr("'/e f/k'"));
+  EXPECT_THAT(StepsOf(ExampleInputs(), "k", "/e f/k")[0].command, HasSubstr("'/e f/k'"));
 }
 
 TEST(Case13Tools, UvVenvNamesTheEnvironmentOfTheJob) {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.install = {"uv venv && uv pip install six"};
   const Step step = StepsOf(inputs, "k", "/e/k")[1];
   EXPECT_EQ(step.title, "uv venv && uv pip install six");
@@ -190,7 +181,7 @@ TEST(Case13Tools, UvVenvNamesTheEnvironmentOfTheJob) {
 }
 
 TEST(Case13Tools, CondaRunsWhereItIsAndElseSaysWhatToWrite) {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.install = {"conda env update -f environment.yml"};
   const Step step = StepsOf(inputs, "k", "/e/k")[1];
   EXPECT_THAT(step.command, HasSubstr("command -v conda"));
@@ -199,7 +190,7 @@ TEST(Case13Tools, CondaRunsWhereItIsAndElseSaysWhatToWrite) {
 }
 
 TEST(StepsOf, FrameworkVersionThatFailsSaysWhatToDo) {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.install.clear();
   inputs.framework = "tensorflow";
   inputs.framework_version = "1.5.0";
@@ -210,7 +201,7 @@ TEST(StepsOf, FrameworkVersionThatFailsSaysWhatToDo) {
 }
 
 TEST(StepsOf, SystemPackageToolFailsWithWhatToDoInstead) {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.install = {"apt-get install -y gcc"};
   const Step step = StepsOf(inputs, "k", "/e/k")[1];
   EXPECT_EQ(step.title, "apt-get install -y gcc");
@@ -220,7 +211,7 @@ TEST(StepsOf, SystemPackageToolFailsWithWhatToDoInstead) {
 }
 
 TEST(StepsOf, StepsOfTheProductExplainTheirFailures) {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.client_dir = "/client";
   inputs.framework = "tensorflow";
   inputs.install = {"pip install six", "apt-get install -y gcc", "conda install six"};
@@ -229,7 +220,7 @@ TEST(StepsOf, StepsOfTheProductExplainTheirFailures) {
 }
 
 TEST(StepsOf, AMachineWithoutVenvSaysWhatIsMissing) {
-  Inputs inputs = Example();
+  Inputs inputs = ExampleInputs();
   inputs.python = "/bin/false";
   const std::string command = StepsOf(inputs, "k", "/e/k")[0].command;
   EXPECT_THAT(command, HasSubstr("/bin/false cannot make virtual environments here: an administrator has to install"));
