@@ -47,7 +47,8 @@ class Connection {
   v1::SecretService::Stub& secrets() { return *secrets_; }
   v1::EnvironmentService::Stub& environments() { return *environments_; }
 
-  // What the cluster says about itself, asked for once. Fails when it does not work with this version of the client.
+  // Returns what the cluster says about itself; asks once. Fails if the cluster does not work with this version of
+  // the client.
   absl::StatusOr<v1::ClusterInfo> Cluster();
 
   // Channel to any user listener of the cluster.

@@ -1,4 +1,5 @@
-// How far the streams of a Follow call have been read, so that the next call goes on without a gap or a repeat. Pure.
+// Remembers how far each stream of a Follow call was read, so that the next call continues without a gap or a repeat.
+// Pure.
 #pragma once
 
 #include <cstdint>

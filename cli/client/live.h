@@ -1,4 +1,5 @@
-// What happens to an experiment, as one sequence of events: changes of state, log, Ctrl-C. Reconnects by itself.
+// Merges everything that happens to an experiment into one sequence of events: state changes, log lines, Ctrl-C.
+// Reconnects by itself.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,4 @@
-// When to try a broken stream again.
+// Decides when a broken stream is tried again.
 #pragma once
 
 #include <optional>
@@ -11,9 +11,9 @@ namespace riseml::cli {
 // Pure, but for the jitter.
 class Reconnects {
  public:
-  // How long to wait before the next try: at least as long as the server asks for. Nothing when trying again makes no
-  // sense. UNAVAILABLE is tried for ever; what the server asks to repeat later, and codes that may stand for a
-  // connection that broke, five times in a row.
+  // Returns the time to wait before the next try: at least as long as the server asks for. Returns nothing if another
+  // try makes no sense. UNAVAILABLE is tried for ever; errors with a retry delay, and codes that may stand for a
+  // broken connection, five times in a row.
   std::optional<absl::Duration> After(const absl::Status& status);
   // Something arrived.
   void Progress() { failures_ = 0; }

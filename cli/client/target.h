@@ -9,7 +9,7 @@
 
 namespace riseml::cli {
 
-// What an id names. The user is empty when the caller is meant.
+// The resource that an id names. `user` is empty for the caller's own resources.
 struct Target {
   enum class Kind { kUser, kExperiment, kJob, kRecent };
   Kind kind = Kind::kExperiment;
@@ -31,7 +31,7 @@ absl::StatusOr<Target> ParseTarget(absl::string_view text);
 std::string ExperimentResource(const Target& target, absl::string_view caller);
 std::string Resource(const Target& target, absl::string_view caller);
 
-// How a resource is shown to the caller: "14.3.train", or ".paul.14.3.train" when it is somebody else's.
+// Returns the id that is shown to the caller: "14.3.train", or ".paul.14.3.train" for another user's resource.
 std::string ShownId(absl::string_view resource, absl::string_view caller);
 
 }  // namespace riseml::cli

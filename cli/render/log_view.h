@@ -49,7 +49,7 @@ class LogView {
 
  private:
   using Key = std::pair<std::string, int>;
-  // What stands on the terminal's last line, to be drawn over.
+  // The content of the terminal's last line, which is drawn over.
   enum class Drawn { kNothing, kOpenLine, kLive };
   struct Stream {
     std::string resource;

@@ -1,4 +1,4 @@
-// What `riseml system info` shows about nodes. Pure.
+// Renders the nodes for `riseml system info`. Pure.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nod
 // One row a GPU.
 std::string GpuTable(const Terminal& terminal, const std::vector<v1::Node>& nodes);
 
-// What a user ought to know: nodes that take no jobs, nodes on which limits are not enforced. A line each.
+// Returns warnings about nodes, one per line: nodes that take no jobs, nodes that do not enforce limits.
 std::string NodeNotes(const std::vector<v1::Node>& nodes);
 
 }  // namespace riseml::cli

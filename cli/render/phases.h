@@ -33,7 +33,7 @@ bool BuildPrints(const ExperimentState& state);
 class PhaseBlock {
  public:
   explicit PhaseBlock(Terminal terminal) : terminal_(terminal) {}
-  // What to print to show these phases now; empty when nothing changed.
+  // Returns the text that shows these phases now; empty if nothing changed.
   std::string Draw(const std::vector<Phase>& phases);
 
  private:

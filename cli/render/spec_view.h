@@ -1,4 +1,4 @@
-// What a riseml.yml asks for, in words and as JSON. Pure.
+// Renders the content of a riseml.yml as text and as JSON. Pure.
 #pragma once
 
 #include <string>

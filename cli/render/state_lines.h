@@ -24,8 +24,8 @@ struct StateLine {
 
 class StateLines {
  public:
-  // What is new in the state. A job that has printed is not told to be over before its log has ended; an experiment not
-  // before its jobs, unless the watch has ended without telling their end.
+  // Returns the lines for what is new in the state. The end of a job that has printed is told after the end of its
+  // log; the end of an experiment after those of its jobs, unless the watch ended without telling them.
   std::vector<StateLine> Update(const ExperimentState& state);
 
   // The log of an attempt has ended.

@@ -48,8 +48,8 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job);
 // on main)"; empty without a revision.
 std::string CodeLine(const v1::Experiment& experiment);
 
-// Why an experiment that has not begun waits: the wait message of its first job that has one, with the code behind it;
-// may be empty.
+// Returns the reason why an experiment that has not begun waits: the wait message and code of its first job that has
+// one. May be empty.
 std::string WaitsFor(const v1::Experiment& experiment);
 
 }  // namespace riseml::cli

@@ -1,4 +1,4 @@
-// What stays out of a revision when no ignore file says anything: secrets, caches, installed packages. Pure.
+// Decides what is left out of a revision if no ignore file decides it: secrets, caches, installed packages. Pure.
 #pragma once
 
 #include <functional>
@@ -13,11 +13,11 @@ namespace riseml::sync {
 // (".env.example") and source code ("kubeconfig.py") are none. `path` is relative to the project.
 bool LooksLikeSecret(absl::string_view path, bool is_directory);
 
-// Why a file or directory of this name is left out; empty when the name says nothing.
+// Returns why a file or directory of this name is left out; empty if the name does not decide.
 std::string ReasonByName(absl::string_view path, bool is_directory);
 
-// Why a directory is left out for what it holds; empty when it is kept. `names` are its sorted entries; `read` returns
-// the beginning of one of them.
+// Returns why a directory is left out because of its content; empty if it is kept. `names` are its sorted entries;
+// `read` returns the beginning of one of them.
 using ReadEntry = std::function<std::string(absl::string_view name)>;
 std::string ReasonByContents(absl::string_view path, const std::vector<std::string>& names, const ReadEntry& read);
 

@@ -14,7 +14,7 @@
 
 namespace riseml::sync {
 
-// Whether an entry belongs to the revision, and which rule says so.
+// Says whether an entry belongs to the revision, and which rule decided it.
 struct Decision {
   enum class Rule {
     kNone,          // no rule: it belongs to the revision
@@ -69,7 +69,7 @@ class Excluder {
   absl::Status EnterRepository(const std::string& directory);
   Decision Ordinary(absl::string_view path, bool is_directory) const;
 
-  // What one Enter has added.
+  // The rules that one call of Enter added.
   struct Level {
     std::size_t riseml = 0, git = 0, tracked = 0;
   };
@@ -83,7 +83,8 @@ class Excluder {
   std::vector<std::string> warnings_;
 };
 
-// Why a path is not part of the revision, looking at one directory after the other; absent when it is.
+// Returns the decision that keeps a path out of the revision; absent if it is part of it. Looks at each directory on
+// the way.
 absl::StatusOr<std::optional<Decision>> WhyLeftOut(const std::string& root, absl::string_view path);
 
 // Entries of a directory, sorted, without "." and "..".

@@ -12,7 +12,7 @@
 
 namespace riseml::sync {
 
-// What a frame holds before it is compressed.
+// Size of the content of a frame before compression.
 inline constexpr std::size_t kFrameBytes = 256 * 1024;
 inline constexpr int kFramePieces = 4'000;
 

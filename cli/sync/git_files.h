@@ -1,4 +1,4 @@
-// What a git work tree says about its files. Reads git's own files; neither git nor libgit2 is needed.
+// Reads git's own files to learn about the files of a work tree. Needs neither git nor libgit2.
 #pragma once
 
 #include <string>

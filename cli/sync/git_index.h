@@ -10,7 +10,7 @@
 
 namespace riseml::sync {
 
-// What one index file says.
+// Content of one index file.
 struct GitIndex {
   std::vector<std::string> files;       // sorted, each once
   std::vector<std::string> submodules;  // paths of submodules, sorted

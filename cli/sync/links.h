@@ -1,4 +1,4 @@
-// Where symbolic links of a project lead, by their text alone. Pure.
+// Computes the targets of a project's symbolic links from their text alone. Pure.
 #pragma once
 
 #include <optional>

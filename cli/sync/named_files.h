@@ -1,4 +1,4 @@
-// Which files of a project a command reads, as far as its text tells. Pure.
+// Finds the files of a project that a command reads, as far as its text tells. Pure.
 #pragma once
 
 #include <string>

@@ -14,7 +14,7 @@
 
 namespace riseml::sync {
 
-// How much of what has to be sent was sent; called often, from the caller's thread.
+// Reports how many of the bytes to send were sent. Called often, on the caller's thread.
 using Progress = std::function<void(std::int64_t bytes_done, std::int64_t bytes_total)>;
 
 struct PushOptions {
@@ -31,10 +31,10 @@ struct PushOutcome {
   std::int64_t uploaded_objects = 0;
 };
 
-// What a revision may hold, as the server says.
+// Returns the server's limits for a revision.
 absl::StatusOr<v1::Limits> GetLimits(v1::FileService::StubInterface& stub, const PushOptions& options);
 
-// What of a snapshot the server has not got.
+// The part of a snapshot that the server lacks.
 struct UploadSize {
   std::int64_t files = 0;                    // of the project; equal ones count each
   std::int64_t bytes = 0;                    // of their contents, equal ones once

@@ -46,7 +46,7 @@ struct Snapshot {
   absl::Duration window;         // from first looking at the files to having read them all
 };
 
-// Which files are copied while they are read, so that they can be sent exactly as they were.
+// Selects the files that are copied while they are read, so that they are sent exactly as they were read.
 enum class Copies {
   kNone,    // those that change during the read only
   kRecent,  // and those that changed a minute ago or later

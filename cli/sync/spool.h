@@ -12,7 +12,7 @@
 
 namespace riseml::sync {
 
-// Where a copy lies.
+// Position of a copy in the spool.
 struct SpooledFile {
   std::int64_t offset = 0;
   std::int64_t bytes = 0;

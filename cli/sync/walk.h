@@ -64,7 +64,7 @@ struct Scan {
 };
 
 struct ScanOptions {
-  // How many entries of directories that are left out are looked at, to tell their size.
+  // Number of entries of excluded directories that are counted to estimate their size.
   std::int64_t measured_entries = 2'000;
   bool measures_expected = false;  // also of those nobody misses, such as .git and virtual environments
 };

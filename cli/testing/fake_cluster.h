@@ -22,7 +22,7 @@ class FakeCluster {
 
   FakeContent& content() { return content_; }
   std::string address() const;
-  // Of log server 1; all the rest is at address().
+  // Address of log server 1. Everything else is at address().
   std::string other_logs_address() const;
   std::string ca_pem() const { return ca_pem_; }
 

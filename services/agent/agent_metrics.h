@@ -1,4 +1,4 @@
-// What a node counts.
+// Metrics of a node.
 #pragma once
 
 #include <prometheus/counter.h>

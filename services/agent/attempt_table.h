@@ -1,4 +1,4 @@
-// What the node knows about its attempts, for those who list and watch.
+// Holds the node's attempts for the calls that list and watch them.
 #pragma once
 
 #include <cstdint>

@@ -31,8 +31,8 @@ class BuildPlaces {
 
   // The places, whatever is in them.
   std::vector<BuildPlace> All() const;
-  // What steps have made. FAILED_PRECONDITION, with a reason that begins with "they", when it is more than can be
-  // kept: changes of the project's own files, or files at other places of a sandbox.
+  // Returns the places with what the steps made. FAILED_PRECONDITION, with a reason that begins with "they", if that
+  // cannot be kept: changes of the project's own files, or files at other places of a sandbox.
   absl::StatusOr<std::vector<BuildPlace>> Made() const;
   // FAILED_PRECONDITION when the project has a file that is among what steps have made in `kept`, once kept from its
   // directory.

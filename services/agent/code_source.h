@@ -1,4 +1,4 @@
-// Where the code of an attempt comes from: the port, and gitsync behind it.
+// Port to the code of an attempt, and its adapter for gitsync.
 #pragma once
 
 #include <memory>

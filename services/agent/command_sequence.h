@@ -1,4 +1,5 @@
-// What an attempt runs, one after the other, and what its end means. Pure: knows no processes.
+// Sequence of an attempt's steps and commands: says which one runs next and what its end means. Pure; knows no
+// processes.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,7 @@ struct Step {
   int total = 1;             // of its kind
 };
 
-// How a step's process ended.
+// Result of a step's process.
 struct StepResult {
   int exit_code = 0;  // 128 + signal when a signal ended it
   bool out_of_memory =
@@ -42,7 +43,7 @@ std::string LastLineOf(absl::string_view output);
 // Exit code of a wait status, as shells count: 128 + n for signal n.
 int ExitCodeOf(int wait_status);
 
-// Why the platform itself ends an attempt.
+// Reason for which the platform itself ends an attempt.
 enum class StopCause { kNone, kAsked, kTimeLimit };
 
 // Walks through steps; stops at the first failure.

@@ -16,7 +16,7 @@ inline constexpr char kSecretsDirectory[] = "secrets";
 
 using Variables = std::map<std::string, std::string>;
 
-// Where things are, as the job sees them.
+// Paths as the job sees them.
 struct JobPaths {
   std::string control;    // holds `socket`, `tools` and, without an environment, `bin` with the interpreter
   std::string temporary;  // its own directory for temporary files; holds `home`

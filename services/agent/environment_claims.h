@@ -1,5 +1,5 @@
-// Which attempt makes an environment on this node, so that what a broken build leaves is removed, and what a later one
-// has begun is not.
+// Remembers which attempt builds an environment on this node. The remains of a broken build are removed, and those
+// that a later attempt has begun are kept.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// Why a command has failed, as far as its exit code and its last output tell, and what to write instead. Pure, but for
-// the look at a script.
+// Explains why a command failed, from its exit code and its last output, and says what to write instead. Pure, except
+// that it looks at one script.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace riseml::agent {
 
-// What is known about the script that a command runs.
+// Facts about the script that a command runs.
 struct ScriptFacts {
   std::string name;   // as the command names it; empty: it runs no script of the project, or one that does not exist
   std::string start;  // its first bytes

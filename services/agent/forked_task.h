@@ -16,9 +16,9 @@ namespace riseml::agent {
 // One task at a time. Thread-compatible. The caller has no other threads, and reaps children.
 class ForkedTask {
  public:
-  // What the child does; returns what is to be known here, at most 4 KiB. An error keeps its message only.
+  // Runs in the child. Returns a result of at most 4 KiB for the parent; an error keeps only its message.
   using Work = std::function<absl::StatusOr<std::string>()>;
-  // What is done here with the result.
+  // Runs in the parent with the child's result.
   using Then = std::function<absl::Status(const absl::StatusOr<std::string>&)>;
 
   // Starts the work. `then` is called at once when that is not possible.

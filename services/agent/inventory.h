@@ -1,4 +1,4 @@
-// What this machine offers.
+// Detects the resources of this machine.
 #pragma once
 
 #include <string>

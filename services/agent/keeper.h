@@ -50,7 +50,7 @@ class Keeper {
   absl::Status ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch);
 
  private:
-  // What is remembered between two looks at an attempt; lost without harm.
+  // State of an attempt between two syncs; may be lost without harm.
   struct Memory {
     bool cleaned = false;
     absl::Time stop_seen = absl::InfiniteFuture();

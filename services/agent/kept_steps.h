@@ -1,5 +1,5 @@
-// What the first steps of builds made, kept for later builds of the same user: a directory with an entry for each key
-// of such steps.
+// Stores the results of the first steps of builds for later builds of the same user: a directory with one entry for
+// each prefix key.
 //
 // An entry appears whole or not at all. Who reads one holds its lock, so that nobody removes it meanwhile. Jobs can
 // write to the directory: whoever looks at it from outside of a sandbox trusts nothing in it but its own entries'

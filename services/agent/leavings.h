@@ -1,5 +1,5 @@
-// What the steps of a build left beside packages: files in the project's directory and in HOME. A job gets copies of
-// them beneath its own files.
+// Keeps the files that build steps wrote to the project's directory and to HOME. A job gets copies of them beneath
+// its own files.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace riseml::agent {
 
-// Where an environment keeps them.
+// Directories in which an environment keeps these files.
 std::string LeftInCode(const std::string& environment_path);
 std::string LeftInHome(const std::string& environment_path);
 // Text that each job is told about the build, at most 4 KiB; empty: nothing. Never follows a link.

@@ -1,5 +1,4 @@
-// How `ship` reaches loghandler: the port, so that the shipping itself can be tested without a network, and another
-// transport can be used.
+// Port from `ship` to loghandler. Tests run the shipper without a network, and another transport can be added.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +11,7 @@
 
 namespace riseml::agent {
 
-// What the server has said during a call so far.
+// Answers of the server during a call so far.
 struct IngestProgress {
   std::optional<std::int64_t> expected_offset;  // everything before it is stored; absent: nothing said yet
   std::int64_t answers = 0;                     // how often it has said so

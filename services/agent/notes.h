@@ -1,4 +1,4 @@
-// What a user should know before a job runs: lines for the top of its log.
+// Notes for the user at the top of a job's log.
 #pragma once
 
 #include <map>
@@ -18,7 +18,7 @@ std::map<std::string, std::string> PresentDataPaths(const config::v1::NodeConfig
 // directories of `riseml up --data` that are gone.
 std::vector<std::string> NotesOnData(const config::v1::NodeConfig& config, const SystemView& system);
 
-// What an attempt names that does not exist without a sandbox. Pure.
+// Returns notes on paths that the attempt names and that do not exist without a sandbox. Pure.
 std::vector<std::string> NotesOnPlainPaths(const internal::v1::StartAttemptRequest& start);
 
 }  // namespace riseml::agent

@@ -1,4 +1,4 @@
-// What a job prints, on its way into the log.
+// Copies the output of a job from a pipe into its log.
 //
 // All processes of a job print into one pipe, `run` copies it into the log in order. A pipe can be opened again under
 // all its names (/dev/stdout, /dev/fd/2, /proc/self/fd/1), and nobody can truncate or overwrite what was printed: the

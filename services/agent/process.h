@@ -33,7 +33,7 @@ absl::StatusOr<ProcessStat> ReadProcessStat(pid_t pid);
 // Parses the content of /proc/PID/stat; the command name in it may hold anything.
 absl::StatusOr<ProcessStat> ParseProcessStat(absl::string_view text);
 
-// Who `pid` is now. NOT_FOUND when it is gone.
+// Returns the identity of the process that has this pid now. NOT_FOUND if there is none.
 absl::StatusOr<internal::v1::ProcessId> Identify(pid_t pid);
 
 // True when that very process still runs (a zombie does not).

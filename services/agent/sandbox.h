@@ -19,7 +19,7 @@
 
 namespace riseml::agent {
 
-// Where a sandboxed job finds its things.
+// Paths inside the sandbox.
 inline constexpr char kSandboxCode[] = "/code";
 inline constexpr char kSandboxOutput[] = "/output";
 inline constexpr char kSandboxShared[] = "/shared";
@@ -29,7 +29,7 @@ inline constexpr char kSandboxTemporary[] = "/tmp";
 inline constexpr char kSandboxControl[] = "/run/riseml";
 inline constexpr char kSandboxAgent[] = "/run/riseml-agent";
 
-// What of the machine's own file system jobs may see; found once at the start.
+// The parts of the machine's file system that jobs may see; determined once at start-up.
 struct SystemView {
   struct Link {
     std::string path, target;

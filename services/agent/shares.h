@@ -1,5 +1,5 @@
-// What attempts of a node must not share by accident: ports, and as far as there are enough, processors. Nothing is
-// remembered: the plans of the attempts that run say what is taken.
+// Assigns what attempts of a node should not share by accident: ports, and processors as far as there are enough.
+// Keeps no state: the plans of the running attempts say what is taken.
 #pragma once
 
 #include <string>

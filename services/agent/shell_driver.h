@@ -19,7 +19,7 @@ enum class ShellKind {
   kPosix,  // -e, and pipefail where the shell has it
 };
 
-// What a driver leads through. Items are numbered from 1.
+// Input of the driver. Items are numbered from 1.
 struct DriverPlan {
   ShellKind kind = ShellKind::kBash;
   std::string directory;  // holds item N as the file "N", the pipes `reports` and `next`, and `state`
@@ -41,7 +41,7 @@ std::string DriverScript(const DriverPlan& plan);
 // The text as one word of a shell.
 std::string QuoteForShell(absl::string_view text);
 
-// What the driver tells `run` through `reports`, one line each.
+// One line that the driver sends to `run` through `reports`.
 struct ShellReport {
   enum class Kind {
     kBegin,   // all before item `number` have succeeded; may it run? `run` answers in `next`

@@ -1,4 +1,4 @@
-// What `ship` sends next. Pure: offsets and times in, actions out; knows neither files nor connections.
+// Decides what `ship` sends next. Pure: offsets and times in, actions out; knows neither files nor connections.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ inline constexpr absl::Duration kLinger = absl::Milliseconds(2);          // byt
 inline constexpr absl::Duration kBlockInterval = absl::Milliseconds(20);  // small blocks are at least this far apart
 inline constexpr absl::Duration kTimeGrain = absl::Milliseconds(50);
 
-// When bytes were noticed: marks (offset, time), at least 50 ms apart. Old and dense ones are thinned out beyond 4,096
-// marks.
+// Times at which bytes were noticed: marks (offset, time), at least 50 ms apart. Beyond 4,096 marks, old and dense
+// ones are thinned out.
 class TimeMarks {
  public:
   void Add(std::int64_t offset, absl::Time time);
@@ -71,7 +71,7 @@ class ShipCursor {
   // Bytes before `offset` are not in the file any more: should the server ask for them again, they are a gap.
   void SetFreed(std::int64_t offset) { freed_ = offset; }
 
-  // What to do now; the caller does it, and tells so by Sent.
+  // Returns the next action. The caller does it and reports it with Sent.
   ShipAction Next(absl::Time now) const;
   void Sent(const ShipAction& action, absl::Time now);
 

@@ -22,7 +22,7 @@ namespace riseml::agent {
 // Number of the first steps that are kept in `directory`; 0: none.
 int StepsKept(const internal::v1::RunPlan& plan, const std::string& directory);
 
-// How long it may take to copy this much on a disk that cannot share blocks.
+// Estimates the time of a copy of this size on a disk that cannot share blocks.
 absl::Duration ExpectedCopy(const TreeSize& size);
 // True when steps that took this long are worth keeping: to keep and to use them costs no more than to run them.
 bool IsWorthKeeping(absl::Duration took, const TreeSize& size);

@@ -1,4 +1,4 @@
-// How far the builds of a node keep what their steps make for later builds.
+// Decides whether the builds of a node keep the results of their steps for later builds.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Who is told to end, and when, while an attempt is being stopped. Pure: processes in, signals out.
+// Decides which processes get which signal, and when, while an attempt is being stopped. Pure: processes in, signals
+// out.
 //
 // SIGTERM goes to the program in front: the foreground child of the shell, the first one of a pipe. A data loader below
 // it gets nothing while its parent lives, so that a checkpoint can be saved. Shells above the program in front are
@@ -27,7 +28,7 @@ struct StopSignal {
   friend bool operator==(const StopSignal&, const StopSignal&) = default;
 };
 
-// What is below `run` at one moment. `inspect` is asked only about processes that matter.
+// The processes below `run` at one moment. `inspect` is called only for processes that matter.
 struct StopSnapshot {
   pid_t root = 0;                   // `run` itself
   pid_t main = 0;                   // its shell, or what that has become; 0 when it has ended

@@ -54,7 +54,7 @@ class ChildProcess {
   pid_t pid_ = -1;
 };
 
-// Where a log stream of the fake loghandler stands.
+// State of a log stream of the fake loghandler.
 struct FakeStream {
   std::string bytes;                                        // with '?' for bytes of gaps
   std::vector<std::pair<std::int64_t, std::int64_t>> gaps;  // first offset, length

@@ -44,7 +44,7 @@ struct CopyRules {
 // everything. CANCELLED when stopped.
 absl::Status CopyTree(const std::string& from, const std::string& to, const CopyRules& rules);
 
-// How much there is to copy.
+// Size of a directory tree.
 struct TreeSize {
   std::int64_t files = 0;
   std::int64_t bytes = 0;

@@ -22,7 +22,7 @@ struct KeepRequest {
   std::int64_t bytes_limit = 0;
 };
 
-// What was kept, and what was not.
+// Result of keeping files: those that were kept and those that were not.
 struct KeptFiles {
   std::int64_t files = 0;
   std::int64_t bytes = 0;

@@ -40,7 +40,7 @@ class FakeBuilder final : public internal::v1::BuilderService::Service {
   void Store(const std::string& key, std::int64_t bytes);
   // Key of the environment that was removed last.
   std::string removed();
-  // How questions for what is stored, and removals, end from now on; until the next Reset.
+  // Sets the statuses that ListStored and Remove return until the next Reset.
   void Break(const grpc::Status& list, const grpc::Status& removal);
 
  private:

@@ -12,7 +12,7 @@
 
 namespace riseml::api {
 
-// How long a row is kept at least.
+// Minimum time for which a row is kept, in months.
 inline constexpr int kAuditMonths = 13;
 
 // Makes the partitions of this month and of the next two, which rows need to be written.

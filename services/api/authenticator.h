@@ -23,7 +23,8 @@ class Authenticator final : public rpc::Authenticator, public rpc::UserDirectory
 
   absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) override;
   absl::StatusOr<internal::v1::Caller> FindUser(absl::string_view user) override;
-  // Who has begun an open call, as of now. UNAUTHENTICATED or PERMISSION_DENIED when he may not go on with it.
+  // Returns the current identity of the caller of an open call. UNAUTHENTICATED or PERMISSION_DENIED if the caller
+  // may not go on with it.
   absl::StatusOr<internal::v1::Caller> Recheck(const rpc::Call& call);
 
   // Looks everybody up anew from now on.

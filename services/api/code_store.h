@@ -29,8 +29,8 @@ class CodeStore {
   absl::StatusOr<v1::Revision> RegisterRevision(const rpc::Call& call,
                                                 const internal::v1::RegisterRevisionRequest& request);
 
-  // What `as_user` may do with an object; the answer to AccessService.Check. `as_user.caller` is the credential's
-  // owner.
+  // Returns what `as_user` may do with an object: the answer to AccessService.Check. `as_user.caller` is the
+  // credential's owner.
   absl::StatusOr<internal::v1::CheckResponse> Check(const rpc::Call& as_user,
                                                     const internal::v1::CheckRequest& request);
 

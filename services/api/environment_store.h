@@ -28,13 +28,14 @@ void RecordPlan(pqxx::transaction_base& tx, const internal::v1::Placement& place
 // The environment that jobs of an experiment or set used last; without a key when there is none.
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid);
 
-// How a build failed that waited-for jobs share: by the exit code of one of its steps, after `job` was created.
+// Failure of a build that is shared by the jobs that waited for it: the exit code of one of its steps, after `job`
+// was created.
 struct SharedFailure {
   std::string message;  // with the name of the build
 };
 std::optional<SharedFailure> FindSharedFailure(pqxx::transaction_base& tx, const std::string& key, const JobRow& job);
 
-// What may stay. A zero age and a negative size have no bound.
+// Limits for environments that are kept. A zero age and a negative size mean no limit.
 struct EnvironmentLimits {
   absl::Duration max_age;
   std::int64_t max_bytes = -1;
@@ -59,7 +60,8 @@ class EnvironmentStore {
   static absl::StatusOr<std::string> FindKey(const std::vector<v1::StoredEnvironment>& environments,
                                              const std::string& key);
 
-  // From now on no job starts with it. FAILED_PRECONDITION while one uses or builds it. `call` may be absent.
+  // Marks the environment so that no job starts with it any more. FAILED_PRECONDITION while one uses or builds it.
+  // `call` may be absent.
   absl::Status BeginRemoval(const rpc::Call* call, const std::string& key);
   // It could not be removed after all.
   absl::Status CancelRemoval(const std::string& key);

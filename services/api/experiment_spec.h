@@ -1,4 +1,4 @@
-// From a checked riseml.yml to what api stores and jobs get. Pure.
+// Converts a checked riseml.yml to what api stores and what jobs get. Pure.
 #pragma once
 
 #include <map>
@@ -21,10 +21,11 @@ inline constexpr absl::string_view kTrainRole = "train";
 
 using Parameters = spec::Combination;
 
-// What is stored as the experiment's spec.
+// Returns the spec that is stored with the experiment.
 v1::TrainSpec ToTrainSpec(const spec::Train& train);
 
-// What a job of a role asks for, after the server's defaults (1 core, 1,024 MB, no GPU; builds 0.5 cores, 512 MB).
+// Returns the resources of a job of this role, after the server's defaults (1 core, 1,024 MB, no GPU; builds 0.5
+// cores, 512 MB).
 v1::Resources ResourcesOf(const v1::TrainSpec& spec, absl::string_view role);
 
 // True when the spec has something to install.

@@ -18,7 +18,7 @@ class ExperimentStore {
  public:
   ExperimentStore(Database& db, ViewOptions options) : db_(db), options_(std::move(options)) {}  // db outlives this
 
-  // What creating needs besides the request.
+  // Input of a creation besides the request.
   struct NewExperiment {
     v1::CreateExperimentRequest request;
     spec::Spec spec;           // of request.config_text, with a train section
@@ -27,7 +27,7 @@ class ExperimentStore {
   // One transaction: experiment, children, all jobs, history, audit, the remembered request.
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const NewExperiment& wanted);
 
-  // What an earlier request of the same id made, if any.
+  // Returns the experiment that an earlier request of the same id made, if any.
   absl::StatusOr<std::optional<v1::Experiment>> FindReplay(const rpc::Call& call,
                                                            const v1::CreateExperimentRequest& request);
 

@@ -56,7 +56,7 @@ class FeedHub {
   // `wake` is called, on the hub's thread, whenever something may be new and every 15 s; it must not block. Returns an
   // id for Narrow and for Unsubscribe, after which it is not called any more.
   int Subscribe(std::function<void()> wake);
-  // From now on changes wake this subscriber only when they are below the root.
+  // Restricts the subscriber to changes below the root from now on.
   void Narrow(int id, const std::string& root_uid);
   void Unsubscribe(int id);
   // Wakes all subscribers, on this thread, so that they check access anew.

@@ -22,7 +22,7 @@ ApiKey MakeApiKey();
 // Takes a key apart; absent when it is not one (wrong prefix, length, alphabet or checksum).
 std::optional<ApiKey> ParseApiKey(absl::string_view text);
 
-// How much of a key people may see: "rml_" + id.
+// Returns the part of a key that people may see: "rml_" + id.
 std::string KeyPrefix(absl::string_view id);
 
 // Compares in time that does not depend on where the texts differ.

@@ -1,4 +1,4 @@
-// How states change in the database: the tables of states.h applied to rows, with history and feed, inside the caller's
+// Changes states in the database: applies the tables of states.h to rows, with history and feed, inside the caller's
 // transaction.
 //
 // Rule for all: the root (experiment or set) is locked first, then nothing below it can move under us.
@@ -14,7 +14,7 @@
 
 namespace riseml::api {
 
-// Why and by whom a state changes.
+// Reason and author of a state change.
 struct Cause {
   std::string reason;   // UPPER_SNAKE
   std::string message;  // for people

@@ -1,4 +1,4 @@
-// What api knows about logs: which streams there are, and whether they are complete.
+// Stores which log streams exist and whether they are complete.
 #pragma once
 
 #include <string>

@@ -47,7 +47,7 @@ absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& t
 void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& request_id,
                      const std::string& argument_hash, const std::string& resource);
 
-// May the caller see and change everything?
+// Returns whether the caller may see and change everything.
 bool IsAdmin(const rpc::Call& call);
 
 }  // namespace riseml::api

@@ -1,4 +1,4 @@
-// What a set and all its children share: the configuration of the root.
+// Loads the configuration that a set shares with all its children.
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@ struct RootConfig {
   std::string text;  // of the file, as it was sent
 };
 
-// Of the roots named in a column of `rows`, by UUID. A configuration may be large: it is read once, whatever is read of
-// the set.
+// Loads the configurations of the roots named in a column of `rows`, by UUID. Reads each only once, as a
+// configuration may be large.
 std::map<std::string, RootConfig> LoadRootConfigs(pqxx::transaction_base& tx, const pqxx::result& rows, int column,
                                                   bool with_text);
 

@@ -1,5 +1,5 @@
-// What the scheduler writes: leadership, placements, observations, nodes. Every write checks the epoch in its own
-// transaction.
+// Stores what the scheduler writes: leadership, placements, observations, nodes. Every write checks the epoch in its
+// own transaction.
 #pragma once
 
 #include <string>

@@ -158,7 +158,7 @@ constexpr bool IsTerminal(JobState s) {
 }
 constexpr bool IsTerminal(ExperimentState s) { return s >= ExperimentState::kFinished; }
 
-// What an event of its newest attempt means for a job.
+// Returns the event of a job that follows from an event of its newest attempt.
 JobEvent JobEventOf(AttemptEvent event);
 
 // State of an experiment or child from its jobs, one or more besides the build, which is absent when there was nothing
@@ -181,7 +181,7 @@ struct ChildCounts {
 // do, once all have ended. A set somebody killed is KILLED unless all its children had finished before.
 ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts& children, bool kill_wanted);
 
-// How many more children may be released now.
+// Returns how many more children may be released now.
 int ChildrenToRelease(const ChildCounts& children, int concurrency);
 
 }  // namespace riseml::api

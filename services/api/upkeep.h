@@ -1,5 +1,5 @@
-// What api does by itself now and then: removes rows that nobody can ask for any more, seals the audit log and lets its
-// old months go.
+// Periodic maintenance of the database: removes rows that nobody can ask for any more, seals the audit log and drops
+// its old months.
 #pragma once
 
 #include <pqxx/pqxx>
@@ -10,7 +10,7 @@
 
 namespace riseml::api {
 
-// How long rows are kept at least.
+// Minimum time for which rows are kept.
 inline constexpr int kFeedHours = 2;        // resume tokens of watches that are older are refused
 inline constexpr int kRequestHours = 48;    // a request_id that is older makes something new
 inline constexpr int kTransitionDays = 90;  // after the end of the experiment or set

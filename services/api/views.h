@@ -20,7 +20,7 @@ struct ViewOptions {
   std::string output_dir;  // empty on a cluster
 };
 
-// What identifies an experiment that a caller may see.
+// Identifies an experiment that a caller may see.
 struct ExperimentKey {
   std::string uid, root_uid, user_uid;
   ExperimentName name;  // with numbers, also when it was asked for by UUID

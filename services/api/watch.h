@@ -21,7 +21,7 @@
 
 namespace riseml::api {
 
-// What a watcher has to write next.
+// Messages that a watcher has to write next.
 template <class Response>
 struct WatchBatch {
   std::vector<Response> responses;

@@ -1,5 +1,5 @@
-// What the four kinds of watch streams write: experiments for users, work for the scheduler, log streams for
-// loghandler, changes of users for both services that users call.
+// Computes the messages of the four kinds of watch streams: experiments for users, work for the scheduler, log
+// streams for loghandler, changes of users for gitsync and loghandler.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@
 
 namespace riseml::api {
 
-// Who has begun an open call, as of now; an error when the call ends for it.
+// Returns the current identity of the caller of an open call, or the error with which the call ends.
 using Recheck = std::function<absl::StatusOr<internal::v1::Caller>(const rpc::Call&)>;
 
 // Each returns the function a Watch is filled by; what it refers to outlives the stream.

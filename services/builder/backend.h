@@ -11,7 +11,8 @@
 
 namespace riseml::builder {
 
-// What an experiment asks for, checked, with what of its code decides the environment. It needs an environment.
+// Checked request for an environment, with the inputs from the code that decide it. Exists only if an environment is
+// needed.
 struct WantedEnvironment {
   std::string owner_uid;
   std::string project_uid;           // empty: not known

@@ -20,7 +20,7 @@ using CodeEntries = std::map<std::string, internal::v1::CodeEntry>;
 class CodeFiles {
  public:
   virtual ~CodeFiles() = default;
-  // What lies at `paths` ("" is the root), by path; absent ones are left out. At most 500 paths.
+  // Returns the entries at `paths` ("" is the root), by path. Leaves absent ones out. Takes at most 500 paths.
   virtual absl::StatusOr<CodeEntries> Read(const std::string& project_uid, const std::string& commit,
                                            const std::vector<std::string>& paths) = 0;
 };

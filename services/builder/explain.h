@@ -1,4 +1,4 @@
-// What decides an environment, and why it has to be built, for people. Pure.
+// Explains to people what decides an environment and why it has to be built. Pure.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@
 
 namespace riseml::builder {
 
-// What decides the content of an environment, but for the request to build it anew: two environments of one owner with
-// the same list have the same content.
+// Returns the inputs that decide the content of an environment, except the request to build it anew. Two environments
+// of one owner with the same list have the same content.
 std::vector<internal::v1::DecidingInput> DecidingInputsOf(const Inputs& inputs);
 
 // An environment that the project has used.
@@ -21,11 +21,13 @@ struct UsedBefore {
   internal::v1::KnownEnvironment environment;
 };
 
-// Why an environment is built that does not exist. `same` has its key; `last` is the one that the project used last.
+// Explains why an environment that does not exist is built. `same` has its key; `last` is the one that the project
+// used last.
 internal::v1::CacheExplanation ExplainBuild(const Inputs& inputs, const std::optional<UsedBefore>& same,
                                             const std::optional<UsedBefore>& last);
 
-// What decides the environment and why it is built, for the log of its build: at most about 60 lines.
+// Returns lines for the log of a build: the inputs that decide the environment, and why it is built. At most about 60
+// lines.
 std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key);
 
 // One line of at most 160 bytes in which passwords of URLs do not show.

@@ -1,5 +1,6 @@
-// Which environments a project has used: a small file for each, which stays when the environment is removed. Tells what
-// has changed when another one has to be built. Losing it costs explanations, nothing else: no call here fails.
+// Remembers the environments that a project has used, in one small file each, which stays when the environment is
+// removed. Used to tell what has changed when another one has to be built. Calls never fail: lost files only cost
+// explanations.
 #pragma once
 
 #include <functional>
@@ -32,7 +33,7 @@ class History {
   // The environment is to be built: whoever builds it is noted with its next use.
   void NoteMissing(const Project& project, const std::string& key);
 
-  // What is known of an environment that the project has used.
+  // Returns the record of an environment that the project has used; absent if there is none.
   std::optional<UsedBefore> Find(const Project& project, const std::string& key) const;
   // The one that it used last.
   std::optional<UsedBefore> Last(const Project& project) const;
@@ -41,7 +42,7 @@ class History {
   void Forget(absl::Time now) const;
 
  private:
-  // Where the files of a project lie; empty when nothing is remembered of it.
+  // Returns the directory with the files of a project; empty if nothing is remembered of it.
   std::string DirectoryOf(const Project& project) const;
 
   const std::string directory_;

@@ -1,4 +1,4 @@
-// What is known about the Python package that every environment gets.
+// Finds the Python package `riseml` that every environment gets, and computes its digest.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// What install steps leave in the project's directory and in HOME: kept as part of the environment. Pure: makes command
-// lines.
+// Makes the command lines that keep what install steps leave in the project's directory and in HOME as part of the
+// environment. Pure.
 #pragma once
 
 #include <string>

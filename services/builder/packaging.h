@@ -1,5 +1,5 @@
-// What the files of a project that describe it name: pyproject.toml, setup.py, setup.cfg, requirement files, lock
-// files. Pure. Like step_reads.h it errs towards more.
+// Finds the files that a project's packaging files name: pyproject.toml, setup.py, setup.cfg, requirement files, lock
+// files. Pure. Like step_reads.h, it rather names too many files than too few.
 #pragma once
 
 #include <set>
@@ -23,11 +23,12 @@ struct NamedThings {
   std::string everything_because;      // why an edit of any file of the project may change what is built; may be empty
 };
 
-// What a requirement or constraint file at `path` names: -r and -c relative to its own directory; -e, wheels and
-// directories relative to that and to the root. Conda's lists with an indented `pip:` are taken too.
+// Returns the things that a requirement or constraint file at `path` names: -r and -c relative to its own directory;
+// -e, wheels and directories relative to that and to the root. Accepts conda's lists with an indented `pip:` too.
 NamedThings NamedInRequirements(absl::string_view path, absl::string_view text);
 
-// What a file that describes the project in `directory` names: a readme, a file with the version, local dependencies.
+// Returns the things that a packaging file in `directory` names: a readme, a file with the version, local
+// dependencies.
 NamedThings NamedInPackaging(absl::string_view directory, absl::string_view file, absl::string_view text);
 
 }  // namespace riseml::builder

@@ -1,4 +1,4 @@
-// What decides the content of an environment, the key made of it, and the steps that build it. Pure.
+// Computes the key of an environment and the steps that build it. Pure.
 //
 // The key is the SHA-256 of a canonical text: each field with its name and length in front, so that no two inputs have
 // the same text. The code is part of it only as far as install steps read it: an edited training script keeps its
@@ -25,7 +25,7 @@ inline constexpr absl::string_view kBuiltByName = ".riseml-built-by";
 // Directory of what steps left beside packages: `code` lies beneath a job's code, `home` in its HOME.
 inline constexpr absl::string_view kLeavingsName = ".riseml";
 
-// What of the code decides an environment.
+// The part of the code that decides an environment.
 struct CodeInputs {
   std::map<std::string, std::string> ids;  // git ids by path; of a directory "path/"
   std::string tree;                        // what the root holds but riseml.yml, with ids; then `ids` is empty

@@ -24,7 +24,7 @@ class Resolver {
   absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::ResolveEnvironmentRequest& request);
 
  private:
-  // What of the commit decides an environment, and its first steps.
+  // Inputs of an environment that a commit determines, and its first steps.
   struct KnownCode {
     CodeInputs all;
     std::vector<std::string> prefix_digests;

@@ -1,4 +1,4 @@
-// What of the code an install step reads, as far as its text tells. Pure.
+// Finds the files of the code that an install step reads, as far as its text tells. Pure.
 //
 // The rule errs towards more: a name that is no file costs nothing, a missed file would leave a stale environment in
 // use. A command that is not known to read only what its words name counts as a reader of everything.

@@ -13,7 +13,7 @@
 
 namespace riseml::gitsync {
 
-// What the handlers work with; all of it outlives them.
+// Dependencies of the handlers; all must outlive them.
 struct Services {
   RepositoryStore& store;
   RevisionRegistry& registry;

@@ -15,7 +15,7 @@
 
 namespace riseml::gitsync {
 
-// What arrived in a push.
+// One object of a push.
 struct PushedObject {
   git::ObjectKind kind = git::ObjectKind::kBlob;
   std::int64_t bytes = 0;

@@ -1,4 +1,4 @@
-// What a revision and a push may hold.
+// Limits for revisions and pushes.
 #pragma once
 
 #include <cstdint>

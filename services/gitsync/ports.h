@@ -1,4 +1,4 @@
-// What gitsync needs from others.
+// Ports of gitsync to other services.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct ProjectState {
   bool created = false;  // by this call
 };
 
-// Who asked for a change, as the audit log names him.
+// Author of a change, for the audit log.
 struct Author {
   UserId user;
   std::string key_id;      // of the API key

@@ -20,7 +20,7 @@
 
 namespace riseml::gitsync {
 
-// Who pushes where; access has been checked.
+// Pusher and project of a push. Access has been checked.
 struct PushTarget {
   std::string project;  // canonical resource name
   ProjectId id;         // empty when the project does not exist yet

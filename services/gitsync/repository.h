@@ -19,7 +19,7 @@ struct CommitInfo {
   absl::Time time;
 };
 
-// Where the finished pack of a push lies: "<stem>.pack" and "<stem>.idx".
+// Paths of the finished pack of a push: "<stem>.pack" and "<stem>.idx".
 struct PackFiles {
   std::string stem;
 };

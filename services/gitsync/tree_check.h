@@ -16,7 +16,7 @@
 
 namespace riseml::gitsync {
 
-// What a tree amounts to, wherever it lies. Depends on the tree's content only.
+// Totals of a tree. Depends on the tree's content only, not on where it is stored.
 struct TreeSummary {
   std::int64_t files = 0;  // at most a little over the limit the check ran with: sums saturate
   std::int64_t empty_directories = 0;

@@ -1,4 +1,4 @@
-// Which attempts have ended without the end marker of their log, and since when. Pure.
+// Tracks attempts that have ended without the end marker of their log, and since when. Pure.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ class EndTracker {
   // process does not begin it anew.
   explicit EndTracker(absl::Duration grace) : grace_(grace) {}
 
-  // What api says about an attempt now.
+  // Takes the current state of an attempt from api.
   void Update(const internal::v1::StreamInfo& info, absl::Time now);
   // The log of an attempt has been reported to api.
   void Reported(const StreamId& id);

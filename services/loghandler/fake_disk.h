@@ -54,7 +54,7 @@ class FakeDisk final : public FileDisk {
     }
     for (const std::string& path : lost) std::filesystem::remove_all(path);
   }
-  // What is below `dir` now survives every crash.
+  // Makes everything below `dir` survive every later crash.
   void Settle(const std::string& dir) {
     MutexLock lock(mu_);
     for (auto it = std::filesystem::recursive_directory_iterator(dir); it != std::filesystem::end(it); ++it) {

@@ -52,7 +52,7 @@ class FollowHandler {
   void OnNews(const StreamId& id);
   // Something below these roots (experiments or sets) has changed at api.
   void OnRootsChanged(const std::vector<std::string>& roots);
-  // Whether changes at api are heard of. Becoming true makes every follower look again.
+  // Says whether changes at api are received. When it becomes true, every follower looks again.
   void SetWatching(bool watching);
 
   // Ends all calls with SHUTTING_DOWN, and every later one. Idempotent.

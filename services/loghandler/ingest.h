@@ -1,4 +1,4 @@
-// What to do with a block or an end marker, given where a stream stands. This makes any number of repeats of any blocks
+// Decides about a block or an end marker, given the state of its stream. Any number of repeats of any blocks makes
 // exactly one copy on disk. Pure.
 #pragma once
 

@@ -18,7 +18,7 @@
 
 namespace riseml::loghandler {
 
-// What became of a record.
+// Result of taking a record.
 struct Taken {
   IngestAction action = IngestAction::kDuplicate;  // not kRefuse
   std::shared_ptr<Stream> stream;
@@ -30,7 +30,7 @@ class IngestCore {
   // Both must outlive this object; the store must be stopped before it goes.
   IngestCore(Store& store, LogMetrics& metrics);
 
-  // To be called before the first record. `source` must live until the store is stopped.
+  // Adds a source. Must be called before its first record. `source` must live until the store is stopped.
   void Connect(LogSource& source) { sources_.push_back(&source); }
 
   // Takes a record. `position` is that of the record in a source with a name.

@@ -1,4 +1,4 @@
-// What loghandler counts.
+// Metrics of loghandler.
 #pragma once
 
 #include <prometheus/counter.h>

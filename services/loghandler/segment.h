@@ -17,14 +17,14 @@ namespace riseml::loghandler {
 
 // The entry of a block that is stored at `at`; `bytes` is the decoded block. Leaves the file position to the writer.
 BlockEntry DescribeBlock(const v1::LogBlock& block, absl::string_view bytes, const StreamPoint& at);
-// Where the stream stands after an entry.
+// Returns the state of the stream after an entry.
 StreamPoint After(const BlockEntry& entry);
 
 // Index of a segment: from its footer when it is sealed, else by reading every record up to the last sound one.
 // DATA_LOSS when not even the header is sound (a crash while the file was created leaves such a file).
 absl::StatusOr<SegmentIndex> ReadIndex(int fd, const std::string& path);
 
-// Where a segment begins, from its header.
+// Returns the beginning of a segment, from its header.
 absl::StatusOr<StreamPoint> ReadStart(int fd, const std::string& path);
 
 // One block by its entry. DATA_LOSS names file and position. Thread-safe: reads with pread.

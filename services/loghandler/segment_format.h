@@ -27,7 +27,7 @@ inline constexpr std::size_t kEntrySize = 48;
 inline constexpr std::size_t kTrailerSize = 44;
 inline constexpr std::size_t kFooterMarkSize = 8;
 
-// What one record holds, to find it by offset, line or time without reading it.
+// Index entry of one record: used to find it by offset, line or time without reading it.
 struct BlockEntry {
   std::int64_t first_offset = 0;
   std::int64_t raw_length = 0;
@@ -43,7 +43,7 @@ struct BlockEntry {
 inline constexpr std::uint32_t kGap = 1;          // entry: bytes that were lost
 inline constexpr std::uint32_t kAtLineStart = 2;  // entry: the stream stands at the start of a line after it
 
-// Where a stream stands: at the start of a segment, and after each block.
+// State of a stream at the start of a segment, and after each block.
 struct StreamPoint {
   std::int64_t offset = 0;
   std::int64_t line = 0;  // newlines before it

@@ -1,4 +1,4 @@
-// How far each source of records has been read, durably: <dir>/<source>.pb.
+// Stores durably how far each source of records has been read: <dir>/<source>.pb.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ class SourcePositions {
   // Every record before `next` has been written. Positions do not go back.
   void Note(const std::string& source, std::int64_t next);
 
-  // What was noted since the last Take; the data before it has to be made durable, then Write it.
+  // Returns the positions noted since the last Take. The caller makes the data before them durable and then calls
+  // Write.
   Noted Take();
   absl::Status Write(const Noted& noted);
 

@@ -1,4 +1,4 @@
-// What the contract suite of log sources needs of each kind of source.
+// Interface between the contract suite of log sources and each kind of source.
 #pragma once
 
 #include <cstdint>

@@ -68,7 +68,7 @@ class Store {
   absl::StatusOr<AppendResult> Append(const std::shared_ptr<Stream>& stream, const v1::LogBlock& block);
   absl::StatusOr<AppendResult> End(const std::shared_ptr<Stream>& stream, std::int64_t final_offset);
 
-  // Where a source goes on after a start; see SourcePositions::Load.
+  // Returns the position at which a source continues after a start; see SourcePositions::Load.
   absl::StatusOr<std::optional<std::int64_t>> Position(const std::string& source) { return positions_.Load(source); }
   // Everything a source has before `next` was appended by calls that have returned. Becomes durable with it.
   void NotePosition(const std::string& source, std::int64_t next);

@@ -91,7 +91,7 @@ class Stream {
     bool grows = false;
     std::vector<BlockEntry> entries;
   };
-  // What a stream consists of, as Load finds it.
+  // Content of a stream as found by Load.
   struct Content {
     std::vector<std::int64_t> starts;  // first offsets of all segments
     std::optional<SegmentWriter> active;

@@ -1,4 +1,4 @@
-// Which log: one attempt of a job.
+// Id of a log stream: one attempt of a job.
 #pragma once
 
 #include <compare>

@@ -1,4 +1,4 @@
-// What Follow asks api: which streams a name stands for, and whether a credential may still read it.
+// Port from Follow to api: which streams a name stands for, and whether a credential may still read it.
 #pragma once
 
 #include <functional>

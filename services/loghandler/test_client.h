@@ -89,7 +89,7 @@ inline bool ShipLog(v1::LogService::Stub& stub, const StreamId& id, const std::s
   return shipper.SendEnd(log.size()) && shipper.WaitComplete() && shipper.Finish().ok();
 }
 
-// What a reader has of one stream.
+// Content of one stream as a reader has received it.
 struct ReadStream {
   std::string job;
   std::int64_t first_offset = -1;

@@ -1,4 +1,4 @@
-// What tests of the log handler share: directories of their own, blocks, reading a stream back.
+// Helpers for tests of the log handler: temporary directories, blocks, reading a stream back.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Who supervises an installation: whoever holds the lock on run/lock. It ends with the process that holds it.
+// Lock on an installation: its supervisor holds run/lock. The lock ends with the process that holds it.
 #pragma once
 
 #include <optional>

@@ -11,9 +11,9 @@ namespace riseml::supervisor {
 inline constexpr std::int64_t kMaxLogBytes = 16 << 20;
 inline constexpr int kOldLogs = 3;
 
-// When a log has grown past `max_bytes`, copies it to FILE.1 (older ones move on to FILE.3, the oldest goes) and
-// empties it. The writer keeps its descriptor, which must append. Lines written between the copy's end and the emptying
-// are lost: a service's log is no record.
+// Copies a log that has grown past `max_bytes` to FILE.1 and empties it (older ones move on to FILE.3, the oldest is
+// removed). The writer keeps its descriptor, which must append. Lines written between the end of the copy and the
+// emptying are lost: a service's log is not a record.
 absl::Status RotateLog(const std::string& path, std::int64_t max_bytes = kMaxLogBytes);
 
 // The last lines, at most `lines` of them and 8 KiB; empty when there is no such file.

@@ -15,7 +15,7 @@
 
 namespace riseml::supervisor {
 
-// What is needed to speak to the listeners of an installation.
+// Keys and certificates for calls to the listeners of an installation.
 struct ProbeKeys {
   std::string ca_pem, certificate_pem, key_pem;
 };

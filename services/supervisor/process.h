@@ -24,8 +24,8 @@ absl::StatusOr<std::string> BootId();
 // Start time in clock ticks since the boot; absent when there is no such process, or only its zombie.
 std::optional<std::int64_t> StartTicks(pid_t pid);
 
-// What `path` is as a file ("device:inode:size:modification time"), to tell whether a program has been replaced. Empty
-// when absent.
+// Returns the identity of the file at `path` ("device:inode:size:modification time"), to tell whether a program has
+// been replaced. Empty if there is none.
 std::string FileIdentity(const std::string& path);
 
 // True when that very process still runs.

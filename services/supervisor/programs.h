@@ -1,4 +1,4 @@
-// Where the services' programs are, and that their account can run them.
+// Finds the services' programs and checks that their account can run them.
 #pragma once
 
 #include <string>

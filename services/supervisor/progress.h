@@ -1,5 +1,5 @@
-// What the supervising process tells the terminal while it starts: one line an event over a pipe, and how that is
-// shown.
+// Progress of a start: the supervising process sends one line per event over a pipe, and the terminal's process shows
+// it.
 #pragma once
 
 #include <optional>

@@ -31,7 +31,8 @@ struct StackPlan {
   std::vector<std::string> bootstrap_command;  // makes the first administrator; prints the key
 };
 
-// What to run, from what was chosen. `configs` are the texts of the configuration files by service.
+// Plans which processes run, from the choices of the installation. `configs` are the texts of the configuration files
+// by service.
 StackPlan MakeStackPlan(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs,
                         const std::map<std::string, std::string>& configs);
 

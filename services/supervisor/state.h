@@ -1,5 +1,5 @@
-// What an installation chose once: its id and its ports. Kept in supervisor.json, since files of running jobs name them
-// too.
+// Choices that an installation made once: its id and its ports. Kept in supervisor.json, since files of running jobs
+// name them too.
 #pragma once
 
 #include <string>

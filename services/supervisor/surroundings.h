@@ -1,4 +1,4 @@
-// What a local installation takes from the environment of who types `riseml up`.
+// Reads what a local installation takes from the environment of the user who types `riseml up`.
 #pragma once
 
 #include <string>

@@ -53,8 +53,7 @@ constexpr std::optional<UnitState> Next(UnitState from, UnitEvent on) {
 
 constexpr bool IsRunning(UnitState state) { return state != UnitState::kDown && state != UnitState::kWaiting; }
 
-// How long to wait before the next start: 0.1 s, doubled with each death up to 10 s, from the beginning after 60 s of
-// good health.
+// Delay before the next start: 0.1 s, doubled with each death up to 10 s; starts over after 60 s of good health.
 class RestartDelay {
  public:
   absl::Duration AfterExit(absl::Duration healthy_for) {

@@ -1,4 +1,4 @@
-// Where work runs that must not hold up its caller.
+// Runs work that must not block its caller.
 #pragma once
 
 #include <condition_variable>

@@ -34,7 +34,7 @@ class Option {
   CLI::Option* option_;
 };
 
-// What completion scripts need to know about an option.
+// Facts about an option for completion scripts.
 struct OptionInfo {
   std::vector<std::string> short_names, long_names;  // without dashes; both empty for a positional argument
   std::string type, description;
@@ -80,7 +80,7 @@ class Command {
   CLI::App* app_;
 };
 
-// How parsing ended.
+// Result of parsing.
 struct Parsed {
   enum class Kind { kRun, kInformation, kError };
   Kind kind = Kind::kRun;

@@ -33,7 +33,7 @@ struct ObjectId {
 absl::string_view Raw(const ObjectId& id);
 std::string Hex(const ObjectId& id);
 
-// From 20 raw bytes or 40 lower-case hex digits; anything else is absent.
+// Makes an id of 20 raw bytes or of 40 lower-case hex digits; absent for anything else.
 std::optional<ObjectId> FromRaw(absl::string_view raw);
 std::optional<ObjectId> FromHex(absl::string_view hex);
 

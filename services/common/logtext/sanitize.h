@@ -15,9 +15,10 @@ class Sanitizer {
  public:
   explicit Sanitizer(bool colors) : colors_(colors) {}
 
-  // What can be shown of these bytes; an unfinished character or sequence waits (at most 68 bytes) for the rest.
+  // Returns the printable part of these bytes. Holds an unfinished character or sequence (at most 68 bytes) back for
+  // the next call.
   std::string Append(absl::string_view bytes);
-  // What is left, and the sequence that switches colours off if they are on.
+  // Returns the rest, and the sequence that switches colours off if they are on.
   std::string Finish();
 
  private:

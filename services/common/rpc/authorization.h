@@ -24,7 +24,7 @@ const google::protobuf::MethodDescriptor* FindMethod(absl::string_view path);
 // service.
 absl::Status CheckRule(const v1::Authorization& rule, const internal::v1::Caller& caller);
 
-// May this service make the calls of users on their behalf?
+// Returns whether this service may make calls of users on their behalf.
 bool MayActForUsers(absl::string_view service);
 
 // Checks a call that is still open: `before` is who began it, `now` what its credential says now. UNAUTHENTICATED when

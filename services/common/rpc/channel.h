@@ -27,7 +27,7 @@ std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std
 void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_view request_id,
              absl::string_view credential = {});
 
-// How long to wait before another try: 50 ms, 100 ms, 200 ms … at most 1 s, each times 0.5 to 1.5.
+// Returns the time to wait before another try: 50 ms, 100 ms, 200 ms … at most 1 s, each times 0.5 to 1.5.
 absl::Duration Backoff(int failed_tries);  // from 0
 
 struct CallOptions {

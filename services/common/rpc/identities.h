@@ -1,4 +1,4 @@
-// Who showed which credential, from the moment it was checked until the handler asks.
+// Remembers the caller of each credential from the moment it was checked until the handler asks.
 //
 // gRPC checks credentials before a handler runs, but the context it offers for carrying the result belongs to the
 // connection, not to the call: on one connection several credentials may be used. Hence the result is kept here, by

@@ -22,7 +22,7 @@ class RemoteAuthenticator final : public Authenticator {
   // Asks anew about everybody from now on.
   void Forget();
 
-  // May the credential read (or write) this object? Answers api's AccessService.Check; not remembered.
+  // Asks api whether the credential may read (or write) this object (AccessService.Check). Does not cache the answer.
   absl::StatusOr<internal::v1::CheckResponse> Check(absl::string_view credential,
                                                     internal::v1::CheckRequest::Permission permission,
                                                     absl::string_view resource);

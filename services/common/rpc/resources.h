@@ -1,4 +1,4 @@
-// What jobs ask for.
+// Reads the memory of v1::Resources, also from messages of older versions.
 #pragma once
 
 #include <cmath>

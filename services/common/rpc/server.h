@@ -40,8 +40,8 @@ struct ServerOptions {
   ListenerKind kind = ListenerKind::kUser;
   config::v1::Listener listener;
   Authenticator* authenticator = nullptr;  // outlives the server; needed for kUser
-  // Of kInternal: serves methods of users to services that act for users (authorization.h), when the call names the
-  // user as kOnBehalfOfKey. Without it no such method is served. Outlives the server.
+  // For kInternal: serves methods of users to services that act for users (authorization.h), if the call names the
+  // user as kOnBehalfOfKey. No such method is served if this is null. Must outlive the server.
   UserDirectory* users = nullptr;
   std::vector<grpc::Service*> services;  // outlive the server; none: health checks only
   int max_threads = 16;                  // of synchronous methods

@@ -1,4 +1,4 @@
-// What of a valid spec this version can run, and what the user ought to know before it does.
+// Checks a valid spec for parts that this version cannot run, and warns about parts that have no effect.
 #pragma once
 
 #include <set>

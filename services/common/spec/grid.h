@@ -26,7 +26,7 @@ std::int64_t CombinationCount(const Train& train);
 // without parameters. Only for a Train that ParseSpec returned: the parser bounds the number and the size.
 std::vector<Combination> Combinations(const Train& train);
 
-// What becomes of a placeholder that names no parameter.
+// Decides about a placeholder that names no parameter.
 enum class Undeclared { kRefuse, kKeep };
 
 // Returns the command with every {{ name }} replaced by the value as it is, in one pass, and "{{{{x}}}}" by "{{x}}".

@@ -24,7 +24,7 @@ extern const KnownObject kReplicasObject;
 extern const KnownObject kHorovodObject;
 extern const KnownObject kHorovodWorkersObject;
 
-// What to write instead of `key`, which is no key of `object`: a legacy form's successor, the object it belongs to, the
+// Returns advice for `key`, which is not a key of `object`: a legacy form's successor, the object it belongs to, the
 // nearest key, or else all of them.
 std::string UnknownKeyAdvice(const KnownObject& object, absl::string_view key);
 

@@ -23,8 +23,8 @@ struct Node {
   std::vector<Node> children;
 };
 
-// What an unquoted scalar stands for: the YAML 1.2 core rules, with 010 = 10, 0o10 = 8, 1_000 and dates as the
-// original reads them.
+// Resolves an unquoted scalar by the YAML 1.2 core rules, with 010 = 10, 0o10 = 8, 1_000 and dates as the original
+// reads them.
 Kind ResolvePlain(absl::string_view text);
 
 // Value of a kInteger node, absent when it does not fit.

@@ -12,7 +12,7 @@
 
 namespace riseml::spec {
 
-// What one job asks for; an absent value means the server's default (no GPU for gpus).
+// Resources that one job asks for. An absent value means the server's default (no GPU for gpus).
 struct Resources {
   std::optional<double> cpus;    // cores, 0.01 or more
   std::optional<double> mem_mb;  // megabytes of 10^6 bytes, 0.01 or more
@@ -63,7 +63,7 @@ struct Input {
   std::string experiment;  // its id as written: "26", "26.3", "paul.26.3", a UUID
 };
 
-// How often a failed job is started again.
+// Number of times that a failed job is started again.
 struct Retries {
   int infrastructure = 0;  // after failures of its node or of RiseML
   int error = 0;           // after failures of the job itself: a command, memory that ran out

@@ -14,7 +14,7 @@
 
 namespace riseml::spec {
 
-// Where the tree came from and the two rules that depend on it.
+// Origin of the tree, and the two rules that depend on it.
 struct Origin {
   std::string file;
   bool lenient = false;  // null stands for an absent key; undeclared placeholders are text

@@ -18,8 +18,8 @@
 
 namespace riseml::sql {
 
-// What an exception of libpqxx means; call it inside a catch block. UNAVAILABLE: connection lost; ABORTED: run the
-// transaction again; ALREADY_EXISTS: unique constraint; DISK_FULL; otherwise INTERNAL.
+// Converts the current exception of libpqxx; call it inside a catch block. UNAVAILABLE: connection lost; ABORTED: run
+// the transaction again; ALREADY_EXISTS: unique constraint; DISK_FULL; otherwise INTERNAL.
 absl::Status StatusOfException(absl::string_view doing);
 
 // Thread-safe.

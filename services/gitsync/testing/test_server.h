@@ -31,7 +31,7 @@ class FakeAccess final : public internal::v1::AccessService::Service {
                             internal::v1::Caller* response) override;
   grpc::Status Check(grpc::ServerContext* context, const internal::v1::CheckRequest* request,
                      internal::v1::CheckResponse* response) override;
-  // From now on both keys are refused.
+  // Makes the server refuse both keys from now on.
   void RevokeKeys() { revoked_ = true; }
 
  private:
@@ -60,9 +60,9 @@ class TestServer {
 
   FakeRegistry& registry() { return registry_; }
   FakeAccess& access() { return access_service_; }
-  // Of the user listener.
+  // Stub for the user listener.
   v1::FileService::StubInterface& files() { return *files_; }
-  // Of the internal listener, as the builder.
+  // Stub for the internal listener, with the builder's certificate.
   internal::v1::CodeService::StubInterface& code() { return *code_; }
   std::string RepositoryPath(absl::string_view project) const;
   const TestDirectory& directory() const { return directory_; }

@@ -69,14 +69,14 @@ class Cluster {
  public:
   virtual ~Cluster() = default;
 
-  // What changed after `version`; 0: everything. Does not block.
+  // Returns the changes after `version`; everything for 0. Does not block.
   virtual ClusterChanges Read(std::int64_t version) = 0;
 
   // `wake` is called, on any thread, after each change; it must not block. Called once, before anything changes.
   virtual void SetWake(std::function<void()> wake) = 0;
 
-  // When each node was last heard: InfinitePast for one that never was. A sign of life that changes nothing wakes
-  // nobody and shows here only.
+  // Returns the time at which each node was last heard: InfinitePast if never. A sign of life that changes nothing
+  // wakes nobody and is visible only here.
   virtual std::map<std::string, absl::Time> LastHeard() const = 0;
 
   // Makes what the members of a gang share, e.g. an owner object and a host list, and returns the address at which

@@ -1,4 +1,4 @@
-// What is known about nodes and attempts, with numbered changes: the common half of all Clusters.
+// Nodes and attempts with numbered changes: the common half of all Clusters.
 #pragma once
 
 #include <deque>

@@ -17,23 +17,23 @@ class FakeNode {
   using Listener = std::function<void(const internal::v1::AttemptStatus&)>;
   void SetListener(Listener changed);
 
-  // What the RPCs do.
+  // RPCs of the node.
   absl::Status Start(const internal::v1::StartAttemptRequest& request);
   absl::Status Stop(const AttemptKey& key, std::int64_t epoch);
   absl::Status Forget(const std::vector<AttemptKey>& keys, std::int64_t epoch);
   std::vector<internal::v1::AttemptStatus> List() const;
 
-  // What happens on the node.
+  // Events on the node.
   void Run(const AttemptKey& key);
   void Exit(const AttemptKey& key, int exit_code);
   // Somebody changes what runs.
   void Drift(const AttemptKey& key, const std::string& drift);
-  // From now on starts are rejected, as others hold what they ask for; or no longer.
+  // Makes the node reject starts from now on, as if others held its resources; or accept them again.
   void SetFull(bool full);
   // Loses everything, as if its disk had been replaced.
   void Wipe();
 
-  // What the test asks.
+  // Observers for tests.
   int starts(const AttemptKey& key) const;  // number of starts that had an effect
   int total_starts() const;
   int stops(const AttemptKey& key) const;  // number of stops that were asked for

@@ -1,4 +1,4 @@
-// Which job makes or uses an environment.
+// Finds jobs that build or use an environment.
 #pragma once
 
 #include <string>

@@ -29,7 +29,7 @@ class Environments {
 // The request a job makes.
 internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplate& job);
 
-// What api records about the environment of a job that is placed.
+// Returns the record of an environment that api stores with a placement.
 internal::v1::EnvironmentRecord RecordOf(const internal::v1::Environment& environment);
 
 struct EnvironmentAnswer {
@@ -57,7 +57,7 @@ class EnvironmentCache {
                                                                    const internal::v1::JobTemplate& job);
   // Jobs whose questions have been answered since the last call.
   std::set<std::string> TakeAnswered();
-  // To be called when a build has ended: answers from before, also those under way, count no more.
+  // Forgets all answers, also those of calls under way. Must be called when a build has ended.
   void Clear();
 
  private:

@@ -19,7 +19,7 @@ class FakeApi final : public Api {
   // A job with its defaults: 1 CPU, 1 GB, role "train", state PENDING, sequence in the order of creation.
   internal::v1::Work& Add(const std::string& uid, const std::function<void(internal::v1::Work&)>& change = {});
   void Change(const std::string& uid, const std::function<void(internal::v1::Work&)>& change);
-  // What a user's kill does.
+  // Has the effect of a user's kill.
   void Kill(const std::string& uid);
   // Somebody else takes the leadership.
   void Usurp() { ++epoch_; }

@@ -1,4 +1,5 @@
-// What the controller knows: jobs as api tells them, attempts and nodes as the cluster tells them, joined by job.
+// Holds the controller's view: jobs as api reports them, attempts and nodes as the cluster reports them, joined by
+// job.
 //
 // Nothing here is decided and nothing is written anywhere; everything can be had again from api and the cluster.
 #pragma once
@@ -45,7 +46,7 @@ struct Job {
   absl::Time confirm_by = absl::InfiniteFuture();
   bool observed = false;  // an observation waits to be sent
 
-  // Why a start can never succeed: attempt and message.
+  // Attempt that can never start, and the error that says why.
   std::optional<std::pair<int, absl::Status>> start_failed;
   std::map<std::pair<Call, int>, CallState> calls;  // by call and attempt
 

@@ -1,4 +1,4 @@
-// What the scheduler counts.
+// Metrics of the scheduler.
 #pragma once
 
 #include <prometheus/counter.h>

@@ -29,8 +29,8 @@ class Nodes {
   bool AreKnown();
   // True when every node has been heard at least once.
   bool AllHeard() const;
-  // When attempts on the node are lost if it stays as it is. A node that the cluster does not know counts as silent
-  // from the first question on.
+  // Returns the time at which the node's attempts are lost if nothing changes. A node that the cluster does not know
+  // counts as silent from the first question on.
   absl::Time LostAt(const std::string& node);
 
   // As of the last Update.

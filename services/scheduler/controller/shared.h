@@ -1,4 +1,4 @@
-// What the parts of the controller share.
+// Types that the parts of the controller share.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ struct ControllerOptions {
   absl::Duration node_silence_limit = absl::Seconds(15);
   // Attempts on a node that is silent for so long, or that has vanished, are lost.
   absl::Duration node_lost_after = absl::Minutes(15);
-  // How long a job that no node can ever hold waits for another node before it fails.
+  // Time that a job that no node can ever hold waits for another node before it fails.
   absl::Duration impossible_after = absl::Minutes(10);
 };
 

@@ -1,4 +1,4 @@
-// What is to be done next about an attempt: one table over what api has recorded and what the node says.
+// Decides the next step for an attempt: one table over what api has recorded and what the node reports.
 #pragma once
 
 #include <iterator>

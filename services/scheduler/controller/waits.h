@@ -1,4 +1,4 @@
-// Why jobs wait: collected here, recorded in api.
+// Collects the reasons why jobs wait, and records them in api.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// What is free on each node.
+// Tracks the free resources of each node.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// What the engine is told and what it decides. Plain values.
+// Input and decisions of the engine. Plain values.
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@ struct Node {
   friend bool operator==(const Node&, const Node&) = default;
 };
 
-// What an attempt holds of a node.
+// Resources of a node that an attempt holds.
 struct Holding {
   std::string id;
   std::string node;
@@ -45,7 +45,7 @@ struct Holding {
   friend bool operator==(const Holding&, const Holding&) = default;
 };
 
-// What a job asks for. Jobs of the same shape are judged together.
+// Request of a job. Jobs of the same shape are judged together.
 struct Shape {
   Amount amount;
   std::map<std::string, std::string> selectors;  // labels a node must have
@@ -84,7 +84,7 @@ inline bool IsHopeless(WaitReason reason) {
   return reason == WaitReason::kTooLarge || reason == WaitReason::kNoMatchingNode;
 }
 
-// Why a job waits: the code, facts for programs, a sentence for people.
+// Reason why a job waits: the code, facts for programs, a sentence for people.
 struct Verdict {
   WaitReason reason = WaitReason::kNoCapacity;
   std::map<std::string, std::string> metadata;  // e.g. resource=cpus needed=4 available=2 node=local
