@@ -12,6 +12,7 @@
 #include "services/common/base/log.h"
 #include "services/common/rpc/authorization.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/status.h"
 
 namespace riseml::rpc {
 namespace {
@@ -19,6 +20,8 @@ namespace {
 constexpr absl::Duration kPoll = absl::Seconds(1);  // while api tells nothing, or could not be asked
 constexpr absl::Duration kIdle = absl::Hours(1);
 constexpr absl::Duration kPatience = absl::Milliseconds(500);
+
+bool IsAway(const absl::Status& status) { return IsTransient(status) || absl::IsDeadlineExceeded(status); }
 
 }  // namespace
 
@@ -144,7 +147,7 @@ void OpenCalls::Run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     KeepWatch();
     const std::vector<std::shared_ptr<Entry>> open = OpenEntries();
-    absl::Duration pause = AskAbout(open) ? kIdle : kPoll;
+    absl::Duration pause = AskAbout(open, stop) ? kIdle : kPoll;
     for (const auto& entry : open) pause = std::min(pause, entry->CancelWhenDue(clock_.Now()).value_or(kIdle));
     MutexLock lock(mu_);
     if (generation_ < 0) pause = std::min(pause, kPoll);
@@ -182,17 +185,19 @@ std::vector<std::shared_ptr<OpenCalls::Entry>> OpenCalls::OpenEntries() {
 }
 
 // Asks api once about each credential that it has to be asked about. False when api could not answer.
-bool OpenCalls::AskAbout(const std::vector<std::shared_ptr<Entry>>& open) {
+bool OpenCalls::AskAbout(const std::vector<std::shared_ptr<Entry>>& open, const std::stop_token& stop) {
   std::map<std::string, std::vector<std::shared_ptr<Entry>>> by_credential;
   for (const auto& entry : open)
     if (entry->MustAsk()) by_credential[entry->credential].push_back(entry);
   bool answered = true;
   for (const auto& [credential, entries] : by_credential) {
+    if (stop.stop_requested()) return false;
     for (const auto& entry : entries) entry->SetAsk(false);
     const absl::StatusOr<internal::v1::Caller> now = authenticator_.Authenticate(credential);
     const bool told = now.ok() || absl::IsUnauthenticated(now.status());
     for (const auto& entry : entries) told ? entry->Apply(now, clock_.Now()) : entry->SetAsk(true);
     answered = answered && told;
+    if (IsAway(now.status())) return false;  // it would take as long with each of the others
   }
   return answered;
 }

@@ -65,7 +65,7 @@ class OpenCalls {
   void Run(std::stop_token stop);
   void KeepWatch();
   std::vector<std::shared_ptr<Entry>> OpenEntries();
-  bool AskAbout(const std::vector<std::shared_ptr<Entry>>& open);
+  bool AskAbout(const std::vector<std::shared_ptr<Entry>>& open, const std::stop_token& stop);
   void OnNews(std::int64_t generation);
   void OnWatchEnded();
   void AskAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -7,10 +7,12 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"
@@ -230,6 +232,19 @@ TEST_F(OpenCallsTest, NoAnswerEndsNothing) {
   EXPECT_TRUE(call.handle.status().ok());
   api_.Become(Revoked());  // nobody has to be told: the question is still open
   EXPECT_FALSE(call.End().ok());
+}
+
+TEST_F(OpenCallsTest, AnApiThatIsAwayIsAskedAboutOneCallAtATime) {
+  Start();
+  api_.Become(absl::UnavailableError("the database is away"));
+  std::deque<OpenCall> open;
+  for (int i = 0; i < 20; ++i) {
+    call_.credential = absl::StrCat("key", i);
+    open.emplace_back(*calls_, call_);
+  }
+  api_.WaitForQuestions(1);
+  calls_.reset();  // waits for the question under way, and for no other
+  EXPECT_LE(api_.asked(), 2 * CallOptions().tries);
 }
 
 TEST_F(OpenCallsTest, AChangeBeforeTheCallWasKnownIsNoticed) {
