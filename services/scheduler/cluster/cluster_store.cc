@@ -66,7 +66,7 @@ void ClusterStore::PutNode(const std::string& name, const v1::Node& inventory, a
     MutexLock lock(mu_);
     Node& node = nodes_.at(name);
     node.state.node = inventory;
-    node.last_heard = now;
+    NoteHeard(node, now);
     Touch(node);
   }
   Wake();
@@ -76,7 +76,7 @@ void ClusterStore::PutAttempt(const std::string& name, const internal::v1::Attem
   {
     MutexLock lock(mu_);
     Node& node = nodes_.at(name);
-    node.last_heard = now;
+    NoteHeard(node, now);
     const Place place{{status.job_uid(), status.attempt()}, name};
     node.unlisted.erase(place.first);
     Attempt& attempt = attempts_[place];
@@ -105,7 +105,13 @@ void ClusterStore::FinishList(const std::string& name, absl::Time now) {
 
 void ClusterStore::Heard(const std::string& name, absl::Time now) {
   MutexLock lock(mu_);
-  nodes_.at(name).last_heard = now;
+  NoteHeard(nodes_.at(name), now);
+}
+
+// What it offers is not to be given out before it is known what its attempts hold.
+void ClusterStore::NoteHeard(Node& node, absl::Time now) {
+  const bool first_list = node.listing && node.last_heard == absl::InfinitePast();
+  if (!first_list) node.last_heard = now;
 }
 
 std::map<std::string, absl::Time> ClusterStore::LastHeard() const {

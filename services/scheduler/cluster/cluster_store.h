@@ -25,7 +25,8 @@ class ClusterStore {
 
   // Makes a node known that has not been heard yet.
   void AddNode(const std::string& name, const std::string& address);
-  // A new connection: what follows until FinishList is all the node knows.
+  // A new connection: what follows until FinishList is all the node knows. A node counts as heard once it has finished
+  // its first list.
   void BeginList(const std::string& name);
   void PutNode(const std::string& name, const v1::Node& node, absl::Time now);
   void PutAttempt(const std::string& name, const internal::v1::AttemptStatus& status, absl::Time now);
@@ -52,6 +53,7 @@ class ClusterStore {
   };
 
   void Touch(Node& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { node.version = ++version_; }
+  static void NoteHeard(Node& node, absl::Time now);
   void Erase(const Place& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Wake() const;
   template <class T>

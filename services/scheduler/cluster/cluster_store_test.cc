@@ -22,6 +22,25 @@ TEST(ClusterStore, ASignOfLifeWakesNobodyAndChangesNothing) {
   EXPECT_EQ(store.LastHeard().at("n"), absl::FromUnixSeconds(2));
 }
 
+TEST(ClusterStore, NodeCountsAsHeardOnceItHasListedItsAttempts) {
+  ClusterStore store;
+  store.AddNode("n", "host");
+  store.BeginList("n");
+  store.PutNode("n", v1::Node(), absl::FromUnixSeconds(1));
+  internal::v1::AttemptStatus status;
+  status.set_job_uid("a");
+  store.PutAttempt("n", status, absl::FromUnixSeconds(2));
+  store.Heard("n", absl::FromUnixSeconds(3));
+  EXPECT_EQ(store.LastHeard().at("n"), absl::InfinitePast());
+  store.FinishList("n", absl::FromUnixSeconds(4));
+  EXPECT_EQ(store.LastHeard().at("n"), absl::FromUnixSeconds(4));
+  // Later its attempts are known from before.
+  store.Disconnected("n");
+  store.BeginList("n");
+  store.PutNode("n", v1::Node(), absl::FromUnixSeconds(5));
+  EXPECT_EQ(store.LastHeard().at("n"), absl::FromUnixSeconds(5));
+}
+
 TEST(ClusterStore, NodeThatVanishesIsToldWithItsAttempts) {
   ClusterStore store;
   store.AddNode("n", "host");
