@@ -129,6 +129,17 @@ TEST(MakePlan, GangThatNeverFitsHoldsBackNobody) {
       (Map{{"a", "TOO_LARGE"}, {"b", "TOO_LARGE"}, {"c", "n"}}));
 }
 
+TEST(MakePlan, GangWaitsForANodeThatIsNotReady) {
+  Node away = MakeNode("m", 2);
+  away.ready = false;
+  away.message = "is silent";
+  const Snapshot snapshot =
+      Builder().Nodes({MakeNode("n", 2), away}).Job("a", 2, 0, 0, "g").Job("b", 2, 0, 0, "g").snapshot();
+  EXPECT_EQ(Outcome(snapshot), (Map{{"a", "NO_NODE"}, {"b", "NO_NODE"}}));
+  EXPECT_EQ(MessageOf(snapshot, "a"),
+            "all 2 members start together; one finds no place beside the others: node m is not ready: is silent");
+}
+
 TEST(MakePlan, MessagesSayWhatIsMissingAndWhere) {
   EXPECT_EQ(MessageOf(Builder().Nodes({MakeNode("local", 4)}).Uses("local", 2).Job("a", 4).snapshot(), "a"),
             "needs 4 CPUs, 2 free on node local");

@@ -42,6 +42,20 @@ Verdict Describe(WaitReason reason, const Shape& shape, const Amount& there, abs
   return verdict;
 }
 
+// A node that could hold the shape once it is ready; nullptr if there is none.
+const Node* Away(const Ledger& idle, const Shape& shape) {
+  for (const auto& [name, entry] : idle.entries())
+    if (!entry.node.ready && Matches(entry.node, shape.selectors) && Fits(shape.amount, CapacityOf(entry.node)))
+      return &entry.node;
+  return nullptr;
+}
+
+Verdict NotReady(const Node& node) {
+  return {WaitReason::kNoNode,
+          {{"node", node.name}},
+          absl::StrCat("node ", node.name, " is not ready", node.message.empty() ? "" : ": ", node.message)};
+}
+
 }  // namespace
 
 const Ledger::Entry* Closest(const Ledger& now, const Shape& shape) {
@@ -67,35 +81,35 @@ Verdict NoCapacity(const Ledger& now, const Shape& shape) {
 Verdict Hopeless(const Ledger& idle, const Shape& shape) {
   if (idle.entries().empty()) return {WaitReason::kNoNode, {}, "no node has reported yet"};
   const Node* largest = nullptr;
-  const Node* away = nullptr;
   const auto size = [](const Node& n) { return std::tuple(n.gpu_uuids.size(), n.cpu_millis, n.memory_bytes); };
   for (const auto& [name, entry] : idle.entries()) {
     const Node& node = entry.node;
     if (!Matches(node, shape.selectors)) continue;
     if (largest == nullptr || size(*largest) < size(node)) largest = &node;
-    if (!node.ready && away == nullptr && Fits(shape.amount, CapacityOf(node))) away = &node;
   }
   if (largest == nullptr) {
     const std::string labels = absl::StrJoin(shape.selectors, ", ", absl::PairFormatter("="));
     return {WaitReason::kNoMatchingNode, {{"labels", labels}}, absl::StrCat("no node has the labels ", labels)};
   }
-  if (away != nullptr) {
-    return {WaitReason::kNoNode,
-            {{"node", away->name}},
-            absl::StrCat("node ", away->name, " is not ready", away->message.empty() ? "" : ": ", away->message)};
-  }
+  if (const Node* const away = Away(idle, shape)) return NotReady(*away);
   return Describe(WaitReason::kTooLarge, shape, CapacityOf(*largest), "is all that node ",
                   absl::StrCat(largest->name, " has"));
 }
 
 Verdict GangVerdict(Ledger& now, Ledger& idle, const Shape& shape, std::size_t members, bool could) {
   const bool alone = (could ? now : idle).Find(shape) != nullptr;
-  Verdict verdict = alone   ? Verdict{could ? WaitReason::kNoCapacity : WaitReason::kTooLarge, {}, "finds no place"}
-                    : could ? NoCapacity(now, shape)
-                            : Hopeless(idle, shape);
+  const Node* const away = alone && !could ? Away(idle, shape) : nullptr;
+  Verdict verdict = away != nullptr ? NotReady(*away)
+                    : alone         ? Verdict{could ? WaitReason::kNoCapacity : WaitReason::kTooLarge, {}, ""}
+                    : could         ? NoCapacity(now, shape)
+                                    : Hopeless(idle, shape);
+  if (away != nullptr) {
+    verdict.message = absl::StrCat("finds no place beside the others: ", verdict.message);
+  } else if (alone) {
+    verdict.message = absl::StrCat("finds no place beside the others", could ? "" : " on any node");
+  }
   verdict.metadata["members"] = absl::StrCat(members);
   verdict.message = absl::StrCat("all ", members, " members start together; one ", verdict.message);
-  if (alone) absl::StrAppend(&verdict.message, could ? " beside the others" : " beside the others on any node");
   return verdict;
 }
 
