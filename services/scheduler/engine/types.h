@@ -61,9 +61,8 @@ struct Job {
   int priority = 0;           // higher goes first
   std::int64_t sequence = 0;  // then lower goes first
   Shape shape;
-  std::optional<Shape>
-      next;                  // of the job that waits for this one, a build: what no node can hold need not be built for
-  bool left_behind = false;  // other members hold resources, and will have to wait for this one
+  // Of the job that waits for this one, a build: nothing is built for a job that no node can hold.
+  std::optional<Shape> next;
   friend bool operator==(const Job&, const Job&) = default;
 };
 
