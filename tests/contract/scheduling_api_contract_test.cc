@@ -51,7 +51,10 @@ class FakeSubject final : public Subject {
  private:
   std::string Add(const std::string& role) {
     const std::string uid = absl::StrCat("job-", ++jobs_);
-    fake_.Add(uid, [&](Work& work) { work.set_role(role); });
+    fake_.Add(uid, [&](Work& work) {
+      work.set_role(role);
+      if (role == "build") work.mutable_template_()->add_install("pip install six");
+    });
     return uid;
   }
   FakeApi fake_;
@@ -263,7 +266,18 @@ TEST_P(SchedulingApi, MalformedPlansAreRefused) {
   EXPECT_EQ(api().CommitPlan(empty).status().code(), absl::StatusCode::kInvalidArgument);
   const std::string uid = subject_->NewJob();
   EXPECT_EQ(api().CommitPlan(Plan({uid, uid})).status().code(), absl::StatusCode::kInvalidArgument);
+  CommitPlanRequest long_one;
+  long_one.set_epoch(epoch_);
+  for (int i = 0; i < 1001; ++i) long_one.add_waits()->set_job_uid(uid);
+  EXPECT_EQ(api().CommitPlan(long_one).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Place(uid).attempt(), 1);
+}
+
+TEST_P(SchedulingApi, JobThatHasEndedComesWithoutWhatItNeeds) {
+  const std::string uid = subject_->NewBuild();
+  EXPECT_GT(AwaitState(uid, v1::Job::PENDING).template_().install_size(), 0);
+  subject_->Kill(uid);
+  EXPECT_FALSE(AwaitState(uid, v1::Job::KILLED).has_template_());
 }
 
 TEST_P(SchedulingApi, EndOfAnAttemptEndsItsJobOrNot) {

@@ -19,18 +19,31 @@ void Refuse(internal::v1::PlacementResult* result, internal::v1::PlacementResult
   result->set_message(message);
 }
 
-absl::Status CheckGroups(const internal::v1::CommitPlanRequest& request) {
+absl::Status CheckPlan(const internal::v1::CommitPlanRequest& request) {
   std::set<std::string> placed;
+  int items = request.waits_size() + request.evictions_size();
   for (const auto& group : request.groups()) {
+    items += group.placements_size();
     if (group.placements().empty()) return Error(Reason::kInvalidArgument, "a group is empty");
     for (const auto& placement : group.placements())
       if (!placed.insert(placement.job_uid()).second) return Error(Reason::kInvalidArgument, "a job is placed twice");
   }
+  if (items > 1000) return Error(Reason::kInvalidArgument, "a plan has at most 1000 items");
   return absl::OkStatus();
 }
 
 bool IsTerminal(const Work& work) {
   return work.state() == v1::Job::FINISHED || work.state() == v1::Job::FAILED || work.state() == v1::Job::KILLED;
+}
+
+// A job as api shows it: of one that has ended, what it needs is left out.
+Work Shown(const Work& work) {
+  if (!IsTerminal(work)) return work;
+  Work shown = work;
+  for (const auto clear : {&Work::clear_template_, &Work::clear_gang, &Work::clear_node_selectors,
+                           &Work::clear_next_resources, &Work::clear_not_before, &Work::clear_avoided_nodes})
+    (shown.*clear)();
+  return shown;
 }
 
 }  // namespace
@@ -74,7 +87,7 @@ std::string FakeApi::Outcome(const std::string& uid) const {
 void FakeApi::Send(const std::string& uid) {
   if (!watched_) return;
   WorkBatch batch;
-  batch.work.push_back(jobs_.at(uid));
+  batch.work.push_back(Shown(jobs_.at(uid)));
   batches_.push_back(std::move(batch));
   if (wake_) wake_();
 }
@@ -126,7 +139,7 @@ absl::StatusOr<internal::v1::CommitPlanResponse> FakeApi::CommitPlan(const inter
   internal::v1::CommitPlanResponse response;
   RISEML_RETURN_IF_ERROR(Call("CommitPlan", [&]() -> absl::Status {
     RISEML_RETURN_IF_ERROR(CheckEpoch(request.epoch()));
-    RISEML_RETURN_IF_ERROR(CheckGroups(request));
+    RISEML_RETURN_IF_ERROR(CheckPlan(request));
     for (const auto& group : request.groups()) *response.add_groups() = PlaceGroup(group);
     for (const auto& wait : request.waits()) {
       if (!jobs_.contains(wait.job_uid())) continue;

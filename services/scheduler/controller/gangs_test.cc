@@ -52,6 +52,39 @@ TEST_F(ControllerTest, GangOfWhichAMemberIsRefusedHoldsNothingAndIsPlacedLater) 
   EXPECT_EQ(w_.api.Outcome("b"), "STARTING 1");
 }
 
+TEST_F(ControllerTest, MemberThatHasEndedIsNotWaitedFor) {
+  const auto member = [](Work& work) { work.set_gang("g"); };
+  w_.api.Add("a", member);
+  w_.api.Add("b", member);
+  w_.Settle();
+  for (const char* uid : {"a", "b"}) w_.node->Run({uid, 1});
+  w_.node->Exit({"a", 1}, 0);
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "FINISHED 1");
+  EXPECT_EQ(w_.api.Outcome("b"), "RUNNING 1");
+  w_.node->Exit({"b", 1}, 0);
+  w_.api.Change("b", [](Work& work) {  // as after a retry
+    work.set_state(v1::Job::PENDING);
+    work.clear_attempt();
+  });
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("b"), "STARTING 2");
+}
+
+TEST_F(ControllerTest, PlansStayWithinTheLimitOfApi) {
+  w_.cluster.SetInventory("local", Inventory(2'000));
+  for (int i = 0; i < 499; ++i)
+    w_.api.Add(absl::StrCat("single-", i), [](Work& work) { work.mutable_resources()->set_memory_bytes(1); });
+  for (int i = 0; i < 600; ++i)
+    w_.api.Add(absl::StrCat("member-", i), [](Work& work) {
+      work.mutable_resources()->set_memory_bytes(1);
+      work.set_gang("g");
+    });
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("single-0"), "STARTING 1");
+  EXPECT_EQ(w_.api.Outcome("member-0"), "STARTING 1");
+}
+
 // Two members that need a node each; the second node takes nothing.
 class SplitGangTest : public ControllerTest {
  protected:

@@ -65,7 +65,9 @@ void JobTable::Put(const Work& work) {
   Job& job = jobs_[work.job_uid()];
   job.listed = true;
   if (work.version() < job.work.version()) return;
+  const std::string gang = job.work.gang();
   job.work = work;
+  if (job.is_terminal()) job.work.set_gang(gang);  // api says of a job that has ended only how
   job.wait_reason = work.wait_reason();
   job.wait_message = work.wait_message();
   if (job.committed && work.has_attempt() && work.attempt().number() >= job.committed->number()) job.committed.reset();

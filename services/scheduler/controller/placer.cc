@@ -18,7 +18,7 @@ using internal::v1::Environment;
 using internal::v1::LiveAttempt;
 using internal::v1::Work;
 
-constexpr int kMaxPlacements = 500;         // a call; a gang may go beyond
+constexpr int kMaxPlacements = 500;         // a call; a gang alone may go beyond, up to the 1,000 that api takes
 constexpr std::size_t kMaxEvictions = 500;  // a call
 
 engine::Amount AmountOf(const v1::Resources& resources) {
@@ -162,7 +162,7 @@ void Placer::DecideAgain() {
   shared_.alarm.At(shared_.Now());
 }
 
-// Commits whole groups, at most about 500 placements a call.
+// Commits whole groups, 500 placements a call.
 bool Placer::CommitStarts(const std::vector<engine::Group>& starts) {
   std::map<std::string, std::string> claimed;  // environments that these make: name of the job by key
   CommitPlanRequest request;
@@ -171,12 +171,13 @@ bool Placer::CommitStarts(const std::vector<engine::Group>& starts) {
   for (const engine::Group& group : starts) {
     internal::v1::PlacementGroup prepared;
     if (!Prepare(group, claimed, &prepared)) continue;
+    if (placements > 0 && placements + prepared.placements_size() > kMaxPlacements) {
+      if (!Commit(request)) return false;
+      request.clear_groups();
+      placements = 0;
+    }
     placements += prepared.placements_size();
     *request.add_groups() = std::move(prepared);
-    if (placements < kMaxPlacements) continue;
-    if (!Commit(request)) return false;
-    request.clear_groups();
-    placements = 0;
   }
   return request.groups().empty() || Commit(request);
 }
