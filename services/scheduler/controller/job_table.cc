@@ -64,7 +64,8 @@ void JobTable::Apply(const WorkBatch& batch) {
 void JobTable::Put(const Work& work) {
   Job& job = jobs_[work.job_uid()];
   job.listed = true;
-  if (work.version() < job.work.version()) return;
+  // A list is believed in any case: the database may have been restored from an older copy.
+  if (work.version() < job.work.version() && !listing_) return;
   const std::string gang = job.work.gang();
   job.work = work;
   if (job.is_terminal()) job.work.set_gang(gang);  // api says of a job that has ended only how

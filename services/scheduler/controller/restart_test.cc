@@ -29,6 +29,22 @@ TEST_F(ControllerTest, AfterLosingTheLeadershipItStartsFromTheBeginning) {
   EXPECT_EQ(w_.node->request({"b", 1}).epoch(), 3);
 }
 
+TEST_F(ControllerTest, ADatabaseThatWasRestoredIsBelievedAlthoughItsVersionsAreOlder) {
+  w_.Add("a");
+  w_.node->Run({"a", 1});
+  w_.Settle();
+  ASSERT_EQ(w_.api.Outcome("a"), "RUNNING 1");
+  w_.api.Change("a", [](Work& work) {
+    work.set_state(v1::Job::PENDING);
+    work.clear_attempt();
+    work.set_version(0);
+  });
+  w_.api.Relist();  // its resume token is ahead of the database
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "STARTING 2");
+  EXPECT_EQ(w_.node->starts({"a", 2}), 1);
+}
+
 TEST_F(ControllerTest, WhileOthersLeadItDoesNothing) {
   w_.api.Usurp();
   w_.api.before = [](const std::string& call) {
