@@ -51,6 +51,15 @@ TEST_F(ControllerTest, ManyBuildsOfOneEnvironmentAtOnceAreOneBuild) {
   EXPECT_EQ(w_.node->total_starts(), 1);
 }
 
+TEST_F(ControllerTest, EachJobThatWaitsForAnEnvironmentNamesTheJobThatMakesIt) {
+  w_.Add("maker", World::Install("x"));  // the environment has vanished: its first user makes it again
+  ASSERT_EQ(w_.api.Outcome("maker"), "STARTING 1");
+  w_.api.Add("second", World::Install("x"));
+  w_.api.Add("third", World::Install("x"));
+  w_.Settle();
+  for (const char* uid : {"second", "third"}) EXPECT_THAT(w_.api.work(uid).wait_message(), HasSubstr("1.train")) << uid;
+}
+
 TEST_F(ControllerTest, Case23FailedBuildFailsForAllThatWaitForItAtOnce) {
   w_.Add("first", World::Build("x"));
   w_.Add("second", World::Build("x"));

@@ -212,12 +212,13 @@ bool Placer::Prepare(const engine::Group& group, std::map<std::string, std::stri
     }
     if (environment->state() != Environment::MISSING) continue;
     // For a training job it has vanished since its build; the attempt makes it again before its commands run.
-    const auto [claim, is_first] = claimed.emplace(environment->key(), job.work.job());
-    const std::string user = is_first ? UserOf(shared_, environment->key(), uid) : claim->second;
-    if (!user.empty() && user != job.work.job()) {
+    const auto claim = claimed.find(environment->key());
+    const std::string user = claim == claimed.end() ? UserOf(shared_, environment->key(), uid) : claim->second;
+    if (!user.empty()) {
       parts_.waits.ForEnvironment(uid, job, user);
       return step_back();
     }
+    claimed.emplace(environment->key(), job.work.job());
     if (job.is_build()) placement.set_environment_key(environment->key());
   }
   return true;
