@@ -72,9 +72,14 @@ grpc::ServerWriteReactor<v1::FollowResponse>* Follower::Begin() {
     MutexLock lock(mu_);
     reactor_ = reactor;
   }
-  open_call_ = handler_.open_calls_.Enter(call_, {.end = [weak = weak_from_this()](const absl::Status& status) {
-                                            if (const auto self = weak.lock()) self->End(status);
-                                          }});
+  const std::weak_ptr<Follower> weak = weak_from_this();
+  const auto end = [weak](const absl::Status& status) {
+    if (const auto self = weak.lock()) self->End(status);
+  };
+  const auto cancel = [weak] {
+    if (const auto self = weak.lock()) self->Cancel();
+  };
+  open_call_ = handler_.open_calls_.Enter(call_, {.end = end, .cancel = cancel});
   return reactor;
 }
 
@@ -348,6 +353,12 @@ void Follower::OnWriteDone(bool ok) {
 void Follower::End(const absl::Status& status) {
   MutexLock lock(mu_);
   EndLocked(status);
+}
+
+// Cuts off a reader that does not take the message in flight.
+void Follower::Cancel() {
+  MutexLock lock(mu_);
+  if (writing_ && context_ != nullptr) context_->TryCancel();
 }
 
 void Follower::EndLocked(const absl::Status& status) {

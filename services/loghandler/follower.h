@@ -56,6 +56,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
     bool done = false;
   };
 
+  void Cancel();
   void OnWriteDone(bool ok);
   void OnDone();
   void OnListed(absl::Time asked, std::uint64_t changes, absl::StatusOr<internal::v1::ListStreamsResponse> response);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
@@ -11,7 +13,16 @@
 namespace riseml::loghandler {
 namespace {
 
-using LogEndTest = LogHandlerTest;
+class LogEndTest : public LogHandlerTest {
+ protected:
+  // Value of a gauge.
+  double Gauge(const std::string& name) const {
+    for (const auto& family : metrics_->Collect())
+      if (family.name == name) return family.metric.at(0).gauge.value;
+    ADD_FAILURE() << "no metric " << name;
+    return 0;
+  }
+};
 
 TEST_F(LogEndTest, ALogWithoutAnEndIsCutAfterTheGrace) {
   options_.registry.end_marker_grace = absl::ZeroDuration();
@@ -204,6 +215,19 @@ TEST_F(LogEndTest, AStreamEndsWithItsKeyAlthoughNothingIsSaid) {
   ASSERT_TRUE(reader.NextUntil([&] { return reader.streams.size() == 1; }));
   api_->DisableUser(kKey);
   EXPECT_TRUE(absl::IsUnauthenticated(reader.Finish()));
+}
+
+TEST_F(LogEndTest, AReaderThatTakesNothingIsCutOffSoonAfterItsKey) {
+  options_.follow.recheck = options_.follow.poll = absl::Hours(1);
+  Start();
+  const StreamId id = api_->AddStream(kRoot, "train");
+  ASSERT_TRUE(Ship(id, RandomLog(random_, 16'000'000)));
+  TestReader reader = Follow();
+  ASSERT_TRUE(reader.NextUntil([&] { return !reader[id].bytes.empty(); }));
+  api_->DisableUser(kKey);
+  const absl::Time disabled = clock_.Now();
+  while (Gauge("riseml_loghandler_followers") > 0) std::this_thread::yield();
+  EXPECT_LT(clock_.Now() - disabled, absl::Seconds(3));
 }
 
 TEST_F(LogEndTest, NewStreamsAreNoticedWhileChangesAreNotHeardOf) {
