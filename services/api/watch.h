@@ -1,5 +1,5 @@
-// Watch streams: callback reactors that keep a position in the feed and write what is new. No thread and no queue a
-// watcher.
+// Watch streams: callback reactors that keep a position in the feed and write what is new. A watcher needs neither a
+// thread nor a queue of its own.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -43,10 +43,16 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   static Watch* Start(FeedHub& feed, Executor& executor, Fill fill) {
     auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill)));
     watch->self_ = watch;
-    watch->subscription_ = feed.Subscribe([weak = std::weak_ptr<Watch>(watch)] {
+    const int subscription = feed.Subscribe([weak = std::weak_ptr<Watch>(watch)] {
       if (const auto strong = weak.lock()) strong->Wake();
     });
-    watch->Wake();
+    {
+      MutexLock lock(watch->mu_);
+      watch->subscription_ = subscription;
+      watch->filling_ = false;
+      watch->news_ = true;
+    }
+    watch->Advance();
     return watch.get();
   }
 
@@ -126,7 +132,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   FeedHub& feed_;
   Executor& executor_;
   const Fill fill_;
-  int subscription_ = 0;
+  int subscription_ = 0;  // set by Start before the first fill
   std::shared_ptr<Watch> self_;
   Mutex mu_;
   std::deque<Response> pending_ ABSL_GUARDED_BY(mu_);
@@ -134,7 +140,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   grpc::Status end_status_ ABSL_GUARDED_BY(mu_) = grpc::Status::OK;
   bool news_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  bool filling_ ABSL_GUARDED_BY(mu_) = false;
+  bool filling_ ABSL_GUARDED_BY(mu_) = true;  // until Start is done: the feed may wake it before
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
   bool end_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
