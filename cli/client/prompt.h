@@ -1,4 +1,4 @@
-// Questions to the person at the terminal.
+// Prompts the user for input on a terminal.
 #pragma once
 
 #include <optional>

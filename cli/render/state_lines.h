@@ -1,5 +1,5 @@
-// Changes of state, and of what a job waits for, between the lines of a log: each told once, the end of a job only
-// behind its last line. Pure.
+// Interleaves state changes and wait reasons with log lines. Reports each change once, and the end of a job after its
+// last line. Pure.
 #pragma once
 
 #include <map>

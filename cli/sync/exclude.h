@@ -1,4 +1,4 @@
-// Decides which entries of a project stay out of its revisions.
+// Decides which files are excluded from a revision.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Reads files that somebody may be writing to, and notices.
+// Reads a file and detects whether it changed during the read.
 #pragma once
 
 #include <cstdint>

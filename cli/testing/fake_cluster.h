@@ -1,4 +1,4 @@
-// The public services of a cluster in this process, over TLS, with content and faults a test decides.
+// The public services of a cluster in this process, over TLS. Tests set their content and faults.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

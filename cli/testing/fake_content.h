@@ -1,4 +1,4 @@
-// Content of a fake cluster; tests change it.
+// In-memory contents of the fake cluster, with setters for tests.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,4 @@
-// A node as tests need it: keeps attempts as NodeAgentService promises to, and does with them what the test says.
+// In-memory node for tests: keeps attempts by the rules of NodeAgentService and changes them when the test says so.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Api as tests need it: keeps jobs and attempts as SchedulingService promises to.
+// In-memory Api for tests: keeps jobs and attempts by the rules of SchedulingService.
 #pragma once
 
 #include <deque>

@@ -1,4 +1,4 @@
-// Environments as tests need them: one is there when the test says so.
+// In-memory Environments for tests. A test says which environments exist.
 #pragma once
 
 #include <map>

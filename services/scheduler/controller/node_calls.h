@@ -1,4 +1,4 @@
-// Calls to nodes about attempts: one of a kind at a time, and not too often.
+// Calls nodes about attempts. Makes one call of a kind for an attempt at a time, and limits how often it is repeated.
 #pragma once
 
 #include <functional>

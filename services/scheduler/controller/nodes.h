@@ -1,4 +1,4 @@
-// Nodes as the engine, api and the reconciler are to see them: what they have, and whether they are heard.
+// Prepares what the engine, api and the reconciler see of the nodes: their resources, and whether they are heard.
 #pragma once
 
 #include <map>

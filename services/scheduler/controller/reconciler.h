@@ -1,4 +1,4 @@
-// Brings what runs into line with what api wants, one small step after the other.
+// Reconciles running attempts with the desired state recorded in api.
 //
 // Level-triggered: an event only says which job to look at. Each look compares what api has recorded with what the
 // nodes say and takes the step that follows (step.h).
