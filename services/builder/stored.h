@@ -25,7 +25,7 @@ class StoredEnvironments {
   // Removes what an interrupted removal has left. Called once, at the start.
   absl::Status Sweep();
 
-  // The path of a user's environment, there already or not.
+  // Returns the path of a user's environment, whether it exists or not.
   std::string PathOf(absl::string_view owner_uid, absl::string_view key) const;
   // True when its build has ended well.
   bool IsComplete(absl::string_view key) const;
@@ -48,11 +48,11 @@ class StoredEnvironments {
  private:
   std::string PointerOf(absl::string_view base) const;
   std::vector<std::string> Owners() const;
-  // Where a complete environment lies; empty if there is none with this key.
+  // Returns the place of the complete environment with this key; empty if there is none.
   std::string FindSealed(absl::string_view key) const;
-  // The same for any environment.
+  // Returns the place of the environment with this key, complete or not; empty if there is none.
   std::string Find(absl::string_view key) const;
-  // What is known of one; absent when it is gone.
+  // Returns the record of one environment; absent if it is gone.
   std::optional<internal::v1::StoredEnvironment> Look(const std::string& key);
 
   const std::string directory_;
