@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "cli/client/config.h"
 #include "cli/client/errors.h"
+#include "cli/client/wait_notice.h"
 #include "riseml/v1/cluster.grpc.pb.h"
 #include "riseml/v1/environment.grpc.pb.h"
 #include "riseml/v1/experiment.grpc.pb.h"
@@ -54,21 +55,34 @@ class Connection {
   // Channel to any user listener of the cluster.
   std::shared_ptr<grpc::Channel> Channel(const std::string& address) const;
 
-  // Calls an idempotent unary method of api; errors carry address and request id.
+  // Calls an idempotent unary method of api, again and again for some seconds while none answers; says that it waits.
+  // Errors carry address and request id.
   //   connection.Call<v1::User>([&](auto* context, auto* out) { return connection.users().GetUser(context, request,
   //   out); })
   template <class Response, class Body>
   absl::StatusOr<Response> Call(Body&& body) const {
-    const rpc::CallOptions options = {.request_id = NewUuid(), .credential = config_.api_key};
-    auto response = rpc::Invoke<Response>(std::forward<Body>(body), options);
-    if (!response.ok()) return WithCall(response.status(), "API", config_.api_address, options.request_id);
-    return response;
+    return CallTimes<Response>(rpc::kPatientTries, std::forward<Body>(body));
+  }
+
+  // The same for a method that has another effect each time it is called.
+  template <class Response, class Body>
+  absl::StatusOr<Response> CallOnce(Body&& body) const {
+    return CallTimes<Response>(1, std::forward<Body>(body));
   }
 
   // Prepares the context of a stream and returns its request id. A stream has no deadline.
   std::string PrepareStream(grpc::ClientContext& context) const;
 
  private:
+  template <class Response, class Body>
+  absl::StatusOr<Response> CallTimes(int tries, Body&& body) const {
+    const rpc::CallOptions options = {.tries = tries, .request_id = NewUuid(), .credential = config_.api_key};
+    const WaitNotice notice("API", config_.api_address);
+    auto response = rpc::Invoke<Response>(std::forward<Body>(body), options);
+    if (!response.ok()) return WithCall(response.status(), "API", config_.api_address, options.request_id);
+    return response;
+  }
+
   ClientConfig config_;
   std::shared_ptr<grpc::Channel> api_;
   std::unique_ptr<v1::ExperimentService::Stub> experiments_;

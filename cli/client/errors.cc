@@ -14,21 +14,38 @@ constexpr char kServer[] = "riseml/server";
 constexpr char kAddress[] = "riseml/address";
 constexpr char kRequest[] = "riseml/request";
 constexpr char kHint[] = "riseml/hint";
+constexpr absl::string_view kUnknownHost = "DNS resolution failed";  // as gRPC says it
 
 std::string Payload(const absl::Status& status, absl::string_view key) {
   const auto payload = status.GetPayload(key);
   return payload ? std::string(*payload) : std::string();
 }
 
+// True for a server that takes connections and does no more: it hangs, is halted or overloaded.
+bool IsSilent(const absl::Status& status) {
+  return absl::IsDeadlineExceeded(status) || absl::StrContains(status.message(), "Handshake read failed") ||
+         absl::StrContains(status.message(), "Handshake timed out");
+}
+
+// What to do about a server that cannot be reached.
+absl::string_view AdviceFor(const absl::Status& status) {
+  if (IsSilent(status))
+    return "Try again in a minute. A local installation is started anew, and its jobs go on, with: riseml down && "
+           "riseml up";
+  if (absl::StrContains(status.message(), kUnknownHost))
+    return "Correct the address: riseml user login --api-host HOST:PORT";
+  return "It may still be starting: try again in a few seconds. Start a local installation with: riseml up";
+}
+
 // gRPC's words for a failed connection, without the list of every address it tried.
 std::string Why(const absl::Status& status) {
   const absl::string_view message = status.message();
-  if (absl::IsDeadlineExceeded(status)) return "no answer in time";
+  if (IsSilent(status)) return "something listens there, but it does not answer";
   if (absl::StrContains(message, "Connection refused")) return "connection refused";
   if (absl::StrContains(message, "Ssl handshake failed") || absl::StrContains(message, "CERTIFICATE_VERIFY_FAILED")) {
     return "its certificate is not signed by the certificate authority in the configuration, or it does not speak TLS";
   }
-  if (absl::StrContains(message, "DNS resolution failed")) return "unknown host name";
+  if (absl::StrContains(message, kUnknownHost)) return "unknown host name";
   return OneLine(message);
 }
 
@@ -67,8 +84,7 @@ std::string ErrorText(const absl::Status& status) {
   } else if (IsUnreachable(status)) {
     const std::string server = Payload(status, kServer);
     message = absl::StrCat("Could not connect to ", server, " (", Payload(status, kAddress), ") — ", Why(status));
-    if (hint.empty())
-      hint = "It may still be starting: try again in a few seconds. Start a local installation with: riseml up";
+    if (hint.empty()) hint = std::string(AdviceFor(status));
   } else {
     // The messages of the parser have several lines; what comes from elsewhere is made harmless line by line.
     absl::string_view rest = status.message();

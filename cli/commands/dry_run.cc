@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/client/experiments.h"
+#include "cli/client/wait_notice.h"
 #include "cli/render/format.h"
 #include "cli/render/spec_view.h"
 #include "cli/render/sync_view.h"
@@ -37,6 +38,7 @@ absl::StatusOr<v1::Limits> AskServer(Session& session, const std::map<std::strin
       return absl::NotFoundError(While(absl::StrCat("--input ", name), status).message());
   }
   const auto stub = v1::FileService::NewStub(connection->Channel(cluster.gitsync_address()));
+  const WaitNotice notice("sync service", cluster.gitsync_address());
   return sync::GetLimits(*stub, {.project = "", .credential = connection->config().api_key, .request_id = NewUuid()});
 }
 

@@ -14,6 +14,7 @@
 #include "cli/client/git_state.h"
 #include "cli/client/project.h"
 #include "cli/client/target.h"
+#include "cli/client/wait_notice.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/dry_run.h"
 #include "cli/commands/follow.h"
@@ -135,9 +136,11 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
     session.Print(absl::StrCat("\r", FirstColumns(line, session.out().width - 1), "\x1b[K"));
   };
   std::string title;
-  sync::PushOptions options = {.project = Print(ProjectName{connection.caller(), file.spec.project}),
-                               .credential = connection.config().api_key,
-                               .request_id = NewUuid()};
+  sync::PushOptions options = {
+      .project = Print(ProjectName{connection.caller(), file.spec.project}),
+      .credential = connection.config().api_key,
+      .request_id = NewUuid(),
+      .waiting = [&cluster] { return std::make_shared<WaitNotice>("sync service", cluster.gitsync_address()); }};
   if (redraw) {
     options.progress = [&session, &title, &draw, drawn = absl::InfinitePast()](std::int64_t done,
                                                                                std::int64_t total) mutable {

@@ -104,6 +104,15 @@ TEST(ErrorText, TellsAServerThatRefusesFromOneThatIsAbsent) {
             "ERROR: Could not connect to API (h:1) — connection refused\n       It may still be starting: try again in "
             "a few seconds. Start a local installation "
             "with: riseml up\n");
+  const absl::Status silent =
+      WithCall(absl::UnavailableError("failed to connect to all addresses; last error: UNKNOWN: Handshake read failed"),
+               "API", "h:1", "r");
+  EXPECT_EQ(ErrorText(silent),
+            "ERROR: Could not connect to API (h:1) — something listens there, but it does not answer\n"
+            "       Try again in a minute. A local installation is started anew, and its jobs go on, with: riseml down "
+            "&& riseml up\n");
+  EXPECT_EQ(ErrorText(WithCall(absl::DeadlineExceededError("Deadline Exceeded"), "API", "h:1", "r")),
+            ErrorText(silent));
   const absl::Status refusing = WithCall(Error(Reason::kShuttingDown, "stopping"), "API", "h:1", "r");
   EXPECT_FALSE(IsUnreachable(refusing));
   EXPECT_EQ(ErrorText(refusing), "ERROR: stopping\n");

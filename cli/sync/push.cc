@@ -36,10 +36,13 @@ using MissingIds = absl::flat_hash_set<git::ObjectId>;
 rpc::CallOptions CallOptionsOf(const PushOptions& options) {
   rpc::CallOptions out;
   out.timeout = kCallTimeout;
+  out.tries = rpc::kPatientTries;
   out.request_id = options.request_id;
   out.credential = options.credential;
   return out;
 }
+
+std::shared_ptr<void> Waiting(const PushOptions& options) { return options.waiting ? options.waiting() : nullptr; }
 
 struct ServerState {
   std::string head;
@@ -48,6 +51,7 @@ struct ServerState {
 
 absl::Status AskFor(v1::FileService::StubInterface& stub, const PushOptions& options,
                     const std::vector<git::ObjectId>& ids, ServerState& state) {
+  const std::shared_ptr<void> waiting = Waiting(options);
   for (std::size_t begin = 0; begin < ids.size(); begin += kIdsPerCall) {
     v1::FindMissingRequest request;
     request.set_project(options.project);
@@ -241,6 +245,7 @@ bool IsWorthARetry(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<v1::Limits> GetLimits(v1::FileService::StubInterface& stub, const PushOptions& options) {
+  const std::shared_ptr<void> waiting = Waiting(options);
   return rpc::Invoke<v1::Limits>(
       [&](auto* context, auto* out) { return stub.GetLimits(context, v1::GetLimitsRequest(), out); },
       CallOptionsOf(options));

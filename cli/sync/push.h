@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,12 @@ namespace riseml::sync {
 using Progress = std::function<void(std::int64_t bytes_done, std::int64_t bytes_total)>;
 
 struct PushOptions {
-  std::string project;                         // resource name, "users/paul/projects/census"
-  std::string credential;                      // API key
-  std::string request_id;                      // empty: a new one
-  absl::Duration timeout = absl::Minutes(60);  // of one upload
-  Progress progress;                           // may be empty
+  std::string project;                             // resource name, "users/paul/projects/census"
+  std::string credential;                          // API key
+  std::string request_id;                          // empty: a new one
+  absl::Duration timeout = absl::Minutes(60);      // of one upload
+  Progress progress;                               // may be empty
+  std::function<std::shared_ptr<void>()> waiting;  // what it returns lives as long as a call waits; may be empty
 };
 
 struct PushOutcome {

@@ -103,6 +103,11 @@ int FakeContent::follow_calls() const {
   return follow_calls_;
 }
 
+void FakeContent::RefuseCallers(int count) {
+  MutexLock lock(mu_);
+  refused_callers_ = count;
+}
+
 std::vector<v1::CreateExperimentRequest> FakeContent::created() const {
   MutexLock lock(mu_);
   return created_;

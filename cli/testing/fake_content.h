@@ -39,6 +39,8 @@ class FakeContent {
   // The next `count` watch calls are cut with UNAVAILABLE right after `synced`.
   void CutWatch(int count);
   int follow_calls() const;
+  // The next `count` calls of GetCaller fail with UNAVAILABLE.
+  void RefuseCallers(int count);
 
   v1::ClusterInfo cluster() const;
   void SetCluster(const v1::ClusterInfo& cluster);
@@ -51,6 +53,7 @@ class FakeContent {
   friend class FakeExperiments;
   friend class FakeJobs;
   friend class FakeLogs;
+  friend class FakeUsers;
 
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -66,6 +69,7 @@ class FakeContent {
   std::vector<std::size_t> cuts_ ABSL_GUARDED_BY(mu_);
   int watch_cuts_ ABSL_GUARDED_BY(mu_) = 0;
   int follow_calls_ ABSL_GUARDED_BY(mu_) = 0;
+  int refused_callers_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 

@@ -5,6 +5,7 @@
 #include <random>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
@@ -34,6 +35,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grp
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
+}
+
+// True when the address leads to no server or to another one, which waiting hardly changes. gRPC tells by its words.
+bool IsMisled(const absl::Status& status) {
+  constexpr absl::string_view kWords[] = {"DNS resolution failed", "CERTIFICATE_VERIFY_FAILED", "Ssl handshake failed"};
+  return std::ranges::any_of(kWords,
+                             [&](absl::string_view words) { return absl::StrContains(status.message(), words); });
 }
 
 }  // namespace
@@ -77,7 +85,8 @@ absl::Status InvokeWithRetry(const CallOptions& options,
     Prepare(context, deadline - clock.Now(), request_id, options.credential);
     const absl::Status status = FromGrpc(call(&context));
     const absl::Duration wait = std::max(Backoff(tries - 1), RetryDelayOf(status).value_or(absl::ZeroDuration()));
-    if (!IsTransient(status) || tries >= options.tries || clock.Now() + wait >= deadline) return status;
+    const int most = IsMisled(status) ? std::min(options.tries, kTries) : options.tries;
+    if (!IsTransient(status) || tries >= most || clock.Now() + wait >= deadline) return status;
     std::this_thread::sleep_for(absl::ToChronoMicroseconds(wait));
   }
 }

@@ -30,9 +30,14 @@ void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_
 // Returns the time to wait before another try: 50 ms, 100 ms, 200 ms … at most 1 s, each times 0.5 to 1.5.
 absl::Duration Backoff(int failed_tries);  // from 0
 
+// Tries that outlast the restart of a supervised service, about 5 s: for programs that a person waits for. A name or
+// certificate that is wrong is not tried that often.
+inline constexpr int kPatientTries = 9;
+inline constexpr int kTries = 5;
+
 struct CallOptions {
   absl::Duration timeout = absl::Seconds(10);  // over all tries
-  int tries = 5;  // waits between them: 50, 100, 200, 400 ms, with jitter, or what the server asks for if longer
+  int tries = kTries;  // waits between them: 50, 100, 200, 400 ms, with jitter, or what the server asks for if longer
   std::string request_id;  // empty: a new one
   std::string credential;  // API key or token; empty for services
 };
