@@ -48,6 +48,14 @@ TEST_F(CliTest, AnAbsentServerIsNamedWithWhatToDo) {
                              HasSubstr("riseml up")));
 }
 
+TEST_F(CliTest, AServerThatStartsIsWaitedFor) {
+  content().RefuseCallers(7);
+  const Finished run = Run({"whoami"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
+  EXPECT_EQ(run.err, "waiting for the API (" + cluster_->address() + ") to answer…\n");
+}
+
 TEST_F(CliTest, AServerWithAnotherCertificateIsRefused) {
   ASSERT_TRUE(MakeDirectories(dir_ + "/other").ok());
   const FakeCluster other(dir_ + "/other");
@@ -250,9 +258,9 @@ TEST_F(CliTest, UserCommandsPrintAsDocumented) {
   EXPECT_EQ(Run({"user", "create", "--username", "eva", "--email", "eva@example.org"}).out,
             "Created user eva\n email: eva@example.org\n api_key: rml_shown_once\n");
   EXPECT_EQ(Run({"user", "list"}).out,
-            "Username      Email             Enabled\n"
-            "anna          anna@example.org  True\n"
-            "paul          paul@example.org  True\n");
+            "Username      Email             Role    Enabled\n"
+            "anna          anna@example.org  admin   True\n"
+            "paul          paul@example.org  admin   True\n");
   EXPECT_THAT(Run({"user", "display", "paul"}).out, HasSubstr("api_key: rml_k1…\n  created: 2023-11-14T22:13:20Z\n"));
   EXPECT_EQ(Run({"user", "display", "eva"}).err, "ERROR: User eva not found.\n");
   const Finished unasked = Run({"user", "disable", "paul"}, "y\n");
@@ -260,13 +268,20 @@ TEST_F(CliTest, UserCommandsPrintAsDocumented) {
   EXPECT_THAT(unasked.err, HasSubstr("standard input is not a terminal; add --yes"));
   EXPECT_THAT(Run({"user", "disable", "paul", "--yes"}).out, HasSubstr("User paul disabled.\n"));
   EXPECT_THAT(Run({"user", "create", "--username", "e", "--email", "x"}).err, HasSubstr("no user name"));
+  for (const std::vector<std::string>& name : {std::vector<std::string>{"paul"}, {"--username", "paul"}}) {
+    std::vector<std::string> words = {"user", "update", "--email", "p@example.org"};
+    words.insert(words.end(), name.begin(), name.end());
+    EXPECT_EQ(Run(words).out, "Updated user paul\n email: p@example.org\n");
+  }
+  EXPECT_EQ(Run({"user", "update", "--enable"}).err,
+            "ERROR: no user is named; write e.g. riseml user update paul --enable\n");
 }
 
 TEST_F(CliTest, SystemInfoShowsVersionsAndNodes) {
   const Finished run = Run({"system", "info"});
   EXPECT_THAT(run.out, AllOf(StartsWith("RiseML Client/Server Version: 2.0.0/2.0.0\nRiseML Cluster ID: c0ffee\n"),
-                             HasSubstr("worker1             32   64.0   0    0.0"),
-                             HasSubstr("Total               32   64.0   0    0.0"),
+                             HasSubstr("worker1             32   64.0 GiB  0    0.0 GiB"),
+                             HasSubstr("Total               32   64.0 GiB  0    0.0 GiB"),
                              HasSubstr("does not enforce CPU and memory limits")));
 }
 

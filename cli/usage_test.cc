@@ -50,6 +50,23 @@ TEST_F(CliTest, MistypedCommandsNameTheNearest) {
             "ERROR: riseml status takes no such arguments: '15' '16'\n       See: riseml status --help\n");
 }
 
+TEST_F(CliTest, GroupsAloneShowTheirHelp) {
+  for (const char* group : {"user", "system", "secret", "code", "environment", "env"}) {
+    const Finished run = Run({group});
+    EXPECT_EQ(run.exit_code, 0) << group;
+    EXPECT_THAT(run.out, HasSubstr("Subcommands:")) << group;
+    EXPECT_THAT(run.err, IsEmpty()) << group;
+  }
+}
+
+TEST_F(CliTest, NumbersAreCheckedWithAHint) {
+  EXPECT_EQ(Run({"status", "-n", "x"}).err,
+            "ERROR: --num-last: 'x' is not a number: write a whole number of 0 or more, e.g. 20\n"
+            "       See: riseml status --help\n");
+  EXPECT_THAT(Run({"status", "-n", "-3"}).err, HasSubstr("write a whole number of 0 or more"));
+  EXPECT_THAT(Run({"status", "-n", "99999999999999999999"}).err, HasSubstr("'99999999999999999999' is too large"));
+}
+
 TEST_F(CliTest, MistypedOptionsNameTheNearest) {
   EXPECT_EQ(Run({"train", "--configfile=x.yml"}).err,
             "ERROR: riseml train has no option '--configfile'; did you mean '--config-file'?\n"

@@ -165,7 +165,7 @@ absl::StatusOr<int> Checkout(Session& session, const CodeOptions& options) {
 
 void AddCode(cmdline::Command app, Plan& plan) {
   cmdline::Command group = AddCommand(app, "code", "Get the code of experiments back", "  riseml code checkout 26");
-  group.RequireCommand();
+  group.RequireCommand(/*optional=*/true);
   auto options = std::make_shared<CodeOptions>();
   cmdline::Command checkout =
       AddCommand(group, "checkout", "Write the code that an experiment ran into a directory",

@@ -59,7 +59,7 @@ void AddEnvironment(cmdline::Command app, Plan& plan) {
                                       "  riseml environment list\n"
                                       "  riseml environment rm 3f2a91c0");
   group.Alias("env");
-  group.RequireCommand();
+  group.RequireCommand(/*optional=*/true);
   auto options = std::make_shared<EnvironmentOptions>();
   cmdline::Command list = AddCommand(group, "list", "Show environments with size, origin and use",
                                      "  riseml environment list\n"

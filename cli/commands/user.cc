@@ -23,6 +23,7 @@ namespace {
 
 struct UserOptions {
   std::string username;
+  std::string named;  // the same as an option of `update`
   std::string email;
   std::string role;  // "viewer", "user" or "admin"; empty: not given
   bool json = false;
@@ -106,6 +107,14 @@ absl::StatusOr<int> Update(Session& session, const UserOptions& options) {
   return kExitOk;
 }
 
+absl::StatusOr<int> UpdateNamed(Session& session, const UserOptions& options) {
+  UserOptions named = options;
+  if (named.username.empty()) named.username = options.named;
+  if (named.username.empty())
+    return absl::InvalidArgumentError("no user is named; write e.g. riseml user update paul --enable");
+  return Update(session, named);
+}
+
 absl::StatusOr<int> Disable(Session& session, const UserOptions& options) {
   RISEML_RETURN_IF_ERROR(CheckUsername(options.username));
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
@@ -139,9 +148,10 @@ absl::StatusOr<int> List(Session& session, const UserOptions& options) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::User& user : users) {
     if (options.quiet) session.Print(absl::StrCat(NamePart(user), "\n"));
-    rows.push_back({NamePart(user), OneLine(user.email()), user.enabled() ? "True" : "False"});
+    rows.push_back({NamePart(user), OneLine(user.email()), RoleName(user.role()), user.enabled() ? "True" : "False"});
   }
-  if (!options.quiet) session.Print(Table(session.out(), {{"Username", 12}, {"Email", 6}, {"Enabled", 9}}, rows, 2));
+  if (!options.quiet)
+    session.Print(Table(session.out(), {{"Username", 12}, {"Email", 6}, {"Role", 6}, {"Enabled", 9}}, rows, 2));
   return kExitOk;
 }
 
@@ -175,12 +185,9 @@ absl::StatusOr<int> RotateKey(Session& session, const UserOptions& options) {
   request.set_request_id(NewUuid());
   request.set_name(Print(UserName{username}));
   // Not tried again: each call makes a new key and forgets the one before.
-  const rpc::CallOptions call = {.tries = 1, .request_id = NewUuid(), .credential = connection->config().api_key};
-  const auto rotated = rpc::Invoke<v1::RotateApiKeyResponse>(
-      [&](auto* context, auto* out) { return connection->users().RotateApiKey(context, request, out); }, call);
-  if (!rotated.ok()) {
-    return WithCall(NotFoundAs(rotated.status(), username), "API", connection->config().api_address, call.request_id);
-  }
+  const auto rotated = connection->CallOnce<v1::RotateApiKeyResponse>(
+      [&](auto* context, auto* out) { return connection->users().RotateApiKey(context, request, out); });
+  if (!rotated.ok()) return NotFoundAs(rotated.status(), username);
   session.Print(absl::StrCat("New API key of user ", username,
                              "; all others are revoked\n api_key: ", OneLine(rotated->api_key()), "\n"));
   if (username != connection->caller()) return kExitOk;
@@ -209,10 +216,11 @@ void AddUser(cmdline::Command app, Plan& plan) {
   create.AddOption("--email", options->email, "Email address").Required().Type("EMAIL");
   role(create);
   cmdline::Command update = Runs(AddCommand(group, "update", "Change a user, enable a disabled one (admins)",
-                                            "  riseml user update --username paul --email p@example.org\n"
-                                            "  riseml user update --username paul --enable"),
-                                 plan, options, Update);
-  update.AddOption("--username", options->username, "Name").Required().Type("NAME");
+                                            "  riseml user update paul --email p@example.org\n"
+                                            "  riseml user update paul --enable"),
+                                 plan, options, UpdateNamed);
+  const cmdline::Option name = update.AddOption("username", options->username, "Name").Type("NAME");
+  update.AddOption("--username", options->named, "The same").Type("NAME").Excludes(name);
   update.AddOption("--email", options->email, "New email address").Type("EMAIL");
   update.AddFlag("--enable", options->enable, "Accept the keys of a user who was disabled");
   role(update);

@@ -37,10 +37,18 @@ constexpr char kTree[] = "abcdefabcdefabcdefabcdefabcdefabcdefabcd";
   std::abort();
 }
 
+}  // namespace
+
 class FakeUsers final : public v1::UserService::Service {
  public:
+  explicit FakeUsers(FakeContent& content) : content_(content) {}
   grpc::Status GetCaller(grpc::ServerContext* context, const v1::GetCallerRequest*, v1::User* out) override {
     return rpc::Unary(context, "riseml.v1.UserService/GetCaller", [&](const rpc::Call& call) {
+      MutexLock lock(content_.mu_);
+      if (content_.refused_callers_ > 0) {
+        --content_.refused_callers_;
+        return absl::UnavailableError("failed to connect: Connection refused");
+      }
       *out = UserOf(call.caller.user());
       return absl::OkStatus();
     });
@@ -69,6 +77,13 @@ class FakeUsers final : public v1::UserService::Service {
       return absl::OkStatus();
     });
   }
+  grpc::Status UpdateUser(grpc::ServerContext* context, const v1::UpdateUserRequest* request, v1::User* out) override {
+    return rpc::Unary(context, "riseml.v1.UserService/UpdateUser", [&](const rpc::Call&) {
+      out->set_name(request->name());
+      out->set_email(request->email());
+      return absl::OkStatus();
+    });
+  }
   grpc::Status DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request,
                            v1::User* out) override {
     return rpc::Unary(context, "riseml.v1.UserService/DisableUser", [&](const rpc::Call&) {
@@ -85,6 +100,8 @@ class FakeUsers final : public v1::UserService::Service {
   }
 
  private:
+  FakeContent& content_;
+
   static v1::User UserOf(const std::string& name) {
     v1::User user;
     user.set_name(absl::StrCat("users/", name));
@@ -98,6 +115,8 @@ class FakeUsers final : public v1::UserService::Service {
     return user;
   }
 };
+
+namespace {
 
 class FakeClusters final : public v1::ClusterService::Service {
  public:
@@ -195,7 +214,7 @@ FakeCluster::FakeCluster(const std::string& dir) : authenticator_(std::make_uniq
   const auto ca = ReadFile(dir + "/ca.crt", 1 << 20);
   if (!ca.ok()) Die(ca.status());
   ca_pem_ = *ca;
-  services_.push_back(std::make_unique<FakeUsers>());
+  services_.push_back(std::make_unique<FakeUsers>(content_));
   services_.push_back(std::make_unique<FakeClusters>(content_));
   services_.push_back(std::make_unique<FakeNodes>());
   services_.push_back(std::make_unique<FakeProjects>());

@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "services/api/page.h"
 #include "services/api/records.h"
 #include "services/api/views.h"
@@ -88,13 +89,17 @@ absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call,
   return user;
 }
 
+// As people type it.
+std::string ShownName(const v1::User& user) { return std::string(absl::StripPrefix(user.name(), "users/")); }
+
 // The last enabled admin can neither be disabled nor lose the role: nobody could give it back.
 absl::Status CheckAdminRemains(pqxx::transaction_base& tx, const v1::User& user) {
   if (user.role() != v1::User::ADMIN || !user.enabled()) return absl::OkStatus();
   // All admins are locked, so that two of them cannot remove each other at the same time.
   const auto admins = tx.exec("SELECT uid FROM users WHERE role = 'ADMIN' AND enabled ORDER BY uid FOR UPDATE");
   if (admins.size() > 1) return absl::OkStatus();
-  return Error(Reason::kLastAdmin, absl::StrCat(user.name(), " is the last admin; make somebody else admin first"));
+  return Error(Reason::kLastAdmin,
+               absl::StrCat("user ", ShownName(user), " is the last admin; make somebody else admin first"));
 }
 
 std::string InsertKey(pqxx::transaction_base& tx, const std::string& user_uid, v1::ApiKey* shown) {
@@ -219,9 +224,9 @@ absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::Upda
   return db_.Write("update user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
     RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), RowLock::kUpdate));
     if (!request.etag().empty() && request.etag() != user.etag())
-      return WithMetadata(
-          Error(Reason::kStale, absl::StrCat(user.name(), " has changed since it was read; read it again")), "etag",
-          user.etag());
+      return WithMetadata(Error(Reason::kStale, absl::StrCat("user ", ShownName(user),
+                                                             " has changed since it was read; read it again")),
+                          "etag", user.etag());
     const bool loses_admin = (change.role && *change.role != v1::User::ADMIN) || (change.enabled && !*change.enabled);
     if (loses_admin) RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
     sql::Query(tx, "UPDATE users SET email = $2, role = $3, enabled = $4 WHERE uid = $1", user.uid(),

@@ -1,6 +1,7 @@
 #include "services/common/cmdline/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -21,8 +22,10 @@ constexpr std::size_t kHelpColumn = 34;
 
 std::string CheckCount(const std::string& text) {
   std::int64_t count = 0;
-  const bool good = absl::SimpleAtoi(text, &count) && count >= 0 && count <= kMaxCount;
-  return good ? "" : absl::StrCat("'", text, "' is not a whole number from 0 to ", kMaxCount);
+  const bool digits = !text.empty() && std::ranges::all_of(text, absl::ascii_isdigit);
+  if (!digits) return absl::StrCat("'", text, "' is not a number: write a whole number of 0 or more, e.g. 20");
+  const bool small = absl::SimpleAtoi(text, &count) && count <= kMaxCount;
+  return small ? "" : absl::StrCat("'", text, "' is too large");
 }
 
 // The innermost command that was typed, with its path.
