@@ -33,7 +33,7 @@ TEST_F(CliTest, KillNamesWhatItKilled) {
   content().Put(set);
   content().Put(MakeExperiment("8", v1::Experiment::RUNNING));
   const Finished run = Run({"kill", "9", "8"});
-  EXPECT_EQ(run.out, "killed series 9\nkilled experiment 8\n");
+  EXPECT_EQ(run.out, "killed set 9\nkilled experiment 8\n");
   EXPECT_THAT(content().killed(), ElementsAre(ExperimentResourceName("9"), ExperimentResourceName("8")));
   EXPECT_EQ(Run({"kill", "8.train"}).err,
             "ERROR: Can only kill experiments!\n       riseml kill 8 kills the experiment of this job.\n");
@@ -64,7 +64,10 @@ TEST_F(CliTest, KillWithoutIdTakesTheNewestUnderWay) {
   content().Put(MakeExperiment("4", v1::Experiment::FINISHED));
   EXPECT_EQ(Run({"kill", "4"}).err, "ERROR: experiment 4 has ended already\n");
   EXPECT_EQ(Run({"kill", "4", "--force"}).out, "experiment 4 has ended already\n");
-  EXPECT_EQ(Run({"kill", "3"}).out, "experiment 3 was killed before\n");
+  const Finished twice = Run({"kill", "3"});
+  EXPECT_EQ(twice.err, "ERROR: experiment 3 was killed before\n");
+  EXPECT_EQ(twice.exit_code, 1);
+  EXPECT_EQ(Run({"kill", "3", "--force"}).out, "experiment 3 was killed before\n");
   v1::Experiment dying = MakeExperiment("6", v1::Experiment::RUNNING);
   dying.set_desired_state(v1::Experiment::DESIRED_KILLED);
   content().Put(dying);

@@ -1,5 +1,6 @@
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -26,29 +27,34 @@ struct Killed {
   std::string text;  // for people
 };
 
-std::string KilledText(const Subject& subject, const v1::Experiment& before, bool ended) {
-  const std::string what =
-      absl::StrCat(before.type() == v1::Experiment::SET ? "series " : "experiment ", subject.shown);
-  if (before.state() == v1::Experiment::KILLED) return what + " was killed before\n";
-  if (ended) return what + " has ended already\n";
-  return before.desired_state() == v1::Experiment::DESIRED_KILLED ? what + " is being killed already\n"
-                                                                  : absl::StrCat("killed ", what, "\n");
+// "set 9".
+std::string Named(const Subject& subject, const v1::Experiment& experiment) {
+  return absl::StrCat(experiment.type() == v1::Experiment::SET ? "set " : "experiment ", subject.shown);
+}
+
+// An error unless `force`.
+absl::StatusOr<Killed> EndedBefore(const std::string& name, v1::Experiment experiment, bool force) {
+  const std::string text =
+      absl::StrCat(name, experiment.state() == v1::Experiment::KILLED ? " was killed before" : " has ended already");
+  if (!force) return Error(Reason::kExperimentDone, text);
+  return Killed{std::move(experiment), text + "\n"};
 }
 
 absl::StatusOr<Killed> KillOne(Connection& connection, const Subject& subject, const KillOptions& options) {
   RISEML_ASSIGN_OR_RETURN(v1::Experiment before, GetExperiment(connection, subject.experiment));
+  const std::string name = Named(subject, before);
+  if (IsTerminal(before.state())) return EndedBefore(name, std::move(before), options.force);
   v1::KillExperimentRequest request;
   request.set_name(subject.experiment);
   request.set_request_id(NewUuid());
   auto killed = connection.Call<v1::Experiment>(
       [&](auto* context, auto* out) { return connection.experiments().KillExperiment(context, request, out); });
   if (absl::IsNotFound(killed.status())) return NoSuchExperiment(connection, subject.experiment);
-  if (HasReason(killed.status(), Reason::kExperimentDone)) {
-    if (options.force) return Killed{before, KilledText(subject, before, /*ended=*/true)};
-    return Error(Reason::kExperimentDone, absl::StrCat("experiment ", subject.shown, " has ended already"));
-  }
+  if (HasReason(killed.status(), Reason::kExperimentDone)) return EndedBefore(name, std::move(before), options.force);
   RISEML_RETURN_IF_ERROR(killed.status());
-  return Killed{*std::move(killed), KilledText(subject, before, /*ended=*/false)};
+  const bool again = before.desired_state() == v1::Experiment::DESIRED_KILLED;
+  return Killed{*std::move(killed),
+                again ? absl::StrCat(name, " is being killed already\n") : absl::StrCat("killed ", name, "\n")};
 }
 
 absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
@@ -96,11 +102,13 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
 }  // namespace
 
 void AddKill(cmdline::Command app, Plan& plan) {
-  cmdline::Command command =
-      AddCommand(app, "kill", "Stop experiments or sets",
-                 "  riseml kill            the newest experiment of this project that is under way\n"
-                 "  riseml kill -f big.yml the newest of the project in big.yml\n"
-                 "  riseml kill 14 15.2    experiment 14 and child 2 of set 15");
+  cmdline::Command command = AddCommand(
+      app, "kill", "Stop experiments or sets",
+      "  riseml kill            the newest experiment of this project that is under way\n"
+      "  riseml kill -f big.yml the newest of the project in big.yml\n"
+      "  riseml kill 14 15.2    experiment 14 and child 2 of set 15\n\n"
+      "One that has ended, or was killed before, is an error (exit code 1) unless --force is given. One that\n"
+      "is being killed is none.");
   auto options = std::make_shared<KillOptions>();
   const cmdline::Option ids =
       command
@@ -111,7 +119,7 @@ void AddKill(cmdline::Command app, Plan& plan) {
       .AddOption("-f,--config-file", options->config_file, "Configuration that tells the project; default: riseml.yml")
       .Type("FILE")
       .Excludes(ids);
-  command.AddFlag("--force", options->force, "Succeed for experiments that have ended already");
+  command.AddFlag("--force", options->force, "Succeed also for experiments that have ended or were killed before");
   command.AddFlag("--json", options->json, "Print JSON");
   command.AddFlag("-q,--quiet", options->quiet, "Print ids only");
   Runs(command, plan, options, Kill);
