@@ -4,7 +4,6 @@
 #include <variant>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cli/client/experiment_state.h"
 #include "cli/client/experiments.h"
@@ -12,6 +11,7 @@
 #include "cli/commands/commands.h"
 #include "cli/render/state.h"
 #include "cli/render/terminal.h"
+#include "services/common/base/duration.h"
 #include "services/common/base/status_macros.h"
 
 namespace riseml::cli {
@@ -22,18 +22,14 @@ struct WaitOptions {
   std::string timeout;
 };
 
-// "90", "90s", "1h30m".
 absl::StatusOr<absl::Duration> ReadTimeout(const std::string& text) {
   if (text.empty()) return absl::InfiniteDuration();
-  double seconds = 0;
-  absl::Duration duration;
-  if (absl::SimpleAtod(text, &seconds)) {
-    duration = absl::Seconds(seconds);
-  } else if (!absl::ParseDuration(text, &duration)) {
-    return absl::InvalidArgumentError(absl::StrCat("'", text, "' is no duration; write e.g. 90s or 1h30m"));
-  }
-  if (duration < absl::ZeroDuration()) return absl::InvalidArgumentError("the timeout must be 0 or more");
-  return duration;
+  const std::optional<absl::Duration> duration = ReadDuration(text);
+  if (!duration)
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text, "' is not a duration; write seconds, or a time with units, e.g. 1h30m"));
+  if (*duration < absl::ZeroDuration()) return absl::InvalidArgumentError("the timeout must be 0 or more");
+  return *duration;
 }
 
 // The experiment at its end, or at the deadline; nothing when the user pressed Ctrl-C.
@@ -52,7 +48,8 @@ absl::StatusOr<std::optional<v1::Experiment>> WaitForOne(Session& session, Conne
     const auto event = live.Next(std::min(deadline - session.Now(), absl::Seconds(60)));
     if (!event) continue;
     if (std::holds_alternative<Interrupted>(*event)) return std::nullopt;
-    if (std::holds_alternative<ConnectionLost>(*event)) session.Tell("connection lost, reconnecting...\n");
+    if (std::holds_alternative<ConnectionLost>(*event)) session.Tell("connection lost, reconnecting…\n");
+    if (std::holds_alternative<ConnectionResumed>(*event)) session.Tell("resumed, nothing lost\n");
     if (const auto* ended = std::get_if<WatchEnded>(&*event)) {
       RISEML_RETURN_IF_ERROR(ended->status);
       return GetExperiment(connection, subject.experiment);
@@ -99,7 +96,9 @@ void AddWait(cmdline::Command app, Plan& plan) {
                  "  0 all finished, 1 one failed, 3 one was killed, 4 one had not ended in time, 2 other errors");
   auto options = std::make_shared<WaitOptions>();
   command.AddOption("ids", options->ids, "Experiments or sets; default: the newest").Type("ID").Check(CheckId);
-  command.AddOption("--timeout", options->timeout, "How long to wait, e.g. 90s or 1h30m; default: for ever")
+  command
+      .AddOption("--timeout", options->timeout,
+                 "How long to wait, in seconds or with units, e.g. 1h30m; default: for ever")
       .Type("TIME");
   command.OnTyped([&plan, options] {
     plan.error_exit = kExitOtherError;

@@ -1,9 +1,11 @@
 // Keys of `train` that say when, where and how often its jobs run.
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/common/base/duration.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/check.h"
 
@@ -54,17 +56,20 @@ absl::StatusOr<int> CheckPriority(const View& view) {
 absl::StatusOr<std::string> CheckQueue(const View& view) {
   RISEML_ASSIGN_OR_RETURN(std::string queue, view.Text("write the name of a queue, queue: default"));
   if (queue == kDefaultQueue) return queue;
-  return view.FailSentence(absl::StrCat("there is no queue ", PythonText(view.node()),
-                                        ": write queue: default, the only one, or leave the key out"));
+  return view.Fail(absl::StrCat("there is no queue ", PythonText(view.node()),
+                                ": write queue: default, the only one, or leave the key out"));
 }
 
 absl::StatusOr<absl::Duration> CheckMaxRunTime(const View& view) {
-  constexpr absl::string_view kInstead = "write a time with its units, max_run_time: 2h30m, of 1s to 8760h";
-  absl::Duration duration;
-  if (view.node().kind != Kind::kText || !absl::ParseDuration(view.node().text, &duration) ||
-      duration != absl::Trunc(duration, absl::Seconds(1)) || duration < absl::Seconds(1) || duration > kLongestRun)
-    return view.Fail(absl::StrCat(PythonText(view.node()), " is not a run time: ", kInstead));
-  return duration;
+  constexpr absl::string_view kInstead =
+      "write whole seconds, or a time with units, max_run_time: 2h30m, of 1s to 8760h";
+  const Node& node = view.node();
+  const bool scalar = node.kind == Kind::kText || node.kind == Kind::kInteger;
+  const std::optional<absl::Duration> duration = scalar ? ReadDuration(node.text) : std::nullopt;
+  if (!duration || *duration != absl::Trunc(*duration, absl::Seconds(1)) || *duration < absl::Seconds(1) ||
+      *duration > kLongestRun)
+    return view.Fail(absl::StrCat(PythonText(node), " is not a run time: ", kInstead));
+  return *duration;
 }
 
 bool IsLabel(absl::string_view text) {
@@ -79,7 +84,7 @@ absl::StatusOr<std::map<std::string, std::string>> CheckNodeSelector(const View&
   if (view.is_null()) return out;
   if (view.node().kind != Kind::kMapping) return view.FailType("'object', 'null'", kForm);
   if (view.node().keys.size() > kMostLabels)
-    return view.FailSentence(absl::StrCat("at most ", kMostLabels, " labels are allowed: leave some out"));
+    return view.Fail(absl::StrCat("at most ", kMostLabels, " labels are allowed: leave some out"));
   for (std::size_t i = 0; i < view.node().keys.size(); ++i) {
     const Node& label = view.node().keys[i];
     const Node& value = view.Child(i).node();
