@@ -13,7 +13,7 @@ namespace {
 
 std::string NodePart(const v1::Node& node) { return OneLine(absl::StripPrefix(node.name(), "nodes/")); }
 
-std::string Gib(std::int64_t bytes) { return absl::StrFormat("%.1f", static_cast<double>(bytes) / (1 << 30)); }
+std::string Gib(std::int64_t bytes) { return absl::StrFormat("%.1f GiB", static_cast<double>(bytes) / (1 << 30)); }
 
 std::int64_t GpuMemory(const v1::Node& node) {
   std::int64_t bytes = 0;

@@ -1,6 +1,7 @@
 #include "cli/render/status_view.h"
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 #include <utility>
 
@@ -19,6 +20,7 @@
 #include "services/common/logtext/redact.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/resources.h"
+#include "services/common/spec/grid.h"
 
 namespace riseml::cli {
 namespace {
@@ -41,10 +43,10 @@ std::string TypeName(const v1::Experiment& experiment) {
   return experiment.type() == v1::Experiment::SET ? "Set" : "Experiment";
 }
 
-// Message in a table: at most 20 columns.
-std::string Shortened(absl::string_view message) {
-  const std::string line = OneLine(message);
-  if (Columns(line) <= 20) return line;
+// Message in a table: at most 20 columns on a terminal; programs and files get all of it.
+std::string Shortened(const Terminal& terminal, absl::string_view message) {
+  std::string line = OneLine(message);
+  if (!terminal.tty || Columns(line) <= 20) return line;
   return absl::StrCat(FirstColumns(line, 17), "...");
 }
 
@@ -52,6 +54,13 @@ template <class Entity>
 std::string Lasted(const Viewer& viewer, const Entity& entity) {
   const auto end = TimeOf(entity.end_time());
   return Took(TimeOf(entity.start_time()), end ? *end : viewer.now);
+}
+
+// "10 minutes ago".
+template <class Entity>
+std::string Started(const Viewer& viewer, const Entity& entity) {
+  const std::string since = Since(TimeOf(entity.start_time()), viewer.now);
+  return since == "-" || since == "just now" ? since : absl::StrCat(since, " ago");
 }
 
 // Started, Finished and Duration, once it has started.
@@ -73,8 +82,19 @@ std::string Ending(const Entity& entity) {
   return out;
 }
 
-std::string Lines(absl::string_view title, const google::protobuf::RepeatedPtrField<std::string>& commands) {
-  std::string out = absl::StrCat(title, ":\n");
+// With the values of the parameters; as written where a command cannot be filled.
+std::vector<std::string> FilledCommands(const v1::Experiment& experiment) {
+  const std::map<std::string, std::string> sorted(experiment.parameters().begin(), experiment.parameters().end());
+  const spec::Combination parameters(sorted.begin(), sorted.end());
+  std::vector<std::string> out;
+  for (const std::string& command : experiment.spec().run())
+    out.push_back(spec::Substitute(command, parameters, spec::Undeclared::kKeep).value_or(command));
+  return out;
+}
+
+template <class Commands>
+std::string CommandLines(const Commands& commands) {
+  std::string out = "Run Commands:\n";
   for (const std::string& command : commands) {
     for (const absl::string_view line : absl::StrSplit(absl::StripSuffix(command, "\n"), '\n'))
       absl::StrAppend(&out, "  ", OneLine(logtext::MaskUrlPasswords(line)), "\n");
@@ -95,7 +115,7 @@ std::string JobWait(const v1::Job& job) {
 
 // "8 waits for 7.build (BUILD)" or "8 waits: no node has 2 free GPUs (NO_CAPACITY)".
 std::string Megabytes(const v1::Resources& resources) {
-  return absl::StrFormat("%.0f", static_cast<double>(MemoryBytes(resources)) / 1e6);
+  return absl::StrFormat("%.0f MB", static_cast<double>(MemoryBytes(resources)) / 1e6);
 }
 
 std::string WaitLine(const std::string& id, absl::string_view wait) {
@@ -110,9 +130,9 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
     const std::string id = ShownId(job.name(), viewer.caller);
     const std::string wait = JobWait(job);
     const bool waiting = !wait.empty() && job.reason().empty();
-    rows.push_back({id, ShownState(viewer.terminal, job.state()), Since(TimeOf(job.start_time()), viewer.now),
-                    Lasted(viewer, job), OneLine(waiting ? job.wait_reason() : job.reason()),
-                    Shortened(waiting ? job.wait_message() : job.message()),
+    rows.push_back({id, ShownState(viewer.terminal, job.state()), Started(viewer, job), Lasted(viewer, job),
+                    OneLine(waiting ? job.wait_reason() : job.reason()),
+                    Shortened(viewer.terminal, waiting ? job.wait_message() : job.message()),
                     job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
                     absl::StrFormat("%.1f", job.resources().cpus()), Megabytes(job.resources())});
     if (!wait.empty()) absl::StrAppend(&waits, WaitLine(id, wait));
@@ -316,7 +336,8 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
       absl::StrAppend(&out, "  version: ", OneLine(spec.framework_version()), "\n");
   }
   if (spec.tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
-  absl::StrAppend(&out, Lines("Run Commands", spec.run()), "Concurrency: ", std::max(1, spec.concurrency()), "\n");
+  absl::StrAppend(&out, CommandLines(FilledCommands(experiment)), "Concurrency: ", std::max(1, spec.concurrency()),
+                  "\n");
   absl::StrAppend(&out, Field("Parameters", Pairs(experiment.parameters())),
                   Field("Result", Pairs(experiment.result())));
   absl::StrAppend(&out, SchedulingLines(spec));
@@ -330,9 +351,8 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
 std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const std::vector<v1::Experiment>& children) {
   std::vector<Cells> rows;
   for (const v1::Experiment& child : children) {
-    rows.push_back({ShownId(child.name(), viewer.caller), StateText(viewer, child),
-                    Since(TimeOf(child.start_time()), viewer.now), Lasted(viewer, child), Pairs(child.parameters()),
-                    Pairs(child.result())});
+    rows.push_back({ShownId(child.name(), viewer.caller), StateText(viewer, child), Started(viewer, child),
+                    Lasted(viewer, child), Pairs(child.parameters()), Pairs(child.result())});
   }
   std::string out = Heading(viewer, set);
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
@@ -362,7 +382,7 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
   if (job.attempt_count() > 1 || others) absl::StrAppend(&out, AttemptLines(viewer, job));
   absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %s\nRequested gpus: %d\n",
                                         job.resources().cpus(), Megabytes(job.resources()), job.resources().gpus()));
-  absl::StrAppend(&out, Lines("Run Commands", job.commands()), "Environment:\n");
+  absl::StrAppend(&out, CommandLines(job.commands()), job.environment().empty() ? "" : "Environment:\n");
   std::vector<std::pair<std::string, std::string>> variables(job.environment().begin(), job.environment().end());
   std::sort(variables.begin(), variables.end());
   for (const auto& [name, value] : variables) absl::StrAppend(&out, "  ", OneLine(name), ": ", OneLine(value), "\n");

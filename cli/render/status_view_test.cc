@@ -113,6 +113,25 @@ TEST(StatusView, Experiment) {
   ExpectGolden("status_experiment", ExperimentDetails(MakeViewer(), FinishedExperiment()));
 }
 
+TEST(StatusView, MessagesAreCutOnATerminalOnly) {
+  const std::string whole = "Command python run.py --epochs 3 return code: 0";
+  EXPECT_NE(ExperimentDetails(MakeViewer(), FinishedExperiment()).find(whole), std::string::npos);
+  EXPECT_NE(ExperimentDetails(MakeViewer({.tty = true}), FinishedExperiment()).find(" Command python ru... 0 "),
+            std::string::npos);
+}
+
+TEST(StatusView, CommandsHaveTheValuesOfTheirParameters) {
+  v1::Experiment child = MakeExperiment("2.1", v1::Experiment::RUNNING);
+  child.mutable_spec()->add_run("python run.py --lr {{lr}} --n {{ n }}");
+  (*child.mutable_parameters())["n"] = "3";
+  (*child.mutable_parameters())["lr"] = "0.1";
+  EXPECT_NE(ExperimentDetails(MakeViewer(), child).find("\n  python run.py --lr 0.1 --n 3\n"), std::string::npos);
+}
+
+TEST(StatusView, AJobWithoutVariablesHasNoHeadingForThem) {
+  EXPECT_EQ(JobDetails(MakeViewer(), MakeJob("2", "train", v1::Job::PENDING)).find("Environment"), std::string::npos);
+}
+
 TEST(StatusView, WaitingExperiment) {
   v1::Experiment experiment = MakeExperiment("7", v1::Experiment::PENDING);
   experiment.mutable_spec()->add_run("python run.py");
