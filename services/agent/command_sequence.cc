@@ -197,7 +197,7 @@ AttemptEnded CommandSequence::Outcome() const {
     return ended;
   }
   ended.set_message(MessageOf(last_, last_result_));
-  if (last_result_.exit_code != 0 && !plan_.interpreter_note().empty())
+  if (last_result_.other_python && !plan_.interpreter_note().empty())
     ended.set_message(absl::StrCat(ended.message(), " (", plan_.interpreter_note(), ")"));
   if (last_result_.exit_code == 0) {
     ended.set_reason("COMPLETED");

@@ -29,7 +29,8 @@ struct StepResult {
       false;         // the kernel killed something for memory while it ran, and it died of a SIGKILL that was not ours
   int line = 0;      // line of the command that failed, from 1; 0: not known
   std::string hint;  // what to write instead, one sentence; empty: nothing is known
-  std::string said;  // what the step itself says about its failure, one line; may be empty
+  bool other_python = false;  // it may have failed because its Python is not the one that was asked for
+  std::string said;           // what the step itself says about its failure, one line; may be empty
 };
 
 // Line `number` of a command, from 1, without blanks around it; empty when there is none.

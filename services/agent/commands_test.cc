@@ -22,6 +22,24 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
+TEST(MayBeForAnotherPython, ReadsTheLastWords) {
+  for (const char* output :
+       {"  File \"a.py\", line 3\n    match x:\n          ^\nSyntaxError: invalid syntax\n",
+        "ERROR: Package 'x' requires a different Python: 3.11.2 not in '>=3.12'\n",
+        "ERROR: No matching distribution found for tensorflow==1.15\n",
+        "Traceback (most recent call last):\nModuleNotFoundError: No module named 'distutils'\n",
+        "ImportError: cannot import name 'override' from 'typing' (/usr/lib/python3.11/typing.py)\n",
+        "AttributeError: module 'collections' has no attribute 'Mapping'\n",
+        "/c/1: line 1: python3.12: command not found\n"})
+    EXPECT_TRUE(MayBeForAnotherPython(output)) << output;
+  for (const char* output :
+       {"", "FileNotFoundError: [Errno 2] No such file or directory: 'data.csv'\n",
+        "Traceback (most recent call last):\nValueError: x\n", "ModuleNotFoundError: No module named 'numpy'\n",
+        "ImportError: cannot import name 'a' from 'b' (/env/lib/python3.11/site-packages/b.py)\n",
+        "SyntaxError: old\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\nTraceback (most recent call last):\nKeyError: 1\n"})
+    EXPECT_FALSE(MayBeForAnotherPython(output)) << output;
+}
+
 TEST(ShellReport, IsParsedStrictly) {
   EXPECT_EQ(ParseShellReport("begin 3")->number, 3);
   const auto failed = ParseShellReport("failed 2 127");

@@ -219,6 +219,39 @@ std::string HintAtCalledGit(const Failure& failure) {
   return blames_git && absl::StrContains(LastWords(before), kNoRepository) ? std::string(kGitHint) : "";
 }
 
+// What Python and its installers say where a version is the matter, in lower case.
+constexpr absl::string_view kVersionWords[] = {
+    "syntaxerror:",
+    "requires a different python",
+    "requires-python",
+    "requires python",
+    "does not satisfy python",
+    "no matching distribution found",
+    "could not find a version that satisfies",
+    "not a supported wheel on this platform",
+    "no solution found when resolving",
+    "not supported between instances of 'type'",
+    "unsupported operand type(s) for |: 'type'",
+    "'type' object is not subscriptable",
+};
+// Modules of the standard library that some versions do not have.
+constexpr absl::string_view kModulesOfVersions[] = {
+    "distutils", "imp",    "asyncore", "asynchat", "smtpd",    "cgi",         "pipes",    "crypt",
+    "telnetlib", "imghdr", "audioop",  "tomllib",  "zoneinfo", "dataclasses", "graphlib", "importlib.metadata"};
+
+// "ImportError: cannot import name 'Self' from 'typing' (/usr/lib/python3.9/typing.py)" or "AttributeError: module
+// 'collections' has no attribute 'Mapping'": names of the standard library that come and go.
+bool MissesStandardName(absl::string_view line) {
+  const bool of_package = absl::StrContains(line, "-packages/");
+  if (absl::StrContains(line, "cannot import name") && absl::StrContains(line, "/lib/python") && !of_package)
+    return true;
+  constexpr absl::string_view kModules[] = {"collections", "inspect", "asyncio", "typing", "pkgutil",  "ast",
+                                            "time",        "math",    "random",  "types",  "unittest", "configparser"};
+  return std::ranges::any_of(kModules, [&](absl::string_view module) {
+    return absl::StrContains(line, absl::StrCat("module '", module, "' has no attribute"));
+  });
+}
+
 // Words of a line up to the first operator, without assignments in front.
 std::vector<absl::string_view> WordsOf(absl::string_view line) {
   std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
@@ -258,6 +291,21 @@ ScriptFacts LookAtScript(absl::string_view directory, absl::string_view name) {
       absl::StrSplit(first.substr(0, first.find('\n')), absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
   facts.interpreter_exists = words.empty() || FileExists(words[0]);
   return facts;
+}
+
+bool MayBeForAnotherPython(absl::string_view output) {
+  const absl::string_view end = LastWords(output);
+  const std::string lower = absl::AsciiStrToLower(end);
+  const auto says = [&lower](absl::string_view words) { return absl::StrContains(lower, words); };
+  if (std::ranges::any_of(kVersionWords, says)) return true;
+  if (std::ranges::any_of(kModulesOfVersions, [&](absl::string_view module) {
+        return says(absl::StrCat("no module named '", module, "'"));
+      }))
+    return true;
+  return std::ranges::any_of(LastLinesFirst(end), [](absl::string_view line) {
+    const bool no_program = absl::StrContains(line, "python") && absl::EndsWith(line, "not found");
+    return no_program || MissesStandardName(line);
+  });
 }
 
 std::string HintAt(const Failure& failure) {

@@ -33,4 +33,7 @@ ScriptFacts LookAtScript(absl::string_view directory, absl::string_view name);
 // One sentence without a final full stop; empty when nothing is known.
 std::string HintAt(const Failure& failure);
 
+// True when the last output reads like that of code, or of a package, for another version of Python.
+bool MayBeForAnotherPython(absl::string_view output);
+
 }  // namespace riseml::agent

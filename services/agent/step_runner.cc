@@ -149,6 +149,7 @@ StepResult StepRunner::ResultOf(int exit_code) {
   const bool killed = exit_code == 128 + SIGKILL && !killed_;
   result.out_of_memory = killed && OomKills() > oom_kills_before_;
   if (sequence_.cause() != StopCause::kNone) return result;
+  result.other_python = MayBeForAnotherPython(output_.tail());
   if (step_.build && plan_.build_steps(step_.number - 1).explains_failure()) {
     result.said = LastLineOf(output_.tail());
     return result;

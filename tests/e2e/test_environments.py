@@ -272,9 +272,11 @@ class Environments(StackTest):
         self.assertTrue(again.startswith(f"==> Steps 1-4 of 7 are reused: built by {self.number(rebuilt)}.build\n"), again)
 
     def test_item_6_the_interpreter_an_image_asks_for(self):
-        path = self.stack.project("python", ["python -c 'import sys; print(sys.version_info[:2])'", "exit 4"], image="python:2.5")
+        path = self.stack.project("python", "python -c 'print 1'", image="python:2.5")
         failed = self.finish(path, code=1)
         self.assertIn("image python:2.5 asks for Python 2.5, which this machine does not have: 3.", failed["jobs"][0]["message"])
+        other = self.finish(self.stack.project("python-other", "exit 4", image="python:2.5"), code=1)
+        self.assertEqual(other["jobs"][0]["message"], "Command `exit 4` return code: 4")
         self.assertTrue(self.log(failed).startswith("==> NOTE: image python:2.5 asks for Python 2.5"), self.log(failed))
         path = self.stack.project("python2", "python -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'", image="python:2.5",
                                   install="true")
