@@ -10,6 +10,8 @@
 #include "cli/client/target.h"
 #include "cli/render/live_line.h"
 #include "cli/render/log_view.h"
+#include "cli/render/phases.h"
+#include "cli/render/silence.h"
 #include "cli/render/state.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
@@ -30,6 +32,7 @@ class LogSession {
         request_(request),
         state_(state),
         shown_(request.experiment),
+        silence_(session.Now()),
         view_({.terminal = TerminalFor(session, request),
                .caller = connection.caller(),
                .timestamps = request.timestamps}) {
@@ -105,13 +108,28 @@ class LogSession {
   }
 
   absl::Status Step() {
-    const bool draws = session_.out().tty && !request_.raw && !request_.no_follow;
-    const auto event = live_.Next(draws ? kRedraw : kPatience);
+    const bool follows = !request_.raw && !request_.no_follow;
+    const bool draws = session_.out().tty && follows;
+    const bool tells = !draws && follows && !PhasesAreOver(shown_);
+    const auto event = live_.Next(draws ? kRedraw : tells ? silence_.Left(session_.Now()) : kPatience);
     if (!event) {
-      if (draws) session_.Print(view_.DrawLive(LiveLine(shown_, connection_.caller(), session_.Now())));
+      const std::string line = LiveLine(shown_, connection_.caller(), session_.Now());
+      if (draws) session_.Print(view_.DrawLive(line));
+      if (tells && silence_.IsDue(session_.Now()) && !line.empty()) session_.Tell(absl::StrCat(line, "\n"));
       return absl::OkStatus();
     }
+    silence_.Broken(session_.Now());
     return std::visit([this](const auto& what) { return On(what); }, *event);
+  }
+
+  // A log is read after another attempt has followed, whose state is what the watch has told.
+  void TellEarlierAttempt(const v1::LogEnd& end) {
+    const auto name = names_.find({end.job_uid(), end.attempt()});
+    const auto job = name == names_.end() ? shown_.jobs.end() : shown_.jobs.find(name->second);
+    if (job == shown_.jobs.end() || job->second.attempt_count() <= end.attempt()) return;
+    const auto full = GetJob(connection_, job->first);
+    if (!full.ok()) return;  // the log goes on without the explanation
+    if (const auto line = EarlierAttempt(*full, end.attempt())) session_.Print(view_.Show({*line}));
   }
 
   absl::Status On(const v1::WatchExperimentResponse& change) {
@@ -147,6 +165,7 @@ class LogSession {
     }
     session_.Print(view_.Show(response));
     if (response.has_end()) {
+      TellEarlierAttempt(response.end());
       states_.OnLogEnd(response.end().job_uid(), response.end().attempt());
       Tell();
     }
@@ -198,6 +217,7 @@ class LogSession {
   ExperimentState& state_;  // everything
   ExperimentState shown_;   // what was asked for
   StateLines states_;
+  Silence silence_;
   LogView view_;
   std::map<std::pair<std::string, int>, std::string> names_;  // of jobs, by uid and attempt
   bool damaged_ = false;

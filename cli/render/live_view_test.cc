@@ -6,6 +6,7 @@
 #include "cli/render/live_line.h"
 #include "cli/render/log_view.h"
 #include "cli/render/phases.h"
+#include "cli/render/silence.h"
 #include "cli/render/state_lines.h"
 #include "cli/testing/golden.h"
 
@@ -109,6 +110,51 @@ TEST(Phases, ABuildThatPrintsStandsAlone) {
             "\r\x1b[K○ start\n");
   Put(state, MakeJob("build", v1::Job::RUNNING));
   EXPECT_EQ(block.Draw(PhasesOf(state, kDrawn)), "\x1b[3A\r\x1b[K● build  its log follows\n\r\x1b[J");
+}
+
+TEST(Silence, IsToldAtOnceAndThenEverMoreRarely) {
+  Silence silence(kDrawn);
+  std::vector<int> told;
+  for (int second = 0; second <= 40; ++second)
+    if (silence.IsDue(kDrawn + absl::Seconds(second))) told.push_back(second);
+  EXPECT_THAT(told, ElementsAre(1, 3, 7, 15, 31));
+  silence.Broken(kDrawn + absl::Seconds(40));
+  EXPECT_EQ(silence.Left(kDrawn + absl::Seconds(40)), absl::Seconds(1));
+}
+
+TEST(StateLines, TheFailureOfABuildIsToldBeforeWhatItKilled) {
+  ExperimentState state(kName);
+  StateLines lines;
+  state.synced = true;
+  Put(state, MakeJob("build", v1::Job::RUNNING));
+  lines.Update(state);
+  v1::Job train = MakeJob("train", v1::Job::KILLED);
+  train.set_reason("BUILD_FAILED");
+  train.set_attempt_count(0);
+  Put(state, train);
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+  Put(state, MakeJob("build", v1::Job::FAILED));
+  Put(state, v1::Experiment::FAILED);
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+  lines.OnLogEnd("uid-build", 1);
+  std::vector<std::string> told;
+  for (const StateLine& line : lines.Update(state)) told.push_back(absl::StrCat(line.name, " ", line.lines[0]));
+  EXPECT_THAT(told, ElementsAre(absl::StrCat(kName, "/jobs/build --> FAILED"),
+                                absl::StrCat(kName, "/jobs/train --> KILLED"), absl::StrCat(kName, " --> FAILED")));
+}
+
+TEST(StateLines, AnEarlierAttemptSaysWhyItEnded) {
+  v1::Job job = MakeJob("train", v1::Job::FINISHED);
+  job.set_attempt_count(2);
+  v1::Attempt* const first = job.add_attempts();
+  first->set_number(1);
+  first->set_state(v1::Attempt::FAILED);
+  first->set_message("Command `exit 3` return code: 3");
+  job.add_attempts()->set_number(2);
+  EXPECT_THAT(EarlierAttempt(job, 1)->lines,
+              ElementsAre("--> FAILED (attempt 1)",
+                          "Message: Command `exit 3` return code: 3; tried again, attempt 2 follows"));
+  EXPECT_FALSE(EarlierAttempt(job, 2).has_value());
 }
 
 TEST(LiveLine, NamesTheJobAndHowLong) {

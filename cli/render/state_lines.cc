@@ -1,5 +1,7 @@
 #include "cli/render/state_lines.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/render/format.h"
@@ -8,6 +10,8 @@
 
 namespace riseml::cli {
 namespace {
+
+constexpr absl::string_view kBuildFailed = "BUILD_FAILED";  // reason of all that waited for it
 
 template <class Entity>
 std::vector<std::string> Explain(const Entity& entity) {
@@ -57,6 +61,20 @@ StateLine LineOf(const v1::Experiment& experiment) {
 
 }  // namespace
 
+std::optional<StateLine> EarlierAttempt(const v1::Job& job, int number) {
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.number() != number || number >= job.attempt_count()) continue;
+    StateLine line = {
+        .name = job.name(),
+        .lines = {absl::StrCat("--> ", v1::Attempt::State_Name(attempt.state()), " (attempt ", number, ")"),
+                  absl::StrCat("Message: ", OneLine(attempt.message()), attempt.message().empty() ? "" : "; ",
+                               "tried again, attempt ", number + 1, " follows")},
+        .time = TimeOf(attempt.end_time())};
+    return line;
+  }
+  return std::nullopt;
+}
+
 bool StateLines::LogIsOver(const v1::Job& job) const {
   return follow_over_ || job.attempt_count() == 0 || ended_logs_.contains({job.uid(), job.attempt_count()});
 }
@@ -70,6 +88,12 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
     told = std::move(now);
     out.push_back(std::move(line));
   };
+  // What never began because a build has failed is told behind that build: the cause comes first.
+  const bool cause_is_told = std::ranges::all_of(state.jobs, [&](const auto& entry) {
+    const v1::Job& job = entry.second;
+    return job.role() != "build" || state.complete || (IsTerminal(job.state()) && LogIsOver(job));
+  });
+  const auto waits_for_cause = [&](const auto& entity) { return entity.reason() == kBuildFailed && !cause_is_told; };
   std::set<std::string> busy;  // experiments with a job whose end is not told yet
   bool anything_busy = false;
   const auto experiment_may_be_told = [&](const v1::Experiment& experiment, bool waits) {
@@ -88,10 +112,11 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
   for (const auto& [name, job] : state.jobs) {
     // A job that waits again has printed as well.
     const bool has_ended = IsTerminal(job.state()) || (job.state() == v1::Job::PENDING && job.attempt_count() > 0);
-    if (!has_ended || LogIsOver(job)) tell(LineOf(job));
+    if ((!has_ended || LogIsOver(job)) && !waits_for_cause(job)) tell(LineOf(job));
   }
   for (const auto& [name, child] : state.children) {
-    if (IsTerminal(child.state()) && experiment_may_be_told(child, busy.contains(name))) tell(LineOf(child));
+    const bool waits = busy.contains(name) || waits_for_cause(child);
+    if (IsTerminal(child.state()) && experiment_may_be_told(child, waits)) tell(LineOf(child));
   }
   if (state.IsOver() && experiment_may_be_told(state.root, anything_busy)) tell(LineOf(state.root));
   return out;

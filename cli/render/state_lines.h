@@ -22,6 +22,9 @@ struct StateLine {
   bool operator==(const StateLine&) const = default;
 };
 
+// How attempt `number` of a job ended, when another one followed it; nothing otherwise. `job` has all its attempts.
+std::optional<StateLine> EarlierAttempt(const v1::Job& job, int number);
+
 class StateLines {
  public:
   // Returns the lines for what is new in the state. The end of a job that has printed is told after the end of its

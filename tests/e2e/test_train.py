@@ -51,6 +51,8 @@ class Train(StackTest):
                          [(1, "FAILED", "USER_ERROR"), (2, "FINISHED", "SUCCESS")])
         self.assertRegex(self.stack.run("status", f"{number}.train").decode(), r"Attempt 1: \S FAILED on node local after \d seconds?: .*return code: 1")
         self.assertEqual(self.stack.run("logs", "--raw", f"{number}.train"), b"attempt 1\nattempt 2\n")
+        self.assertRegex(self.stack.run("logs", number).decode(),
+                         r"attempt 1\n[^\n]*--> FAILED \(attempt 1\)\n[^\n]*return code: 1[^\n]*tried again, attempt 2 follows\n[^\n]*attempt 2\n")
         with open(os.path.join(self.stack.experiment(number)["output_path"], "attempts"), encoding="ascii") as file:
             self.assertEqual(file.read(), "1\n2\n")
 
