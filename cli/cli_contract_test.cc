@@ -85,6 +85,17 @@ TEST_F(CliTest, InitMakesAFileThatValidates) {
   EXPECT_EQ(again.err, "ERROR: riseml.yml already exists\n");
 }
 
+TEST_F(CliTest, ValidateWarnsOfFilesThatAreNotThereAsTrainDoes) {
+  WriteProject("riseml.yml", kGoodSpec);
+  WriteProject("ran.py", "");
+  const std::string warning =
+      "WARNING: a command names run.py, which the project does not have; did you mean ran.py?\n";
+  const Finished run = Run({"validate"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_THAT(run.err, HasSubstr(warning));
+  EXPECT_THAT(Run({"train", "--dry-run"}).err, HasSubstr(warning));
+}
+
 TEST_F(CliTest, AnInvalidFileIsRefusedWithItsLine) {
   WriteProject("riseml.yml", "project: census\ntrain:\n  image: a\n  run: [a]\n  resources: {cpu: 1}\n");
   const Finished run = Run({"train"});

@@ -1,6 +1,7 @@
 #include "cli/commands/dry_run.h"
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "riseml/v1/file.grpc.pb.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/spec/features.h"
 
 namespace riseml::cli {
 namespace {
@@ -52,6 +54,16 @@ absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snap
   return absl::OkStatus();
 }
 
+void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs) {
+  for (const std::string& warning : spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
+  if (!spec.train) return;
+  std::set<std::string> names;
+  for (const auto& [name, id] : inputs) names.insert(name);
+  for (const std::string& warning : spec::MissingDirectories(*spec.train, names))
+    session.Tell(absl::StrCat("WARNING: ", OneLine(warning), "\n"));
+  for (const std::string& notice : spec::Notices(*spec.train)) session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
+}
+
 std::string DirectoryText(const SpecFile& file, const std::string& root) {
   return absl::StrCat("Project directory: ", OneLine(root), " (configuration ", OneLine(file.path), ")");
 }
@@ -73,6 +85,7 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
   RISEML_RETURN_IF_ERROR(While("cannot sync the project", taken.status()));
   const sync::Snapshot& snapshot = *taken;
   session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
+  TellDoubts(session, file.spec, inputs);
   session.Tell(SyncNotes(snapshot, {}));
   session.Print(DryRunText(session.out(), snapshot));
   RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, false));

@@ -2,7 +2,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -215,13 +214,7 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   RISEML_RETURN_IF_ERROR(AddInputs(session, *connection, inputs, &request));
   if (!options.quiet) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
-    for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
-    std::set<std::string> names;
-    for (const auto& [name, id] : inputs) names.insert(name);
-    for (const std::string& warning : spec::MissingDirectories(*file.spec.train, names))
-      session.Tell(absl::StrCat("WARNING: ", OneLine(warning), "\n"));
-    for (const std::string& notice : spec::Notices(*file.spec.train))
-      session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
+    TellDoubts(session, file.spec, inputs);
   }
   // Git may take a moment to look for changes; the code travels meanwhile.
   absl::StatusOr<std::optional<v1::GitState>> git;

@@ -4,22 +4,36 @@
 #include "absl/strings/str_cat.h"
 #include "cli/client/project.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/dry_run.h"
 #include "cli/commands/spec_file.h"
 #include "cli/render/json.h"
 #include "cli/render/spec_view.h"
+#include "cli/render/terminal.h"
+#include "cli/sync/snapshot.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/features.h"
 
 namespace riseml::cli {
 namespace {
 
+// What `train` refuses is no fault of the file itself.
+void TellIfRefused(const Session& session, const absl::Status& status) {
+  if (!status.ok()) session.Tell(absl::StrCat("WARNING: ", OneLine(status.message()), "\n"));
+}
+
+// Compares the files that the commands name with those that `train` would upload.
+absl::Status CheckFiles(Session& session, const SpecFile& file) {
+  RISEML_ASSIGN_OR_RETURN(const std::string root, ProjectRoot(file.path));
+  RISEML_ASSIGN_OR_RETURN(const sync::Snapshot snapshot, sync::ListProject(root));
+  return CheckNames(session, file, snapshot, /*quiet=*/false);
+}
+
 absl::StatusOr<int> Validate(Session& session, const std::string& path, bool json) {
   RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadSpecFile(ConfigPath(path)));
-  for (const std::string& warning : file.spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
+  TellDoubts(session, file.spec, {});
   if (file.spec.train) {
-    if (const absl::Status status = spec::CheckRunnable(*file.spec.train); !status.ok()) {
-      session.Tell(absl::StrCat("WARNING: ", status.message(), "\n"));
-    }
+    TellIfRefused(session, spec::CheckRunnable(*file.spec.train));
+    TellIfRefused(session, CheckFiles(session, file));
   }
   if (json) {
     session.Print(JsonObject().Raw("config", NormalJson(file.spec, -1)).Text());

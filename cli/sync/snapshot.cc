@@ -228,6 +228,14 @@ absl::StatusOr<Snapshot> TakeSnapshot(const SnapshotOptions& options) {
   return snapshot;
 }
 
+absl::StatusOr<Snapshot> ListProject(const std::string& root) {
+  Snapshot snapshot{.root = root};
+  RISEML_ASSIGN_OR_RETURN(snapshot.scan, ScanProject(root));
+  for (ScannedFile& file : std::exchange(snapshot.scan.files, {})) snapshot.files.push_back({.file = std::move(file)});
+  snapshot.total_bytes = snapshot.scan.total_bytes;
+  return snapshot;
+}
+
 absl::Status CheckLimits(const Scan& scan, const v1::Limits& limits) {
   if (limits.file_bytes() > 0) {
     std::vector<std::string> lines;

@@ -69,6 +69,9 @@ struct SnapshotOptions {
 // The project as a whole is as it was within `window`.
 absl::StatusOr<Snapshot> TakeSnapshot(const SnapshotOptions& options);
 
+// Lists the files of the project as TakeSnapshot does, but reads none: there are no ids, trees and copies.
+absl::StatusOr<Snapshot> ListProject(const std::string& root);
+
 // LIMIT_EXCEEDED with the offenders and the line to add to .risemlignore.
 absl::Status CheckLimits(const Scan& scan, const v1::Limits& limits);
 

@@ -208,7 +208,7 @@ absl::Status Down(const Options& options) {
     SetLogName(kSupervisor);
     Stack(installation->plan, clock, nobody).StopLeftovers();
   }
-  Say(absl::StrCat("RiseML is down in ", dir, "."));
+  Say(absl::StrCat("RiseML is down in ", dir, ". Jobs that run go on; `riseml up` sees how they have ended."));
   return absl::OkStatus();
 }
 
