@@ -76,7 +76,8 @@ class Connection {
  private:
   template <class Response, class Body>
   absl::StatusOr<Response> CallTimes(int tries, Body&& body) const {
-    const rpc::CallOptions options = {.tries = tries, .request_id = NewUuid(), .credential = config_.api_key};
+    const rpc::CallOptions options = {
+        .tries = tries, .request_id = NewUuid(), .credential = config_.api_key, .channel = api_};
     const WaitNotice notice("API", config_.api_address);
     auto response = rpc::Invoke<Response>(std::forward<Body>(body), options);
     if (!response.ok()) return WithCall(response.status(), "API", config_.api_address, options.request_id);

@@ -129,7 +129,8 @@ absl::Status AddInputs(Session& session, Connection& connection, const std::map<
 absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection, const SpecFile& file,
                                        const std::string& root, bool quiet) {
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection.Cluster());
-  const auto stub = v1::FileService::NewStub(connection.Channel(cluster.gitsync_address()));
+  const std::shared_ptr<grpc::Channel> channel = connection.Channel(cluster.gitsync_address());
+  const auto stub = v1::FileService::NewStub(channel);
   const bool redraw = session.out().tty && !quiet;
   const auto draw = [&session](absl::string_view line) {
     session.Print(absl::StrCat("\r", FirstColumns(line, session.out().width - 1), "\x1b[K"));
@@ -139,6 +140,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
       .project = Print(ProjectName{connection.caller(), file.spec.project}),
       .credential = connection.config().api_key,
       .request_id = NewUuid(),
+      .channel = channel,
       .waiting = [&cluster] { return std::make_shared<WaitNotice>("sync service", cluster.gitsync_address()); }};
   if (redraw) {
     options.progress = [&session, &title, &draw, drawn = absl::InfinitePast()](std::int64_t done,

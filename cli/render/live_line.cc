@@ -39,8 +39,10 @@ std::string SetLine(const ExperimentState& state, absl::string_view caller, absl
 
 std::string LiveLine(const ExperimentState& state, absl::string_view caller, absl::Time now) {
   if (state.IsOver() || !state.synced) return "";
-  if (state.root.type() == v1::Experiment::SET && !state.children.empty()) return SetLine(state, caller, now);
   const v1::Job* const job = JobUnderWay(state);
+  const bool set = state.root.type() == v1::Experiment::SET && !state.children.empty();
+  // All children wait for a build.
+  if (set && (job == nullptr || job->role() != "build")) return SetLine(state, caller, now);
   if (job == nullptr) return "";
   const auto since = TimeOf(job->start_time());
   return absl::StrCat(ShownId(job->name(), caller), " is ", StateName(job->state()),

@@ -143,6 +143,22 @@ TEST(StateLines, TheFailureOfABuildIsToldBeforeWhatItKilled) {
                                 absl::StrCat(kName, "/jobs/train --> KILLED"), absl::StrCat(kName, " --> FAILED")));
 }
 
+TEST(StateLines, AnExperimentWaitsAgainBehindWhatItsJobPrinted) {
+  ExperimentState state(kName);
+  StateLines lines;
+  state.synced = true;
+  Put(state, v1::Experiment::RUNNING);
+  Put(state, MakeJob("train", v1::Job::RUNNING));
+  lines.Update(state);
+  v1::Job train = MakeJob("train", v1::Job::PENDING);
+  train.set_attempt_count(1);
+  Put(state, train);
+  Put(state, v1::Experiment::PENDING);
+  EXPECT_THAT(lines.Update(state), IsEmpty());
+  lines.OnLogEnd("uid-train", 1);
+  EXPECT_EQ(lines.Update(state).size(), 2u);
+}
+
 TEST(StateLines, AnEarlierAttemptSaysWhyItEnded) {
   v1::Job job = MakeJob("train", v1::Job::FINISHED);
   job.set_attempt_count(2);
@@ -185,6 +201,10 @@ TEST(LiveLine, CountsTheChildrenOfASet) {
   Put(state, v1::Experiment::RUNNING, absl::StrCat(kName, ".2"));
   Put(state, v1::Experiment::PENDING, absl::StrCat(kName, ".3"));
   EXPECT_EQ(LiveLine(state, "paul", kDrawn), "5: 1 of 3 ended, 1 running, 10 seconds");
+  v1::Job build = MakeJob("build", v1::Job::RUNNING);
+  build.mutable_start_time()->set_seconds(1'700'000'095);
+  Put(state, build);
+  EXPECT_EQ(LiveLine(state, "paul", kDrawn), "5.build is RUNNING, 5 seconds");
 }
 
 TEST(ByNumber, OrdersNamesAsPeopleCount) {

@@ -34,6 +34,11 @@ std::optional<absl::Time> Began(const v1::Experiment& experiment) {
   return experiment.state() == v1::Experiment::CREATED ? TimeOf(experiment.create_time()) : std::nullopt;
 }
 
+// A job that waits again has printed as well.
+bool HasEnded(const v1::Job& job) {
+  return IsTerminal(job.state()) || (job.state() == v1::Job::PENDING && job.attempt_count() > 0);
+}
+
 StateLine LineOf(const v1::Job& job) {
   StateLine line = {.name = job.name(), .lines = {absl::StrCat("--> ", StateName(job.state()))}, .time = Began(job)};
   if (job.attempt_count() > 1 && !IsTerminal(job.state())) {
@@ -95,24 +100,29 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
   });
   const auto waits_for_cause = [&](const auto& entity) { return entity.reason() == kBuildFailed && !cause_is_told; };
   std::set<std::string> busy;  // experiments with a job whose end is not told yet
+  std::set<std::string> ends;  // those with a job that has ended, or waits again, and whose log is still to be shown
   bool anything_busy = false;
   const auto experiment_may_be_told = [&](const v1::Experiment& experiment, bool waits) {
     return experiment.state() != v1::Experiment::STATE_UNSPECIFIED && !(IsTerminal(experiment.state()) && waits);
   };
   for (const auto& [name, job] : state.jobs) {
+    if (HasEnded(job) && !LogIsOver(job)) ends.insert(ExperimentOf(job));
     if (LogIsOver(job) && (IsTerminal(job.state()) || state.complete)) continue;
     busy.insert(ExperimentOf(job));
     anything_busy = true;
   }
   // What begins is told from the outside in, what ends from the inside out.
-  if (!state.IsOver() && experiment_may_be_told(state.root, false)) tell(LineOf(state.root));
+  const auto waits_again = [](const v1::Experiment& experiment, bool ends) {
+    return experiment.state() == v1::Experiment::PENDING && ends;
+  };
+  if (!state.IsOver() && !waits_again(state.root, !ends.empty()) && experiment_may_be_told(state.root, false))
+    tell(LineOf(state.root));
   for (const auto& [name, child] : state.children) {
-    if (!IsTerminal(child.state()) && experiment_may_be_told(child, false)) tell(LineOf(child));
+    if (!IsTerminal(child.state()) && !waits_again(child, ends.contains(name)) && experiment_may_be_told(child, false))
+      tell(LineOf(child));
   }
   for (const auto& [name, job] : state.jobs) {
-    // A job that waits again has printed as well.
-    const bool has_ended = IsTerminal(job.state()) || (job.state() == v1::Job::PENDING && job.attempt_count() > 0);
-    if ((!has_ended || LogIsOver(job)) && !waits_for_cause(job)) tell(LineOf(job));
+    if ((!HasEnded(job) || LogIsOver(job)) && !waits_for_cause(job)) tell(LineOf(job));
   }
   for (const auto& [name, child] : state.children) {
     const bool waits = busy.contains(name) || waits_for_cause(child);

@@ -39,6 +39,7 @@ rpc::CallOptions CallOptionsOf(const PushOptions& options) {
   out.tries = rpc::kPatientTries;
   out.request_id = options.request_id;
   out.credential = options.credential;
+  out.channel = options.channel;
   return out;
 }
 

@@ -23,6 +23,7 @@ struct PushOptions {
   std::string credential;                          // API key
   std::string request_id;                          // empty: a new one
   absl::Duration timeout = absl::Minutes(60);      // of one upload
+  std::shared_ptr<grpc::Channel> channel;          // of the stub, to be connected again; may be null
   Progress progress;                               // may be empty
   std::function<std::shared_ptr<void>()> waiting;  // what it returns lives as long as a call waits; may be empty
 };

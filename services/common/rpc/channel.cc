@@ -44,6 +44,14 @@ bool IsMisled(const absl::Status& status) {
                              [&](absl::string_view words) { return absl::StrContains(status.message(), words); });
 }
 
+void Wait(grpc::Channel* channel, absl::Time now, absl::Duration duration) {
+  if (channel != nullptr && channel->GetState(false) != GRPC_CHANNEL_READY) {
+    (void)channel->WaitForConnected(absl::ToChronoTime(now + duration));
+    return;
+  }
+  std::this_thread::sleep_for(absl::ToChronoMicroseconds(duration));
+}
+
 }  // namespace
 
 absl::Duration Backoff(int failed_tries) {
@@ -87,7 +95,7 @@ absl::Status InvokeWithRetry(const CallOptions& options,
     const absl::Duration wait = std::max(Backoff(tries - 1), RetryDelayOf(status).value_or(absl::ZeroDuration()));
     const int most = IsMisled(status) ? std::min(options.tries, kTries) : options.tries;
     if (!IsTransient(status) || tries >= most || clock.Now() + wait >= deadline) return status;
-    std::this_thread::sleep_for(absl::ToChronoMicroseconds(wait));
+    Wait(options.channel.get(), clock.Now(), wait);
   }
 }
 

@@ -40,6 +40,9 @@ struct CallOptions {
   int tries = kTries;  // waits between them: 50, 100, 200, 400 ms, with jitter, or what the server asks for if longer
   std::string request_id;  // empty: a new one
   std::string credential;  // API key or token; empty for services
+  // That of the stub. Given, a wait between tries connects it and ends once it is connected: gRPC connects only while
+  // somebody waits for it, else every 5 s. May be null.
+  std::shared_ptr<grpc::Channel> channel;
 };
 
 // Calls a unary, idempotent method; tries again when no server answered or it was too busy to take the call, e.g.

@@ -85,10 +85,11 @@ class RpcTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(dir_); }
 
-  std::unique_ptr<Server> Start(ListenerKind kind, std::vector<grpc::Service*> services) {
+  std::unique_ptr<Server> Start(ListenerKind kind, std::vector<grpc::Service*> services,
+                                const std::string& address = "127.0.0.1:0") {
     ServerOptions options;
     options.kind = kind;
-    options.listener.set_address("127.0.0.1:0");
+    options.listener.set_address(address);
     options.listener.set_certificate_file(dir_ + "/api.crt");
     options.listener.set_key_file(dir_ + "/api.key");
     options.listener.set_client_ca_file(dir_ + "/ca.crt");
@@ -125,6 +126,23 @@ TEST_F(RpcTest, ValidCredentialReachesTheHandlerWithCallerAndRequestId) {
   ASSERT_TRUE(user.ok()) << user.status();
   EXPECT_EQ(user->name(), "users/viewer");
   EXPECT_EQ(user->email(), "request-7");
+}
+
+TEST_F(RpcTest, AServerThatStartsBetweenTriesIsFound) {
+  const std::string address = Address(*user_);
+  user_->Shutdown(absl::ZeroDuration());
+  user_.reset();
+  const auto channel = UserChannel(address, *ReadFile(dir_ + "/ca.crt", 1 << 20));
+  const auto stub = v1::UserService::NewStub(channel);
+  int tries = 0;
+  const auto user = Invoke<v1::User>(
+      [&](auto* c, auto* r) {
+        if (++tries == 3) user_ = Start(ListenerKind::kUser, {&users_}, address);
+        return stub->GetCaller(c, v1::GetCallerRequest(), r);
+      },
+      {.tries = kPatientTries, .credential = "viewer", .channel = channel});
+  ASSERT_TRUE(user.ok()) << user.status();
+  EXPECT_EQ(user->name(), "users/viewer");
 }
 
 TEST_F(RpcTest, CallersOnOneConnectionAreKeptApart) {
