@@ -156,9 +156,14 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
       if (!quiet) session.Tell(SyncNotes(snapshot, upload));
       RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, quiet));
     }
+    // Where no line can be drawn over, the title of the first round stays.
+    if (redraw || !told) title = SyncTitle(snapshot, upload);
+    if (redraw) {
+      draw(title);
+    } else if (!told && !quiet) {
+      session.Print(title);
+    }
     told = true;
-    title = SyncTitle(snapshot, upload);
-    if (redraw) draw(title);
     return absl::OkStatus();
   };
   SystemClock clock;
@@ -167,14 +172,14 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   snapshot.clock = &clock;
   auto outcome = sync::SyncProject(*stub, options, snapshot, before_push);
   if (!outcome.ok()) {
-    if (redraw && told) session.Print("\n");
+    if (told && !quiet) session.Print("\n");
     const absl::Status& status = outcome.status();
     const absl::Status told_status = absl::IsUnavailable(status) ? status : While("cannot sync the project", status);
     return WithCall(told_status, "sync service", cluster.gitsync_address(), options.request_id);
   }
   if (!quiet) {
     const std::string end = absl::EndsWith(title, "...") ? "done" : "";
-    session.Print(absl::StrCat(redraw ? "\r" : "", title, end, redraw ? "\x1b[K" : "", "\n"));
+    session.Print(redraw ? absl::StrCat("\r", title, end, "\x1b[K\n") : absl::StrCat(end, "\n"));
     session.Tell(MovingNotes(outcome->still_moving));
   }
   return outcome;
