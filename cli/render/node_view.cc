@@ -28,7 +28,7 @@ std::string OrDash(const std::string& text) { return text.empty() ? "-" : OneLin
 std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nodes, bool long_form) {
   std::vector<Column> columns = {{"NODE", 18}, {"CPU", 3}, {"MEM", 5}, {"GPU", 3}, {"GPU MEM", 7}};
   if (long_form) {
-    for (const char* name : {"NVIDIA DRIVER", "AGENT VERSION", "KERNEL VERSION", "ISOLATION", "LIMITS"})
+    for (const char* name : {"NVIDIA DRIVER", "AGENT VERSION", "KERNEL VERSION", "ISOLATION", "NETWORK", "LIMITS"})
       columns.push_back({name});
   }
   std::vector<std::vector<std::string>> rows;
@@ -49,6 +49,9 @@ std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nod
           std::string(node.isolation() == v1::Node::BUBBLEWRAP ? "bubblewrap"
                       : node.isolation() == v1::Node::NONE     ? "none"
                                                                : "-"),
+          std::string(node.network() == v1::Node::OWN      ? "own"
+                      : node.network() == v1::Node::SHARED ? "shared"
+                                                           : "-"),
           std::string(node.limits_enforced() ? "enforced" : "accounted")}) {
       rows.back().push_back(cell);
     }
@@ -83,6 +86,9 @@ std::string NodeNotes(const std::vector<v1::Node>& nodes) {
     if (node.isolation() == v1::Node::NONE)
       absl::StrAppend(&out, "Node ", NodePart(node),
                       " does not keep jobs apart: they may read what others and the installation have there\n");
+    if (node.network() == v1::Node::SHARED)
+      absl::StrAppend(&out, "Node ", NodePart(node), " gives jobs its own network, with all ports of the machine",
+                      node.network_note().empty() ? "" : absl::StrCat(": ", OneLine(node.network_note())), "\n");
     if (!node.limits_enforced())
       absl::StrAppend(&out, "Node ", NodePart(node),
                       " does not enforce CPU and memory limits, it only accounts for them\n");

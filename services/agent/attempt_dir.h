@@ -41,9 +41,10 @@ class AttemptDir {
   std::string ship_plan() const { return path_ + "/ship.pb"; }   // ShipPlan
   std::string shipped() const { return path_ + "/shipped.pb"; }  // ShipState
   std::string ship_lock() const { return path_ + "/ship.lock"; }
-  std::string ship_log() const { return path_ + "/ship.log"; }  // what `ship` says about itself
-  std::string run_log() const { return path_ + "/run.log"; }    // what `run` and the sandbox say about themselves
-  std::string control() const { return path_ + "/control"; }    // the job's /run/riseml
+  std::string ship_log() const { return path_ + "/ship.log"; }        // what `ship` says about itself
+  std::string run_log() const { return path_ + "/run.log"; }          // what `run` and the sandbox say about themselves
+  std::string resolv_conf() const { return path_ + "/resolv.conf"; }  // with a network of the job's own
+  std::string control() const { return path_ + "/control"; }          // the job's /run/riseml
   std::string run_plan() const { return control() + "/run.pb"; }
   std::string secrets() const { return path_ + "/secrets.pb"; }  // AttemptSecrets; absent: none
   std::string run_secrets() const { return control() + "/secrets.pb"; }

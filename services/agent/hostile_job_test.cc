@@ -2,15 +2,19 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "services/agent/journal.h"
+#include "services/agent/network.h"
 #include "services/agent/node_fixture.h"
 #include "services/agent/runner_fixture.h"
 
@@ -149,6 +153,109 @@ TEST_P(HostileJobTest, ALinkInThePlaceOfAMountIsRefused) {
   EXPECT_EQ(status.end(), Observation::START_FAILED);
   EXPECT_THAT(status.message(), HasSubstr("work is not a directory"));
 }
+
+// A listening port of the machine.
+struct Listener {
+  UniqueFd fd = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  int port = 0;
+  explicit Listener(in_addr_t host) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(host);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(fd.get(), 8), 0);
+    EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port = ntohs(address.sin_port);
+  }
+};
+
+// What a server on a port of this machine's loopback says; empty: there is none.
+std::string AskPort(int port) {
+  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return "";
+  char buffer[64];
+  const ssize_t size = read(fd.get(), buffer, sizeof buffer);
+  return std::string(buffer, size > 0 ? static_cast<std::size_t>(size) : 0);
+}
+
+class JobNetworkTest : public HostileJobTest {
+ protected:
+  void SetUp() override {
+    if (const auto choice = ChooseNetwork(kNetworkOwn, true, {}); !choice.ok())
+      GTEST_SKIP() << "no networks of jobs on this machine: " << choice.status();
+    network_ = kNetworkOwn;
+    HostileJobTest::SetUp();
+  }
+};
+
+constexpr char kConnect[] = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)";
+constexpr char kServe[] =
+    "import os, socket; s = socket.create_server(('', int(os.environ['PORT']))); "
+    "c = s.accept()[0]; c.send(b'served'); c.close()";
+
+TEST_P(JobNetworkTest, AJobReachesNoPortOfTheMachineAndCannotTakeOne) {  // A15, A19
+  const Listener listener(INADDR_LOOPBACK);
+  const std::string port = absl::StrCat(listener.port);
+  std::vector<std::string> commands;
+  for (const char* host : {"127.0.0.1", "10.0.2.2", "localhost"})
+    commands.push_back(absl::StrCat("python -c \"", kConnect, "\" ", host, " ", port, " 2>/dev/null || echo refused"));
+  commands.push_back(absl::StrCat("python -c \"import socket; socket.create_server(('127.0.0.1', ", port,
+                                  "))\" && echo another loopback"));
+  commands.push_back("cat /etc/resolv.conf; grep -c tap0 /proc/net/route");
+  const StartAttemptRequest start = Job(commands);
+  EXPECT_EQ(RunToEnd(start).exit_code(), 0) << LogOf(start).bytes;
+  EXPECT_THAT(LogOf(start).bytes, StartsWith("refused\nrefused\nrefused\nanother loopback\nnameserver 10.0.2.3\n"));
+}
+
+TEST_P(JobNetworkTest, ThePortOfAJobIsOpenToTheMachine) {
+  const StartAttemptRequest start = Job({absl::StrCat("echo $PORT > $OUTPUT_DIR/port; python -c \"", kServe, "\"")});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] {
+    int port = 0;
+    return absl::SimpleAtoi(ReadAll(OutputOf(start) + "/port"), &port) && AskPort(port) == "served";
+  })) << ReadAll(DirOf(start).path() + "/network.log");
+  EXPECT_EQ(WaitForEnd(start).exit_code(), 0);
+}
+
+TEST_P(JobNetworkTest, WhatLeadsOutEndsWithTheJobAlsoWhenTheNodeIsGone) {
+  const StartAttemptRequest start = Job({kWaitForGo});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  const auto slirps = [&] {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      std::error_code error;
+      const std::string directory = fs::read_symlink(entry.path() / "cwd", error).string();
+      count += directory == DirOf(start).path() ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(slirps(), 1);
+  KillNode();
+  EXPECT_EQ(slirps(), 1);
+  WriteAll(OutputOf(start) + "/go", "");
+  EXPECT_TRUE(Eventually([&] { return slirps() == 0; }));
+  StartNode();
+  EXPECT_EQ(WaitForEnd(start).exit_code(), 0);
+}
+
+TEST(JobNetwork, SettingsThatNameThisMachineAreSeen) {
+  for (const char* setting :
+       {"http://127.0.0.1:3128", "[global]\nindex-url = https://u:p@localhost/simple", "http://[::1]/"})
+    EXPECT_TRUE(NamesLoopback(setting)) << setting;
+  for (const char* setting : {"https://pypi.example.org/simple", "127.0.0.1", "http://host/127.0.0.1", ""})
+    EXPECT_FALSE(NamesLoopback(setting)) << setting;
+  EXPECT_EQ(ResolvConfOf("search a.b\nnameserver 127.0.0.53\noptions edns0\n"),
+            "nameserver 10.0.2.3\nsearch a.b\noptions edns0\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Isolation, JobNetworkTest, ::testing::Values(kIsolationBubblewrap),
+                         [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Isolation, HostileJobTest, ::testing::Values(kIsolationBubblewrap),
                          [](const auto& info) { return std::string(info.param); });

@@ -60,6 +60,8 @@ class Keeper {
     int ship_failures = 0;
     absl::Time next_ship = absl::InfinitePast();
     pid_t watched_run = 0, watched_ship = 0;
+    int forward_tries = 0;
+    bool forwarded = false;
     UniqueFd output;                        // keeps what is in the job's pipe
     std::stop_source cancel;                // of a preparation
     std::future<absl::Status> preparation;  // valid from its begin until its outcome has been taken
@@ -86,6 +88,7 @@ class Keeper {
   absl::Status SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process);
   absl::Status SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder);
   absl::Status SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started);
+  void ForwardPortOf(const AttemptId& id, const AttemptDir& dir, Memory& memory);
   void HoldOutputOf(Memory& memory, const AttemptDir& dir);
   absl::Status Launch(const AttemptId& id, const AttemptDir& dir);
   absl::Status PrepareAndStart(const AttemptId& id, const AttemptDir& dir,

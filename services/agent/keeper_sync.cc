@@ -7,12 +7,15 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "services/agent/attempt_end.h"
 #include "services/agent/command_sequence.h"
 #include "services/agent/keeper.h"
+#include "services/agent/network.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
+#include "services/agent/shares.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
@@ -34,6 +37,7 @@ constexpr absl::Duration kEndMargin = absl::Seconds(2);      // from the last re
 constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for failures that may pass
 constexpr absl::Duration kLongestPause = absl::Seconds(30);
 constexpr int kDefaultGraceSeconds = 30;
+constexpr int kMostForwardTries = 100;
 constexpr std::size_t kTailBytes = 600;
 
 std::string TailOf(const std::string& path) {
@@ -164,6 +168,7 @@ absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t
   }
   RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
   HoldOutputOf(memory, dir);
+  if (launcher_.own_network() && !memory.forwarded) ForwardPortOf(id, dir, memory);
   if (!FileExists(dir.stop())) return absl::OkStatus();
   const absl::Time now = clock_.Now();
   memory.stop_seen = std::min(memory.stop_seen, now);
@@ -271,6 +276,23 @@ absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir,
   return End(id, dir,
              EndOf(Observation::START_FAILED, reason, ForMessage(std::string(why.message())),
                    own_fault ? v1::Attempt::USER_ERROR : v1::Attempt::INFRASTRUCTURE));
+}
+
+// The job's PORT can be reached from the machine. Its network is there a moment after the job is.
+void Keeper::ForwardPortOf(const AttemptId& id, const AttemptDir& dir, Memory& memory) {
+  const auto plan = ReadMessage<internal::v1::RunPlan>(dir.run_plan());
+  int port = 0;
+  // The job can write to its plan: it gets no port that a service of the platform might listen on.
+  const bool wanted = plan.ok() && plan->environment().contains("PORT") &&
+                      absl::SimpleAtoi(plan->environment().at("PORT"), &port) && IsJobPort(port);
+  const absl::Status forwarded = wanted ? ForwardPort(dir.path(), port) : absl::OkStatus();
+  if (absl::IsUnavailable(forwarded) && ++memory.forward_tries < kMostForwardTries) {
+    queue_.AddAfter(Print(id), kSoon);
+    return;
+  }
+  if (!forwarded.ok())
+    LogWarning("port_not_forwarded", {{"attempt", Print(id)}, {"error", std::string(forwarded.message())}});
+  memory.forwarded = true;
 }
 
 // While somebody holds the pipe, what a job has printed outlives a sudden death of its `run`.

@@ -20,6 +20,7 @@
 #include "services/agent/job_tools.h"
 #include "services/agent/journal.h"
 #include "services/agent/leavings.h"
+#include "services/agent/network.h"
 #include "services/agent/notes.h"
 #include "services/agent/output_pipe.h"
 #include "services/agent/process.h"
@@ -104,7 +105,27 @@ std::string PythonOf(const config::v1::NodeConfig& config) {
   return config.python().empty() ? kDefaultPython : config.python();
 }
 
+// The node's own pip.conf; empty: it has none.
+std::string PipConfigOf(const Variables& environment) {
+  const auto variable = [&environment](const char* name) {
+    const auto it = environment.find(name);
+    return it == environment.end() ? std::string() : it->second;
+  };
+  const std::string home = variable("HOME");
+  for (const std::string& path : {variable("PIP_CONFIG_FILE"), home + "/.config/pip/pip.conf", home + "/.pip/pip.conf",
+                                  std::string("/etc/pip.conf")})
+    if (!path.empty() && FileExists(path)) return path;
+  return "";
+}
+
 }  // namespace
+
+Variables PackageSettings(const Variables& environment) {
+  Variables settings = InheritedVariables(environment);
+  if (const std::string path = PipConfigOf(environment); !path.empty())
+    settings["pip.conf"] = ReadFile(path, kMaxSmallFile).value_or("");
+  return settings;
+}
 
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
                                             const std::string& python) {
@@ -182,19 +203,11 @@ absl::Status Launcher::PlaceSecrets(const AttemptDir& dir, const StartAttemptReq
 }
 
 absl::StatusOr<bool> Launcher::CopyPipConfig(const AttemptDir& dir) const {
-  const auto variable = [this](const char* name) {
-    const auto it = options_.environment.find(name);
-    return it == options_.environment.end() ? std::string() : it->second;
-  };
-  const std::string home = variable("HOME");
-  for (const std::string& path : {variable("PIP_CONFIG_FILE"), home + "/.config/pip/pip.conf", home + "/.pip/pip.conf",
-                                  std::string("/etc/pip.conf")}) {
-    if (path.empty() || !FileExists(path)) continue;
-    RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSmallFile));
-    RISEML_RETURN_IF_ERROR(WriteFileQuickly(dir.pip_config(), text, 0600));
-    return true;
-  }
-  return false;
+  const std::string path = PipConfigOf(options_.environment);
+  if (path.empty()) return false;
+  RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSmallFile));
+  RISEML_RETURN_IF_ERROR(WriteFileQuickly(dir.pip_config(), text, 0600));
+  return true;
 }
 
 std::string Launcher::UserDirectory(const internal::v1::JobTemplate& job) const {
@@ -231,6 +244,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   if (start.has_grace()) *plan.mutable_grace() = start.grace();
   if (start.template_().has_max_run_time()) *plan.mutable_max_run_time() = start.template_().max_run_time();
   plan.set_role(start.role());
+  plan.set_own_network(options_.own_network);
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
   if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", KeptName(start.attempt())));
@@ -295,6 +309,9 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   }
   RISEML_RETURN_IF_ERROR(outputs_.CheckInputs(start.template_()));
   RISEML_RETURN_IF_ERROR(PlaceSecrets(dir, start));
+  if (options_.own_network)
+    RISEML_RETURN_IF_ERROR(WriteFileQuickly(
+        dir.resolv_conf(), ResolvConfOf(ReadFile("/etc/resolv.conf", kMaxSmallFile).value_or("")), 0644));
   RISEML_ASSIGN_OR_RETURN(const std::string output, outputs_.Prepare(start));
   if (!options_.config.volume_data_dir().empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(options_.config.volume_data_dir()));
@@ -337,6 +354,7 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.work = WorkOf(start.template_());
   request.environment_writable = start.build_steps_size() > 0 || start.role() == "build";
   request.memory_bytes = start.resources().memory_bytes();
+  if (options_.own_network) request.resolv_conf = dir.resolv_conf();
   request.python_client = options_.config.python_client_dir();
   request.gpus = start.gpu_uuids_size() > 0;
   request.shown.assign(start.shown_paths().begin(), start.shown_paths().end());
@@ -366,7 +384,17 @@ absl::StatusOr<pid_t> Launcher::StartRun(const AttemptDir& dir, const StartAttem
                                     {kSandboxAgent, "run", "--dir", kSandboxControl, "--inherited"});
   else
     request.argv = {options_.agent, "run", "--dir", dir.control(), "--inherited"};
-  return SpawnDetached(request);
+  if (!options_.own_network) return SpawnDetached(request);
+  RISEML_ASSIGN_OR_RETURN(const Pipe alive, MakePipe());
+  RISEML_ASSIGN_OR_RETURN(const Pipe ready, MakePipe());
+  request.own_network = true;
+  request.descriptors.emplace_back(ready.read.get(), kInheritedFiles.network_ready);
+  request.descriptors.emplace_back(alive.write.get(), kInheritedFiles.network_alive);
+  RISEML_ASSIGN_OR_RETURN(const pid_t pid, SpawnDetached(request));
+  // The job says itself that it has no network.
+  if (const absl::Status connected = ConnectNetwork(pid, alive.read, ready.write, dir.path()); !connected.ok())
+    LogWarning("network_not_connected", {{"attempt", dir.path()}, {"error", std::string(connected.message())}});
+  return pid;
 }
 
 absl::StatusOr<pid_t> Launcher::StartShip(const AttemptDir& dir) const {

@@ -31,15 +31,19 @@ inline constexpr char kIsolationNone[] = "none";
 
 struct LauncherOptions {
   config::v1::NodeConfig config;
-  std::string agent;      // path of this program
-  std::string isolation;  // kIsolationBubblewrap or kIsolationNone
-  Variables environment;  // of the node itself
+  std::string agent;         // path of this program
+  std::string isolation;     // kIsolationBubblewrap or kIsolationNone
+  bool own_network = false;  // jobs have a network of their own; only in a sandbox
+  Variables environment;     // of the node itself
 };
 
 // Chooses how jobs are kept apart on this machine: the configured isolation, "auto" decided by a probe.
 // FAILED_PRECONDITION when "bubblewrap" was asked for and does not work.
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
                                             const std::string& python);
+
+// What the node tells jobs of proxies and package indexes: its variables, and the text of its pip.conf under that name.
+Variables PackageSettings(const Variables& environment);
 
 // Thread-safe; one call at a time for a directory.
 class Launcher {
@@ -73,6 +77,7 @@ class Launcher {
   // Brings the cache of the job's owner within its bound. Does nothing when that was done a short while ago.
   void LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const;
 
+  bool own_network() const { return options_.own_network; }
   const std::string& isolation() const { return options_.isolation; }
   // "NAME=value" that all processes of an attempt have in their environment, and no other process; only without a
   // sandbox.

@@ -11,6 +11,7 @@
 #include "services/agent/environment.h"
 #include "services/agent/keeper.h"
 #include "services/agent/launcher.h"
+#include "services/agent/network.h"
 #include "services/agent/node_service.h"
 #include "services/agent/outputs.h"
 #include "services/common/base/clock.h"
@@ -73,17 +74,22 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   RISEML_RETURN_IF_ERROR(CheckFormat(config.data_dir(), "node data", kDirectoryFormat));
   RISEML_ASSIGN_OR_RETURN(const std::string isolation,
                           ChooseIsolation(config.isolation(), environment, config.python()));
+  RISEML_ASSIGN_OR_RETURN(
+      const NetworkChoice network,
+      ChooseNetwork(config.network(), isolation == kIsolationBubblewrap, PackageSettings(environment)));
   RISEML_ASSIGN_OR_RETURN(const std::string agent, OwnPath());
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<CodeSource> code,
                           MakeGitsyncCodeSource(config.gitsync_address(), config.client_tls()));
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<SecretSource> secrets, MakeApiSecretSource(config));
-  const v1::Node node = LookAtMachine(config, isolation);
+  v1::Node node = LookAtMachine(config, isolation);
+  node.set_network(network.own ? v1::Node::OWN : v1::Node::SHARED);
+  node.set_network_note(network.why_not);
 
   const SystemClock clock;
   AttemptTable table;
   const std::shared_ptr<prometheus::Registry> registry = metrics::ProcessRegistry();
   AgentMetrics agent_metrics(*registry);
-  const Launcher launcher({config, agent, isolation, environment}, *code, *secrets);
+  const Launcher launcher({config, agent, isolation, network.own, environment}, *code, *secrets);
   launcher.LookAtAllKeptSteps(clock.Now());
   RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
                           Keeper::Start(config.data_dir() + "/attempts", launcher, node, table, agent_metrics, clock));
@@ -98,8 +104,11 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server, rpc::Server::Start(std::move(options)));
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<metrics::Exposer> metrics,
                           metrics::Exposer::Start(config.metrics_address()));
-  LogInfo("node_ready",
-          {{"name", config.name()}, {"port", server->port()}, {"isolation", isolation}, {"gpus", node.gpus_size()}});
+  LogInfo("node_ready", {{"name", config.name()},
+                         {"port", server->port()},
+                         {"isolation", isolation},
+                         {"network", network.own ? kNetworkOwn : kNetworkShared},
+                         {"gpus", node.gpus_size()}});
   runtime::WaitForSignal();
   service.StopWatches();
   server->Shutdown(kShutdownGrace);

@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -238,8 +241,26 @@ constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
 
 // Starts `body(argument)` as a child in our memory, on a stack of its own, and waits until it has executed a program or
 // ended. Unlike fork, this copies no page tables: those of node are large, and each of its jobs starts four processes.
-pid_t StartInOurMemory(int (*body)(void*), void* argument, char* stack) {
-  return clone(body, stack + kChildStack, kCloneFlags, argument);
+pid_t StartInOurMemory(int (*body)(void*), void* argument, char* stack, int namespaces = 0) {
+  return clone(body, stack + kChildStack, kCloneFlags | namespaces, argument);
+}
+
+bool WriteOnce(const char* path, const char* text) {
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  const auto size = static_cast<ssize_t>(std::strlen(text));
+  const bool written = fd >= 0 && write(fd, text, size) == size;
+  close(fd);
+  return written;
+}
+
+bool BringLoopbackUp() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  const bool up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+  close(fd);
+  return up;
 }
 
 // Runs in the child, where only async-signal-safe functions may be called.
@@ -250,6 +271,7 @@ struct SpawnChild {
   std::vector<int> moved;  // scratch, one for each descriptor
   int pipe;
   char* stacks;  // two, one after the other
+  std::string uid_map, gid_map;
 
   void Report(SpawnStep step, int value) const {
     const SpawnMessage message{step, value};
@@ -265,7 +287,8 @@ struct SpawnChild {
   static int RunMiddle(void* self) {
     SpawnChild& child = *static_cast<SpawnChild*>(self);
     const int pipe = child.pipe;  // the program moves its own, in this memory
-    const pid_t pid = StartInOurMemory(&RunProgram, self, child.stacks + kChildStack);
+    const int namespaces = child.request.own_network ? CLONE_NEWUSER | CLONE_NEWNET : 0;
+    const pid_t pid = StartInOurMemory(&RunProgram, self, child.stacks + kChildStack, namespaces);
     child.pipe = pipe;
     if (pid < 0) child.Fail();
     child.Report(SpawnStep::kStarted, pid);
@@ -295,6 +318,11 @@ struct SpawnChild {
     close_range(highest + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   }
 
+  bool EnterOwnNetwork() const {
+    return WriteOnce("/proc/self/setgroups", "deny") && WriteOnce("/proc/self/uid_map", uid_map.c_str()) &&
+           WriteOnce("/proc/self/gid_map", gid_map.c_str()) && BringLoopbackUp();
+  }
+
   [[noreturn]] void Execute() {
     setsid();
     for (int signal = 1; signal < NSIG; ++signal) {
@@ -306,6 +334,7 @@ struct SpawnChild {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     ArrangeDescriptors();
+    if (request.own_network && !EnterOwnNetwork()) Fail();
     if (chdir(request.directory.c_str()) != 0) Fail();
     umask(077);
     execve(argv[0], argv.data(), environment.data());
@@ -333,7 +362,9 @@ absl::StatusOr<pid_t> SpawnDetached(const SpawnRequest& request) {
                    Pointers(request.environment),
                    std::vector<int>(request.descriptors.size()),
                    writing.get(),
-                   stacks};
+                   stacks,
+                   absl::StrCat(geteuid(), " ", geteuid(), " 1"),
+                   absl::StrCat(getegid(), " ", getegid(), " 1")};
   // No handler of ours runs in a child.
   sigset_t all, before;
   sigfillset(&all);

@@ -81,6 +81,9 @@ struct SpawnRequest {
   // (descriptor here, number there); everything else but 0, 1 and 2 is closed. Descriptors 0 to 2 are /dev/null unless
   // named here.
   std::vector<std::pair<int, int>> descriptors;
+  // Gives it a network namespace of its own, which has nothing but loopback, and for that a user namespace in which its
+  // user is the same.
+  bool own_network = false;
 };
 
 // Starts a program as a daemon: own session, not our child, default signals. Returns its pid once it has been executed.

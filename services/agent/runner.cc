@@ -1,6 +1,7 @@
 #include "services/agent/runner.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -49,6 +50,7 @@ constexpr int kMaxServes = 1000;
 constexpr std::int64_t kShortestTickMs = 10;              // between two looks at a tree that is being stopped
 constexpr absl::Duration kSilentStop = absl::Seconds(1);  // one that takes longer is told about
 constexpr std::int64_t kTickMs = 50;
+constexpr int kNetworkLimitMs = 10'000;
 constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
 
 // In a sandbox, where this is process 1, nobody outside has a number: what has one is the job itself, and not asked to
@@ -84,6 +86,7 @@ class Runner {
   void KillAll();
   void KillRest();
   void KeepFiles();
+  void AwaitNetwork();
   absl::Status End(internal::v1::AttemptEnded outcome);
 
   const std::string& dir_;
@@ -268,6 +271,14 @@ void Runner::KeepFiles() {
   Say(text);
 }
 
+// The first command finds a network that leads out.
+void Runner::AwaitNetwork() {
+  pollfd ready{files_.network_ready, POLLIN, 0};
+  char said = 0;
+  if (poll(&ready, 1, kNetworkLimitMs) == 1 && read(files_.network_ready, &said, 1) == 1) return;
+  Say("==> The job has no network: what leads out of its network namespace did not start. The node's log says why.\n");
+}
+
 absl::Status Runner::End(internal::v1::AttemptEnded outcome) {
   KillRest();
   for (int i = 0; i < kMaxServes && results_->Serve(); ++i) {
@@ -292,6 +303,7 @@ absl::Status Runner::Run() {
   if (plan_.has_max_run_time()) limit_timer_.Set(absl::ToInt64Milliseconds(FromProtoDuration(plan_.max_run_time())));
   began_ = NextTickOfFiles(dir_ + "/began", dir_ + "/run.pb");
   for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
+  if (plan_.own_network()) AwaitNetwork();
   RISEML_RETURN_IF_ERROR(steps_.Begin(began_));
   while (steps_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());
   // A stop gives what the shell left behind its time too.
@@ -312,6 +324,8 @@ absl::Status Runner::Fail(const absl::Status& why) {
 absl::Status CloseOnExec(const RunFiles& files) {
   for (const int fd : {files.log, files.journal, files.results, files.output_read, files.output_write})
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return ErrnoError(errno, absl::StrCat("use descriptor ", fd));
+  for (const int fd : {files.network_ready, files.network_alive})
+    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);  // they are there only if the job has a network of its own
   return absl::OkStatus();
 }
 

@@ -18,10 +18,13 @@ struct RunFiles {
   int results = -1;
   int output_read = -1;
   int output_write = -1;
+  int network_ready = -1;  // with a network of the job's own: a pipe that says "1" when it leads out
+  int network_alive = -1;  // with a network of the job's own: keeps it, is never written to
 };
 
 // Numbers under which node hands the files to `run`.
-inline constexpr RunFiles kInheritedFiles = {.log = 3, .journal = 4, .results = 5, .output_read = 6, .output_write = 7};
+inline constexpr RunFiles kInheritedFiles = {
+    .log = 3, .journal = 4, .results = 5, .output_read = 6, .output_write = 7, .network_ready = 8, .network_alive = 9};
 
 // Runs the plan `dir`/run.pb to its end; the socket for results is `dir`/socket. Returns OK without doing anything when
 // the attempt has begun before. SIGTERM and SIGINT ask for a stop. Uses signals and waits for children: the process

@@ -70,6 +70,8 @@ SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string
     if (Exists(path)) view.directories.emplace_back(path);
   view.processors = Exists(kProcessors);
   ShowPath(view, "/etc/resolv.conf");
+  std::error_code no_resolv_conf;
+  view.resolv_conf = fs::canonical("/etc/resolv.conf", no_resolv_conf).string();
   for (const std::string& path : extra)
     if (Exists(path)) ShowPath(view, path);
   for (const char* path : kSecretFiles)
@@ -96,6 +98,8 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   add({"--size", kRootBytes, "--tmpfs", "/"});
   for (const SystemView::Link& link : system.links) add({"--symlink", link.target, link.path});
   for (const std::string& path : system.directories) add({"--ro-bind", path, path});
+  if (!request.resolv_conf.empty() && !system.resolv_conf.empty())
+    add({"--ro-bind", request.resolv_conf, system.resolv_conf});
   for (const std::string& path : system.hidden_files) add({"--ro-bind", "/dev/null", path});
   for (const std::string& path : system.hidden_directories) add({"--tmpfs", path});
   const std::int64_t shared_memory = request.memory_bytes > 0 ? request.memory_bytes : kDefaultSharedMemory;

@@ -40,6 +40,7 @@ struct SystemView {
   std::vector<std::string> hidden_directories;  // below a directory shown, replaced by an empty directory
   std::vector<std::string> gpu_devices;
   bool processors = false;  // /sys/devices/system is there
+  std::string resolv_conf;  // where /etc/resolv.conf leads to; empty: there is none
 };
 
 // Looks at this machine. `extra` are further paths to show if they exist and are not shown anyway: CA files, the place
@@ -64,6 +65,7 @@ struct SandboxRequest {
                               // and environments that are being built, which can thus be linked
   std::string python_client;  // empty: none; shown at its own path
   std::vector<std::string> shown;  // further directories, read-only at their own paths
+  std::string resolv_conf;         // empty: that of the machine
   std::int64_t memory_bytes = 0;   // that the job asked for: bound of what it keeps in /dev/shm; 0: 1 GiB
   bool gpus = false;
 };

@@ -51,6 +51,8 @@ std::vector<internal::v1::RunPlan> LivePlans(const std::string& parent, const st
   return plans;
 }
 
+bool IsJobPort(int port) { return port >= kFirstPort && port < kFirstPort + kPortCount; }
+
 JobPorts ChoosePorts(const std::vector<internal::v1::RunPlan>& taken, std::size_t seed) {
   std::set<int> used;
   for (const internal::v1::RunPlan& plan : taken) {

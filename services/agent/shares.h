@@ -15,6 +15,7 @@ std::vector<internal::v1::RunPlan> LivePlans(const std::string& parent, const st
 
 // Two ports that nobody listens on now and no plan has. `seed` decides where the search begins. {0, 0} when there are
 // none.
+bool IsJobPort(int port);  // one that ChoosePorts might give
 JobPorts ChoosePorts(const std::vector<internal::v1::RunPlan>& taken, std::size_t seed);
 
 // `cpus`, rounded up, of the processors in `all`: those the fewest plans have. Empty when it would be all of them, or
