@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/api_fixture.h"
+#include "services/common/base/status_macros.h"
 
 namespace riseml::api {
 namespace {
@@ -27,6 +28,15 @@ class SchedulingDataTest : public ApiTestBase {
     context.TryCancel();
     return found;
   }
+  absl::StatusOr<internal::v1::JobTemplate> TemplateOf(const std::string& job_uid) {
+    const auto stub = internal::v1::SchedulingService::NewStub(api_->ServiceChannel("scheduler"));
+    internal::v1::GetJobTemplateRequest request;
+    request.set_job_uid(job_uid);
+    RISEML_ASSIGN_OR_RETURN(const auto response,
+                            rpc::Invoke<internal::v1::GetJobTemplateResponse>(
+                                [&](auto* c, auto* r) { return stub->GetJobTemplate(c, request, r); }));
+    return response.template_();
+  }
 };
 
 TEST_F(SchedulingDataTest, ReachesTheSchedulerAndTheViews) {
@@ -36,7 +46,7 @@ TEST_F(SchedulingDataTest, ReachesTheSchedulerAndTheViews) {
   EXPECT_EQ(work.queue(), "default");
   EXPECT_EQ(work.priority(), -3);
   EXPECT_THAT(work.node_selectors(), UnorderedElementsAre(Pair("gpu", "a100")));
-  EXPECT_EQ(work.template_().max_run_time().seconds(), 5400);
+  EXPECT_EQ(TemplateOf(work.job_uid())->max_run_time().seconds(), 5400);
   EXPECT_EQ(work.resources().memory_bytes(), 1'024'000'000);
   EXPECT_EQ(work.member_index(), 0);
   EXPECT_EQ(work.member_count(), 1);
@@ -54,7 +64,7 @@ TEST_F(SchedulingDataTest, BuildsHaveNoRunTimeLimitOfTheirJob) {
   api_->builder().Reset(internal::v1::Environment::MISSING);
   const v1::Experiment experiment = Create(absl::StrCat(kInstall, "  max_run_time: 1s\n"));
   for (const v1::Job& job : experiment.jobs())
-    if (job.role() == "build") EXPECT_FALSE(WorkOf(job.uid()).template_().has_max_run_time());
+    if (job.role() == "build") EXPECT_FALSE(TemplateOf(job.uid())->has_max_run_time());
 }
 
 TEST_F(SchedulingDataTest, OnlyAdministratorsGoAheadOfOthers) {

@@ -9,6 +9,8 @@
 #include "services/api/records.h"
 #include "services/api/retries.h"
 #include "services/api/views.h"
+#include "services/common/base/id.h"
+#include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/proto_time.h"
@@ -59,7 +61,7 @@ std::optional<AttemptEvent> EventOf(const Observation& observation) {
 Cause CauseOf(const Observation& observation) {
   Cause cause{.reason = observation.reason(), .message = observation.message(), .actor = kSchedulerActor};
   if (observation.has_exit_code()) cause.exit_code = observation.exit_code();
-  if (observation.has_time()) cause.time = observation.time().seconds() * 1'000'000 + observation.time().nanos() / 1000;
+  if (observation.has_time()) cause.time = absl::ToUnixMicros(FromProtoTime(observation.time()));
   return cause;
 }
 
@@ -93,6 +95,10 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
     event = AttemptEvent::kPreempted;
     cause.reason = std::move(evicted);
     cause.message = rows[0][2].as<std::string>();
+  }
+  if (event == AttemptEvent::kStopped && !job.kill_wanted) {
+    event = AttemptEvent::kExitedBad;
+    cause.message = "it was stopped on its node, and nobody had asked for that";
   }
   const AttemptState from = ParseAttemptState(rows[0][0].c_str());
   const std::optional<AttemptState> to = Next(from, *event);
@@ -177,8 +183,34 @@ absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(
   });
 }
 
+// One that the database does not take is recorded alone, without what its node may have got wrong; it holds up no
+// other.
 absl::Status SchedulingStore::ReportObservations(const internal::v1::ReportObservationsRequest& request) {
   if (request.observations_size() > 500) return Error(Reason::kInvalidArgument, "at most 500 observations a call");
+  const absl::Status all = Record(request);
+  if (!absl::IsInternal(all)) return all;
+  internal::v1::ReportObservationsRequest one;
+  one.set_epoch(request.epoch());
+  for (const Observation& observation : request.observations()) {
+    one.clear_observations();
+    *one.add_observations() = observation;
+    absl::Status recorded = Record(one);
+    if (absl::IsInternal(recorded)) {
+      LogError("observation_refused", {{"job_uid", observation.job_uid()}, {"error", recorded.message()}});
+      Observation& bare = *one.mutable_observations(0);
+      bare.clear_time();
+      bare.set_message("its node reported an end that cannot be stored");
+      recorded = Record(one);
+    }
+    if (absl::IsInternal(recorded))
+      LogError("observation_dropped", {{"job_uid", observation.job_uid()}, {"error", recorded.message()}});
+    else
+      RISEML_RETURN_IF_ERROR(recorded);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SchedulingStore::Record(const internal::v1::ReportObservationsRequest& request) {
   return db_.Write("report observations", [&](pqxx::work& tx) -> absl::Status {
     RISEML_RETURN_IF_ERROR(CheckEpoch(tx, request.epoch()));
     // Roots are locked in one order, so that two transactions never wait for each other.
@@ -196,6 +228,11 @@ absl::Status SchedulingStore::ReportObservations(const internal::v1::ReportObser
     }
     return absl::OkStatus();
   });
+}
+
+absl::StatusOr<internal::v1::JobTemplate> SchedulingStore::GetJobTemplate(const std::string& job_uid) {
+  if (!IsUuid(job_uid)) return Error(Reason::kInvalidArgument, "job_uid must be a UUID");
+  return db_.Read("get job template", [&](pqxx::work& tx) { return LoadJobTemplate(tx, job_uid); });
 }
 
 absl::Status SchedulingStore::ReportNodes(const internal::v1::ReportNodesRequest& request) {

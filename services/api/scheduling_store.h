@@ -22,12 +22,17 @@ class SchedulingStore {
   absl::StatusOr<std::int64_t> AcquireLeadership(const internal::v1::AcquireLeadershipRequest& request);
   absl::StatusOr<internal::v1::CommitPlanResponse> CommitPlan(const internal::v1::CommitPlanRequest& request);
   absl::Status ReportObservations(const internal::v1::ReportObservationsRequest& request);
+  // NOT_FOUND.
+  absl::StatusOr<internal::v1::JobTemplate> GetJobTemplate(const std::string& job_uid);
   absl::Status ReportNodes(const internal::v1::ReportNodesRequest& request);
 
   // Nodes with what live attempts use, by name.
   absl::StatusOr<v1::ListNodesResponse> ListNodes(const v1::ListNodesRequest& request);
 
  private:
+  // All or none.
+  absl::Status Record(const internal::v1::ReportObservationsRequest& request);
+
   Database& db_;
   const AttemptTokens& tokens_;
 };

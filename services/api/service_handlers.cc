@@ -73,6 +73,16 @@ grpc::Status SchedulingHandler::ReportObservations(grpc::ServerContext* context,
                     [&](const rpc::Call&) { return scheduling_.ReportObservations(*request); });
 }
 
+grpc::Status SchedulingHandler::GetJobTemplate(grpc::ServerContext* context,
+                                               const internal::v1::GetJobTemplateRequest* request,
+                                               internal::v1::GetJobTemplateResponse* response) {
+  return rpc::Unary(
+      context, "riseml.internal.v1.SchedulingService/GetJobTemplate", [&](const rpc::Call&) -> absl::Status {
+        RISEML_ASSIGN_OR_RETURN(*response->mutable_template_(), scheduling_.GetJobTemplate(request->job_uid()));
+        return absl::OkStatus();
+      });
+}
+
 grpc::Status SchedulingHandler::ReportNodes(grpc::ServerContext* context,
                                             const internal::v1::ReportNodesRequest* request,
                                             internal::v1::ReportNodesResponse*) {

@@ -56,6 +56,8 @@ class SchedulingHandler final
                           internal::v1::CommitPlanResponse*) override;
   grpc::Status ReportObservations(grpc::ServerContext*, const internal::v1::ReportObservationsRequest*,
                                   internal::v1::ReportObservationsResponse*) override;
+  grpc::Status GetJobTemplate(grpc::ServerContext*, const internal::v1::GetJobTemplateRequest*,
+                              internal::v1::GetJobTemplateResponse*) override;
   grpc::Status ReportNodes(grpc::ServerContext*, const internal::v1::ReportNodesRequest*,
                            internal::v1::ReportNodesResponse*) override;
   grpc::ServerWriteReactor<internal::v1::WatchWorkResponse>* WatchWork(grpc::CallbackServerContext*,

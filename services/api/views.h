@@ -51,9 +51,13 @@ std::vector<std::string> JobUidsBelow(pqxx::transaction_base& tx, const std::str
 // UUIDs of an experiment and all its children, itself first.
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid);
 
-// Jobs as the scheduler sees them. With `uids` empty: all that are PENDING or live. Never CREATED ones.
+// UUIDs of all jobs that are PENDING or live, by sequence.
+std::vector<std::string> WaitingAndLiveJobUids(pqxx::transaction_base& tx);
+// Jobs with these UUIDs as the scheduler sees them, by sequence. Never CREATED ones.
 std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
                                          const AttemptTokens& tokens);
+// What a node needs to start the job. NOT_FOUND.
+absl::StatusOr<internal::v1::JobTemplate> LoadJobTemplate(pqxx::transaction_base& tx, const std::string& uid);
 
 // State names of the database are those of the protos.
 v1::Job::State JobStateProto(const char* name);

@@ -245,6 +245,59 @@ std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::Feed
   return {jobs.begin(), jobs.end()};
 }
 
+// What a WatchWork stream has to say. Changes are read in pieces, so that a set of any size takes little memory.
+class WorkSource {
+ public:
+  using Response = internal::v1::WatchWorkResponse;
+
+  WorkSource(Database& db, const AttemptTokens& tokens, const internal::v1::WatchWorkRequest& request)
+      : db_(db), tokens_(tokens), cursor_(db.feed(), request.resume_token()) {}
+
+  absl::StatusOr<WatchBatch<Response>> operator()() {
+    return db_.Read("watch work", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<Response>> {
+      if (!reading_) RISEML_RETURN_IF_ERROR(Begin(tx));
+      return LoadPiece(tx);
+    });
+  }
+
+ private:
+  struct Reading {
+    std::deque<std::string> jobs;  // not read yet
+    bool synced = false, more = false;
+  };
+
+  absl::Status Begin(pqxx::work& tx) {
+    RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor_.Next());
+    const std::vector<std::string> uids =
+        changes.everything ? WaitingAndLiveJobUids(tx) : ChangedJobs(tx, changes.rows);
+    reading_ = {.jobs = {uids.begin(), uids.end()}, .synced = changes.everything, .more = changes.more};
+    return absl::OkStatus();
+  }
+
+  WatchBatch<Response> LoadPiece(pqxx::work& tx) {
+    WatchBatch<Response> batch = {.more = true};
+    const auto end = reading_->jobs.begin() + std::min<std::ptrdiff_t>(reading_->jobs.size(), kPiece);
+    const std::vector<std::string> piece(reading_->jobs.begin(), end);
+    reading_->jobs.erase(reading_->jobs.begin(), end);
+    std::vector<internal::v1::Work> work;
+    if (!piece.empty()) work = LoadWork(tx, piece, tokens_);
+    Pack(work, batch.responses,
+         [](auto& response, internal::v1::Work item) { *response.add_work() = std::move(item); });
+    if (!reading_->jobs.empty()) return batch;  // without a token: a reader that resumes would miss the rest
+    if (batch.responses.empty()) batch.responses.emplace_back();
+    batch.responses.back().set_synced(reading_->synced);
+    batch.responses.back().set_resume_token(cursor_.Token());
+    batch.more = reading_->more;
+    reading_.reset();
+    return batch;
+  }
+
+  Database& db_;
+  const AttemptTokens& tokens_;
+  Cursor cursor_;
+  std::optional<Reading> reading_;
+};
+
 }  // namespace
 
 Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, Recheck recheck, const ViewOptions& options,
@@ -256,22 +309,8 @@ Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, Recheck
 
 Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const AttemptTokens& tokens,
                                                          const internal::v1::WatchWorkRequest& request) {
-  auto cursor = std::make_shared<Cursor>(db.feed(), request.resume_token());
-  return [cursor, &db, &tokens]() -> absl::StatusOr<WatchBatch<internal::v1::WatchWorkResponse>> {
-    RISEML_ASSIGN_OR_RETURN(const Cursor::Changes changes, cursor->Next());
-    return db.Read("watch work", [&](pqxx::work& tx) -> absl::StatusOr<WatchBatch<internal::v1::WatchWorkResponse>> {
-      WatchBatch<internal::v1::WatchWorkResponse> batch = {.more = changes.more};
-      const std::vector<std::string> uids = ChangedJobs(tx, changes.rows);
-      std::vector<internal::v1::Work> work;
-      if (changes.everything || !uids.empty()) work = LoadWork(tx, uids, tokens);
-      Pack(work, batch.responses,
-           [](auto& response, internal::v1::Work item) { *response.add_work() = std::move(item); });
-      if (batch.responses.empty()) batch.responses.emplace_back();
-      batch.responses.back().set_synced(changes.everything);
-      batch.responses.back().set_resume_token(cursor->Token());
-      return batch;
-    });
-  };
+  auto source = std::make_shared<WorkSource>(db, tokens, request);
+  return [source] { return (*source)(); };
 }
 
 Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,

@@ -18,6 +18,7 @@
 #include "services/builder/directory_backend.h"
 #include "services/builder/plan.h"
 #include "services/common/base/clock.h"
+#include "services/common/base/environment_layout.h"
 #include "services/common/base/file.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/python_versions.h"
@@ -157,10 +158,13 @@ class BuilderSubject final : public Subject {
 
   Environments& environments() override { return *client_; }
   void Build(const Environment& environment) override {
-    const std::string path = environment.directory().path();
-    EXPECT_TRUE(MakeDirectories(path).ok());
+    const std::string path = environment.directory().path(), sealed = *SealedPathOf(path);
+    EXPECT_TRUE(MakeDirectories(std::filesystem::path(path).parent_path().string()).ok());
+    EXPECT_TRUE(MakeDirectories(sealed).ok());
+    std::filesystem::create_symlink(sealed, path);
     EXPECT_TRUE(
-        WriteFileAtomically(absl::StrCat(path, "/", builder::kMarkerName), builder::MarkerOf(environment.key())).ok());
+        WriteFileAtomically(absl::StrCat(sealed, "/", builder::kMarkerName), builder::MarkerOf(environment.key()))
+            .ok());
   }
   void Remove(const std::string& key) override { EXPECT_TRUE(directory_->Remove(key).ok()); }
   void Break(Fault fault) override {

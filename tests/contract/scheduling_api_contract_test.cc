@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/api_fixture.h"
+#include "services/common/base/id.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
 #include "services/scheduler/controller/fake_api.h"
@@ -53,7 +54,7 @@ class FakeSubject final : public Subject {
     const std::string uid = absl::StrCat("job-", ++jobs_);
     fake_.Add(uid, [&](Work& work) {
       work.set_role(role);
-      if (role == "build") work.mutable_template_()->add_install("pip install six");
+      if (role == "build") work.mutable_environment()->add_install("pip install six");
     });
     return uid;
   }
@@ -273,11 +274,16 @@ TEST_P(SchedulingApi, MalformedPlansAreRefused) {
   EXPECT_EQ(Place(uid).attempt(), 1);
 }
 
+TEST_P(SchedulingApi, TemplatesAreGivenJobByJob) {
+  EXPECT_GT(api().GetTemplate(subject_->NewJob())->commands_size(), 0);
+  EXPECT_TRUE(HasReason(api().GetTemplate(NewUuid()).status(), Reason::kNotFound));
+}
+
 TEST_P(SchedulingApi, JobThatHasEndedComesWithoutWhatItNeeds) {
   const std::string uid = subject_->NewBuild();
-  EXPECT_GT(AwaitState(uid, v1::Job::PENDING).template_().install_size(), 0);
+  EXPECT_GT(AwaitState(uid, v1::Job::PENDING).environment().install_size(), 0);
   subject_->Kill(uid);
-  EXPECT_FALSE(AwaitState(uid, v1::Job::KILLED).has_template_());
+  EXPECT_FALSE(AwaitState(uid, v1::Job::KILLED).has_environment());
 }
 
 TEST_P(SchedulingApi, EndOfAnAttemptEndsItsJobOrNot) {
@@ -293,7 +299,7 @@ TEST_P(SchedulingApi, EndOfAnAttemptEndsItsJobOrNot) {
   for (const Case& c : std::vector<Case>{{fact(E::EXITED, 0, A::SUCCESS), v1::Job::FINISHED},
                                          {fact(E::EXITED, 0, A::USER_ERROR), v1::Job::FAILED},
                                          {fact(E::EXITED, 3, A::USER_ERROR), v1::Job::FAILED},
-                                         {fact(E::STOPPED), v1::Job::KILLED},
+                                         {fact(E::STOPPED), v1::Job::FAILED},  // nobody has asked for it
                                          {fact(E::LOST, 0, A::INFRASTRUCTURE), v1::Job::FAILED},
                                          {fact(E::START_FAILED, 0, A::INFRASTRUCTURE), v1::Job::FAILED},
                                          {fact(E::REJECTED), v1::Job::PENDING}}) {
@@ -340,6 +346,17 @@ TEST_P(SchedulingApi, EvictedAttemptThatStopsWaitsAgain) {
   Report(Fact(uid, 1, Observation::STOPPED));
   AwaitState(uid, v1::Job::PENDING);
   EXPECT_EQ(Place(uid).attempt(), 2);
+}
+
+TEST_P(SchedulingApi, AFactThatCannotBeStoredHoldsUpNoOther) {
+  const std::string poisoned = NewRunning(), other = NewRunning();
+  internal::v1::ReportObservationsRequest request;
+  request.set_epoch(epoch_);
+  for (const std::string& uid : {poisoned, other}) *request.add_observations() = Fact(uid, 1, Observation::LOST);
+  request.mutable_observations(0)->mutable_time()->set_seconds(-1'000'000'000'000);
+  EXPECT_TRUE(api().ReportObservations(request).ok());
+  AwaitState(other, v1::Job::FAILED);
+  AwaitState(poisoned, v1::Job::FAILED);
 }
 
 TEST_P(SchedulingApi, KillEndsAWaitingJobAndIsShownOfARunningOne) {

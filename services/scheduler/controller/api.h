@@ -21,7 +21,8 @@ struct WorkBatch {
   std::vector<internal::v1::Work> work;
 };
 
-// Calls block for 10 s at most; one thread calls. Writes with an old epoch change nothing and fail with NOT_LEADER.
+// Calls block for 10 s at most; one thread calls, but for GetTemplate, which is thread-safe. Writes with an old epoch
+// change nothing and fail with NOT_LEADER.
 class Api {
  public:
   virtual ~Api() = default;
@@ -33,6 +34,9 @@ class Api {
       const internal::v1::CommitPlanRequest& request) = 0;
   virtual absl::Status ReportObservations(const internal::v1::ReportObservationsRequest& request) = 0;
   virtual absl::Status ReportNodes(const internal::v1::ReportNodesRequest& request) = 0;
+
+  // What a node needs to start the job. NOT_FOUND.
+  virtual absl::StatusOr<internal::v1::JobTemplate> GetTemplate(const std::string& job_uid) = 0;
 
   // Watches all work from the start; batches of an earlier watch do not appear any more.
   virtual void RestartWatch() = 0;

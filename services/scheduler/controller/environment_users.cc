@@ -6,11 +6,11 @@ std::string UserOf(const Shared& shared, const std::string& environment_key, con
   for (const std::string& other_uid : shared.jobs.live()) {
     Job& other = *shared.jobs.Find(other_uid);
     if (other_uid == uid || other.Live() == nullptr) continue;
-    if (other.work.template_().install().empty() && other.work.template_().framework().empty()) continue;
+    if (!other.work.has_environment()) continue;
     // A job that was placed by an earlier process: ask again which environment it has. Until the answer is there, api
     // refuses whoever would make the same.
     if (other.environment_key.empty()) {
-      const auto environment = shared.environments.Resolve(other_uid, other.work.template_());
+      const auto environment = shared.environments.Resolve(other_uid, other.work);
       if (environment && environment->ok()) other.environment_key = (*environment)->key();
     }
     if (other.environment_key == environment_key) return other.work.job();

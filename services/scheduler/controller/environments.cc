@@ -31,19 +31,6 @@ bool IsAway(const absl::Status& status) {
 
 }  // namespace
 
-internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplate& job) {
-  internal::v1::ResolveEnvironmentRequest request;
-  request.set_owner_uid(job.owner_uid());
-  request.set_project_uid(job.project_uid());
-  request.set_commit(job.commit());
-  *request.mutable_install() = job.install();
-  request.set_framework(job.framework());
-  request.set_framework_version(job.framework_version());
-  request.set_rebuild(job.rebuild());
-  request.set_image(job.image());
-  return request;
-}
-
 // A plan with a thousand placements has to fit into a message.
 internal::v1::EnvironmentRecord RecordOf(const internal::v1::Environment& environment) {
   internal::v1::EnvironmentRecord record;
@@ -54,17 +41,16 @@ internal::v1::EnvironmentRecord RecordOf(const internal::v1::Environment& enviro
   return record;
 }
 
-std::optional<absl::StatusOr<internal::v1::Environment>> EnvironmentCache::Resolve(
-    const std::string& job_uid, const internal::v1::JobTemplate& job) {
-  if (job.install().empty() && job.framework().empty()) {
+std::optional<absl::StatusOr<internal::v1::Environment>> EnvironmentCache::Resolve(const std::string& job_uid,
+                                                                                   const internal::v1::Work& job) {
+  if (!job.has_environment()) {
     internal::v1::Environment environment;
     environment.set_state(internal::v1::Environment::NOT_NEEDED);
     return environment;
   }
-  const internal::v1::ResolveEnvironmentRequest request = RequestOf(job);
-  const std::string key = request.SerializeAsString();
+  const std::string key = job.environment().SerializeAsString();
   if (auto known = Known(key)) return known;
-  const auto [question, is_new] = questions_.try_emplace(key, Question{request, {}});
+  const auto [question, is_new] = questions_.try_emplace(key, Question{job.environment(), {}});
   question->second.jobs.insert(job_uid);
   if (!is_new) return std::nullopt;
   queue_.push_back(key);

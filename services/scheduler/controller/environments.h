@@ -26,9 +26,6 @@ class Environments {
   virtual absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::ResolveEnvironmentRequest& request) = 0;
 };
 
-// The request a job makes.
-internal::v1::ResolveEnvironmentRequest RequestOf(const internal::v1::JobTemplate& job);
-
 // Returns the record of an environment that api stores with a placement.
 internal::v1::EnvironmentRecord RecordOf(const internal::v1::Environment& environment);
 
@@ -54,7 +51,7 @@ class EnvironmentCache {
 
   // nullopt: builder is being asked; TakeAnswered names the job when the answer is there.
   std::optional<absl::StatusOr<internal::v1::Environment>> Resolve(const std::string& job_uid,
-                                                                   const internal::v1::JobTemplate& job);
+                                                                   const internal::v1::Work& job);
   // Jobs whose questions have been answered since the last call.
   std::set<std::string> TakeAnswered();
   // Forgets all answers, also those of calls under way. Must be called when a build has ended.

@@ -40,7 +40,7 @@ bool IsTerminal(const Work& work) {
 Work Shown(const Work& work) {
   if (!IsTerminal(work)) return work;
   Work shown = work;
-  for (const auto clear : {&Work::clear_template_, &Work::clear_gang, &Work::clear_node_selectors,
+  for (const auto clear : {&Work::clear_environment, &Work::clear_gang, &Work::clear_node_selectors,
                            &Work::clear_next_resources, &Work::clear_not_before, &Work::clear_avoided_nodes})
     (shown.*clear)();
   return shown;
@@ -90,6 +90,14 @@ void FakeApi::Send(const std::string& uid) {
   batch.work.push_back(Shown(jobs_.at(uid)));
   batches_.push_back(std::move(batch));
   if (wake_) wake_();
+}
+
+absl::StatusOr<internal::v1::JobTemplate> FakeApi::GetTemplate(const std::string& job_uid) {
+  const auto job = jobs_.find(job_uid);
+  if (job == jobs_.end()) return Error(Reason::kNotFound, absl::StrCat("there is no job ", job_uid));
+  internal::v1::JobTemplate needs;
+  needs.add_commands(absl::StrCat("run ", job->second.job()));
+  return needs;
 }
 
 void FakeApi::RestartWatch() {
@@ -247,7 +255,8 @@ void FakeApi::Derive(const Observation& observation) {
       return end(observation.exit_code() == 0 && observation.exit_class() == v1::Attempt::SUCCESS ? v1::Job::FINISHED
                                                                                                   : v1::Job::FAILED);
     case Observation::STOPPED:
-      return end(work.attempt().evicted() && !work.kill() ? v1::Job::PENDING : v1::Job::KILLED);
+      if (work.kill()) return end(v1::Job::KILLED);
+      return end(work.attempt().evicted() ? v1::Job::PENDING : v1::Job::FAILED);  // or nobody has asked for it
     case Observation::REJECTED:
       return end(work.kill() ? v1::Job::KILLED : v1::Job::PENDING);
     default:

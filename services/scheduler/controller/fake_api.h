@@ -48,6 +48,7 @@ class FakeApi final : public Api {
   absl::StatusOr<internal::v1::CommitPlanResponse> CommitPlan(const internal::v1::CommitPlanRequest& request) override;
   absl::Status ReportObservations(const internal::v1::ReportObservationsRequest& request) override;
   absl::Status ReportNodes(const internal::v1::ReportNodesRequest& request) override;
+  absl::StatusOr<internal::v1::JobTemplate> GetTemplate(const std::string& job_uid) override;
   void RestartWatch() override;
   std::optional<WorkBatch> TakeWork() override;
   void SetWake(std::function<void()> wake) override { wake_ = std::move(wake); }

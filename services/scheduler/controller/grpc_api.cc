@@ -60,6 +60,15 @@ absl::Status GrpcApi::ReportNodes(const internal::v1::ReportNodesRequest& reques
       .status();
 }
 
+absl::StatusOr<internal::v1::JobTemplate> GrpcApi::GetTemplate(const std::string& job_uid) {
+  internal::v1::GetJobTemplateRequest request;
+  request.set_job_uid(job_uid);
+  RISEML_ASSIGN_OR_RETURN(auto response,
+                          rpc::Invoke<internal::v1::GetJobTemplateResponse>(
+                              [&](auto* c, auto* r) { return stub_->GetJobTemplate(c, request, r); }, kOneTry));
+  return std::move(*response.mutable_template_());
+}
+
 void GrpcApi::SetWake(std::function<void()> wake) {
   MutexLock lock(mu_);
   wake_ = std::move(wake);

@@ -189,7 +189,7 @@ bool Placer::Prepare(const engine::Group& group, std::map<std::string, std::stri
   for (const engine::Binding& binding : group) {
     const std::string& uid = binding.job;
     Job& job = *shared_.jobs.Find(uid);
-    const auto answer = shared_.environments.Resolve(uid, job.work.template_());
+    const auto answer = shared_.environments.Resolve(uid, job.work);
     if (!answer) return false;
     const auto step_back = [&] {
       FeedJob(uid, &job);

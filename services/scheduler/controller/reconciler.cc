@@ -51,7 +51,7 @@ Observation FailedStart(const std::string& uid, int attempt, const absl::Status&
   return failed;
 }
 
-// Everything a node needs to start an attempt, but for the addresses of other members.
+// Everything a node needs to start an attempt, but for the job's template and the addresses of other members.
 std::shared_ptr<internal::v1::StartAttemptRequest> StartRequest(const Work& work, const LiveAttempt& live,
                                                                 const Environment& environment, std::int64_t epoch) {
   auto request = std::make_shared<internal::v1::StartAttemptRequest>();
@@ -60,7 +60,6 @@ std::shared_ptr<internal::v1::StartAttemptRequest> StartRequest(const Work& work
   request->set_job(work.job());
   request->set_epoch(epoch);
   request->set_role(work.role());
-  *request->mutable_template_() = work.template_();
   request->set_environment_path(environment.directory().path());
   request->set_environment_key(environment.key());
   *request->mutable_shown_paths() = environment.directory().shown_paths();
@@ -70,6 +69,12 @@ std::shared_ptr<internal::v1::StartAttemptRequest> StartRequest(const Work& work
   request->set_token(live.token());
   request->set_runtime(v1::Job::PROCESS);
   return request;
+}
+
+// Its template may be long, and is fetched only now.
+absl::Status FillTemplate(Api& api, internal::v1::StartAttemptRequest* request) {
+  RISEML_ASSIGN_OR_RETURN(*request->mutable_template_(), api.GetTemplate(request->job_uid()));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -205,7 +210,7 @@ GangRequest Reconciler::GangOf(const Job& job) const {
 
 void Reconciler::Start(const std::string& uid, Job& job, const LiveAttempt& live) {
   if (!parts_.calls.May(uid, job, live.number(), Call::kStart)) return;
-  const auto answer = shared_.environments.Resolve(uid, job.work.template_());
+  const auto answer = shared_.environments.Resolve(uid, job.work);
   if (!answer) return;
   const absl::StatusOr<Environment>& environment = *answer;
   if (!environment.ok()) {
@@ -223,12 +228,17 @@ void Reconciler::Start(const std::string& uid, Job& job, const LiveAttempt& live
   job.environment_key = environment->key();
   auto request = StartRequest(job.work, live, *environment, shared_.epoch);
   const std::string node = live.node();
+  Api& api = shared_.ports.api;
   if (job.work.gang().empty()) {
     return parts_.calls.Make(uid, job, live.number(), Call::kStart,
-                             [node, request](Cluster& cluster) { return cluster.Start(node, *request); });
+                             [&api, node, request](Cluster& cluster) -> absl::Status {
+                               RISEML_RETURN_IF_ERROR(FillTemplate(api, request.get()));
+                               return cluster.Start(node, *request);
+                             });
   }
   parts_.calls.Make(uid, job, live.number(), Call::kStart,
-                    [node, request, gang = GangOf(job)](Cluster& cluster) -> absl::Status {
+                    [&api, node, request, gang = GangOf(job)](Cluster& cluster) -> absl::Status {
+                      RISEML_RETURN_IF_ERROR(FillTemplate(api, request.get()));
                       RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> addresses, cluster.PrepareGang(gang));
                       for (std::size_t i = 0; i < gang.members.size(); ++i) {
                         internal::v1::GangMember* const added = request->add_members();
@@ -276,7 +286,7 @@ void Reconciler::NoteLeftBehind(const std::string& uid, Job& job) {
 
 // A build is placed when its environment is missing and nobody else makes it.
 void Reconciler::SyncBuild(const std::string& uid, Job& job) {
-  const auto answer = shared_.environments.Resolve(uid, job.work.template_());
+  const auto answer = shared_.environments.Resolve(uid, job.work);
   if (!answer) return;
   const absl::StatusOr<Environment>& environment = *answer;
   if (!environment.ok()) return parts_.waits.ForBuilder(uid, job, environment.status());

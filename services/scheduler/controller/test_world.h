@@ -76,11 +76,11 @@ struct World {
     return [install](Work& work) {
       work.set_role("build");
       work.set_job(work.job().substr(0, work.job().size() - 5) + "build");
-      work.mutable_template_()->add_install(install);
+      work.mutable_environment()->add_install(install);
     };
   }
   static std::function<void(Work&)> Install(const std::string& install) {
-    return [install](Work& work) { work.mutable_template_()->add_install(install); };
+    return [install](Work& work) { work.mutable_environment()->add_install(install); };
   }
   std::vector<std::string> Events(const std::string& uid) const {
     std::vector<std::string> events;
