@@ -242,11 +242,11 @@ class Environments(StackTest):
         self.assertEqual(failed["environment"]["key"], "", "there is none")
         failed_key = re.search(r"^Environment ([0-9a-f]{8,})", log, re.MULTILINE)[1]
         environments = os.path.join(self.stack.dir, "environments")
-        eventually(lambda: not glob.glob(os.path.join(environments, "*", failed_key + "*")), "nothing is left of the failed build")
+        eventually(lambda: not glob.glob(os.path.join(environments, "*", "**", failed_key + "*"), recursive=True), "nothing is left of the failed build")
 
         steps(one, two, three)
         mended = self.finish(path)
-        prefix = glob.glob(os.path.join(environments, "*", self.key(mended)))[0]
+        prefix = glob.glob(os.path.join(environments, "*", "work", self.key(mended)))[0]
         log = self.log(mended, "build")
         self.assertTrue(log.startswith(f"==> Steps 1-4 of 7 are reused: built by {self.number(failed)}.build\nEnvironment "), log)
         self.assertIn("  step: echo ran one", log)
