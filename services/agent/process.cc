@@ -256,7 +256,8 @@ bool WriteOnce(const char* path, const char* text) {
 bool BringLoopbackUp() {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
   request.ifr_flags = IFF_UP | IFF_RUNNING;
   const bool up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
   close(fd);
