@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/render/terminal.h"
 #include "services/common/base/file.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
@@ -20,7 +21,7 @@ void Session::Print(absl::string_view text) {
   output_status_ = While("write to standard output", WriteAll(STDOUT_FILENO, text));
 }
 
-void Session::Tell(absl::string_view text) const { (void)WriteAll(STDERR_FILENO, text); }
+void Session::Tell(absl::string_view text) const { (void)WriteAll(STDERR_FILENO, ShowInvisible(text)); }
 
 absl::StatusOr<ClientConfig> Session::Config() const {
   RISEML_ASSIGN_OR_RETURN(const std::string path, ConfigPath());

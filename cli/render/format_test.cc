@@ -57,6 +57,8 @@ TEST(Pairs, AreSortedAndNumbersAreShort) {
 
 TEST(OneLine, LeavesNothingThatMovesTheCursor) {
   EXPECT_EQ(OneLine("a\x1b[2Jb\nc\x7f"), "a [2Jb c ");
+  EXPECT_EQ(OneLine("user\u202egpj\u200b.exe"), "user\\u202egpj\\u200b.exe");
+  EXPECT_EQ(OneLine("größe 日本 😀"), "größe 日本 😀");
   EXPECT_EQ(OneLine("\xc2\x9b"
                     "31m ä"),
             "  31m ä");

@@ -62,9 +62,9 @@ std::string RawEntry(const std::string& mode, const std::string& name) {
 }
 
 TEST(TreeTest, RefusesWhatACheckoutMustNotCreate) {
-  for (const std::string& name :
-       std::vector<std::string>{"..", ".", "", "a/b", ".git", ".GIT", ".gIt", ".git.", ".git ", ".git::$DATA", "git~1",
-                                "GIT~1", ".git\\x", "\xff", "\xc0\xaf", "\xed\xa0\x80", "\xe2\x82"})
+  for (const std::string& name : std::vector<std::string>{
+           "..", ".", "", "a/b", ".git", ".GIT", ".gIt", ".git.", ".git ", ".git::$DATA", "git~1", ".g\u200cit",
+           "\ufeff.git", "GIT~1", ".git\\x", "\xff", "\xc0\xaf", "\xed\xa0\x80", "\xe2\x82"})
     EXPECT_EQ(ParseTree(RawEntry("100644", name)).status().code(), absl::StatusCode::kInvalidArgument) << name;
   EXPECT_FALSE(ParseTree(RawEntry("100644", std::string(256, 'a'))).ok());
   for (const std::string& name :

@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -37,8 +38,30 @@ absl::StatusOr<Mode> ParseMode(absl::string_view text) {
                absl::StrCat("mode ", Printable(text.substr(0, 16)), " is not one of 100644, 100755, 120000 and 40000"));
 }
 
-// ".git" with what NTFS ignores behind it, and its short name: git refuses to check these out everywhere.
-bool LooksLikeDotGit(absl::string_view name) {
+// Without characters that HFS+ ignores in names; from git's `next_hfs_char`.
+std::string WithoutIgnored(absl::string_view name) {
+  return absl::StrReplaceAll(name, {{"\u200c", ""},
+                                    {"\u200d", ""},
+                                    {"\u200e", ""},
+                                    {"\u200f", ""},
+                                    {"\u202a", ""},
+                                    {"\u202b", ""},
+                                    {"\u202c", ""},
+                                    {"\u202d", ""},
+                                    {"\u202e", ""},
+                                    {"\u206a", ""},
+                                    {"\u206b", ""},
+                                    {"\u206c", ""},
+                                    {"\u206d", ""},
+                                    {"\u206e", ""},
+                                    {"\u206f", ""},
+                                    {"\ufeff", ""}});
+}
+
+// ".git" with what HFS+ ignores in it or NTFS behind it, and its short name: git refuses to check these out everywhere.
+bool LooksLikeDotGit(absl::string_view given) {
+  const std::string plain = WithoutIgnored(given);
+  const absl::string_view name = plain;
   for (const absl::string_view stem : {".git", "git~1"}) {
     if (!absl::StartsWithIgnoreCase(name, stem)) continue;
     absl::string_view rest = name.substr(stem.size());
