@@ -65,6 +65,9 @@ Cause CauseOf(const Observation& observation) {
   return cause;
 }
 
+// True when the database does not take what was to be stored.
+bool IsRefused(const absl::Status& status) { return absl::IsInternal(status) || absl::IsInvalidArgument(status); }
+
 // What the end of its newest attempt means for a job.
 void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, const Observation& observation,
                    Cause cause) {
@@ -188,21 +191,21 @@ absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(
 absl::Status SchedulingStore::ReportObservations(const internal::v1::ReportObservationsRequest& request) {
   if (request.observations_size() > 500) return Error(Reason::kInvalidArgument, "at most 500 observations a call");
   const absl::Status all = Record(request);
-  if (!absl::IsInternal(all)) return all;
+  if (!IsRefused(all)) return all;
   internal::v1::ReportObservationsRequest one;
   one.set_epoch(request.epoch());
   for (const Observation& observation : request.observations()) {
     one.clear_observations();
     *one.add_observations() = observation;
     absl::Status recorded = Record(one);
-    if (absl::IsInternal(recorded)) {
+    if (IsRefused(recorded)) {
       LogError("observation_refused", {{"job_uid", observation.job_uid()}, {"error", recorded.message()}});
       Observation& bare = *one.mutable_observations(0);
       bare.clear_time();
       bare.set_message("its node reported an end that cannot be stored");
       recorded = Record(one);
     }
-    if (absl::IsInternal(recorded))
+    if (IsRefused(recorded))
       LogError("observation_dropped", {{"job_uid", observation.job_uid()}, {"error", recorded.message()}});
     else
       RISEML_RETURN_IF_ERROR(recorded);

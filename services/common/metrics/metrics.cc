@@ -72,7 +72,9 @@ void CountCall(const std::string& method, const std::string& code, double second
 }
 
 struct Exposer::Impl {
-  explicit Impl(const std::string& address) : exposer(address, 1) {}
+  // Requests that are sent by halves hold a thread for a second only.
+  explicit Impl(const std::string& address)
+      : exposer({"listening_ports", address, "num_threads", "16", "request_timeout_ms", "1000"}) {}
   prometheus::Exposer exposer;
 };
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/log.h"
 #include "services/common/base/status.h"
 
 namespace riseml::sql {
@@ -39,9 +40,15 @@ absl::Status StatusOfException(absl::string_view doing) {
     // 57P01…57P03: the server is being stopped or started.
     if (e.sqlstate().rfind("57P", 0) == 0)
       return Error(Reason::kUnavailable, absl::StrCat(doing, ": database not available: ", e.what()));
-    return absl::InternalError(absl::StrCat(doing, ": ", e.what()));
+    // Clients are told nothing of statements and tables.
+    LogError("statement_failed", {{"doing", doing}, {"sqlstate", e.sqlstate()}, {"error", e.what()}});
+    // Class 22: data that no column takes.
+    if (e.sqlstate().rfind("22", 0) == 0)
+      return Error(Reason::kInvalidArgument, absl::StrCat(doing, ": a value is malformed or out of range"));
+    return absl::InternalError(absl::StrCat(doing, ": the database refused it; the log of this service says why"));
   } catch (const std::exception& e) {
-    return absl::InternalError(absl::StrCat(doing, ": ", e.what()));
+    LogError("statement_failed", {{"doing", doing}, {"error", e.what()}});
+    return absl::InternalError(absl::StrCat(doing, ": it failed inside of this service, whose log says why"));
   }
 }
 
