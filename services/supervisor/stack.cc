@@ -330,6 +330,10 @@ void Stack::WaitForEvents(absl::Time now) {
     unit->ProbeEnded(answer.status.ok(), later);
     if (was_healthy && !answer.status.ok())
       LogWarning("unit_unanswered", {{"unit", unit->name()}, {"error", answer.status.message()}});
+    if (unit->IsDeaf() && !stopping_) {
+      LogError("unit_killed", {{"unit", unit->name()}, {"pid", unit->pid()}, {"why", answer.status.message()}});
+      unit->Send(SIGKILL);  // its end is noticed like any other, and it is started again
+    }
   }
   reaped_.clear();
 }

@@ -81,6 +81,7 @@ absl::Status Supervised::Start(absl::Time now) {
 void Supervised::ProbeEnded(bool answered, absl::Time now) {
   probing_ = false;
   const UnitState before = state_;
+  unanswered_ = answered ? 0 : unanswered_ + 1;
   Go(answered ? UnitEvent::kAnswered : UnitEvent::kUnanswered);
   if (state_ == UnitState::kHealthy && before != UnitState::kHealthy) healthy_since_ = now;
   if (state_ == UnitState::kHealthy) return ScheduleProbe(kHealthyProbe, now);
@@ -101,6 +102,7 @@ void Supervised::Exited(absl::string_view how, absl::Time now) {
   watch_.Reset();
   healthy_since_.reset();
   ++generation_;
+  unanswered_ = 0;
   probing_ = false;
   next_probe_ = absl::InfiniteFuture();
   unlink(layout_.PidFile(plan_.name).c_str());

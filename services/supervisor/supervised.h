@@ -46,6 +46,8 @@ class Supervised {
   int exits() const { return exits_; }  // since this supervisor started
   int generation() const { return generation_; }
   bool probing() const { return probing_; }
+  // It runs, and has not answered so often that it will not any more.
+  bool IsDeaf() const { return state_ == UnitState::kSilent && unanswered_ >= kMostUnanswered; }
 
   // Takes over a live process of an earlier supervisor that runs this very program with this very configuration.
   bool Adopt(absl::Time now);
@@ -63,6 +65,8 @@ class Supervised {
   void Send(int signal) const { Signal(watch_, signal); }
 
  private:
+  static constexpr int kMostUnanswered = 5;  // probes in a row
+
   void Go(UnitEvent event);
   bool Take(const config::v1::ProcessRecord& record, absl::Time now);
   void ScheduleProbe(absl::Duration after, absl::Time now);
@@ -77,6 +81,7 @@ class Supervised {
   absl::Time next_start_ = absl::InfinitePast();
   absl::Time next_probe_ = absl::InfiniteFuture();
   std::optional<absl::Time> healthy_since_;
+  int unanswered_ = 0;
   int exits_ = 0;
   int generation_ = 0;
   bool probing_ = false;

@@ -271,6 +271,14 @@ TEST_F(SupervisorTest, RestartsTheDatabaseAndItsServices) {
   }
 }
 
+TEST_F(SupervisorTest, AServiceThatDoesNotAnswerAnyMoreIsStartedAgain) {  // A7
+  Up();
+  const int pid = PidOf("gitsync");
+  ASSERT_EQ(kill(pid, SIGSTOP), 0);
+  Eventually([&] { return PidOf("gitsync") > 0 && PidOf("gitsync") != pid && Run("status").exit_code == 0; },
+             "gitsync");
+}
+
 TEST_F(SupervisorTest, AFailedStartTellsWhyAndLeavesNothing) {
   SetMode("riseml-builder", "fail");
   const Result failed = Run("up");
