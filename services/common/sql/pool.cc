@@ -46,9 +46,8 @@ absl::Status StatusOfException(absl::string_view doing) {
     if (e.sqlstate().rfind("22", 0) == 0)
       return Error(Reason::kInvalidArgument, absl::StrCat(doing, ": a value is malformed or out of range"));
     return absl::InternalError(absl::StrCat(doing, ": the database refused it; the log of this service says why"));
-  } catch (const std::exception& e) {
-    LogError("statement_failed", {{"doing", doing}, {"error", e.what()}});
-    return absl::InternalError(absl::StrCat(doing, ": it failed inside of this service, whose log says why"));
+  } catch (const std::exception& e) {  // of ours
+    return absl::InternalError(absl::StrCat(doing, ": ", e.what()));
   }
 }
 
