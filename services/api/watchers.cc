@@ -18,6 +18,7 @@ constexpr std::size_t kBytesPerResponse = 1 << 20;
 
 // Experiments or jobs that one batch of everything holds at most.
 constexpr std::ptrdiff_t kPiece = 500;
+constexpr std::int64_t kPieceBytes = 4 << 20;
 
 // Where a watcher stands, and what has changed since.
 class Cursor {
@@ -88,6 +89,14 @@ bool HasEnded(const v1::Experiment& experiment) {
          experiment.state() == v1::Experiment::KILLED;
 }
 
+// Removes the first uids and returns them, `most` at most.
+std::vector<std::string> TakePiece(std::deque<std::string>* left, std::ptrdiff_t most) {
+  const auto end = left->begin() + std::min(std::ssize(*left), most);
+  std::vector<std::string> piece(left->begin(), end);
+  left->erase(left->begin(), end);
+  return piece;
+}
+
 class ExperimentSource {
  public:
   ExperimentSource(Database& db, Recheck recheck, ViewOptions options, rpc::Call call,
@@ -116,9 +125,11 @@ class ExperimentSource {
  private:
   using Batch = WatchBatch<v1::WatchExperimentResponse>;
 
-  // Uids that are still to be sent, of everything there is.
+  // Uids that are still to be sent, of everything there is or of what has changed.
   struct Listing {
     std::deque<std::string> jobs, experiments;
+    std::ptrdiff_t piece = kPiece;  // jobs at a time
+    bool is_change = false;         // then few are sent at once
     bool tells_synced = false;
     bool more = false;  // changes behind it are known already
   };
@@ -127,16 +138,18 @@ class ExperimentSource {
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call_, request_.name()));
     root_uid_ = key.root_uid;
     ChangedBelow changed = Below(changes.rows, key.root_uid);
-    if (changes.everything || changed.all) {
-      listing_ = ListAll(tx, key);
-      listing_->tells_synced = changes.everything;
-      listing_->more = changes.more;
-      return LoadPiece(tx, key);
-    }
-    Batch batch = {.more = changes.more};
-    AddJobs(tx, key, changed.jobs, &batch);
-    AddExperiments(tx, key, changed.experiments, &batch);
-    return Finish(std::move(batch));
+    listing_ = changes.everything || changed.all ? ListAll(tx, key) : ListChanged(changed, key);
+    listing_->tells_synced = changes.everything;
+    listing_->more = changes.more;
+    if (listing_->jobs.size() > 1) listing_->piece = PieceOf(tx, key);
+    return LoadPiece(tx, key);
+  }
+
+  // Each job comes with its commands, which all jobs of a root may have up to 1 MiB of.
+  static std::ptrdiff_t PieceOf(pqxx::work& tx, const ExperimentKey& key) {
+    const auto bytes = sql::QueryRow(tx, "SELECT octet_length(spec) FROM experiments WHERE uid = $1", key.root_uid)[0]
+                           .as<std::int64_t>();
+    return std::clamp<std::ptrdiff_t>(kPieceBytes / std::max<std::int64_t>(bytes, 1), 1, kPiece);
   }
 
   // The end of the followed experiment is seen when it is committed; what led to it may be later in the feed than this
@@ -164,15 +177,23 @@ class ExperimentSource {
     return listing;
   }
 
+  static Listing ListChanged(const ChangedBelow& changed, const ExperimentKey& key) {
+    Listing listing{.jobs = {changed.jobs.begin(), changed.jobs.end()},
+                    .experiments = {changed.experiments.begin(), changed.experiments.end()},
+                    .is_change = true};
+    if (std::erase(listing.experiments, key.uid) > 0) listing.experiments.push_back(key.uid);
+    return listing;
+  }
+
   absl::StatusOr<Batch> LoadPiece(pqxx::work& tx, const ExperimentKey& key) {
     Batch batch = {.more = true};
-    const bool jobs = !listing_->jobs.empty();
-    std::deque<std::string>& left = jobs ? listing_->jobs : listing_->experiments;
-    const auto end = left.begin() + std::min<std::ptrdiff_t>(left.size(), kPiece);
-    const std::vector<std::string> piece(left.begin(), end);
-    left.erase(left.begin(), end);
-    jobs ? AddJobs(tx, key, piece, &batch) : AddExperiments(tx, key, piece, &batch);
-    if (!listing_->experiments.empty()) return batch;  // without a token: a reader that resumes would miss the rest
+    const bool few =
+        listing_->is_change && std::ssize(listing_->jobs) + std::ssize(listing_->experiments) <= listing_->piece;
+    const bool only_experiments = listing_->jobs.empty();
+    AddJobs(tx, key, TakePiece(&listing_->jobs, listing_->piece), &batch);
+    if (few || only_experiments) AddExperiments(tx, key, TakePiece(&listing_->experiments, kPiece), &batch);
+    // Without a token: a reader that resumes would miss the rest.
+    if (!listing_->jobs.empty() || !listing_->experiments.empty()) return batch;
     batch.more = listing_->more;
     if (listing_->tells_synced) batch.responses.emplace_back().mutable_synced();
     listing_.reset();
@@ -276,9 +297,7 @@ class WorkSource {
 
   WatchBatch<Response> LoadPiece(pqxx::work& tx) {
     WatchBatch<Response> batch = {.more = true};
-    const auto end = reading_->jobs.begin() + std::min<std::ptrdiff_t>(reading_->jobs.size(), kPiece);
-    const std::vector<std::string> piece(reading_->jobs.begin(), end);
-    reading_->jobs.erase(reading_->jobs.begin(), end);
+    const std::vector<std::string> piece = TakePiece(&reading_->jobs, kPiece);
     std::vector<internal::v1::Work> work;
     if (!piece.empty()) work = LoadWork(tx, piece, tokens_);
     Pack(work, batch.responses,
