@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/api/log_store.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
