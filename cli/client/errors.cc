@@ -27,7 +27,7 @@ bool IsSilent(const absl::Status& status) {
          absl::StrContains(status.message(), "Handshake timed out");
 }
 
-// What to do about a server that cannot be reached.
+// Returns the advice for a server that cannot be reached.
 absl::string_view AdviceFor(const absl::Status& status) {
   if (IsSilent(status))
     return "Try again in a minute. A local installation is started anew, and its jobs go on, with: riseml down && "

@@ -16,7 +16,7 @@
 namespace riseml::cli {
 namespace {
 
-// What `train` refuses is no fault of the file itself.
+// Warns only: a refusal by `train` is not an error of the file itself.
 void TellIfRefused(const Session& session, const absl::Status& status) {
   if (!status.ok()) session.Tell(absl::StrCat("WARNING: ", OneLine(status.message()), "\n"));
 }

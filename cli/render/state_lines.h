@@ -22,7 +22,8 @@ struct StateLine {
   bool operator==(const StateLine&) const = default;
 };
 
-// How attempt `number` of a job ended, when another one followed it; nothing otherwise. `job` has all its attempts.
+// Returns how attempt `number` of a job ended if another one followed it; nothing otherwise. `job` has all its
+// attempts.
 std::optional<StateLine> EarlierAttempt(const v1::Job& job, int number);
 
 class StateLines {

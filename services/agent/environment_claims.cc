@@ -23,7 +23,7 @@ namespace riseml::agent {
 namespace {
 
 constexpr char kComplete[] = "/.riseml-complete";
-// Where no build can write: it must not say which directories are removed.
+// No build can write here: it must not say which directories are removed.
 constexpr char kClaims[] = "/.builders";
 constexpr std::int64_t kMaxClaimBytes = 4096;
 constexpr std::int64_t kMaxMarkerBytes = 4096;

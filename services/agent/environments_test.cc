@@ -1,4 +1,4 @@
-// What an environment brings along: the files its steps left, variables for tools; and who removes a broken one.
+// Tests the parts of an environment: the files its steps left, variables for tools; and who removes a broken one.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

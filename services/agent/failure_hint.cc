@@ -219,7 +219,7 @@ std::string HintAtCalledGit(const Failure& failure) {
   return blames_git && absl::StrContains(LastWords(before), kNoRepository) ? std::string(kGitHint) : "";
 }
 
-// What Python and its installers say where a version is the matter, in lower case.
+// Words of Python and its installers about an unsuitable version, in lower case.
 constexpr absl::string_view kVersionWords[] = {
     "syntaxerror:",
     "requires a different python",

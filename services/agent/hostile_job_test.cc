@@ -174,7 +174,7 @@ struct Listener {
   }
 };
 
-// What a server on a port of this machine's loopback says; empty: there is none.
+// Returns the text that a server on a loopback port sends; empty: there is no server.
 std::string AskPort(int port) {
   const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};

@@ -216,7 +216,7 @@ std::string ProcessUid(const AttemptDir& dir) {
 
 }  // namespace
 
-// What an attempt held is free, and what it built is in its place, before anybody is told that it has ended.
+// Resources are released and the environment is sealed before anybody is told of the end.
 void Keeper::Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
   AttemptStatus status = ShownStatus(id, dir, journal);
   if (journal.ended) {

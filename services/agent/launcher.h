@@ -42,9 +42,6 @@ struct LauncherOptions {
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
                                             const std::string& python);
 
-// What the node tells jobs of proxies and package indexes: its variables, and the text of its pip.conf under that name.
-Variables PackageSettings(const Variables& environment);
-
 // Thread-safe; one call at a time for a directory.
 class Launcher {
  public:

@@ -17,7 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "services/agent/process.h"
+#include "services/agent/spawn.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 

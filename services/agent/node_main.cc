@@ -14,6 +14,7 @@
 #include "services/agent/network.h"
 #include "services/agent/node_service.h"
 #include "services/agent/outputs.h"
+#include "services/agent/package_settings.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"

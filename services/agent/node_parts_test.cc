@@ -17,6 +17,7 @@
 #include "services/agent/outputs.h"
 #include "services/agent/process.h"
 #include "services/agent/process_watcher.h"
+#include "services/agent/spawn.h"
 #include "services/agent/testing.h"
 #include "services/agent/trash.h"
 #include "services/agent/work_queue.h"
