@@ -3,26 +3,85 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "services/common/base/clock.h"
 #include "services/common/base/file.h"
+#include "services/common/base/mutex.h"
 
 namespace riseml::cli {
 namespace {
 
 constexpr absl::Duration kSilence = absl::Seconds(1);
 
+// The notices of this process, each written when it is due. One thread waits for all: one for each call would cost a
+// short command a twentieth of its time.
+class NoticeBoard {
+ public:
+  static NoticeBoard& Get() {
+    static auto* const board = new NoticeBoard();  // stays: its thread does not end
+    return *board;
+  }
+
+  std::int64_t Add(std::string text) {
+    const MutexLock lock(mu_);
+    pending_[++last_] = {.due = clock_.Now() + kSilence, .text = std::move(text)};
+    if (idle_) changed_.notify_one();  // else it looks again when the notice before would have been due
+    return last_;
+  }
+
+  void Remove(std::int64_t number) {
+    const MutexLock lock(mu_);
+    pending_.erase(number);
+  }
+
+ private:
+  struct Notice {
+    absl::Time due;
+    std::string text;
+  };
+
+  NoticeBoard() {
+    std::thread([this] { Run(); }).detach();
+  }
+
+  [[noreturn]] void Run() {
+    MutexLock lock(mu_);
+    for (;;) {
+      idle_ = pending_.empty();
+      if (idle_) {
+        changed_.wait(mu_);
+        continue;
+      }
+      const auto first = pending_.begin();  // numbers grow with time
+      if (const absl::Duration left = first->second.due - clock_.Now(); left > absl::ZeroDuration()) {
+        changed_.wait_for(mu_, absl::ToChronoMilliseconds(left) + std::chrono::milliseconds(1));
+        continue;
+      }
+      (void)WriteAll(STDERR_FILENO, first->second.text);
+      pending_.erase(first);
+    }
+  }
+
+  const SystemClock clock_;
+  Mutex mu_;
+  std::condition_variable_any changed_;
+  bool idle_ ABSL_GUARDED_BY(mu_) = false;
+  std::int64_t last_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<std::int64_t, Notice> pending_ ABSL_GUARDED_BY(mu_);
+};
+
 }  // namespace
 
 WaitNotice::WaitNotice(absl::string_view server, absl::string_view address)
-    : thread_([this, text = absl::StrCat("waiting for the ", server, " (", address, ") to answer…\n")](
-                  const std::stop_token& stop) { Run(stop, text); }) {}
+    : number_(NoticeBoard::Get().Add(absl::StrCat("waiting for the ", server, " (", address, ") to answer…\n"))) {}
 
-void WaitNotice::Run(const std::stop_token& stop, const std::string& text) {
-  MutexLock lock(mu_);
-  changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(kSilence), [] { return false; });
-  if (!stop.stop_requested()) (void)WriteAll(STDERR_FILENO, text);
-}
+WaitNotice::~WaitNotice() { NoticeBoard::Get().Remove(number_); }
 
 }  // namespace riseml::cli

@@ -1,12 +1,9 @@
 // Says that a server lets the user wait.
 #pragma once
 
-#include <condition_variable>
-#include <string>
-#include <thread>
+#include <cstdint>
 
 #include "absl/strings/string_view.h"
-#include "services/common/base/mutex.h"
 
 namespace riseml::cli {
 
@@ -16,13 +13,12 @@ class WaitNotice {
  public:
   // E.g. "API", "127.0.0.1:7070".
   WaitNotice(absl::string_view server, absl::string_view address);
+  ~WaitNotice();
+  WaitNotice(const WaitNotice&) = delete;
+  WaitNotice& operator=(const WaitNotice&) = delete;
 
  private:
-  void Run(const std::stop_token& stop, const std::string& text);
-
-  Mutex mu_;
-  std::condition_variable_any changed_;
-  std::jthread thread_;
+  const std::int64_t number_;
 };
 
 }  // namespace riseml::cli
