@@ -52,7 +52,7 @@ bool IsRefusal(const absl::Status& status) {
     case absl::StatusCode::kFailedPrecondition:
       return true;
     case absl::StatusCode::kResourceExhausted:
-      return HasReason(status, Reason::kLimitExceeded);
+      return HasReason(status, Reason::kLimitExceeded) && !RetryDelayOf(status);
     default:
       return false;
   }

@@ -62,8 +62,12 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method) {
 
 absl::Time StartOfCall() { return SystemClock().Now(); }
 
+absl::Duration TimeLeft(const grpc::ServerContextBase& context) {
+  return absl::FromChrono(context.deadline()) - SystemClock().Now();
+}
+
 absl::Status CheckWaitedFor(const grpc::ServerContextBase& context) {
-  if (absl::FromChrono(context.deadline()) > SystemClock().Now() && !context.IsCancelled()) return absl::OkStatus();
+  if (TimeLeft(context) > absl::ZeroDuration() && !context.IsCancelled()) return absl::OkStatus();
   return absl::DeadlineExceededError("the deadline passed before the call was begun; nothing was done");
 }
 

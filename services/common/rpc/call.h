@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "riseml/internal/v1/access.pb.h"
+#include "services/common/rpc/user_calls.h"
 
 namespace riseml::rpc {
 
@@ -37,6 +38,9 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method);
 grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& status);
 absl::Time StartOfCall();
 
+// Until the deadline of the call.
+absl::Duration TimeLeft(const grpc::ServerContextBase& context);
+
 // DEADLINE_EXCEEDED when nobody waits for the answer any more: the deadline has passed, or the caller is gone.
 absl::Status CheckWaitedFor(const grpc::ServerContextBase& context);
 
@@ -47,10 +51,14 @@ absl::Status Answer(absl::StatusOr<T> result, T* response) {
   return result.status();
 }
 
+// Answers a unary call with what `body` returns. Calls of one user wait for each other if there are many
+// (user_calls.h).
 template <class Body>  // absl::Status(const Call&)
 grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {
   const absl::Time start = StartOfCall();
   const Call call = CallOf(*context, method);
+  const absl::StatusOr<UserCalls::Place> place = UserCalls::OfProcess().Enter(call.caller, TimeLeft(*context));
+  if (!place.ok()) return Finish(call, start, place.status());
   if (absl::Status late = CheckWaitedFor(*context); !late.ok()) return Finish(call, start, late);
   return Finish(call, start, std::forward<Body>(body)(call));
 }

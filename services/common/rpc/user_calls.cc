@@ -1,0 +1,103 @@
+#include "services/common/rpc/user_calls.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/status.h"
+
+namespace riseml::rpc {
+namespace {
+
+// By then some of the calls before it have ended.
+constexpr absl::Duration kCallAgain = absl::Milliseconds(200);
+// A stream ends when its user says so.
+constexpr absl::Duration kStreamAgain = absl::Seconds(5);
+// Longer than any call of ours takes; a deadline of a client may be later.
+constexpr absl::Duration kLongestWait = absl::Minutes(1);
+
+bool HasBound(const internal::v1::Caller& caller) {
+  return caller.kind() == internal::v1::Caller::USER || caller.kind() == internal::v1::Caller::JOB;
+}
+
+std::string Whose(const internal::v1::Caller& caller) {
+  return absl::StrCat(caller.kind() == internal::v1::Caller::JOB ? "jobs of " : "", "user ", caller.user());
+}
+
+}  // namespace
+
+UserCalls& UserCalls::OfProcess() {
+  static auto* const calls = new UserCalls();  // outlives the threads of all servers
+  return *calls;
+}
+
+absl::StatusOr<UserCalls::Place> UserCalls::Enter(const internal::v1::Caller& caller, absl::Duration limit) {
+  if (!HasBound(caller)) return Place();
+  const Key key(caller.kind(), caller.user());
+  MutexLock lock(mu_);
+  Share& share = shares_[key];
+  const auto free = [&]() { return share.running < limits_.running; };
+  if (!free()) {
+    if (share.waiting >= limits_.waiting)
+      return WithRetryDelay(LimitExceeded(absl::StrCat("too many calls of ", Whose(caller), " at once: ",
+                                                       limits_.running, " run, ", limits_.waiting, " wait"),
+                                          limits_.running + limits_.waiting, share.running + share.waiting),
+                            kCallAgain);
+    bool in_time = false;
+    if (limit > absl::ZeroDuration()) {
+      ++share.waiting;
+      in_time = share.left.wait_for(mu_, absl::ToChronoMilliseconds(std::min(limit, kLongestWait)), free);
+      --share.waiting;
+    }
+    if (!in_time) {
+      ForgetIfIdle(key);
+      return absl::DeadlineExceededError(
+          absl::StrCat("waited too long for other calls of ", Whose(caller), "; nothing was done"));
+    }
+  }
+  ++share.running;
+  return Place(*this, key, &Share::running);
+}
+
+absl::StatusOr<UserCalls::Place> UserCalls::EnterStream(const internal::v1::Caller& caller) {
+  if (!HasBound(caller)) return Place();
+  const Key key(caller.kind(), caller.user());
+  MutexLock lock(mu_);
+  Share& share = shares_[key];
+  if (share.streams >= limits_.streams)
+    return WithRetryDelay(LimitExceeded(absl::StrCat(Whose(caller), " watches ", share.streams,
+                                                     " experiments already, as many as one may; end some"),
+                                        limits_.streams, share.streams),
+                          kStreamAgain);
+  ++share.streams;
+  return Place(*this, key, &Share::streams);
+}
+
+void UserCalls::Leave(const Key& key, int Share::*count) {
+  MutexLock lock(mu_);
+  Share& share = shares_.at(key);
+  --(share.*count);
+  if (share.waiting > 0)
+    share.left.notify_one();
+  else
+    ForgetIfIdle(key);
+}
+
+void UserCalls::ForgetIfIdle(const Key& key) {
+  const Share& share = shares_.at(key);
+  if (share.running == 0 && share.waiting == 0 && share.streams == 0) shares_.erase(key);
+}
+
+UserCalls::Place& UserCalls::Place::operator=(Place&& other) noexcept {
+  if (this == &other) return *this;
+  Release();
+  calls_ = std::exchange(other.calls_, nullptr);
+  key_ = std::move(other.key_);
+  count_ = other.count_;
+  return *this;
+}
+
+void UserCalls::Place::Release() {
+  if (calls_ != nullptr) std::exchange(calls_, nullptr)->Leave(key_, count_);
+}
+
+}  // namespace riseml::rpc

@@ -1,0 +1,74 @@
+// Keeps one user from taking a service for himself: how many of his calls run at once, how many streams he has open.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "riseml/internal/v1/access.pb.h"
+#include "services/common/base/mutex.h"
+
+namespace riseml::rpc {
+
+// What one user has at most; all his jobs together have as much again.
+struct UserLimits {
+  int running = 4;    // unary calls that run at once
+  int waiting = 28;   // unary calls that wait for one of these
+  int streams = 100;  // open watches
+};
+
+// Thread-safe. Callers that are not users or jobs have no bound.
+class UserCalls {
+ public:
+  class Place;
+
+  explicit UserCalls(UserLimits limits = UserLimits()) : limits_(limits) {}
+
+  // That of all servers of this process.
+  static UserCalls& OfProcess();
+
+  // Waits until few enough calls of the caller run. LIMIT_EXCEEDED, with a retry delay, when too many wait already;
+  // DEADLINE_EXCEEDED after `limit`.
+  absl::StatusOr<Place> Enter(const internal::v1::Caller& caller, absl::Duration limit);
+
+  // LIMIT_EXCEEDED, with a retry delay, when the caller has too many streams.
+  absl::StatusOr<Place> EnterStream(const internal::v1::Caller& caller);
+
+ private:
+  using Key = std::pair<internal::v1::Caller::Kind, std::string>;  // kind, user
+  struct Share {
+    int running = 0, waiting = 0, streams = 0;
+    std::condition_variable_any left;
+  };
+
+  void Leave(const Key& key, int Share::*count);
+  void ForgetIfIdle(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const UserLimits limits_;
+  Mutex mu_;
+  std::map<Key, Share> shares_ ABSL_GUARDED_BY(mu_);  // of those who have calls or streams now
+};
+
+// Given back when destroyed. The UserCalls outlive it.
+class UserCalls::Place {
+ public:
+  Place() = default;  // of a caller without a bound
+  Place(Place&& other) noexcept { *this = std::move(other); }
+  Place& operator=(Place&& other) noexcept;
+  ~Place() { Release(); }
+
+ private:
+  friend class UserCalls;
+  Place(UserCalls& calls, Key key, int Share::*count) : calls_(&calls), key_(std::move(key)), count_(count) {}
+  void Release();
+
+  UserCalls* calls_ = nullptr;
+  Key key_;
+  int Share::*count_ = nullptr;
+};
+
+}  // namespace riseml::rpc
