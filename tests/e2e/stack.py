@@ -71,6 +71,18 @@ class Stack:
                 f"{err.decode(errors='replace')}")
         return out
 
+    def add_user(self, name, *options):
+        """Creates a user; returns the path of a client configuration of theirs, for `run(…, config=…)`."""
+        made = self.run("user", "create", "--username", name, "--email", f"{name}@example.org", *options).decode()
+        key = next(word for word in made.split() if word.startswith("rml_"))
+        with open(self.env["RISEML_CONFIG"], encoding="utf-8") as file:
+            text = file.read()
+        own_key = next(word for word in text.split() if word.startswith("rml_"))
+        config = os.path.join(self.root, name)
+        with open(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(text.replace(own_key, key).replace("name: admin", f"name: {name}"))
+        return config
+
     def fails(self, *args, code=1, **kwargs):
         """Runs the program, which is to fail; returns what it said on standard error."""
         process = self.popen(*args, **kwargs)

@@ -162,14 +162,7 @@ class Train(StackTest):
         path = self.stack.project("private", "echo secret; sleep 1000")
         number = self.stack.train(path)
         self.stack.wait_state(number, "RUNNING")
-        made = self.stack.run("user", "create", "--username", "mary", "--email", "mary@example.org").decode()
-        key = next(word for word in made.split() if word.startswith("rml_"))
-        config = os.path.join(self.stack.root, "mary")
-        with open(self.stack.env["RISEML_CONFIG"], encoding="utf-8") as file:
-            text = file.read()
-        own_key = next(word for word in text.split() if word.startswith("rml_"))
-        with open(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-            file.write(text.replace(own_key, key).replace("name: admin", "name: mary"))
+        config = self.stack.add_user("mary")
         self.assertIn("mary", self.stack.run("whoami", config=config).decode())
         for command in (["status", f".admin.{number}"], ["logs", f".admin.{number}", "--no-follow"], ["kill", f".admin.{number}"]):
             self.assertNotIn("secret", self.stack.fails(*command, config=config))
