@@ -24,7 +24,9 @@ namespace {
 constexpr std::int64_t kEnvironmentsMaxAge = 30 * 24 * 3600;
 constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
-constexpr int kUserThreads = 64, kServiceThreads = 16;
+// A user holds at most 64 of the first (rpc::UserLimits, twice: his own calls and those of his jobs).
+constexpr int kUserThreads = 256, kServiceThreads = 16;
+constexpr int kAccessConnections = 2;
 
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
   RISEML_ASSIGN_OR_RETURN(std::string key, ReadFile(path, 4096));
@@ -53,42 +55,60 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
 
 }  // namespace
 
-// In the order in which they depend on each other.
+// In the order in which they depend on each other. Users, services and authentication each have connections to the
+// database and threads of their own, so that no flood of one holds up another.
 struct ApiServer::Parts {
   Parts(const config::v1::ApiConfig& config, const std::string& token_key, const std::string& secret_key)
-      : pool(config.database(), config.database_connections()),
-        feed(pool),
-        db(pool, feed),
+      : user_pool(config.database(), config.database_connections()),
+        service_pool(config.database(), config.database_connections()),
+        access_pool(config.database(), kAccessConnections),
+        feed(service_pool),
+        user_db(user_pool, feed),
+        service_db(service_pool, feed),
+        access_db(access_pool, feed),
         tokens(token_key),
         box(secret_key),
-        users(db),
-        code(db),
-        experiments(db, {.output_dir = config.output_dir()}),
-        environments(db),
-        scheduling(db, tokens),
-        logs(db),
-        removals(db),
-        secrets(db, box),
-        authenticator(users, tokens, clock, absl::Seconds(config.token_grace().seconds())),
+        users(user_db),
+        code(user_db),
+        experiments(user_db, {.output_dir = config.output_dir()}),
+        environments(user_db),
+        nodes(user_db, tokens),
+        deletions(user_db),
+        secrets(user_db, box),
+        known_users(access_db),
+        access(access_db),
+        authenticator(known_users, tokens, clock, absl::Seconds(config.token_grace().seconds())),
+        revisions(service_db),
+        scheduling(service_db, tokens),
+        logs(service_db),
+        removals(service_db),
         user_executor(2),
         service_executor(2) {}
 
   const SystemClock clock;
-  sql::Pool pool;
+  sql::Pool user_pool, service_pool, access_pool;
   FeedHub feed;
-  Database db;
+  Database user_db, service_db, access_db;
   const AttemptTokens tokens;
   const SecretBox box;
+  // For users.
   UserStore users;
   CodeStore code;
   ExperimentStore experiments;
   EnvironmentStore environments;
+  SchedulingStore nodes;
+  RemovalStore deletions;
+  SecretStore secrets;
+  // For whoever asks who somebody is.
+  UserStore known_users;
+  CodeStore access;
+  Authenticator authenticator;
+  // For services.
+  CodeStore revisions;
   SchedulingStore scheduling;
   LogStore logs;
   RemovalStore removals;
-  SecretStore secrets;
-  Authenticator authenticator;
-  ThreadExecutor user_executor, service_executor;  // users' watches hold up no service
+  ThreadExecutor user_executor, service_executor;
   std::unique_ptr<internal::v1::BuilderService::Stub> builder;
 
   std::vector<std::unique_ptr<grpc::Service>> handlers;
@@ -106,9 +126,9 @@ struct ApiServer::Parts {
     return {Add<UserHandler>(users, authenticator, feed),
             Add<ProjectHandler>(code),
             Add<RevisionHandler>(code),
-            Add<ExperimentHandler>(db, experiments, removals, secrets, *builder, authenticator, user_executor),
+            Add<ExperimentHandler>(user_db, experiments, deletions, secrets, *builder, authenticator, user_executor),
             Add<JobHandler>(experiments, secrets),
-            Add<NodeHandler>(scheduling),
+            Add<NodeHandler>(nodes),
             Add<SecretHandler>(secrets),
             Add<EnvironmentHandler>(environments, *builder),
             Add<ClusterHandler>(info)};
@@ -133,15 +153,17 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
   std::unique_ptr<ApiServer> server(new ApiServer(std::make_unique<Parts>(config, token_key, secret_key)));
   Parts& p = *server->parts_;
   RISEML_RETURN_IF_ERROR(p.feed.Start());
-  RISEML_RETURN_IF_ERROR(PrepareAuditMonths(p.db));
-  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo info, ReadClusterInfo(p.db, config, version));
+  RISEML_RETURN_IF_ERROR(PrepareAuditMonths(p.service_db));
+  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo info, ReadClusterInfo(p.service_db, config, version));
   RISEML_ASSIGN_OR_RETURN(const auto builder_channel,
                           rpc::ServiceChannel(config.builder_address(), config.client_tls()));
   p.builder = internal::v1::BuilderService::NewStub(builder_channel);
   std::vector<grpc::Service*> for_services = {
-      p.Add<AccessHandler>(p.authenticator, p.code, p.feed, p.service_executor), p.Add<RevisionRegistryHandler>(p.code),
-      p.Add<SchedulingHandler>(p.db, p.scheduling, p.tokens, p.service_executor),
-      p.Add<LogRegistryHandler>(p.db, p.logs, p.authenticator, p.service_executor), p.Add<RemovalHandler>(p.removals)};
+      p.Add<AccessHandler>(p.authenticator, p.access, p.feed, p.service_executor),
+      p.Add<RevisionRegistryHandler>(p.revisions),
+      p.Add<SchedulingHandler>(p.service_db, p.scheduling, p.tokens, p.service_executor),
+      p.Add<LogRegistryHandler>(p.service_db, p.logs, p.authenticator, p.service_executor),
+      p.Add<RemovalHandler>(p.removals)};
   // A service belongs to one server, so each of the two has those of users for itself.
   for (grpc::Service* service : p.AddUserServices(info)) for_services.push_back(service);
   RISEML_ASSIGN_OR_RETURN(p.internal_server, rpc::Server::Start({.kind = rpc::ListenerKind::kInternal,
@@ -154,7 +176,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
                                                              .authenticator = &p.authenticator,
                                                              .services = p.AddUserServices(info),
                                                              .max_threads = kUserThreads}));
-  p.keeper = std::jthread([&p](std::stop_token stop) { KeepUp(stop, p.db); });
+  p.keeper = std::jthread([&p](std::stop_token stop) { KeepUp(stop, p.service_db); });
   const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
                                  .max_bytes = config.environments_max_bytes()};
   p.collector = std::jthread(

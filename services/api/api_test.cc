@@ -287,6 +287,31 @@ TEST_F(ApiTest, ListsPageWithoutGapOrRepeat) {
   EXPECT_THAT(names, ElementsAre("7", "6", "5", "4", "3", "2", "1"));
 }
 
+TEST_F(ApiTest, APageEndsByBytesToo) {
+  // One command of 60 kB sixteen times.
+  std::string yaml = absl::StrCat("project: digits\ntrain:\n  image: x\n  resources: {}\n  run: [&c 'echo ",
+                                  std::string(60'000, 'x'), "'");
+  for (int i = 1; i < 16; ++i) absl::StrAppend(&yaml, ", *c");
+  absl::StrAppend(&yaml, "]\n");
+  constexpr int kMade = 10;
+  for (int i = 0; i < kMade; ++i) Create(yaml);
+  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+  v1::ListExperimentsRequest request;
+  request.set_parent("users/" + user_);
+  int listed = 0, pages = 0;
+  do {
+    const auto page = rpc::Invoke<v1::ListExperimentsResponse>(
+        [&](auto* c, auto* r) { return stub->ListExperiments(c, request, r); }, {.credential = key_});
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LT(page->ByteSizeLong(), 8u << 20);
+    listed += page->experiments_size();
+    ++pages;
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(listed, kMade);
+  EXPECT_GT(pages, 1);
+}
+
 TEST_F(ApiTest, TenThousandChildrenAllOrNothing) {
   std::string yaml =
       "project: digits\ntrain:\n  image: x\n  resources: {}\n  parameters:\n    a: {range: {min: 1, max: 100, step: "

@@ -3,6 +3,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -116,6 +117,34 @@ v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool 
   return out;
 }
 
+// Names in the database, each once: a client may send a million.
+absl::StatusOr<std::vector<std::string>> StateNames(const google::protobuf::RepeatedField<int>& states) {
+  std::set<std::string> names;
+  for (const int state : states) {
+    if (!v1::Experiment::State_IsValid(state) || state == v1::Experiment::STATE_UNSPECIFIED)
+      return Error(Reason::kInvalidArgument, absl::StrCat("states: ", state, " is no state of an experiment"));
+    names.insert(v1::Experiment::State_Name(static_cast<v1::Experiment::State>(state)));
+  }
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+// What clients take in one answer is four times as much.
+constexpr std::int64_t kPageBytes = 4 << 20;
+constexpr char kListedBytes[] =
+    "CASE WHEN e.child = 0 THEN octet_length(e.spec) ELSE 0 END + octet_length(e.result::text)";
+
+// The first UUIDs of a listing, at most `size` and at most kPageBytes together, but one at least.
+std::vector<std::string> FittingPage(const pqxx::result& rows, int size) {
+  std::vector<std::string> uids;
+  std::int64_t bytes = 0;
+  for (const auto& row : rows) {
+    bytes += row[2].as<std::int64_t>();
+    if (std::ssize(uids) == size || (bytes > kPageBytes && !uids.empty())) break;
+    uids.push_back(row[0].as<std::string>());
+  }
+  return uids;
+}
+
 }  // namespace
 
 absl::StatusOr<ExperimentStore::RevisionKey> ExperimentStore::FindRevision(const rpc::Call& call,
@@ -210,12 +239,7 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
                                                                   const v1::ListExperimentsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const v1::ListExperimentsRequest arguments = WithoutPage(request);
-  std::vector<std::string> states;
-  for (const int state : request.states()) {
-    if (!v1::Experiment::State_IsValid(state) || state == v1::Experiment::STATE_UNSPECIFIED)
-      return Error(Reason::kInvalidArgument, absl::StrCat("states: ", state, " is no state of an experiment"));
-    states.push_back(v1::Experiment::State_Name(static_cast<v1::Experiment::State>(state)));
-  }
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> states, StateNames(request.states()));
   return db_.Snapshot("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
     std::string where;
     std::string parent_uid = "00000000-0000-0000-0000-000000000000";
@@ -250,20 +274,19 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
     if (!last.empty()) after_uid = last[1];
     const auto rows =
         sql::Query(tx,
-                   absl::StrCat("SELECT e.uid, ", key_column,
+                   absl::StrCat("SELECT e.uid, ", key_column, ", ", kListedBytes,
                                 " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
                                 " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) AND "
                                 "$6::uuid IS NOT NULL ORDER BY ",
                                 order, " LIMIT $5"),
                    parent_uid, after, ArrayLiteral(states), request.project(), size + 1, after_uid);
-    std::vector<std::string> uids;
-    for (const auto& row : rows)
-      if (uids.size() < static_cast<std::size_t>(size)) uids.push_back(row[0].as<std::string>());
+    const std::vector<std::string> uids = FittingPage(rows, size);
     v1::ListExperimentsResponse response;
     for (v1::Experiment& e : LoadExperiments(tx, uids, false, options_)) *response.add_experiments() = std::move(e);
-    if (rows.size() > uids.size())
-      response.set_next_page_token(
-          MakePageToken({rows[size - 1][1].as<std::string>(), rows[size - 1][0].as<std::string>()}, arguments));
+    if (rows.size() > uids.size()) {
+      const pqxx::row end = rows[uids.size() - 1];
+      response.set_next_page_token(MakePageToken({end[1].as<std::string>(), end[0].as<std::string>()}, arguments));
+    }
     return response;
   });
 }

@@ -73,7 +73,7 @@ void FeedHub::Wake() {
 
 void FeedHub::Run(std::stop_token stop) {
   const SystemClock clock;
-  absl::Time last_wake = clock.Now();
+  absl::Time last_wake = clock.Now(), last_late = last_wake;
   while (!stop.stop_requested()) {
     {
       MutexLock lock(mu_);
@@ -81,6 +81,10 @@ void FeedHub::Run(std::stop_token stop) {
       woken_ = false;
     }
     while (!stop.stop_requested() && ReadOnce()) {
+    }
+    if (clock.Now() - last_late >= absl::FromChrono(kPoll)) {
+      last_late = clock.Now();
+      WakeLate();
     }
     // Who has heard nothing for a long time is not to fall out of what is kept.
     if (clock.Now() - last_wake < kWakeAnyway && rows_since_all_ < kKept / 2) continue;
@@ -116,6 +120,22 @@ bool FeedHub::ReadOnce() {
   }
   WakeConcerned(roots);
   return more;
+}
+
+void FeedHub::WakeLater(int id) {
+  MutexLock lock(mu_);
+  late_.insert(id);
+}
+
+void FeedHub::WakeLate() {
+  std::set<int> late;
+  {
+    MutexLock lock(mu_);
+    late.swap(late_);
+  }
+  MutexLock lock(subscribers_mu_);
+  for (const int id : late)
+    if (const auto subscriber = subscribers_.find(id); subscriber != subscribers_.end()) subscriber->second.wake();
 }
 
 void FeedHub::WakeAll() {

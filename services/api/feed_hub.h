@@ -59,6 +59,8 @@ class FeedHub {
   // Restricts the subscriber to changes below the root from now on.
   void Narrow(int id, const std::string& root_uid);
   void Unsubscribe(int id);
+  // Wakes the subscriber once more a quarter of a second from now at the latest. May be called while one is woken.
+  void WakeLater(int id);
   // Wakes all subscribers, on this thread, so that they check access anew.
   void WakeAll();
 
@@ -71,6 +73,7 @@ class FeedHub {
   void Run(std::stop_token stop);
   bool ReadOnce();
   void WakeConcerned(std::set<std::string> roots);
+  void WakeLate();
   void Detach(int id, const std::string& root_uid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(subscribers_mu_);
 
   sql::Pool& pool_;
@@ -79,6 +82,7 @@ class FeedHub {
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::deque<sql::FeedRow> rows_ ABSL_GUARDED_BY(mu_);
+  std::set<int> late_ ABSL_GUARDED_BY(mu_);  // subscribers to wake at the next poll
   sql::FeedPosition newest_ ABSL_GUARDED_BY(mu_);
   sql::FeedPosition before_first_ ABSL_GUARDED_BY(mu_);  // a watcher at or behind this position misses nothing in rows_
   // Held while subscribers are called, so that Unsubscribe waits for a call in progress.

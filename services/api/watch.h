@@ -4,9 +4,11 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
+#include "services/common/rpc/user_calls.h"
 
 namespace riseml::api {
 
@@ -30,6 +33,37 @@ struct WatchBatch {
   std::string root_uid;  // not empty: from now on only changes below this root concern the stream
 };
 
+// Bounds how often a stream that people watch is filled: ten times at once, then four times a second. What happens
+// meanwhile is told together.
+class Pace {
+ public:
+  // False: not yet.
+  bool Take(absl::Time now) {
+    left_ = std::min(kBurst, left_ + absl::ToDoubleSeconds(now - last_) * kPerSecond);
+    last_ = now;
+    if (left_ < 1) return false;
+    left_ -= 1;
+    return true;
+  }
+
+ private:
+  static constexpr double kBurst = 10, kPerSecond = 4;
+  double left_ = kBurst;
+  absl::Time last_ = absl::UnixEpoch();
+};
+
+// A stream that is refused at once.
+template <class Response>
+class RefusedWatch final : public grpc::ServerWriteReactor<Response> {
+ public:
+  // Owns itself until gRPC is done with it.
+  static RefusedWatch* Start(const absl::Status& status) { return new RefusedWatch(status); }
+  void OnDone() override { delete this; }
+
+ private:
+  explicit RefusedWatch(const absl::Status& status) { this->Finish(rpc::ToGrpc(status)); }
+};
+
 // One open stream. `fill` is called on the executor, never twice at once, and gives what is new since its last call.
 //
 // Between two calls of `fill` the stream writes one response after the other; a slow reader holds at most one batch.
@@ -39,9 +73,10 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
  public:
   using Fill = std::function<absl::StatusOr<WatchBatch<Response>>()>;
 
-  // The stream owns itself until gRPC is done with it.
-  static Watch* Start(FeedHub& feed, Executor& executor, Fill fill) {
-    auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill)));
+  // The stream owns itself until gRPC is done with it. One that a user watches has his place and is paced.
+  static Watch* Start(FeedHub& feed, Executor& executor, Fill fill,
+                      std::optional<rpc::UserCalls::Place> place = std::nullopt) {
+    auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill), std::move(place)));
     watch->self_ = watch;
     const int subscription = feed.Subscribe([weak = std::weak_ptr<Watch>(watch)] {
       if (const auto strong = weak.lock()) strong->Wake();
@@ -77,7 +112,8 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   }
 
  private:
-  Watch(FeedHub& feed, Executor& executor, Fill fill) : feed_(feed), executor_(executor), fill_(std::move(fill)) {}
+  Watch(FeedHub& feed, Executor& executor, Fill fill, std::optional<rpc::UserCalls::Place> place)
+      : feed_(feed), executor_(executor), fill_(std::move(fill)), place_(std::move(place)) {}
 
   void Wake() {
     {
@@ -101,6 +137,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
     }
     if (end_) return FinishLocked(end_status_);
     if (!news_) return;
+    if (place_ && !pace_.Take(clock_.Now())) return feed_.WakeLater(subscription_);
     news_ = false;
     filling_ = true;
     executor_.Run([self = this->shared_from_this()] { self->FillOnce(); });
@@ -132,9 +169,12 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   FeedHub& feed_;
   Executor& executor_;
   const Fill fill_;
+  const std::optional<rpc::UserCalls::Place> place_;  // of a user's stream
+  const SystemClock clock_;
   int subscription_ = 0;  // set by Start before the first fill
   std::shared_ptr<Watch> self_;
   Mutex mu_;
+  Pace pace_ ABSL_GUARDED_BY(mu_);
   std::deque<Response> pending_ ABSL_GUARDED_BY(mu_);
   Response current_ ABSL_GUARDED_BY(mu_);
   grpc::Status end_status_ ABSL_GUARDED_BY(mu_) = grpc::Status::OK;

@@ -7,6 +7,7 @@
 
 #include "services/api/api_fixture.h"
 #include "services/api/watchers.h"
+#include "services/common/base/clock.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/status.h"
 
@@ -41,6 +42,52 @@ TEST_F(WatchTest, WatchSendsEverythingThenChangesThenEnds) {
   EXPECT_TRUE(synced);
   EXPECT_EQ(states.front(), v1::Experiment::PENDING);
   EXPECT_EQ(states.back(), v1::Experiment::FINISHED);
+}
+
+// People see ten changes at once, and what happens faster than they read together.
+TEST(PaceTest, ABurstPassesThenFourASecond) {
+  FakeClock clock;
+  Pace pace;
+  int passed = 0;
+  for (int i = 0; i < 100; ++i) passed += pace.Take(clock.Now());
+  EXPECT_EQ(passed, 10);
+  clock.Advance(absl::Milliseconds(250));
+  EXPECT_TRUE(pace.Take(clock.Now()));
+  EXPECT_FALSE(pace.Take(clock.Now()));
+  clock.Advance(absl::Hours(1));
+  passed = 0;
+  for (int i = 0; i < 100; ++i) passed += pace.Take(clock.Now());
+  EXPECT_EQ(passed, 10);
+}
+
+// 101 watches, on two connections since one carries 100 streams.
+TEST_F(WatchTest, AUserWithTooManyWatchesIsRefusedFurtherOnes) {
+  const v1::Experiment e = Create(kSingle);
+  const auto first = v1::ExperimentService::NewStub(api_->UserChannel());
+  const auto second = v1::ExperimentService::NewStub(api_->UserChannel());
+  struct Open {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::WatchExperimentResponse>> reader;
+  };
+  v1::WatchExperimentRequest request;
+  request.set_name(e.name());
+  v1::WatchExperimentResponse response;
+  std::vector<std::unique_ptr<Open>> open;
+  for (int i = 0; i < 100; ++i) {
+    open.push_back(std::make_unique<Open>());
+    rpc::Prepare(open.back()->context, absl::Seconds(60), "w", key_);
+    open.back()->reader = (i < 50 ? first : second)->WatchExperiment(&open.back()->context, request);
+    ASSERT_TRUE(open.back()->reader->Read(&response));
+  }
+  grpc::ClientContext context;
+  rpc::Prepare(context, absl::Seconds(60), "w", key_);
+  const auto refused = second->WatchExperiment(&context, request);
+  EXPECT_FALSE(refused->Read(&response));
+  const absl::Status status = rpc::FromGrpc(refused->Finish());
+  EXPECT_TRUE(HasReason(status, Reason::kLimitExceeded)) << status;
+  EXPECT_TRUE(RetryDelayOf(status).has_value());
+  for (const auto& one : open) one->context.TryCancel();
+  for (const auto& one : open) EXPECT_EQ(one->reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
 }
 
 // A watch reads jobs and experiments one after the other, and everything may happen in between.
