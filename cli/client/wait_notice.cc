@@ -25,8 +25,8 @@ constexpr absl::Duration kSilence = absl::Seconds(1);
 class NoticeBoard {
  public:
   static NoticeBoard& Get() {
-    static auto* const board = new NoticeBoard();  // stays: its thread does not end
-    return *board;
+    static NoticeBoard board;
+    return board;
   }
 
   std::int64_t Add(std::string text) {
@@ -47,21 +47,20 @@ class NoticeBoard {
     std::string text;
   };
 
-  NoticeBoard() {
-    std::thread([this] { Run(); }).detach();
-  }
+  NoticeBoard() : thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
-  [[noreturn]] void Run() {
+  void Run(const std::stop_token& stop) {
     MutexLock lock(mu_);
-    for (;;) {
+    while (!stop.stop_requested()) {
       idle_ = pending_.empty();
       if (idle_) {
-        changed_.wait(mu_);
+        changed_.wait(mu_, stop, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !pending_.empty(); });
         continue;
       }
       const auto first = pending_.begin();  // numbers grow with time
       if (const absl::Duration left = first->second.due - clock_.Now(); left > absl::ZeroDuration()) {
-        changed_.wait_for(mu_, absl::ToChronoMilliseconds(left) + std::chrono::milliseconds(1));
+        changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(left) + std::chrono::milliseconds(1),
+                          [] { return false; });
         continue;
       }
       (void)WriteAll(STDERR_FILENO, first->second.text);
@@ -75,6 +74,7 @@ class NoticeBoard {
   bool idle_ ABSL_GUARDED_BY(mu_) = false;
   std::int64_t last_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::int64_t, Notice> pending_ ABSL_GUARDED_BY(mu_);
+  std::jthread thread_;  // last: it uses the rest
 };
 
 }  // namespace
