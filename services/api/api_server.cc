@@ -24,8 +24,7 @@ namespace {
 constexpr std::int64_t kEnvironmentsMaxAge = 30 * 24 * 3600;
 constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
-// A user holds at most 64 of the first (rpc::UserLimits, twice: his own calls and those of his jobs).
-constexpr int kUserThreads = 256, kServiceThreads = 16;
+constexpr int kInternalThreads = 256 + 16;  // users whom services act for, and services
 constexpr int kAccessConnections = 2;
 
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
@@ -170,12 +169,11 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
                                                                  .listener = config.internal_listener(),
                                                                  .users = &p.authenticator,
                                                                  .services = std::move(for_services),
-                                                                 .max_threads = kServiceThreads + kUserThreads}));
+                                                                 .max_threads = kInternalThreads}));
   RISEML_ASSIGN_OR_RETURN(p.user_server, rpc::Server::Start({.kind = rpc::ListenerKind::kUser,
                                                              .listener = config.user_listener(),
                                                              .authenticator = &p.authenticator,
-                                                             .services = p.AddUserServices(info),
-                                                             .max_threads = kUserThreads}));
+                                                             .services = p.AddUserServices(info)}));
   p.keeper = std::jthread([&p](std::stop_token stop) { KeepUp(stop, p.service_db); });
   const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
                                  .max_bytes = config.environments_max_bytes()};

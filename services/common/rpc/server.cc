@@ -28,6 +28,7 @@ namespace {
 
 constexpr int kMaxMessageBytes = 4 << 20;
 constexpr int kMaxMetadataBytes = 8 << 10;
+constexpr int kUserThreads = 256, kServiceThreads = 16;
 constexpr char kHealthPrefix[] = "/grpc.health.v1.Health/";
 
 std::string Find(const grpc::AuthMetadataProcessor::InputMetadata& metadata, const char* key) {
@@ -186,7 +187,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   credentials->SetAuthMetadataProcessor(server->auth_);
 
   grpc::ServerBuilder builder;
-  SetLimits(builder, options.max_threads);
+  const int default_threads = options.kind == ListenerKind::kUser ? kUserThreads : kServiceThreads;
+  SetLimits(builder, options.max_threads > 0 ? options.max_threads : default_threads);
   builder.AddListeningPort(options.listener.address(), credentials, &server->port_);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   if (options.services.empty()) {

@@ -44,7 +44,7 @@ struct ServerOptions {
   // user as kOnBehalfOfKey. No such method is served if this is null. Must outlive the server.
   UserDirectory* users = nullptr;
   std::vector<grpc::Service*> services;  // outlive the server; none: health checks only
-  int max_threads = 16;                  // of synchronous methods
+  int max_threads = 0;  // of synchronous methods; 0: 256 for users (who hold 64 each at most, user_calls.h), else 16
 };
 
 // A running server. Thread-safe.
