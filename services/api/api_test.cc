@@ -287,6 +287,23 @@ TEST_F(ApiTest, ListsPageWithoutGapOrRepeat) {
   EXPECT_THAT(names, ElementsAre("7", "6", "5", "4", "3", "2", "1"));
 }
 
+TEST_F(ApiTest, ExperimentsOfAllUsersPageWithoutGapOrRepeat) {
+  std::set<std::string> made, listed;
+  for (int i = 0; i < 5; ++i) made.insert(Create(kSingle).name());
+  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+  v1::ListExperimentsRequest request;
+  request.set_parent("users/-");
+  request.set_page_size(2);
+  do {
+    const auto page = rpc::Invoke<v1::ListExperimentsResponse>(
+        [&](auto* c, auto* r) { return stub->ListExperiments(c, request, r); }, {.credential = api_->admin_key()});
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const v1::Experiment& e : page->experiments()) EXPECT_TRUE(listed.insert(e.name()).second) << e.name();
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  for (const std::string& name : made) EXPECT_TRUE(listed.contains(name)) << name;
+}
+
 TEST_F(ApiTest, APageEndsByBytesToo) {
   // One command of 60 kB sixteen times.
   std::string yaml = absl::StrCat("project: digits\ntrain:\n  image: x\n  resources: {}\n  run: [&c 'echo ",

@@ -117,8 +117,11 @@ v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool 
   return out;
 }
 
-// Names in the database, each once: a client may send a million.
+constexpr int kMostStates = 64;
+
+// Names in the database, each once.
 absl::StatusOr<std::vector<std::string>> StateNames(const google::protobuf::RepeatedField<int>& states) {
+  if (states.size() > kMostStates) return InvalidField("states", absl::StrCat("at most ", kMostStates));
   std::set<std::string> names;
   for (const int state : states) {
     if (!v1::Experiment::State_IsValid(state) || state == v1::Experiment::STATE_UNSPECIFIED)
@@ -238,8 +241,8 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Get(const rpc::Call& call, const
 absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Call& call,
                                                                   const v1::ListExperimentsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
-  const v1::ListExperimentsRequest arguments = WithoutPage(request);
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> states, StateNames(request.states()));
+  const v1::ListExperimentsRequest arguments = WithoutPage(request);
   return db_.Snapshot("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
     std::string where;
     std::string parent_uid = "00000000-0000-0000-0000-000000000000";
@@ -256,8 +259,8 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
     } else if (request.parent() == "users/-") {
       if (!IsAdmin(call)) return Error(Reason::kPermissionDenied, "only admins may list the experiments of all users");
       key_column = Micros("e.create_time");
-      where = absl::StrCat("$1::uuid IS NOT NULL AND e.child = 0 AND ($2 = 0 OR ", key_column, " < $2 OR (", key_column,
-                           " = $2 AND e.uid > $6::uuid))");
+      where = absl::StrCat("$1::uuid IS NOT NULL AND e.child = 0 AND ($2::bigint = 0 OR ", key_column, " < $2 OR (",
+                           key_column, " = $2 AND e.uid > $6::uuid))");
       order = "e.create_time DESC, e.uid";
     } else {
       RISEML_ASSIGN_OR_RETURN(const UserName user, ParseUserName(request.parent()));
@@ -265,7 +268,7 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
                                    call.caller.user_uid(), IsAdmin(call));
       if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat(request.parent(), " not found"));
       parent_uid = rows[0][0].as<std::string>();
-      where = "e.user_uid = $1::uuid AND e.child = 0 AND ($2 = 0 OR e.number < $2)";
+      where = "e.user_uid = $1::uuid AND e.child = 0 AND ($2::bigint = 0 OR e.number < $2)";
     }
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 2));
     std::int64_t after = 0;

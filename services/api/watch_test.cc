@@ -267,6 +267,11 @@ TEST_F(WatchTest, AnUnknownStateInAFilterIsRefused) {
       [&](auto* c, auto* r) { return stub->ListExperiments(c, request, r); }, {.credential = key_});
   EXPECT_TRUE(absl::IsInvalidArgument(list.status())) << list.status();
   EXPECT_THAT(std::string(list.status().message()), HasSubstr("77 is no state of an experiment"));
+
+  for (int i = 0; i < 100; ++i) request.add_states(v1::Experiment::FINISHED);
+  const auto many = rpc::Invoke<v1::ListExperimentsResponse>(
+      [&](auto* c, auto* r) { return stub->ListExperiments(c, request, r); }, {.credential = key_});
+  EXPECT_THAT(std::string(many.status().message()), HasSubstr("states: at most 64"));
 }
 
 TEST_F(WatchTest, LogStreamsAreListedInPages) {
