@@ -247,6 +247,18 @@ TEST(Hint, SaysWhereToWriteInsteadOfTheData) {
               HasSubstr("$RISEML_SHARED_DIR"));
 }
 
+TEST(Hint, SaysThatTheDiskWasFull) {
+  const auto hint = [](const std::string& output) {
+    return HintAt({.line = "python train.py", .output = output, .exit_code = 1});
+  };
+  EXPECT_THAT(hint("Traceback (most recent call last):\n  File \"t.py\"\nOSError: [Errno 28] No space left on device: "
+                   "'/output/model.pt'\n"),
+              HasSubstr("The disk is full: delete experiments"));
+  EXPECT_THAT(hint("cp: error writing '/output/a': No space left on device\n"), HasSubstr("riseml rm ID"));
+  EXPECT_THAT(hint("RuntimeError: unable to write to file </torch_2_3_0>: No space left on device (28)\n"),
+              HasSubstr("Shared memory is full"));
+}
+
 TEST(Hint, IsAboutWhatEndedTheCommand) {
   const std::string caught = "fatal: not a git repository (or any of the parent directories): .git\n";
   EXPECT_THAT(HintAt({.line = "bash train.sh",

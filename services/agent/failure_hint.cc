@@ -211,6 +211,20 @@ std::string HintAtData(const Failure& failure) {
   return "";
 }
 
+// "OSError: [Errno 28] No space left on device: '/output/model.pt'".
+std::string HintAtFullDisk(const Failure& failure) {
+  for (const absl::string_view line : LastLinesFirst(LastWords(failure.output))) {
+    if (!absl::StrContains(line, "No space left on device") && !absl::StrContains(line, "Disk quota exceeded"))
+      continue;
+    if (absl::StrContains(line, "/dev/shm") || absl::StrContains(line, "</torch_"))
+      return "Shared memory is full, which is bounded by `mem:` of the job: ask for more, or use fewer workers";
+    return "The disk is full: delete experiments whose output nobody needs (`riseml rm ID`), keep fewer checkpoints, "
+           "or "
+           "ask an administrator for space";
+  }
+  return "";
+}
+
 // A program that called git and did not get over its failure: git complains before the traceback that blames it.
 std::string HintAtCalledGit(const Failure& failure) {
   const absl::string_view end = LastWords(failure.output);
@@ -323,6 +337,7 @@ std::string HintAt(const Failure& failure) {
   if (failure.exit_code == kNotFound) return HintAtMissingProgram(failure);
   for (const Complaint& complaint : kComplaints)
     if (absl::StrContains(LastWords(failure.output), complaint.said)) return std::string(complaint.hint);
+  if (std::string hint = HintAtFullDisk(failure); !hint.empty()) return hint;
   if (std::string hint = HintAtCalledGit(failure); !hint.empty()) return hint;
   if (std::string hint = HintAtData(failure); !hint.empty()) return hint;
   return HintAtMissingModule(failure);
