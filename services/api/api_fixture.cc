@@ -102,6 +102,7 @@ ApiFixture::ApiFixture() {
   config_.set_builder_address(Address(builder_server_->port()));
   config_.set_database(postgres_.NewDatabase());
   config_.set_database_connections(8);
+  config_.set_user_max_experiments(100'000);
   config_.set_token_key_file(dir_ + "/token.key");
   config_.set_secret_key_file(dir_ + "/token.key");
   config_.set_output_dir("/out");
@@ -315,6 +316,10 @@ void ApiTestBase::TearDown() {
   for (const auto& row : wrong)
     ADD_FAILURE() << "set " << row[0].c_str() << " has " << row[2].c_str() << " children " << row[1].c_str()
                   << ", but child_counts says " << row[3].c_str();
+  for (const auto& row : tx.exec("SELECT u.name, u.experiments, count(e.uid) FROM users u LEFT JOIN experiments e ON "
+                                 "e.user_uid = u.uid GROUP BY u.uid HAVING u.experiments <> count(e.uid)"))
+    ADD_FAILURE() << row[0].c_str() << " has " << row[2].c_str() << " experiments, but " << row[1].c_str()
+                  << " are counted";
 }
 
 v1::Experiment ApiTestBase::Create(const std::string& yaml) {

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::int64_t kEnvironmentsMaxAge = 30 * 24 * 3600;
 constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
+constexpr std::int64_t kUserMaxExperiments = 100'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
 constexpr int kInternalThreads = 256 + 16;  // users whom services act for, and services
 constexpr int kAccessConnections = 2;
@@ -69,7 +70,7 @@ struct ApiServer::Parts {
         box(secret_key),
         users(user_db),
         code(user_db),
-        experiments(user_db, {.output_dir = config.output_dir()}),
+        experiments(user_db, {.output_dir = config.output_dir()}, config.user_max_experiments()),
         environments(user_db),
         nodes(user_db, tokens),
         deletions(user_db),
@@ -190,6 +191,7 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   if (!config.has_token_grace()) config.mutable_token_grace()->set_seconds(24 * 3600);
   if (!config.has_environments_max_age()) config.mutable_environments_max_age()->set_seconds(kEnvironmentsMaxAge);
   if (config.environments_max_bytes() == 0) config.set_environments_max_bytes(kEnvironmentsMaxBytes);
+  if (config.user_max_experiments() == 0) config.set_user_max_experiments(kUserMaxExperiments);
   std::vector<std::string> problems;
   if (config.user_listener().address().empty()) problems.push_back("user_listener.address must be set");
   if (config.internal_listener().address().empty()) problems.push_back("internal_listener.address must be set");
@@ -201,6 +203,7 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
     problems.push_back("database_connections must be 2 to 100");
   if (config.environments_max_age().seconds() < 0) problems.push_back("environments_max_age must be 0s or more");
   if (config.environments_max_bytes() < -1) problems.push_back("environments_max_bytes must be positive, or -1");
+  if (config.user_max_experiments() < -1) problems.push_back("user_max_experiments must be positive, or -1");
   if (problems.empty()) return config;
   return Error(Reason::kInvalidArgument, absl::StrCat(path, ": ", absl::StrJoin(problems, "; ")));
 }

@@ -117,6 +117,21 @@ v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool 
   return out;
 }
 
+// Counts new experiments for their owner and returns the number of their root. Locks the owner's row.
+absl::StatusOr<std::int64_t> NextNumber(pqxx::transaction_base& tx, const std::string& user,
+                                        const std::string& user_uid, std::int64_t made, std::int64_t most) {
+  const pqxx::row row = sql::QueryRow(
+      tx,
+      "UPDATE users SET last_experiment = last_experiment + 1, experiments = experiments + $2 WHERE uid = $1 RETURNING "
+      "last_experiment, experiments",
+      user_uid, made);
+  const std::int64_t number = row[0].as<std::int64_t>(), kept = row[1].as<std::int64_t>();
+  if (most < 0 || kept <= most) return number;
+  return LimitExceeded(absl::StrCat("user ", user, " has ", kept - made, " experiments and may have ", most,
+                                    ", this is ", made, " more; delete some that nobody needs: riseml rm ID"),
+                       most, kept);
+}
+
 constexpr int kMostStates = 64;
 
 // Names in the database, each once.
@@ -200,11 +215,8 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
     NewRows rows;
     rows.root_uid = NewUuid();
     RememberRequest(tx, call, request.request_id(), hash, rows.root_uid);
-    rows.number =
-        sql::QueryRow(tx,
-                      "UPDATE users SET last_experiment = last_experiment + 1 WHERE uid = $1 RETURNING last_experiment",
-                      revision.user_uid)[0]
-            .as<std::int64_t>();
+    RISEML_ASSIGN_OR_RETURN(rows.number,
+                            NextNumber(tx, owner.user, revision.user_uid, 1 + std::ssize(combinations), user_max_));
     const std::string state = wanted.needs_build ? "BUILDING" : "PENDING";
     sql::Query(
         tx,

@@ -16,7 +16,9 @@ namespace riseml::api {
 // Thread-safe.
 class ExperimentStore {
  public:
-  ExperimentStore(Database& db, ViewOptions options) : db_(db), options_(std::move(options)) {}  // db outlives this
+  // `db` outlives this. `user_max`: experiments a user may have, children of sets included; -1: no bound.
+  ExperimentStore(Database& db, ViewOptions options, std::int64_t user_max)
+      : db_(db), options_(std::move(options)), user_max_(user_max) {}
 
   // Input of a creation besides the request.
   struct NewExperiment {
@@ -24,7 +26,8 @@ class ExperimentStore {
     spec::Spec spec;           // of request.config_text, with a train section
     bool needs_build = false;  // the environment was missing when asked
   };
-  // One transaction: experiment, children, all jobs, history, audit, the remembered request.
+  // One transaction: experiment, children, all jobs, history, audit, the remembered request. LIMIT_EXCEEDED when the
+  // owner would have more experiments than a user may.
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const NewExperiment& wanted);
 
   // Returns the experiment that an earlier request of the same id made, if any.
@@ -55,6 +58,7 @@ class ExperimentStore {
                                             const std::string& hash);
   Database& db_;
   ViewOptions options_;
+  const std::int64_t user_max_;
 };
 
 }  // namespace riseml::api

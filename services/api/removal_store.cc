@@ -97,7 +97,11 @@ void DeleteRows(pqxx::transaction_base& tx, const std::string& root_uid) {
   sql::Query(tx, "DELETE FROM child_counts WHERE root_uid = $1", root_uid);
   sql::Query(tx, "DELETE FROM experiment_inputs WHERE root_uid = $1", root_uid);
   sql::Query(tx, "DELETE FROM requests WHERE resource = $1::text", root_uid);
-  sql::Query(tx, "DELETE FROM experiments WHERE root_uid = $1", root_uid);
+  sql::Query(tx,
+             "WITH gone AS (DELETE FROM experiments WHERE root_uid = $1 RETURNING user_uid), "
+             "counts AS (SELECT user_uid, count(*) FROM gone GROUP BY user_uid) "
+             "UPDATE users u SET experiments = u.experiments - c.count FROM counts c WHERE c.user_uid = u.uid",
+             root_uid);
 }
 
 }  // namespace

@@ -75,6 +75,27 @@ class RemovalsTest : public ApiTestBase {
   }
 };
 
+TEST_F(RemovalsTest, AUserHasABoundedNumberOfExperiments) {
+  const v1::Experiment first = Ended(kSingle);
+  pqxx::connection connection(api_->database());
+  const auto count = [&](int by) {
+    pqxx::work tx(connection);
+    tx.exec_params("UPDATE users SET experiments = experiments + $2 WHERE name = $1", user_, by);
+    tx.commit();
+  };
+  constexpr int kOthers = 100'000 - 3;
+  count(kOthers);  // one, and room for two more
+  const auto set = api_->Create(key_, user_, kSet);
+  EXPECT_TRUE(HasReason(set.status(), Reason::kLimitExceeded)) << set.status();
+  EXPECT_THAT(std::string(set.status().message()), HasSubstr("has 99998 experiments and may have 100000"));
+  Create(kSingle);
+  Create(kSingle);
+  EXPECT_TRUE(HasReason(api_->Create(key_, user_, kSingle).status(), Reason::kLimitExceeded));
+  EXPECT_TRUE(Delete(key_, first.name()).ok());
+  Create(kSingle);
+  count(-kOthers);
+}
+
 TEST_F(RemovalsTest, ADeletedExperimentIsGoneAndStoresAreTold) {
   const v1::Experiment experiment = Ended(kSingle);
   const std::string job = experiment.jobs(0).uid(), output = user_ + "/digits/1";

@@ -70,6 +70,7 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
     config.mutable_environments_max_age()->set_seconds(std::max<std::int64_t>(days, 0) * 24 * 3600);
   if (const std::int64_t gigabytes = input.state.environments_max_gigabytes(); gigabytes != 0)
     config.set_environments_max_bytes(gigabytes < 0 ? -1 : gigabytes * 1'000'000'000);
+  config.set_user_max_experiments(input.state.user_max_experiments());
   return config;
 }
 

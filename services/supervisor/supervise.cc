@@ -62,7 +62,7 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   if (HasReason(state.status(), Reason::kNotFound)) state = config::v1::SupervisorState();
   RISEML_RETURN_IF_ERROR(state.status());
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
-  RISEML_RETURN_IF_ERROR(TakeEnvironmentLimits(&*state));
+  RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout, &*state));
   // A database that is gone is made anew, and has no administrator then.
   if (!HasCluster(layout)) state->clear_has_administrator();

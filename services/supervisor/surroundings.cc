@@ -70,11 +70,14 @@ std::vector<std::string> InterpreterDirs() {
   return found;
 }
 
-absl::Status TakeEnvironmentLimits(config::v1::SupervisorState* state) {
+absl::Status TakeLimits(config::v1::SupervisorState* state) {
   std::int64_t days = state->environments_max_days(), gigabytes = state->environments_max_gigabytes();
+  std::int64_t experiments = state->user_max_experiments();
   RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_DAYS", &days));
   RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_GB", &gigabytes));
+  RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_USER_MAX_EXPERIMENTS", &experiments));
   state->set_environments_max_days(days);
+  state->set_user_max_experiments(experiments);
   state->set_environments_max_gigabytes(gigabytes);
   return absl::OkStatus();
 }

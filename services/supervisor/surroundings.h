@@ -13,9 +13,9 @@ namespace riseml::supervisor {
 // Directories in or below which interpreters of Python lie: those on PATH, of pyenv and of uv.
 std::vector<std::string> InterpreterDirs();
 
-// Keeps the limits of RISEML_ENVIRONMENTS_MAX_DAYS and RISEML_ENVIRONMENTS_MAX_GB, where they are set: whole numbers,
-// -1 for no limit. INVALID_ARGUMENT.
-absl::Status TakeEnvironmentLimits(config::v1::SupervisorState* state);
+// Keeps the limits of RISEML_ENVIRONMENTS_MAX_DAYS, RISEML_ENVIRONMENTS_MAX_GB and RISEML_USER_MAX_EXPERIMENTS, where
+// they are set: whole numbers, -1 for no limit. INVALID_ARGUMENT.
+absl::Status TakeLimits(config::v1::SupervisorState* state);
 
 // Keeps the directories of `riseml up --data NAME=PATH` and makes what they are mounted on below the data directory;
 // "NAME=" takes one away. A link of that name gives way. INVALID_ARGUMENT, with what to do, if a directory cannot
