@@ -29,7 +29,7 @@ template <class Response>
 struct WatchBatch {
   std::vector<Response> responses;
   bool end = false;      // the stream ends with OK behind these
-  bool more = false;     // there is more already: `fill` is called again without being woken
+  bool more = false;     // there is more already: `fill` is called again without being woken, to go on with it
   std::string root_uid;  // not empty: from now on only changes below this root concern the stream
 };
 
@@ -136,9 +136,12 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
       return;
     }
     if (end_) return FinishLocked(end_status_);
-    if (!news_) return;
-    if (place_ && !pace_.Take(clock_.Now())) return feed_.WakeLater(subscription_);
-    news_ = false;
+    if (!more_) {
+      if (!news_) return;
+      if (place_ && !pace_.Take(clock_.Now())) return feed_.WakeLater(subscription_);
+      news_ = false;
+    }
+    more_ = false;  // what is news meanwhile is read behind the rest of this
     filling_ = true;
     executor_.Run([self = this->shared_from_this()] { self->FillOnce(); });
   }
@@ -155,7 +158,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
       } else {
         for (Response& response : batch->responses) pending_.push_back(std::move(response));
         end_ = batch->end;
-        news_ = news_ || batch->more;
+        more_ = batch->more;
       }
     }
     Advance();
@@ -178,7 +181,8 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   std::deque<Response> pending_ ABSL_GUARDED_BY(mu_);
   Response current_ ABSL_GUARDED_BY(mu_);
   grpc::Status end_status_ ABSL_GUARDED_BY(mu_) = grpc::Status::OK;
-  bool news_ ABSL_GUARDED_BY(mu_) = false;
+  bool news_ ABSL_GUARDED_BY(mu_) = false;  // woken since the last fill that began anew
+  bool more_ ABSL_GUARDED_BY(mu_) = false;  // the last fill has not told all it found
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool filling_ ABSL_GUARDED_BY(mu_) = true;  // until Start is done: the feed may wake it before
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;

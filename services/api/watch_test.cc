@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <future>
 #include <pqxx/pqxx>
 
 #include "services/api/api_fixture.h"
@@ -42,6 +43,25 @@ TEST_F(WatchTest, WatchSendsEverythingThenChangesThenEnds) {
   EXPECT_TRUE(synced);
   EXPECT_EQ(states.front(), v1::Experiment::PENDING);
   EXPECT_EQ(states.back(), v1::Experiment::FINISHED);
+}
+
+// A stream that tells in pieces what it found is woken meanwhile: it looks again when the pieces are told.
+TEST_F(WatchTest, NewsBetweenTwoPiecesAreNotForgotten) {
+  sql::Pool pool(api_->database(), 1);
+  FeedHub feed(pool);  // reads nothing: it was not started
+  ThreadExecutor executor(1);
+  using Stream = Watch<v1::WatchExperimentResponse>;
+  std::promise<void> looked_again;
+  int fills = 0;
+  Stream* const watch = Stream::Start(feed, executor, [&]() -> absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> {
+    ++fills;
+    if (fills == 1) feed.WakeAll();
+    if (fills == 3) looked_again.set_value();
+    return WatchBatch<v1::WatchExperimentResponse>{.more = fills == 1};
+  });
+  EXPECT_EQ(looked_again.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  executor.Stop();
+  watch->OnDone();
 }
 
 // People see ten changes at once, and what happens faster than they read together.
