@@ -138,6 +138,7 @@ grpc::Status FakeApi::Authenticate(grpc::ServerContext* context, const internal:
     response->set_kind(internal::v1::Caller::USER);
     response->set_role(v1::User::USER);
     response->set_user(request->credential());
+    response->set_user_uid("uid-of-" + request->credential());
     return absl::OkStatus();
   });
 }

@@ -19,6 +19,14 @@ absl::Status Stopping() {
   return Error(Reason::kShuttingDown, "the log handler is stopping; call again with the cursors reached");
 }
 
+// `whose` says who has the readers, of which `used` are as many as `limit` allows.
+absl::Status TooManyReaders(absl::string_view whose, std::size_t used, std::size_t limit) {
+  return WithRetryDelay(LimitExceeded(absl::StrCat(whose, " ", used, " readers of logs already, of at most ", limit,
+                                                   "; end some, or try again later"),
+                                      static_cast<std::int64_t>(limit), static_cast<std::int64_t>(used)),
+                        absl::Seconds(2));
+}
+
 }  // namespace
 
 FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, const StreamOwners& owners,
@@ -52,18 +60,22 @@ grpc::ServerWriteReactor<v1::FollowResponse>* FollowHandler::Follow(grpc::Callba
 absl::Status FollowHandler::Add(const std::shared_ptr<Follower>& follower) {
   MutexLock lock(mu_);
   if (stopped_) return Stopping();
+  const auto it = of_user_.find(follower->user());
+  const std::size_t own = it == of_user_.end() ? 0 : it->second;
+  if (own >= options_.max_followers_per_user) return TooManyReaders("you have", own, options_.max_followers_per_user);
   if (roots_.size() >= options_.max_followers)
-    return WithRetryDelay(LimitExceeded(absl::StrCat("already ", roots_.size(), " readers of logs; try again later"),
-                                        options_.max_followers, roots_.size()),
-                          absl::Seconds(2));
+    return TooManyReaders("all users together have", roots_.size(), options_.max_followers);
   roots_[follower];
+  ++of_user_[follower->user()];
   return absl::OkStatus();
 }
 
 void FollowHandler::Remove(const std::shared_ptr<Follower>& follower) {
   metrics_.followers.Decrement();
   MutexLock lock(mu_);
-  roots_.erase(follower);
+  if (roots_.erase(follower) == 0) return;  // was refused
+  const auto it = of_user_.find(follower->user());
+  if (--it->second == 0) of_user_.erase(it);
 }
 
 void FollowHandler::Subscribe(const StreamId& id, const std::shared_ptr<Follower>& follower) {

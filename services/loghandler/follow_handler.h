@@ -35,6 +35,7 @@ struct FollowOptions {
   absl::Duration poll = absl::Seconds(2);        // of the streams, while api's changes are not heard of
   absl::Duration tick = absl::Milliseconds(100);
   std::size_t max_followers = 4096;
+  std::size_t max_followers_per_user = 256;  // one user must not keep the others from their logs
 };
 
 // Thread-safe.
@@ -86,7 +87,8 @@ class FollowHandler {
   bool watching_ ABSL_GUARDED_BY(mu_) = false;
   std::uint64_t changes_ ABSL_GUARDED_BY(mu_) = 0;  // calls of OnRootsChanged so far
   absl::flat_hash_map<std::shared_ptr<Follower>, std::string> roots_
-      ABSL_GUARDED_BY(mu_);  // all followers; empty: not known yet
+      ABSL_GUARDED_BY(mu_);                                                     // all followers; empty: not known yet
+  absl::flat_hash_map<std::string, std::size_t> of_user_ ABSL_GUARDED_BY(mu_);  // how many of roots_, by user
   absl::flat_hash_map<StreamId, Followers> by_stream_ ABSL_GUARDED_BY(mu_);
   std::jthread ticker_;  // last: it uses the rest
 };

@@ -30,6 +30,9 @@ class Follower : public std::enable_shared_from_this<Follower> {
  public:
   Follower(FollowHandler& handler, grpc::CallbackServerContext* context, rpc::Call call, v1::FollowRequest request);
 
+  // Whose call it is: the user's, or of the owner of the job that calls.
+  const std::string& user() const { return call_.caller.user_uid(); }
+
   // The reactor of the call. Once; before everything else.
   grpc::ServerWriteReactor<v1::FollowResponse>* Begin();
 

@@ -260,6 +260,38 @@ TEST_F(LogHandlerTest, SilenceIsFilledWithHeartbeats) {
   reader.Cancel();
 }
 
+TEST_F(LogHandlerTest, OneUserCannotTakeTheReadersOfOthers) {
+  options_.follow.max_followers = 4;
+  options_.follow.max_followers_per_user = 2;
+  Start();
+  const std::string theirs = "users/other/experiments/1";
+  api_->AddRoot(theirs, "other-key");
+  const StreamId own = api_->AddStream(kRoot, "train"), other = api_->AddStream(theirs, "train");
+  std::list<TestReader> readers;
+  for (int i = 0; i < 2; ++i) {
+    readers.emplace_back(*stub_, kKey, FollowFor(kRoot));
+    ASSERT_TRUE(readers.back().NextUntil([&] { return readers.back().streams.contains(own); }));
+  }
+  const absl::Status refused = FollowStatus(FollowFor(kRoot));
+  EXPECT_TRUE(HasReason(refused, Reason::kLimitExceeded)) << refused;
+  EXPECT_THAT(refused.message(), ::testing::HasSubstr("you have 2 readers of logs already, of at most 2"));
+  EXPECT_TRUE(RetryDelayOf(refused).has_value());
+  TestReader reader(*stub_, "other-key", FollowFor(theirs));
+  EXPECT_TRUE(reader.NextUntil([&] { return reader.streams.contains(other); }));
+  reader.Cancel();
+  // A place that became free is free again.
+  readers.front().Cancel();
+  readers.pop_front();
+  while (true) {
+    TestReader next = Follow();
+    if (next.Next()) {
+      next.Cancel();
+      break;
+    }
+    ASSERT_TRUE(HasReason(next.Finish(), Reason::kLimitExceeded));
+  }
+}
+
 TEST_F(LogHandlerTest, ManyReadersAndShippersAtOnce) {
   constexpr int kStreams = 6;
   std::vector<StreamId> ids;
