@@ -137,6 +137,10 @@ class Upload final : public FileConsumer {
     const absl::Status finished = rpc::FromGrpc(writer_->Finish());
     // A stream that the server ended has its reason, or its answer, in the status.
     if (!sent.ok() && !stream_ended_) return sent;
+    if (absl::IsCancelled(finished))
+      return absl::CancelledError(
+          "the server ended the upload of the code; it does so when hardly anything arrives for 30 seconds; "
+          "check the connection and try again");
     RISEML_RETURN_IF_ERROR(While("push code", finished));
     outcome.uploaded_bytes = done_;
     outcome.uploaded_objects = objects_;
@@ -240,7 +244,7 @@ void AddPaths(const std::vector<std::string>& more, std::vector<std::string>& pa
 }
 
 bool IsWorthARetry(const absl::Status& status) {
-  return HasReason(status, Reason::kPushOutdated) || status.code() == absl::StatusCode::kUnavailable;
+  return HasReason(status, Reason::kPushOutdated) || rpc::IsTransient(status);
 }
 
 }  // namespace
@@ -260,7 +264,7 @@ absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const Pus
     if (before_push) RISEML_RETURN_IF_ERROR(before_push(snapshot, upload.size()));
     absl::StatusOr<PushOutcome> outcome = upload.Run(stub);
     if (outcome.ok() || !IsWorthARetry(outcome.status()) || retry == kPushRetries) return outcome;
-    if (absl::IsUnavailable(outcome.status()))
+    if (rpc::IsTransient(outcome.status()))
       SystemSleep(std::max(rpc::Backoff(retry), RetryDelayOf(outcome.status()).value_or(absl::ZeroDuration())));
   }
 }

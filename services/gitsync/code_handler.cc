@@ -18,9 +18,11 @@ grpc::Status CodeHandler::GetCode(grpc::ServerContext* context, const internal::
     return WriteArchive(repository, request->commit(), [&](absl::string_view bytes) -> absl::Status {
       internal::v1::GetCodeResponse response;
       response.set_data(std::string(bytes));
-      if (!writer->Write(response)) return absl::CancelledError("the client went away, or read nothing for too long");
-      slot.Progress();
-      return absl::OkStatus();
+      slot.BeginWait();
+      const bool written = writer->Write(response);
+      slot.EndWait(bytes.size());
+      return written ? absl::OkStatus()
+                     : absl::CancelledError("the client went away, or read hardly anything for too long");
     });
   });
 }

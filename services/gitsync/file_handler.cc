@@ -20,7 +20,15 @@ Author AuthorOf(const rpc::Call& call) {
   return {UserId{call.caller.user_uid()}, call.caller.key_id(), call.peer, call.request_id};
 }
 
-absl::Status Cancelled() { return absl::CancelledError("the client went away, or moved nothing for too long"); }
+absl::Status Cancelled() { return absl::CancelledError("the client went away, or moved hardly anything for too long"); }
+
+// Waits for the next part of a push. False at its end.
+bool ReadPart(grpc::ServerReader<v1::PushRequest>& reader, StreamGuard::Slot& slot, v1::PushRequest* request) {
+  slot.BeginWait();
+  const bool read = reader.Read(request);
+  slot.EndWait(read ? request->ByteSizeLong() : 0);
+  return read;
+}
 
 }  // namespace
 
@@ -84,7 +92,7 @@ absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc
   RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
                           services_.streams.Enter(call.caller.user_uid(), [context] { context->TryCancel(); }));
   v1::PushRequest request;
-  if (!reader->Read(&request) || !request.has_header())
+  if (!ReadPart(*reader, slot, &request) || !request.has_header())
     return Error(Reason::kInvalidArgument, "a push begins with a header");
   RISEML_RETURN_IF_ERROR(ParseProjectName(request.header().project()).status());
   const rpc::OpenCalls::Handle open = services_.open_calls.Enter(call, {.cancel = [context] { context->TryCancel(); }});
@@ -92,8 +100,7 @@ absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc
                           services_.access.Check(call.credential, CheckRequest::WRITE, request.header().project()));
   const PushTarget target{found.name(), ProjectId{found.uid()}, call.caller.user(), AuthorOf(call)};
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<PushSession> session, services_.pusher.Begin(request.header(), target));
-  while (!session->is_known() && reader->Read(&request)) {
-    slot.Progress();
+  while (!session->is_known() && ReadPart(*reader, slot, &request)) {
     RISEML_RETURN_IF_ERROR(open.status());
     if (!request.has_frame()) return Error(Reason::kInvalidArgument, "after the header of a push come frames only");
     RISEML_RETURN_IF_ERROR(session->Add(request.frame()));
@@ -101,7 +108,6 @@ absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc
   RISEML_RETURN_IF_ERROR(open.status());
   // A stream that broke off ends like one that is complete.
   if (context->IsCancelled()) return Cancelled();
-  slot.Progress();
   return session->Finish();
 }
 
@@ -119,8 +125,10 @@ absl::Status FileHandler::DoGetArchive(const rpc::Call& call, grpc::ServerContex
     RISEML_RETURN_IF_ERROR(open.status());
     v1::GetArchiveResponse response;
     response.set_data(std::string(bytes));
-    if (!writer->Write(response)) return open.status().ok() ? Cancelled() : open.status();
-    slot.Progress();
+    slot.BeginWait();
+    const bool written = writer->Write(response);
+    slot.EndWait(bytes.size());
+    if (!written) return open.status().ok() ? Cancelled() : open.status();
     return absl::OkStatus();
   });
 }

@@ -238,6 +238,29 @@ TEST_F(FileHandlerTest, APushThatBreaksOffLeavesNothing) {
   EXPECT_TRUE(Push(push, tree).ok());
 }
 
+TEST_F(FileHandlerTest, PushesThatSendNothingKeepOutNobodyElse) {
+  PushBuilder push;
+  const auto tree = push.Tree({{"a", Mode::kFile, push.Blob("1")}});
+  std::vector<v1::PushResponse> responses(3);
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientWriterInterface<v1::PushRequest>>> held;
+  for (v1::PushResponse& response : responses) {
+    held.push_back(server_.files().Push(contexts.emplace_back(Context()).get(), &response));
+    ASSERT_TRUE(held.back()->Write(Parts(Header(kProject, tree), push)[0]));
+  }
+  absl::Status refused;  // once the server has seen all of them
+  for (int tries = 0; tries < 5'000 && !HasReason(refused, Reason::kLimitExceeded); ++tries)
+    refused = Send({}).status();
+  EXPECT_TRUE(HasReason(refused, Reason::kLimitExceeded)) << refused;
+  EXPECT_TRUE(RetryDelayOf(refused).has_value());
+  const auto other = Send(Parts(Header("users/ada/projects/census", tree), push), "ada-key");
+  EXPECT_TRUE(other.ok()) << other.status();
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    contexts[i]->TryCancel();
+    EXPECT_FALSE(held[i]->Finish().ok());
+  }
+}
+
 TEST_F(FileHandlerTest, OfPushesAtOnceOneWinsAndOthersAreOutdated) {
   PushBuilder base;
   const auto first = Push(base, base.Tree({{"a", Mode::kFile, base.Blob("0")}}));

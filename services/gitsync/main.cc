@@ -51,7 +51,8 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RegistryClient registry(api);
   Pusher pusher(*store, registry, limits, clock);
   StreamGuard user_streams({}, clock);
-  StreamGuard service_streams({.per_user = 12}, clock);
+  // Few services call, and a node that unpacks much code reads slowly.
+  StreamGuard service_streams({.per_user = 12, .reserved = 0, .patience = absl::Minutes(2)}, clock);
   FileHandler files({*store, registry, pusher, authenticator, open_calls, user_streams}, limits);
   CodeHandler code(*store, service_streams);
 

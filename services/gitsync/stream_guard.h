@@ -1,13 +1,16 @@
-// Keeps transfers from using up the server: a bound on how many run at once, and an end for those that stand still.
+// Keeps transfers from using up the server: a bound on how many run at once, and an end for those whose other side
+// hardly moves anything.
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -18,8 +21,12 @@ namespace riseml::gitsync {
 
 struct StreamBounds {
   int total = 12;    // fewer than the server has threads: short calls always find one
-  int per_user = 6;  // so that one user cannot keep the others out
-  absl::Duration idle = absl::Minutes(2);
+  int per_user = 3;  // so that one user cannot keep the others out
+  int reserved = 4;  // of `total`: the last ones, for users who have none, so that a few together cannot either
+  // How long a transfer may wait for the other side. Each byte that moves gives some of it back, so that whoever moves
+  // `least_rate` bytes a second goes on for ever, and a byte now and then does not help.
+  absl::Duration patience = absl::Seconds(30);
+  std::int64_t least_rate = 1024;
 };
 
 // Thread-safe. Outlives its slots.
@@ -32,8 +39,10 @@ class StreamGuard {
     Slot(Slot&& other) noexcept : guard_(std::exchange(other.guard_, nullptr)), id_(other.id_) {}
     Slot& operator=(Slot&&) = delete;
     ~Slot();
-    // Bytes have moved.
-    void Progress();
+    // From now on the transfer waits for the other side: to send, or to take what was written.
+    void BeginWait();
+    // The wait is over; so many bytes have moved in it.
+    void EndWait(std::size_t bytes);
 
    private:
     StreamGuard* guard_;
@@ -44,18 +53,19 @@ class StreamGuard {
   StreamGuard(const StreamBounds& bounds, const Clock& clock);
   ~StreamGuard();
 
-  // UNAVAILABLE when too many run. `cancel` ends the call; it is called, from another thread and while the slot lives,
-  // when nothing has moved for `idle`.
+  // LIMIT_EXCEEDED when the user has too many already, UNAVAILABLE when all together have. `cancel` ends the call; it
+  // is called, from another thread and while the slot lives, when the other side has used up its patience.
   absl::StatusOr<Slot> Enter(const std::string& user, std::function<void()> cancel);
 
-  // Cancels the calls that stand still. The guard does so by itself every few seconds.
-  void CancelIdle();
+  // Cancels the calls that wait for too long. The guard does so by itself every few seconds.
+  void CancelSlow();
 
  private:
   struct Stream {
     std::string user;
     std::function<void()> cancel;
-    absl::Time moved;
+    absl::Duration patience;
+    absl::Time waits_since = absl::InfiniteFuture();
   };
 
   const StreamBounds bounds_;
