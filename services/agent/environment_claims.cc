@@ -53,6 +53,11 @@ std::string EnvironmentClaims::ClaimOf(const std::string& path) const {
   return absl::StrCat(environments_, kClaims, "/", absl::StrReplaceAll(below, {{"/", "."}}));
 }
 
+// The first part below the directory of all environments.
+std::string EnvironmentClaims::UserOf(const std::string& path) const {
+  return std::filesystem::path(path).lexically_relative(environments_).begin()->string();
+}
+
 absl::Status EnvironmentClaims::Claim(const std::string& path, const std::string& owner) {
   MutexLock lock(mu_);
   RISEML_RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(path).parent_path().string()));
@@ -65,7 +70,7 @@ absl::Status EnvironmentClaims::Settle(const std::string& path, const std::strin
   const absl::StatusOr<std::string> claimed = ReadPlainFile(ClaimOf(path), kMaxClaimBytes);
   if (!claimed.ok() || *claimed != owner) return absl::OkStatus();
   const bool complete = succeeded && ReadPlainFile(path + kComplete, kMaxMarkerBytes).ok();
-  RISEML_RETURN_IF_ERROR(complete ? Seal(path) : trash_->Take(path));
+  RISEML_RETURN_IF_ERROR(complete ? Seal(path) : trash_->Take(path, UserOf(path)));
   if (unlink(ClaimOf(path).c_str()) != 0 && errno != ENOENT)
     return ErrnoError(errno, absl::StrCat("remove ", ClaimOf(path)));
   return absl::OkStatus();
@@ -79,7 +84,7 @@ absl::Status EnvironmentClaims::Seal(const std::string& path) {
   const bool moved = lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode);
   if (!moved && std::rename(path.c_str(), sealed->c_str()) != 0) {
     if (errno != EEXIST && errno != ENOTEMPTY) return ErrnoError(errno, absl::StrCat("rename ", path));
-    RISEML_RETURN_IF_ERROR(trash_->Take(path));  // another build was faster
+    RISEML_RETURN_IF_ERROR(trash_->Take(path, UserOf(path)));  // another build was faster
   }
   return LinkToSealed(path);
 }

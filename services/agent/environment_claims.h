@@ -28,6 +28,7 @@ class EnvironmentClaims {
 
  private:
   std::string ClaimOf(const std::string& path) const;
+  std::string UserOf(const std::string& path) const;
   absl::Status Seal(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string environments_;

@@ -31,7 +31,9 @@ using internal::v1::Observation;
 using internal::v1::StartAttemptRequest;
 
 constexpr absl::Duration kLookAgain = absl::Seconds(5);  // even when nothing was told
-constexpr int kPreparationsAtOnce = 4;
+// Unpacking may take minutes: of four preparations one is always free for a user who has none.
+constexpr FairExecutorOptions kPreparations{.threads = 4, .most_per_owner = 3};
+constexpr FairExecutorOptions kHousekeeping{.threads = 2, .most_per_owner = 1, .background = true};
 constexpr std::uint64_t kLeastFreeBytes = 64 << 20;
 constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
 
@@ -49,7 +51,8 @@ Keeper::Keeper(std::string directory, const Launcher& launcher, const v1::Node& 
       holdings_(node),
       trash_(directory_),
       queue_(clock),
-      preparations_(kPreparationsAtOnce) {}
+      preparations_(kPreparations),
+      housekeeping_(kHousekeeping) {}
 
 absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, const Launcher& launcher,
                                                       const v1::Node& node, AttemptTable& table, AgentMetrics& metrics,
@@ -75,6 +78,7 @@ Keeper::~Keeper() {
     for (const auto& [id, memory] : memories_) memory->cancel.request_stop();
   }
   preparations_.Stop();
+  housekeeping_.Stop();
   threads_.clear();
   watcher_.reset();
 }
@@ -85,7 +89,7 @@ absl::Status Keeper::Scan() {
     const std::string name = entry.path().filename().string();
     if (absl::StartsWith(name, Trash::kPrefix)) continue;
     if (absl::StartsWith(name, ".")) {  // never finished
-      if (const absl::Status status = trash_.Take(entry.path().string()); !status.ok())
+      if (const absl::Status status = trash_.Take(entry.path().string(), ""); !status.ok())
         LogWarning("leftover_not_removed", {{"path", entry.path().string()}, {"error", status.message()}});
       continue;
     }

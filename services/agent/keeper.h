@@ -28,7 +28,7 @@
 #include "services/agent/trash.h"
 #include "services/agent/work_queue.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/executor.h"
+#include "services/common/base/fair_executor.h"
 #include "services/common/base/file.h"
 #include "services/common/base/mutex.h"
 
@@ -118,7 +118,8 @@ class Keeper {
   std::map<AttemptId, std::unique_ptr<Memory>> memories_
       ABSL_GUARDED_BY(mu_);  // each used by the worker of its attempt
   std::unique_ptr<ProcessWatcher> watcher_;
-  ThreadExecutor preparations_;
+  FairExecutor preparations_;  // by the user whose the job is, like the others
+  FairExecutor housekeeping_;
   std::vector<std::jthread> threads_;
 };
 

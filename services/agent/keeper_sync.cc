@@ -46,6 +46,11 @@ std::string TailOf(const std::string& path) {
   return ForMessage(text->substr(text->size() > kTailBytes ? text->size() - kTailBytes : 0));
 }
 
+// UUID of the user whose an attempt is; empty: not known.
+std::string OwnerOf(const absl::StatusOr<StartAttemptRequest>& start) {
+  return start.ok() ? start->template_().owner_uid() : "";
+}
+
 absl::StatusOr<pid_t> HolderOf(const std::string& path) {
   absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDWR | O_NOFOLLOW);
   if (HasReason(fd.status(), Reason::kNotFound)) return 0;
@@ -116,12 +121,14 @@ absl::Status Keeper::SyncEnding(const AttemptId& id, const internal::v1::Process
 absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const AttemptEnded&) {
   Memory& memory = MemoryOf(id);
   if (!memory.cleaned) {
-    RISEML_RETURN_IF_ERROR(trash_.Take(dir.code()));
-    RISEML_RETURN_IF_ERROR(trash_.Take(dir.temporary()));
+    absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
+    const std::string owner = OwnerOf(start);
+    RISEML_RETURN_IF_ERROR(trash_.Take(dir.code(), owner));
+    RISEML_RETURN_IF_ERROR(trash_.Take(dir.temporary(), owner));
     memory.output.Reset();
     memory.cleaned = true;
-    if (absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start()); start.ok())
-      preparations_.Run([this, job = std::move(*start->mutable_template_())] {
+    if (start.ok())
+      housekeeping_.Run(owner, [this, job = std::move(*start->mutable_template_())] {
         launcher_.LookAtKeptSteps(job, clock_.Now());
         launcher_.LookAtCache(job, clock_.Now());
       });
@@ -138,7 +145,7 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
 }
 
 absl::Status Keeper::Remove(const AttemptId& id, const AttemptDir& dir) {
-  RISEML_RETURN_IF_ERROR(trash_.Take(dir.path()));
+  RISEML_RETURN_IF_ERROR(trash_.Take(dir.path(), OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()))));
   watcher_->Forget(Print(id));
   table_.Remove(id);
   {
@@ -254,7 +261,7 @@ void Keeper::BeginPreparation(const AttemptId& id, const AttemptDir& dir, const 
   Memory& memory = MemoryOf(id);
   auto done = std::make_shared<std::promise<absl::Status>>();
   memory.preparation = done->get_future();
-  preparations_.Run([this, id, dir, start, done, cancelled = memory.cancel.get_token()] {
+  preparations_.Run(start.template_().owner_uid(), [this, id, dir, start, done, cancelled = memory.cancel.get_token()] {
     done->set_value(launcher_.Prepare(dir, start, cancelled));
     queue_.Add(Print(id));
   });

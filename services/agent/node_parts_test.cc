@@ -21,6 +21,7 @@
 #include "services/agent/testing.h"
 #include "services/agent/trash.h"
 #include "services/agent/work_queue.h"
+#include "services/common/base/id.h"
 #include "services/common/base/status.h"
 
 namespace riseml::agent {
@@ -45,14 +46,24 @@ TEST(Trash, RemovesWhatIsPutAwayAndWhatAnEarlierProcessLeft) {
   WriteAll(directory / "kept", "x");
   std::filesystem::permissions(directory / "closed", std::filesystem::perms::none);
   Trash trash(directory.path());
-  EXPECT_TRUE(trash.Take(directory / "closed").ok());
+  EXPECT_TRUE(trash.Take(directory / "closed", NewUuid()).ok());
   EXPECT_FALSE(FileExists(directory / "closed")) << "at once";
-  EXPECT_TRUE(trash.Take(directory / "absent").ok());
+  EXPECT_TRUE(trash.Take(directory / "absent", "").ok());
   EXPECT_TRUE(Eventually([&] {
     return std::distance(std::filesystem::directory_iterator(directory.path()),
                          std::filesystem::directory_iterator()) == 1;
   }));
   EXPECT_TRUE(FileExists(directory / "kept"));
+}
+
+TEST(Trash, ARestartKnowsWhoseATreeIs) {
+  const std::string owner = NewUuid();
+  const std::string name = Trash::NameFor(owner);
+  EXPECT_TRUE(name.starts_with(Trash::kPrefix));
+  EXPECT_EQ(Trash::OwnerIn(name), owner);
+  EXPECT_EQ(Trash::OwnerIn(Trash::NameFor("")), "");
+  EXPECT_EQ(Trash::OwnerIn(Trash::NameFor("../paul")), "");
+  EXPECT_EQ(Trash::OwnerIn(".trash-old"), "");
 }
 
 TEST(Journal, TheFirstEndStands) {

@@ -123,6 +123,27 @@ TEST_P(NodeTest, WaitsForTheCodeAndReportsCodeThatIsNotThere) {
   EXPECT_EQ(LogOf(lost).bytes, "");
 }
 
+TEST_P(NodeTest, PreparationsOfOneUserDoNotHoldUpAnother) {
+  constexpr char kLarge[] = "9999999999999999999999999999999999999999";
+  suite_.code.Put(kLarge, MakeTar({{"large", "x"}}));
+  suite_.code.Hold(kLarge);
+  const std::string paul = NewUuid();
+  std::vector<StartAttemptRequest> large;
+  for (int i = 0; i < 6; ++i) {
+    large.push_back(Job({"true"}));
+    large.back().mutable_template_()->set_commit(kLarge);
+    large.back().mutable_template_()->set_owner_uid(paul);
+    ASSERT_TRUE(Start(large.back()).ok());
+  }
+  ASSERT_TRUE(Eventually([&] { return suite_.code.calls() >= 3; }));
+  StartAttemptRequest small = Job({"true"});
+  small.mutable_template_()->set_owner_uid(NewUuid());
+  EXPECT_EQ(RunToEnd(small).end(), Observation::EXITED);
+  EXPECT_EQ(suite_.code.calls(), 4) << "three of the one, and that of the other";
+  suite_.code.Hold("");
+  for (const StartAttemptRequest& start : large) EXPECT_EQ(WaitForEnd(start).end(), Observation::EXITED);
+}
+
 TEST_P(NodeTest, ForgetsOnlyWhatIsShipped) {
   suite_.StopUserListener();
   const StartAttemptRequest start = Job({"echo kept"});

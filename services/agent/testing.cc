@@ -223,6 +223,7 @@ grpc::Status FakeCodeService::GetCode(grpc::ServerContext*, const internal::v1::
     MutexLock lock(mu_);
     ++calls_;
     if (!refusal_.ok()) return refusal_;
+    released_.wait(mu_, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return held_ != request->commit(); });
     const auto it = archives_.find(request->commit());
     if (it == archives_.end()) return rpc::ToGrpc(Error(Reason::kNotFound, "no such commit"));
     archive = it->second;
@@ -243,6 +244,14 @@ void FakeCodeService::Put(const std::string& commit, const std::string& tar) {
 void FakeCodeService::Refuse(const grpc::Status& status) {
   MutexLock lock(mu_);
   refusal_ = status;
+}
+
+void FakeCodeService::Hold(const std::string& commit) {
+  {
+    MutexLock lock(mu_);
+    held_ = commit;
+  }
+  released_.notify_all();
 }
 
 std::int64_t FakeCodeService::calls() {

@@ -2,6 +2,7 @@
 // api over real TLS.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -113,10 +114,14 @@ class FakeCodeService final : public internal::v1::CodeService::Service {
                        grpc::ServerWriter<internal::v1::GetCodeResponse>* writer) override;
   void Put(const std::string& commit, const std::string& tar);
   void Refuse(const grpc::Status& status);
+  // While there is a commit that is held, asking for it takes for ever; "": none is.
+  void Hold(const std::string& commit);
   std::int64_t calls();
 
  private:
   Mutex mu_;
+  std::condition_variable_any released_;
+  std::string held_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> archives_ ABSL_GUARDED_BY(mu_);
   grpc::Status refusal_ ABSL_GUARDED_BY(mu_);
   std::int64_t calls_ ABSL_GUARDED_BY(mu_) = 0;
