@@ -76,7 +76,7 @@ ShipAction ShipCursor::Next(absl::Time now) const {
   if (!sent_) return WaitUntil{};
   const std::int64_t oldest = std::max(dropped_, freed_);
   if (*sent_ < oldest) return SendGap{*sent_, oldest - *sent_};
-  const std::int64_t available = (end_ ? std::min(*end_, size_) : size_) - *sent_;
+  const std::int64_t available = known_end() - *sent_;
   if (available > 0) {
     if (*sent_ - acknowledged_ >= kWindowBytes) return WaitUntil{};
     const absl::Time due = std::max(pending_since_ + kLinger, last_sent_ + kBlockInterval);

@@ -1,6 +1,7 @@
 // Decides what `ship` sends next. Pure: offsets and times in, actions out; knows neither files nor connections.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -75,6 +76,8 @@ class ShipCursor {
   ShipAction Next(absl::Time now) const;
   void Sent(const ShipAction& action, absl::Time now);
 
+  // The log as it is known: no action reaches beyond this offset.
+  std::int64_t known_end() const { return end_ ? std::min(*end_, size_) : size_; }
   std::int64_t acknowledged() const { return acknowledged_; }
   std::int64_t dropped() const { return dropped_; }
   std::int64_t in_flight() const { return sent_ ? *sent_ - acknowledged_ : 0; }

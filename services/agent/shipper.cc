@@ -236,6 +236,31 @@ absl::StatusOr<std::string> Shipper::ReadLog(std::int64_t first, std::int64_t le
   return raw;
 }
 
+// Where the hole ends that the file has from `first` on; `first` when there is none, or one of less than a block.
+absl::StatusOr<std::int64_t> Shipper::EndOfHole(std::int64_t first) const {
+  const std::int64_t known = cursor_->known_end();
+  if (known - first < kBlockBytes) return first;
+  const off_t data = lseek(log_.get(), first, SEEK_DATA);
+  if (data < 0 && errno != ENXIO) return first;  // the file system does not tell
+  const std::int64_t end = data < 0 ? known : std::min<std::int64_t>(data, known);
+  if (end - first < kBlockBytes) return first;
+  // Some file systems have called bytes that were just written a hole.
+  RISEML_ASSIGN_OR_RETURN(const std::string block, ReadLog(first, kBlockBytes));
+  return block.find_first_not_of('\0') == std::string::npos ? end : first;
+}
+
+// A hole was never printed: one call makes gigabytes of it, which must not cost the work of so many zeros.
+absl::StatusOr<ShipAction> Shipper::WithoutHole(const ShipAction& action) const {
+  if (const auto* block = std::get_if<SendBlock>(&action)) {
+    RISEML_ASSIGN_OR_RETURN(const std::int64_t end, EndOfHole(block->first));
+    if (end > block->first) return SendGap{block->first, end - block->first};
+  } else if (const auto* gap = std::get_if<SendGap>(&action)) {
+    RISEML_ASSIGN_OR_RETURN(const std::int64_t end, EndOfHole(gap->first + gap->length));
+    return SendGap{gap->first, end - gap->first};
+  }
+  return action;
+}
+
 // A value may reach into these bytes from both sides. Bytes on the right that are not printed yet cannot complete one:
 // SizeToShip keeps its beginning back.
 absl::StatusOr<std::string> Shipper::ReadMasked(std::int64_t first, std::int64_t length) const {
@@ -295,7 +320,7 @@ absl::StatusOr<v1::IngestRequest> Shipper::Message(const ShipAction& action, abs
 
 absl::StatusOr<absl::Time> Shipper::SendWhatIsDue(absl::Time now) {
   while (call_ != nullptr && begun_ && call_->CanSend()) {
-    const ShipAction action = cursor_->Next(now);
+    RISEML_ASSIGN_OR_RETURN(const ShipAction action, WithoutHole(cursor_->Next(now)));
     if (const auto* wait = std::get_if<WaitUntil>(&action)) return wait->time;
     if (std::holds_alternative<SendEnd>(action) && !results_->IsIdle()) break;
     RISEML_ASSIGN_OR_RETURN(const v1::IngestRequest request, Message(action, now));

@@ -54,6 +54,8 @@ class Shipper {
   void OnCallOver(const absl::Status& why, absl::Time now);
   absl::StatusOr<absl::Time> SendWhatIsDue(absl::Time now);
   absl::StatusOr<v1::IngestRequest> Message(const ShipAction& action, absl::Time now);
+  absl::StatusOr<ShipAction> WithoutHole(const ShipAction& action) const;
+  absl::StatusOr<std::int64_t> EndOfHole(std::int64_t first) const;
   absl::StatusOr<std::string> ReadLog(std::int64_t first, std::int64_t length) const;
   absl::StatusOr<std::string> ReadMasked(std::int64_t first, std::int64_t length) const;
   absl::StatusOr<std::int64_t> SizeToShip(std::int64_t size) const;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
@@ -284,6 +285,50 @@ TEST_F(ShipperTest, DropsTheOldestBytesBeyondTheLimitAsAnExactGap) {
   EXPECT_THAT(stream.gaps, ElementsAre(Pair(0, dropped)));
   EXPECT_TRUE(stream.bytes.substr(dropped) == printed_.substr(dropped));
   EXPECT_EQ(stream.final_offset, static_cast<std::int64_t>(printed_.size()));
+}
+
+TEST_F(ShipperTest, AHoleIsAGap) {
+  constexpr std::int64_t kHole = 8 << 20;
+  Print("before\n");
+  const auto end = static_cast<std::int64_t>(printed_.size());
+  std::filesystem::resize_file(dir_.log(), end + kHole);
+  printed_ += std::string(kHole, '\0');
+  Print("after\n");
+  std::filesystem::resize_file(dir_.log(), printed_.size() + kHole);
+  printed_ += std::string(kHole, '\0');
+  End();
+  StartShipping();
+  WaitForShipper();
+  const FakeStream stream = suite_.logs.Of(kToken);
+  EXPECT_EQ(stream.final_offset, static_cast<std::int64_t>(printed_.size()));
+  ASSERT_EQ(stream.bytes.size(), printed_.size());
+  // A block of the file system that has a byte is no hole.
+  const std::int64_t most = kHole - 2 * (64 << 10);
+  ASSERT_EQ(stream.gaps.size(), 2u);
+  for (const auto& [first, length] : stream.gaps) {
+    EXPECT_GE(length, most);
+    EXPECT_EQ(printed_.substr(first, length), std::string(length, '\0'));
+  }
+  EXPECT_LE(stream.blocks, 10);
+}
+
+TEST_F(ShipperTest, AHoleBeyondTheLimitIsOneGap) {
+  constexpr std::int64_t kHole = 64 << 20;
+  options_.unshipped_limit = 1 << 20;
+  std::filesystem::resize_file(dir_.log(), kHole);
+  printed_ = std::string(kHole, '\0');
+  End();
+  StartShipping();
+  WaitForShipper();
+  EXPECT_THAT(suite_.logs.Of(kToken).gaps, ElementsAre(Pair(0, kHole)));
+}
+
+TEST_F(ShipperTest, PrintedZerosAreShipped) {
+  Print(std::string(1 << 20, '\0'));
+  End();
+  StartShipping();
+  WaitForShipper();
+  ExpectExactLog();
 }
 
 TEST_F(ShipperTest, DeliversResultsInOrderBeforeTheEnd) {
