@@ -10,6 +10,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/logtext/invisible.h"
 
 namespace riseml::cli {
 
@@ -21,7 +22,7 @@ void Session::Print(absl::string_view text) {
   output_status_ = While("write to standard output", WriteAll(STDOUT_FILENO, text));
 }
 
-void Session::Tell(absl::string_view text) const { (void)WriteAll(STDERR_FILENO, ShowInvisible(text)); }
+void Session::Tell(absl::string_view text) const { (void)WriteAll(STDERR_FILENO, logtext::ShowInvisible(text)); }
 
 absl::StatusOr<ClientConfig> Session::Config() const {
   RISEML_ASSIGN_OR_RETURN(const std::string path, ConfigPath());

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "services/common/logtext/invisible.h"
 #include "services/common/spec/grid.h"
 
 namespace riseml::cli {
@@ -93,7 +94,8 @@ std::string NormalJson(const spec::Spec& spec, int indent) {
   Object out = {{"project", spec.project}};
   if (spec.train) out["train"] = ToJson(*spec.train);
   // The parser has let only valid UTF-8 through; `replace` keeps the function from throwing all the same.
-  return out.dump(indent, ' ', false, Object::error_handler_t::replace);
+  // An invisible character shown by its number is the same text to JSON.
+  return logtext::ShowInvisible(out.dump(indent, ' ', false, Object::error_handler_t::replace));
 }
 
 }  // namespace riseml::cli

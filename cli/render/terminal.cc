@@ -9,7 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "services/common/logtext/invisible.h"
 
 namespace riseml::cli {
 namespace {
@@ -64,49 +64,8 @@ std::string Styled(const Terminal& terminal, Style style, absl::string_view text
   return absl::StrCat("\x1b[", Code(style), "m", text, "\x1b[0m");
 }
 
-namespace {
-
-struct InvisibleRange {
-  absl::string_view first, last;  // UTF-8; those of one range have the same length
-};
-// Characters that turn the direction of writing or take no room: with them a name can look like another one.
-constexpr InvisibleRange kInvisible[] = {{"\u00ad", "\u00ad"}, {"\u061c", "\u061c"}, {"\u180e", "\u180e"},
-                                         {"\u200b", "\u200f"}, {"\u202a", "\u202e"}, {"\u2060", "\u206f"},
-                                         {"\ufeff", "\ufeff"}};
-
-// The invisible character that the text begins with; empty: it begins with another one.
-absl::string_view InvisibleAt(absl::string_view text) {
-  for (const InvisibleRange& range : kInvisible) {
-    const absl::string_view begin = text.substr(0, range.first.size());
-    if (begin.size() == range.first.size() && begin >= range.first && begin <= range.last) return begin;
-  }
-  return {};
-}
-
-// Of a character of two or three bytes.
-unsigned CodePoint(absl::string_view utf8) {
-  unsigned code = static_cast<unsigned char>(utf8[0]) & (utf8.size() == 2 ? 0x1f : 0x0f);
-  for (const char c : utf8.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3f);
-  return code;
-}
-
-}  // namespace
-
-std::string ShowInvisible(absl::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const absl::string_view hidden = InvisibleAt(text);
-    if (hidden.empty())
-      out += text[0];
-    else
-      absl::StrAppendFormat(&out, "\\u%04x", CodePoint(hidden));
-    text.remove_prefix(std::max<std::size_t>(hidden.size(), 1));
-  }
-  return out;
-}
-
 std::string OneLine(absl::string_view text) {
-  std::string out = ShowInvisible(text);
+  std::string out = logtext::ShowInvisible(text);
   for (std::size_t i = 0; i < out.size(); ++i) {
     const unsigned char c = out[i];
     // C2 80 to C2 9F are the control characters beyond ASCII, which some terminals obey.

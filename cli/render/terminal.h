@@ -22,10 +22,8 @@ Terminal TerminalOf(int fd);
 // The text in a style, or as it is when the terminal shows no colours.
 std::string Styled(const Terminal& terminal, Style style, absl::string_view text);
 
-// Shows characters that change the direction of writing or take no room by their number: \u202e.
-std::string ShowInvisible(absl::string_view text);
 // Text from elsewhere on one line: control characters become blanks, so that it can neither move the cursor nor add
-// lines.
+// lines; invisible ones are shown by their number (services/common/logtext/invisible.h).
 std::string OneLine(absl::string_view text);
 
 // The first `columns` columns, at least one, of text without escape sequences: a line that is drawn over must not wrap.

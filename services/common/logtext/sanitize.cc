@@ -1,6 +1,7 @@
 #include "services/common/logtext/sanitize.h"
 
 #include "absl/strings/str_format.h"
+#include "services/common/logtext/invisible.h"
 
 namespace riseml::logtext {
 namespace {
@@ -8,19 +9,6 @@ namespace {
 constexpr unsigned char kEsc = 0x1B;
 constexpr std::size_t kMaxCsi = 64;
 constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";
-
-struct Range {
-  unsigned first, last;
-};
-// Characters that change what others look like, or where lines end.
-constexpr Range kEscaped[] = {{0x61C, 0x61C}, {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2066, 0x2069}};
-
-unsigned CodePoint(absl::string_view character) {
-  unsigned code = static_cast<unsigned char>(character[0]);
-  code &= character.size() == 2 ? 0x1F : character.size() == 3 ? 0x0F : 0x07;
-  for (const char byte : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(byte) & 0x3F);
-  return code;
-}
 
 bool IsSgrParameter(char byte) { return (byte >= '0' && byte <= '9') || byte == ';' || byte == ':'; }
 
@@ -35,7 +23,8 @@ std::string Sanitizer::Append(absl::string_view bytes) {
 
 std::string Sanitizer::Finish() {
   std::string out;
-  if (state_ == State::kText && !pending_.empty()) out.append(kReplacement.data(), kReplacement.size());
+  if (state_ == State::kText && !pending_.empty()) Replace(out);
+  EndJoiner(0, out);
   if (colored_) out += "\x1B[0m";
   pending_.clear();
   state_ = State::kText;
@@ -76,19 +65,34 @@ bool Sanitizer::Continues(unsigned char byte) const {
 }
 
 void Sanitizer::EndCharacter(std::string& out) {
-  const unsigned code = CodePoint(pending_);
-  bool escaped = false;
-  for (const Range& range : kEscaped) escaped = escaped || (code >= range.first && code <= range.last);
-  if (code < 0xA0) {
-    pending_.clear();
-    return TakeControl(static_cast<unsigned char>(code), out);
-  }
-  if (escaped) {
-    absl::StrAppendFormat(&out, "\\u%04x", code);
+  std::string character;
+  character.swap(pending_);
+  const char32_t code = CodePointOf(character);
+  if (code < 0xA0) return TakeControl(static_cast<unsigned char>(code), out);
+  // A joiner beside another one does not join.
+  const char32_t before = joiner_ != 0 ? 0 : before_;
+  EndJoiner(code, out);
+  if (IsJoiner(code)) {
+    joiner_ = code;
+    before_ = before;
   } else {
-    out += pending_;
+    out += IsInvisible(code) ? Escaped(code) : character;
   }
-  pending_.clear();
+}
+
+// What comes next decides whether a joiner is shown.
+void Sanitizer::EndJoiner(char32_t next, std::string& out) {
+  if (joiner_ != 0) {
+    const char* const plain = joiner_ == 0x200C ? "\u200c" : "\u200d";
+    out += JoinsText(before_, joiner_, next) ? plain : Escaped(joiner_);
+  }
+  joiner_ = 0;
+  before_ = next;
+}
+
+void Sanitizer::Replace(std::string& out) {
+  EndJoiner(0, out);
+  out.append(kReplacement.data(), kReplacement.size());
 }
 
 void Sanitizer::TakeText(unsigned char byte, std::string& out) {
@@ -99,21 +103,23 @@ void Sanitizer::TakeText(unsigned char byte, std::string& out) {
       return;
     }
     pending_.clear();
-    out.append(kReplacement.data(), kReplacement.size());
+    Replace(out);
   }
   if (byte < 0x20 || byte == 0x7F) return TakeControl(byte, out);
   if (byte < 0x80) {
+    EndJoiner(byte, out);
     out.push_back(static_cast<char>(byte));
   } else if (byte >= 0xC2 && byte <= 0xF4) {
     pending_.assign(1, static_cast<char>(byte));
     expected_ = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
   } else {
-    out.append(kReplacement.data(), kReplacement.size());
+    Replace(out);
   }
 }
 
 // A C0 control, DEL, or a C1 control (which came as UTF-8).
 void Sanitizer::TakeControl(unsigned char byte, std::string& out) {
+  EndJoiner(0, out);
   switch (byte) {
     case '\n':
     case '\t':

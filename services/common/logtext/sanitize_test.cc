@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "services/common/logtext/invisible.h"
+
 namespace riseml::logtext {
 namespace {
 
@@ -59,11 +61,29 @@ const Case kCases[] = {
     {"Surrogate", "\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
     {"BeyondUnicode", "\xF4\x90\x80\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
     {"Bidi", "x\xE2\x80\xAEy\xE2\x81\xA6z\xE2\x80\xA8", "x\\u202ey\\u2066z\\u2028"},
+    {"Invisible", "a\u200bb\u00adc\ufeffd\u2060", "a\\u200bb\\u00adc\\ufeffd\\u2060"},
+    {"JoinersThatJoinNothing", "a\u200db \u200c\n\u200d", "a\\u200db \\u200c\n\\u200d"},
+    {"JoinersOfAFamily", "\U0001F468\u200d\U0001F469\u200d\U0001F467!", "\U0001F468\u200d\U0001F469\u200d\U0001F467!"},
+    {"JoinerAfterStyle", "\u2764\ufe0f\u200d\U0001F525", "\u2764\ufe0f\u200d\U0001F525"},
+    {"JoinerAfterAnEmojiOnly", "\U0001F468\u200da", "\U0001F468\\u200da"},
+    {"NonJoinerOfEmoji", "\U0001F468\u200c\U0001F469", "\U0001F468\\u200c\U0001F469"},
+    {"Persian", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"},
+    {"Hindi", "\u0915\u094d\u200d\u0937 \u0915\u094d\u200d", "\u0915\u094d\u200d\u0937 \u0915\u094d\u200d"},
+    {"SeveralJoiners", "\u0645\u200c\u200c\u062e", "\u0645\u200c\\u200c\u062e"},
+    {"JoinerBeforeAnEscape", "\U0001F468\u200d\x1B[1m\U0001F469", "\U0001F468\\u200d\x1B[1m\U0001F469\x1B[0m"},
+    {"JoinerBeforeBadBytes", "a\u200d\xFF\u200d\xE2\x82", "a\\u200d\xEF\xBF\xBD\\u200d\xEF\xBF\xBD"},
     {"EscapeAtTheEnd", "a\x1B", "a"},
     {"CsiBrokenByNewline", "a\x1B[3\nb", "a\nb"},
 };
 INSTANTIATE_TEST_SUITE_P(Cases, SanitizeTest, testing::ValuesIn(kCases),
                          [](const auto& info) { return info.param.name; });
+
+TEST(ShowInvisible, NamesAreShownLikeLogs) {
+  const std::string kept = "\U0001F468\u200d\U0001F469 \u0645\u06cc\u200c\u062e \u0915\u094d\u200d \xFF \xE2\x82";
+  EXPECT_EQ(ShowInvisible(kept), kept);
+  EXPECT_EQ(ShowInvisible("evil\u200d\u202e\u200c\u00ad\u2066"), "evil\\u200d\\u202e\\u200c\\u00ad\\u2066");
+  EXPECT_EQ(ShowInvisible("\U0001F468\u200da"), "\U0001F468\\u200da");
+}
 
 TEST(SanitizerTest, WithoutColorsTheyGoToo) { EXPECT_EQ(Sanitize("\x1B[31mred\x1B[0m", false), "red"); }
 

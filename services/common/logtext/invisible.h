@@ -1,0 +1,29 @@
+// Characters that are not seen: with them a text can look like another one.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace riseml::logtext {
+
+// True for characters that turn the direction of writing, end a line or take no room.
+bool IsInvisible(char32_t code);
+
+// U+200C and U+200D, which say how their neighbours are written.
+bool IsJoiner(char32_t code);
+
+// True when a joiner between two characters is ordinary text: behind a letter of Arabic, an Indian script or their kin,
+// or, U+200D, between the parts of an emoji. `after` 0: not known, or nothing. Elsewhere it does nothing, and hides.
+bool JoinsText(char32_t before, char32_t joiner, char32_t after);
+
+// The code point of one UTF-8 character of two to four bytes.
+char32_t CodePointOf(absl::string_view character);
+
+// "\u202e"
+std::string Escaped(char32_t code);
+
+// Shows invisible characters by their number, but for joiners that join. Bytes that are not UTF-8 stay.
+std::string ShowInvisible(absl::string_view text);
+
+}  // namespace riseml::logtext
