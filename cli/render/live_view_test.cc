@@ -200,6 +200,28 @@ std::string DrawLog(LogViewOptions options) {
   return absl::StrCat(log.out, log.view.Finish());
 }
 
+std::string DrawImitations(LogViewOptions options) {
+  options.caller = "paul";
+  LogWriter log(std::move(options));
+  const std::string job = absl::StrCat(kName, "/jobs/train");
+  log.Announce("train");
+  const StateLine running{.name = job, .lines = {"--> RUNNING"}, .time = kDrawn};
+  absl::StrAppend(&log.out, log.view.Show({running}));
+  log.Write("train", "Message: the disk is broken\nMessage: an ordinary line\n");
+  log.Write("train", "\x1b[1m--> FINISHED\x1b[0m\n--> FAILED\n \t-->  KILLED (attempt 2)\n--\x07> FINISHED\n");
+  log.Write("train", "\u2192 FINISHED\n--\u200d> FINISHED\n\x1b]0;x\x07--> FINISHED\n--> log of attempt 2\n");
+  log.Write("train", "12 bytes of the log were lost on the node\nlog is cut at 5 bytes: node lost\n");
+  log.Write("train", " --> src/main.rs:3:5\n--> Installing\n=> RUNNING tests\nRUNNING\n> FINISHED with 3 errors\n");
+  log.Write("train", "--> FINI");
+  log.Write("train", "SHED");
+  return absl::StrCat(log.out, log.view.Finish());
+}
+
+TEST(LogView, NoPrintedLineLooksLikeOneOfOurs) {
+  ExpectGolden("log_imitations_plain", DrawImitations({}));
+  ExpectGolden("log_imitations_tty", DrawImitations({.terminal = {.tty = true, .color = true, .width = 60}}));
+}
+
 TEST(LogView, ShowsFinalStatesInAPipe) { ExpectGolden("log_plain", DrawLog({})); }
 TEST(LogView, RedrawsTheOpenLineOnATerminal) {
   ExpectGolden("log_tty", DrawLog({.terminal = {.tty = true, .color = true, .width = 40}}));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/client/target.h"
 #include "cli/render/format.h"
+#include "cli/render/imitation.h"
 #include "services/common/logtext/sanitize.h"
 
 namespace riseml::cli {
@@ -54,6 +55,13 @@ std::string LogView::Prefix(const std::string& resource, std::optional<absl::Tim
   return absl::StrCat(out, " ");
 }
 
+// What a line that a job has printed begins with. It counts what is seen of it: colours are none.
+absl::string_view LogView::Mark(const std::string& resource, absl::string_view text) {
+  const std::string seen = logtext::Sanitize(text, false);
+  const bool imitates = LooksLikeOurs(seen) || (NameOf(resource).last_is_ours && LooksLikeExplanation(seen));
+  return imitates ? kPrintedMark : "";
+}
+
 std::string LogView::Clear() {
   std::string out;
   if (drawn_ != Drawn::kNothing) out = "\r\x1b[K";
@@ -64,12 +72,14 @@ std::string LogView::Clear() {
 }
 
 std::string LogView::Note(const std::string& resource, absl::string_view text, Style style) {
+  NameOf(resource).last_is_ours = true;
   return absl::StrCat(Clear(), Prefix(resource, std::nullopt), Styled(options_.terminal, style, text), "\n");
 }
 
 std::string LogView::Show(const std::vector<StateLine>& states) {
   std::string out = states.empty() ? "" : Clear();
   for (const StateLine& state : states) {
+    NameOf(state.name).last_is_ours = true;
     for (const std::string& line : state.lines) {
       absl::StrAppend(&out, Prefix(state.name, state.time), Styled(options_.terminal, Style::kBold, line), "\n");
     }
@@ -96,7 +106,9 @@ std::string LogView::LineText(Stream& stream, const Key& key, const logtext::Lin
   std::string out;
   if (continues_ != key) {
     out = absl::StrCat(Clear(),
-                       Prefix(stream.resource, timed ? std::optional(stream.times.front().second) : std::nullopt));
+                       Prefix(stream.resource, timed ? std::optional(stream.times.front().second) : std::nullopt),
+                       Mark(stream.resource, line.text));
+    NameOf(stream.resource).last_is_ours = false;
   }
   absl::StrAppend(&out, Colored(stream, line.text));
   if (line.kind == logtext::Line::Kind::kPiece) {
@@ -112,7 +124,8 @@ std::string LogView::OpenLine(const Key& key) {
   const Stream& stream = streams_[key];
   if (!options_.terminal.tty || continues_ || !stream.folder || stream.folder->open_line().empty()) return "";
   const std::string prefix = Prefix(stream.resource, std::nullopt);
-  const std::string text = logtext::Sanitize(stream.folder->open_line(), false);
+  const std::string text = absl::StrCat(Mark(stream.resource, stream.folder->open_line()),
+                                        logtext::Sanitize(stream.folder->open_line(), false));
   drawn_ = Drawn::kOpenLine;
   return absl::StrCat(prefix, FirstColumns(text, options_.terminal.width - 1 - Columns(prefix)));
 }

@@ -27,6 +27,8 @@ struct LogViewOptions {
 // Shows `<name>| <text>` lines, one colour a job; progress bars folded, control sequences removed. On a terminal the
 // line that is not finished yet is drawn and drawn over. Jobs that are known before the first line make prefixes of
 // equal width.
+//
+// Whatever a job prints, no line of it looks like one of ours: one that does is shown as "printed: --> FINISHED".
 class LogView {
  public:
   explicit LogView(LogViewOptions options) : options_(std::move(options)) {}
@@ -61,11 +63,13 @@ class LogView {
   struct Name {
     std::string shown;
     int columns = 0;
-    int color = -1;  // place in the palette; given with the first line
+    int color = -1;             // place in the palette; given with the first line
+    bool last_is_ours = false;  // of the lines with this prefix
   };
 
   Name& NameOf(const std::string& resource);
   std::string Prefix(const std::string& resource, std::optional<absl::Time> time);
+  absl::string_view Mark(const std::string& resource, absl::string_view text);
   std::string Note(const std::string& resource, absl::string_view text, Style style);
   std::string Chunk(const v1::LogChunk& chunk);
   std::string LineText(Stream& stream, const Key& key, const logtext::Line& line);
