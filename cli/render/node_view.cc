@@ -89,6 +89,8 @@ std::string NodeNotes(const std::vector<v1::Node>& nodes) {
     if (node.network() == v1::Node::SHARED)
       absl::StrAppend(&out, "Node ", NodePart(node), " gives jobs its own network, with all ports of the machine",
                       node.network_note().empty() ? "" : absl::StrCat(": ", OneLine(node.network_note())), "\n");
+    for (const std::string& note : node.notes())
+      absl::StrAppend(&out, "Node ", NodePart(node), ": ", OneLine(note), "\n");
     if (!node.limits_enforced())
       absl::StrAppend(&out, "Node ", NodePart(node),
                       " does not enforce CPU and memory limits, it only accounts for them\n");

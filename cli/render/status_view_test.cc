@@ -192,6 +192,7 @@ TEST(NodeView, ShowsNodesAndGpus) {
     gpu->set_model("Tesla K80");
     gpu->set_memory_bytes(std::int64_t{11} << 30);
   }
+  node.add_notes("jobs get PIP_INDEX_URL without the password in it");
   v1::Node lost;
   lost.set_name("nodes/b");
   lost.set_message("silent for 40 s");

@@ -148,11 +148,17 @@ Variables InheritedVariables(const Variables& node) {
   return out;
 }
 
+std::vector<std::string> PathsIn(absl::string_view value) {
+  std::vector<std::string> paths;
+  for (const absl::string_view word : absl::StrSplit(value, absl::ByAnyChar(" :"), absl::SkipEmpty()))
+    if (absl::StartsWith(word, "/") && !absl::StartsWith(word, "//")) paths.emplace_back(word);
+  return paths;
+}
+
 std::vector<std::string> InheritedPaths(const Variables& node) {
   std::set<std::string> paths;
   for (const auto& [name, value] : InheritedVariables(node))
-    for (const absl::string_view word : absl::StrSplit(value, absl::ByAnyChar(" :"), absl::SkipEmpty()))
-      if (absl::StartsWith(word, "/") && !absl::StartsWith(word, "//")) paths.emplace(word);
+    for (std::string& path : PathsIn(value)) paths.insert(std::move(path));
   return {paths.begin(), paths.end()};
 }
 

@@ -48,6 +48,9 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
 // The node's settings among `node` that jobs get.
 Variables InheritedVariables(const Variables& node);
 
+// Absolute paths that the value of a variable names.
+std::vector<std::string> PathsIn(absl::string_view value);
+
 // Files and directories named by the inherited variables, such as a CA bundle: a sandbox has to show them.
 std::vector<std::string> InheritedPaths(const Variables& node);
 

@@ -23,6 +23,7 @@
 #include "services/agent/network.h"
 #include "services/agent/notes.h"
 #include "services/agent/package_settings.h"
+#include "services/agent/passwords.h"
 #include "services/agent/shares.h"
 #include "services/agent/work_files.h"
 #include "services/common/base/clock.h"
@@ -182,7 +183,7 @@ absl::StatusOr<bool> Launcher::CopyPipConfig(const AttemptDir& dir) const {
   const std::string path = PipConfigOf(options_.environment);
   if (path.empty()) return false;
   RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSmallFile));
-  RISEML_RETURN_IF_ERROR(WriteFileQuickly(dir.pip_config(), text, 0600));
+  RISEML_RETURN_IF_ERROR(WriteFileQuickly(dir.pip_config(), WithoutUserinfo(text, true), 0600));
   return true;
 }
 

@@ -34,7 +34,7 @@ struct LauncherOptions {
   std::string agent;         // path of this program
   std::string isolation;     // kIsolationBubblewrap or kIsolationNone
   bool own_network = false;  // jobs have a network of their own; only in a sandbox
-  Variables environment;     // of the node itself
+  Variables environment;     // of the node itself, without passwords (passwords.h)
 };
 
 // Chooses how jobs are kept apart on this machine: the configured isolation, "auto" decided by a probe.

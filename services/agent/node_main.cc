@@ -15,6 +15,7 @@
 #include "services/agent/node_service.h"
 #include "services/agent/outputs.h"
 #include "services/agent/package_settings.h"
+#include "services/agent/passwords.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
 #include "services/common/base/log.h"
@@ -65,7 +66,8 @@ absl::StatusOr<std::string> OwnPath() {
 }  // namespace
 
 absl::Status RunNode(const std::string& config_file, bool check_only) {
-  const Variables environment = OwnVariables();
+  const JobSettings settings = WithoutPasswords(OwnVariables());
+  const Variables& environment = settings.variables;
   config::v1::NodeConfig config;
   RISEML_RETURN_IF_ERROR(config::LoadConfig(config_file, &config));
   RISEML_RETURN_IF_ERROR(Validate(config));
@@ -85,6 +87,10 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   v1::Node node = LookAtMachine(config, isolation);
   node.set_network(network.own ? v1::Node::OWN : v1::Node::SHARED);
   node.set_network_note(network.why_not);
+  if (const std::string note = NoteOnPasswords(settings, MachineFilesWithPasswords()); !note.empty()) {
+    LogWarning("passwords_kept_from_jobs", {{"note", note}});
+    node.add_notes(note);
+  }
 
   const SystemClock clock;
   AttemptTable table;

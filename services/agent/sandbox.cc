@@ -10,9 +10,11 @@
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/agent/passwords.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 
@@ -76,6 +78,10 @@ SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string
     if (Exists(path)) ShowPath(view, path);
   for (const char* path : kSecretFiles)
     if (Exists(path)) view.hidden_files.emplace_back(path);
+  for (std::string& path : MachineFilesWithPasswords())
+    if (std::ranges::any_of(view.directories,
+                            [&path](const std::string& directory) { return IsPathBelow(path, directory); }))
+      view.hidden_files.push_back(std::move(path));
   for (const char* path : kSecretDirectories)
     if (Exists(path)) view.hidden_directories.emplace_back(path);
   const auto shows = [&installation](const std::string& directory) { return IsPathBelow(installation, directory); };
