@@ -115,11 +115,12 @@ absl::Status FileHandler::DoGetArchive(const rpc::Call& call, grpc::ServerContex
                                        const v1::GetArchiveRequest& request,
                                        grpc::ServerWriter<v1::GetArchiveResponse>* writer) {
   RISEML_ASSIGN_OR_RETURN(const RevisionName name, ParseRevisionName(request.revision()));
+  // First: what is over the bound must not cost api anything.
+  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
+                          services_.streams.Enter(call.caller.user_uid(), [context] { context->TryCancel(); }));
   const rpc::OpenCalls::Handle open = services_.open_calls.Enter(call, {.cancel = [context] { context->TryCancel(); }});
   RISEML_ASSIGN_OR_RETURN(const CheckResponse found,
                           services_.access.Check(call.credential, CheckRequest::READ, request.revision()));
-  RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
-                          services_.streams.Enter(call.caller.user_uid(), [context] { context->TryCancel(); }));
   RISEML_ASSIGN_OR_RETURN(const Repository repository, services_.store.OpenRepository(ProjectId{found.uid()}));
   return WriteArchive(repository, name.commit, [&](absl::string_view bytes) -> absl::Status {
     RISEML_RETURN_IF_ERROR(open.status());
