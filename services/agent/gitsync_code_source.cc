@@ -14,6 +14,7 @@
 namespace riseml::agent {
 namespace {
 
+constexpr int kAheadBytes = 1 << 20;  // unpacking is slower than the network
 constexpr absl::Duration kLongestFetch = absl::Minutes(30);
 
 // One call, cancelled with its stop token or when the reader is dropped.
@@ -73,7 +74,7 @@ class GitsyncCodeSource final : public CodeSource {
 
 absl::StatusOr<std::unique_ptr<CodeSource>> MakeGitsyncCodeSource(const std::string& address,
                                                                   const config::v1::ClientTls& tls) {
-  RISEML_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, rpc::ServiceChannel(address, tls));
+  RISEML_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, rpc::ServiceChannel(address, tls, kAheadBytes));
   return std::unique_ptr<CodeSource>(std::make_unique<GitsyncCodeSource>(channel));
 }
 

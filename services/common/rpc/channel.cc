@@ -21,8 +21,13 @@ namespace {
 // Our servers take 4 MiB, but may answer with more: the log streams of a set of 10,000 children are 5 MB.
 constexpr int kMaxReceivedBytes = 16 << 20;
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grpc::SslCredentialsOptions& tls) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grpc::SslCredentialsOptions& tls,
+                                           int ahead_bytes = 0) {
   grpc::ChannelArguments arguments;
+  if (ahead_bytes > 0) {
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // it would widen the window again
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, ahead_bytes);
+  }
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
@@ -61,12 +66,12 @@ absl::Duration Backoff(int failed_tries) {
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,
-                                                              const config::v1::ClientTls& tls) {
+                                                              const config::v1::ClientTls& tls, int ahead_bytes) {
   grpc::SslCredentialsOptions options;
   RISEML_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(tls.ca_file(), 1 << 20));
   RISEML_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadFile(tls.certificate_file(), 1 << 20));
   RISEML_ASSIGN_OR_RETURN(options.pem_private_key, ReadFile(tls.key_file(), 1 << 20));
-  return MakeChannel(address, options);
+  return MakeChannel(address, options, ahead_bytes);
 }
 
 std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std::string& ca_pem) {

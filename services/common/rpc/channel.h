@@ -16,9 +16,10 @@
 namespace riseml::rpc {
 
 // Channel to a service's internal listener with our own certificate. The address is host:port; certificates name
-// "localhost" as well.
+// "localhost" as well. `ahead_bytes`: what a stream may have received before it is read; 0: gRPC decides, and takes
+// tens of MB where the reader is slow.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,
-                                                              const config::v1::ClientTls& tls);
+                                                              const config::v1::ClientTls& tls, int ahead_bytes = 0);
 
 // Channel to a user listener: trusts only `ca_pem`; no system roots, no HTTP proxy.
 std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std::string& ca_pem);
