@@ -44,10 +44,12 @@ FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry
 
 grpc::ServerWriteReactor<v1::FollowResponse>* FollowHandler::Follow(grpc::CallbackServerContext* context,
                                                                     const v1::FollowRequest* request) {
-  const auto follower = std::make_shared<Follower>(*this, context, rpc::CallOf(*context, kFollowMethod), *request);
+  absl::Status status = CheckFollowRequest(*request);
+  // Nothing of a request that is refused is kept.
+  const auto follower = std::make_shared<Follower>(*this, context, rpc::CallOf(*context, kFollowMethod),
+                                                   status.ok() ? *request : v1::FollowRequest());
   auto* reactor = follower->Begin();
   metrics_.followers.Increment();
-  absl::Status status = CheckFollowRequest(*request);
   if (status.ok()) status = Add(follower);
   if (status.ok()) {
     follower->List();
@@ -61,12 +63,20 @@ absl::Status FollowHandler::Add(const std::shared_ptr<Follower>& follower) {
   MutexLock lock(mu_);
   if (stopped_) return Stopping();
   const auto it = of_user_.find(follower->user());
-  const std::size_t own = it == of_user_.end() ? 0 : it->second;
-  if (own >= options_.max_followers_per_user) return TooManyReaders("you have", own, options_.max_followers_per_user);
+  const Share own = it == of_user_.end() ? Share() : it->second;
+  if (own.readers >= options_.max_followers_per_user)
+    return TooManyReaders("you have", own.readers, options_.max_followers_per_user);
+  if (own.cursors + follower->first_cursors() > options_.max_cursors_per_user)
+    return WithRetryDelay(LimitExceeded(absl::StrCat("your readers of logs go on at more than ",
+                                                     options_.max_cursors_per_user, " places; end some, or begin anew"),
+                                        options_.max_cursors_per_user, own.cursors + follower->first_cursors()),
+                          absl::Seconds(2));
   if (roots_.size() >= options_.max_followers)
     return TooManyReaders("all users together have", roots_.size(), options_.max_followers);
   roots_[follower];
-  ++of_user_[follower->user()];
+  Share& share = of_user_[follower->user()];
+  ++share.readers;
+  share.cursors += follower->first_cursors();
   return absl::OkStatus();
 }
 
@@ -75,7 +85,8 @@ void FollowHandler::Remove(const std::shared_ptr<Follower>& follower) {
   MutexLock lock(mu_);
   if (roots_.erase(follower) == 0) return;  // was refused
   const auto it = of_user_.find(follower->user());
-  if (--it->second == 0) of_user_.erase(it);
+  it->second.cursors -= follower->first_cursors();
+  if (--it->second.readers == 0) of_user_.erase(it);
 }
 
 void FollowHandler::Subscribe(const StreamId& id, const std::shared_ptr<Follower>& follower) {

@@ -35,7 +35,8 @@ struct FollowOptions {
   absl::Duration poll = absl::Seconds(2);        // of the streams, while api's changes are not heard of
   absl::Duration tick = absl::Milliseconds(100);
   std::size_t max_followers = 4096;
-  std::size_t max_followers_per_user = 256;  // one user must not keep the others from their logs
+  std::size_t max_followers_per_user = 256;    // one user must not keep the others from their logs
+  std::size_t max_cursors_per_user = 100'000;  // of all his followers together; each takes about 80 bytes
 };
 
 // Thread-safe.
@@ -87,8 +88,11 @@ class FollowHandler {
   bool watching_ ABSL_GUARDED_BY(mu_) = false;
   std::uint64_t changes_ ABSL_GUARDED_BY(mu_) = 0;  // calls of OnRootsChanged so far
   absl::flat_hash_map<std::shared_ptr<Follower>, std::string> roots_
-      ABSL_GUARDED_BY(mu_);                                                     // all followers; empty: not known yet
-  absl::flat_hash_map<std::string, std::size_t> of_user_ ABSL_GUARDED_BY(mu_);  // how many of roots_, by user
+      ABSL_GUARDED_BY(mu_);  // all followers; empty: not known yet
+  struct Share {
+    std::size_t readers = 0, cursors = 0;
+  };
+  absl::flat_hash_map<std::string, Share> of_user_ ABSL_GUARDED_BY(mu_);  // what each has of roots_
   absl::flat_hash_map<StreamId, Followers> by_stream_ ABSL_GUARDED_BY(mu_);
   std::jthread ticker_;  // last: it uses the rest
 };

@@ -63,6 +63,8 @@ Follower::Follower(FollowHandler& handler, grpc::CallbackServerContext* context,
       context_(context) {
   for (const v1::StreamCursor& cursor : request_.cursors())
     cursors_[{JobId{cursor.job_uid()}, cursor.attempt()}] = cursor.offset();
+  first_cursors_ = cursors_.size();
+  google::protobuf::RepeatedPtrField<v1::StreamCursor>().Swap(request_.mutable_cursors());  // takes their memory
   last_list_ = last_check_ = last_write_ = handler_.clock_.Now();
 }
 

@@ -32,6 +32,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
 
   // Whose call it is: the user's, or of the owner of the job that calls.
   const std::string& user() const { return call_.caller.user_uid(); }
+  // Places of the request at which it goes on.
+  std::size_t first_cursors() const { return first_cursors_; }
 
   // The reactor of the call. Once; before everything else.
   grpc::ServerWriteReactor<v1::FollowResponse>* Begin();
@@ -82,7 +84,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   FollowHandler& handler_;  // outlives every call
   const rpc::Call call_;
   const absl::Time start_;
-  const v1::FollowRequest request_;
+  v1::FollowRequest request_;         // without its cursors
   v1::FollowResponse response_;       // of the pump, then of the write in flight
   rpc::OpenCalls::Handle open_call_;  // from Begin to OnDone
 
@@ -90,6 +92,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mu_);
   Reactor* reactor_ ABSL_GUARDED_BY(mu_) = nullptr;
   absl::flat_hash_map<StreamId, Entry> entries_ ABSL_GUARDED_BY(mu_);
+  std::size_t first_cursors_ = 0;                                             // set before it is shared
   absl::flat_hash_map<StreamId, std::int64_t> cursors_ ABSL_GUARDED_BY(mu_);  // of the request
   std::deque<StreamId> ready_ ABSL_GUARDED_BY(mu_);
   std::size_t open_entries_ ABSL_GUARDED_BY(mu_) = 0;  // not done

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/loghandler/fake_disk.h"
 #include "services/loghandler/loghandler_fixture.h"
@@ -290,6 +291,24 @@ TEST_F(LogHandlerTest, OneUserCannotTakeTheReadersOfOthers) {
     }
     ASSERT_TRUE(HasReason(next.Finish(), Reason::kLimitExceeded));
   }
+}
+
+TEST_F(LogHandlerTest, OneUserCannotFillTheMemoryWithCursors) {
+  options_.follow.max_cursors_per_user = 3;
+  Start();
+  const StreamId own = api_->AddStream(kRoot, "train");
+  v1::FollowRequest request = FollowFor(kRoot);
+  for (int i = 0; i < 2; ++i) {
+    v1::StreamCursor* const cursor = request.add_cursors();
+    cursor->set_job_uid(NewUuid());
+    cursor->set_attempt(1);
+  }
+  TestReader reader(*stub_, kKey, request);
+  EXPECT_TRUE(reader.NextUntil([&] { return reader.streams.contains(own); }));
+  const absl::Status refused = FollowStatus(request);
+  EXPECT_TRUE(HasReason(refused, Reason::kLimitExceeded)) << refused;
+  EXPECT_TRUE(RetryDelayOf(refused).has_value());
+  reader.Cancel();
 }
 
 TEST_F(LogHandlerTest, ManyReadersAndShippersAtOnce) {
