@@ -193,7 +193,8 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   if (config.environments_max_bytes() == 0) config.set_environments_max_bytes(kEnvironmentsMaxBytes);
   if (config.user_max_experiments() == 0) config.set_user_max_experiments(kUserMaxExperiments);
   std::vector<std::string> problems;
-  if (config.user_listener().address().empty()) problems.push_back("user_listener.address must be set");
+  if (!rpc::HasAddress(config.user_listener()))
+    problems.push_back("user_listener.address or user_listener.socket_address must be set");
   if (config.internal_listener().address().empty()) problems.push_back("internal_listener.address must be set");
   if (config.database().empty()) problems.push_back("database must be set");
   if (config.token_key_file().empty()) problems.push_back("token_key_file must be set");

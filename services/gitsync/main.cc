@@ -29,7 +29,7 @@ constexpr absl::Duration kGrace = absl::Seconds(10);
 absl::Status CheckConfig(const config::v1::GitsyncConfig& config) {
   if (config.data_dir().empty()) return Error(Reason::kInvalidArgument, "the configuration names no data_dir");
   if (config.api_address().empty()) return Error(Reason::kInvalidArgument, "the configuration names no api_address");
-  if (config.user_listener().address().empty() || config.internal_listener().address().empty())
+  if (!rpc::HasAddress(config.user_listener()) || config.internal_listener().address().empty())
     return Error(Reason::kInvalidArgument,
                  "the configuration needs user_listener and internal_listener, each with an address");
   return absl::OkStatus();

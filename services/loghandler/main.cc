@@ -13,6 +13,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
 #include "services/loghandler/loghandler.h"
 
@@ -24,7 +25,7 @@ constexpr absl::Duration kGrace = absl::Seconds(2);  // for the last message of 
 absl::Status CheckConfig(const config::v1::LoghandlerConfig& config) {
   if (config.data_dir().empty()) return Error(Reason::kInvalidArgument, "the configuration names no data_dir");
   if (config.api_address().empty()) return Error(Reason::kInvalidArgument, "the configuration names no api_address");
-  if (config.user_listener().address().empty())
+  if (!rpc::HasAddress(config.user_listener()))
     return Error(Reason::kInvalidArgument, "the configuration needs user_listener with an address");
   if (config.has_end_marker_grace() &&
       google::protobuf::util::TimeUtil::DurationToSeconds(config.end_marker_grace()) < 0)

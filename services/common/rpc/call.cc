@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/common/base/clock.h"
@@ -27,6 +28,14 @@ std::string RequestId(const grpc::ServerContextBase& context) {
   return usable ? id : NewUuid();
 }
 
+// Only the edge and processes of the services' own account can connect to a Unix socket.
+std::string PeerOf(const grpc::ServerContextBase& context) {
+  std::string peer = context.peer();
+  if (!absl::StartsWith(peer, "unix:")) return peer;
+  const std::string behind_edge = MetadataValue(context, kEdgePeerKey);
+  return behind_edge.empty() ? peer : behind_edge;
+}
+
 internal::v1::Caller ServiceCaller(const grpc::AuthContext& auth) {
   internal::v1::Caller caller;
   const std::vector<grpc::string_ref> names = auth.FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
@@ -47,7 +56,7 @@ std::string BearerToken(absl::string_view header) {
 Call CallOf(const grpc::ServerContextBase& context, absl::string_view method) {
   Call call;
   call.method = std::string(method);
-  call.peer = context.peer();
+  call.peer = PeerOf(context);
   call.request_id = RequestId(context);
   if (const auto auth = context.auth_context(); auth != nullptr) call.caller = ServiceCaller(*auth);
   if (call.caller.kind() == internal::v1::Caller::SERVICE) {

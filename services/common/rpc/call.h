@@ -19,7 +19,7 @@ struct Call {
   internal::v1::Caller caller;
   std::string request_id;  // from the client, or made here; printable, at most 64 characters
   std::string method;      // "riseml.v1.JobService/GetJob"
-  std::string peer;        // address, e.g. "ipv4:127.0.0.1:53120"
+  std::string peer;        // address, e.g. "ipv4:127.0.0.1:53120"; behind the edge, that of the edge's client
   std::string credential;  // what the caller showed, to be checked again while a stream is open; empty for services
                            // and for users whom one acts for
 };
@@ -27,6 +27,8 @@ struct Call {
 // Metadata keys.
 inline constexpr char kAuthorizationKey[] = "authorization";  // "Bearer rml_…"
 inline constexpr char kRequestIdKey[] = "x-request-id";
+// Address of the client of a call that the edge passes on. The edge sets it; on other connections it means nothing.
+inline constexpr char kEdgePeerKey[] = "x-riseml-edge-peer";
 // The user a service acts for, e.g. "users/paul"; see ServerOptions::users.
 inline constexpr char kOnBehalfOfKey[] = "x-riseml-on-behalf-of";
 

@@ -21,7 +21,10 @@ namespace {
 // Our servers take 4 MiB, but may answer with more: the log streams of a set of 10,000 children are 5 MB.
 constexpr int kMaxReceivedBytes = 16 << 20;
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grpc::SslCredentialsOptions& tls,
+bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const std::shared_ptr<grpc::ChannelCredentials>& credentials,
                                            int ahead_bytes = 0) {
   grpc::ChannelArguments arguments;
   if (ahead_bytes > 0) {
@@ -39,7 +42,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const grp
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-  return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 // True when the address leads to no server or to another one, which waiting hardly changes. gRPC tells by its words.
@@ -71,13 +74,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string&
   RISEML_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(tls.ca_file(), 1 << 20));
   RISEML_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadFile(tls.certificate_file(), 1 << 20));
   RISEML_ASSIGN_OR_RETURN(options.pem_private_key, ReadFile(tls.key_file(), 1 << 20));
-  return MakeChannel(address, options, ahead_bytes);
+  return MakeChannel(address, grpc::SslCredentials(options), ahead_bytes);
 }
 
 std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std::string& ca_pem) {
+  if (IsUnix(address)) return MakeChannel(address, grpc::experimental::LocalCredentials(UDS));
   grpc::SslCredentialsOptions options;
   options.pem_root_certs = ca_pem;
-  return MakeChannel(address, options);
+  return MakeChannel(address, grpc::SslCredentials(options));
 }
 
 void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_view request_id,

@@ -15,13 +15,14 @@
 
 namespace riseml::rpc {
 
-// Channel to a service's internal listener with our own certificate. The address is host:port; certificates name
-// "localhost" as well. `ahead_bytes`: what a stream may have received before it is read; 0: gRPC decides, and takes
-// tens of MB where the reader is slow.
+// Channel to a service's internal listener with our own certificate. The address is host:port, or unix:/path, which
+// counts as "localhost"; certificates name that as well. `ahead_bytes`: what a stream may have received before it is
+// read; 0: gRPC decides, and takes tens of MB where the reader is slow.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,
                                                               const config::v1::ClientTls& tls, int ahead_bytes = 0);
 
-// Channel to a user listener: trusts only `ca_pem`; no system roots, no HTTP proxy.
+// Channel to a user listener: trusts only `ca_pem`; no system roots, no HTTP proxy. An address unix:/path is the
+// listener's socket_address, which has no TLS.
 std::shared_ptr<grpc::Channel> UserChannel(const std::string& address, const std::string& ca_pem);
 
 // Sets deadline, request id and (when not empty) the credential on a client context.

@@ -50,6 +50,7 @@ class Users final : public v1::UserService::Service {
       ++handled;
       response->set_name("users/" + call.caller.user());
       response->set_email(call.request_id);
+      response->set_uid(call.peer);
       return absl::OkStatus();
     });
   }
@@ -143,6 +144,46 @@ TEST_F(RpcTest, AServerThatStartsBetweenTriesIsFound) {
       {.tries = kPatientTries, .credential = "viewer", .channel = channel});
   ASSERT_TRUE(user.ok()) << user.status();
   EXPECT_EQ(user->name(), "users/viewer");
+}
+
+TEST_F(RpcTest, ASocketIsServedWithoutTlsAndChecksCredentials) {
+  ServerOptions options;
+  options.listener.set_socket_address("unix:" + dir_ + "/socket");
+  options.listener.set_certificate_file(dir_ + "/api.crt");
+  options.listener.set_key_file(dir_ + "/api.key");
+  options.authenticator = &authenticator_;
+  options.services = {&users_};
+  const auto server = Server::Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  stub_ = v1::UserService::NewStub(UserChannel(options.listener.socket_address(), "no certificate"));
+  EXPECT_EQ(GetCaller("viewer")->name(), "users/viewer");
+  EXPECT_EQ(GetCaller("guess").status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(GetCaller("viewer")->uid(), "unix:");
+  grpc::ClientContext context;
+  Prepare(context, absl::Seconds(10), "r", "viewer");
+  context.AddMetadata(kEdgePeerKey, "ipv4:192.0.2.7:1");
+  v1::User response;
+  EXPECT_TRUE(stub_->GetCaller(&context, {}, &response).ok());
+  EXPECT_EQ(response.uid(), "ipv4:192.0.2.7:1");
+}
+
+TEST_F(RpcTest, OnlyTheEdgeNamesThePeerOfACall) {
+  grpc::ClientContext context;
+  Prepare(context, absl::Seconds(10), "r", "viewer");
+  context.AddMetadata(kEdgePeerKey, "ipv4:192.0.2.7:1");
+  v1::User response;
+  ASSERT_TRUE(stub_->GetCaller(&context, {}, &response).ok());
+  EXPECT_THAT(response.uid(), testing::StartsWith("ipv4:127.0.0.1:"));
+}
+
+TEST_F(RpcTest, ServicesCallEachOtherOverSocketsWithCertificates) {
+  const auto server = Start(ListenerKind::kInternal, {&access_}, "unix:" + dir_ + "/internal");
+  const auto stub =
+      internal::v1::AccessService::NewStub(*ServiceChannel("unix:" + dir_ + "/internal", TlsOf("gitsync")));
+  const auto caller =
+      Invoke<Caller>([&](auto* c, auto* r) { return stub->Authenticate(c, internal::v1::AuthenticateRequest(), r); });
+  ASSERT_TRUE(caller.ok()) << caller.status();
+  EXPECT_EQ(caller->service(), "gitsync");
 }
 
 TEST_F(RpcTest, CallersOnOneConnectionAreKeptApart) {

@@ -43,6 +43,18 @@ grpc::SslServerCredentialsOptions TlsOptions(ListenerKind kind) {
   return options;
 }
 
+bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
+
+// Clients across a network may vanish without a word, and are spread anew over the servers from time to time. Behind a
+// Unix socket there is one server, and a client that ends closes its connection.
+void SetConnectionLimits(grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 5 * 60'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * 60'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+}
+
 // Limits of every server; why each is there: docs/architecture.md, "Limits".
 void SetLimits(grpc::ServerBuilder& builder, int max_threads) {
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
@@ -50,11 +62,6 @@ void SetLimits(grpc::ServerBuilder& builder, int max_threads) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 5 * 60'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * 60'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -170,6 +177,10 @@ class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
   int active_ ABSL_GUARDED_BY(mu_) = 0;  // calls of Process under way
 };
 
+bool HasAddress(const config::v1::Listener& listener) {
+  return !listener.address().empty() || !listener.socket_address().empty();
+}
+
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   grpc::EnableDefaultHealthCheckService(true);
   RISEML_ASSIGN_OR_RETURN(const std::string certificate, ReadFile(options.listener.certificate_file(), 1 << 20));
@@ -181,15 +192,25 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   } else if (options.authenticator == nullptr) {
     return absl::InternalError("a user listener needs an authenticator");
   }
+  if (options.kind == ListenerKind::kInternal && !options.listener.socket_address().empty())
+    return absl::InternalError("an internal listener has no socket_address: its callers show certificates");
   std::unique_ptr<Server> server(new Server());
   server->auth_ = std::make_shared<AuthProcessor>(options);
-  std::shared_ptr<grpc::ServerCredentials> credentials = grpc::SslServerCredentials(tls);
-  credentials->SetAuthMetadataProcessor(server->auth_);
 
   grpc::ServerBuilder builder;
   const int default_threads = options.kind == ListenerKind::kUser ? kUserThreads : kServiceThreads;
   SetLimits(builder, options.max_threads > 0 ? options.max_threads : default_threads);
-  builder.AddListeningPort(options.listener.address(), credentials, &server->port_);
+  const auto listen = [&](const std::string& address, const std::shared_ptr<grpc::ServerCredentials>& credentials,
+                          int* port) {
+    credentials->SetAuthMetadataProcessor(server->auth_);
+    builder.AddListeningPort(address, credentials, port);
+  };
+  const std::string& address = options.listener.address();
+  const std::string& socket = options.listener.socket_address();
+  if (!address.empty() && !IsUnix(address)) SetConnectionLimits(builder);
+  int socket_port = 1;
+  if (!address.empty()) listen(address, grpc::SslServerCredentials(tls), &server->port_);
+  if (!socket.empty()) listen(socket, grpc::experimental::LocalServerCredentials(UDS), &socket_port);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   if (options.services.empty()) {
     // gRPC refuses to start without a method of ours to poll for. This one answers UNIMPLEMENTED; health checks do not
@@ -198,11 +219,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
     builder.RegisterCallbackGenericService(server->health_only_.get());
   }
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || server->port_ == 0)
-    return Error(Reason::kUnavailable,
-                 absl::StrCat("listen on ", options.listener.address(), ": address in use, or certificate not usable"));
+  if (server->server_ == nullptr || socket_port == 0 || (!address.empty() && server->port_ == 0))
+    return Error(Reason::kUnavailable, absl::StrCat("listen on ", address, address.empty() ? "" : " ", socket,
+                                                    ": address in use, or certificate not usable"));
   server->server_->GetHealthCheckService()->SetServingStatus(true);
-  LogInfo("listening", {{"address", options.listener.address()},
+  LogInfo("listening", {{"address", address},
+                        {"socket", socket},
                         {"port", server->port_},
                         {"kind", options.kind == ListenerKind::kUser ? "user" : "internal"}});
   return server;

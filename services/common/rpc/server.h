@@ -36,6 +36,9 @@ enum class ListenerKind {
   kInternal,  // mutual TLS; methods SERVICE, and with `users` those of users
 };
 
+// True when a listener says where it listens.
+bool HasAddress(const config::v1::Listener& listener);
+
 struct ServerOptions {
   ListenerKind kind = ListenerKind::kUser;
   config::v1::Listener listener;
