@@ -62,14 +62,20 @@ void Say(absl::string_view text) { std::fprintf(stdout, "%s\n", std::string(text
 
 // What an installation is, as far as it has been started once: enough to look at it and to stop it.
 struct Installation {
+  UniqueFd sockets;
   StackPlan plan;
   ProbeKeys keys;
 };
 
 absl::StatusOr<Installation> Open(const std::string& dir) {
   const Layout layout{dir, dir};
-  RISEML_ASSIGN_OR_RETURN(const config::v1::SupervisorState state, LoadState(layout));
+  RISEML_ASSIGN_OR_RETURN(config::v1::SupervisorState state, LoadState(layout));
   Installation installation;
+  if (!FileExists(state.postgres_socket_dir())) {
+    // The services see it at another path (private_mount.h). Ours may be too long for a socket's address.
+    RISEML_ASSIGN_OR_RETURN(installation.sockets, OpenFile(layout.In("run"), O_PATH | O_DIRECTORY));
+    state.set_postgres_socket_dir(absl::StrCat("/proc/self/fd/", installation.sockets.get()));
+  }
   installation.plan = MakeStackPlan(layout, state, Programs(), {});
   RISEML_ASSIGN_OR_RETURN(installation.keys, LoadProbeKeys(SupervisorTls(layout)));
   return installation;
@@ -230,8 +236,8 @@ absl::StatusOr<bool> PrintStatus(const Options& options) {
     const absl::StatusOr<config::v1::ProcessRecord> record =
         ReadRecord(installation->plan.layout.ProcessFile(unit.name));
     const std::string pid = record.ok() && IsAlive(*record) ? absl::StrCat(record->pid()) : "-";
-    const std::string address =
-        unit.endpoints.empty() ? "local socket" : AddressOf(installation->plan.state, unit.endpoints.front().listener);
+    const bool has_port = !unit.endpoints.empty() && unit.endpoints.front().port != 0;
+    const std::string address = has_port ? absl::StrCat("127.0.0.1:", unit.endpoints.front().port) : "local socket";
     Say(absl::StrFormat("%-12s %-8s %-22s %s", unit.name, pid, address,
                         results[i].ok() ? "healthy" : std::string(results[i].message())));
   }

@@ -17,6 +17,7 @@ struct Layout {
 
   std::string In(absl::string_view entry) const { return absl::StrCat(home, "/", entry); }
   std::string State() const { return In("supervisor.json"); }
+  std::string EdgeConfig() const { return In("config/edge.cfg"); }
   std::string Config(absl::string_view service) const { return absl::StrCat(home, "/config/", service, ".yaml"); }
   std::string Certs() const { return In("certs"); }
   std::string TokenKey() const { return In("secrets/token.key"); }

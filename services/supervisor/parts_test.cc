@@ -12,21 +12,25 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/config/config.h"
 #include "services/supervisor/layout.h"
 #include "services/supervisor/log_files.h"
+#include "services/supervisor/ports.h"
 #include "services/supervisor/process.h"
 #include "services/supervisor/progress.h"
 #include "services/supervisor/service_configs.h"
 #include "services/supervisor/services.h"
+#include "services/supervisor/stack.h"
 #include "services/supervisor/state.h"
 
 namespace riseml::supervisor {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Parts : public ::testing::Test {
  protected:
@@ -121,7 +125,7 @@ TEST_F(Parts, PortsAreChosenOnceAndDiffer) {
   ASSERT_TRUE(CompleteState(layout, &state).ok());
   std::set<int> ports;
   for (const auto& [name, port] : state.ports()) EXPECT_TRUE(ports.insert(port).second) << name;
-  EXPECT_EQ(ports.size(), 14u);
+  EXPECT_EQ(ports.size(), 10u);
   ASSERT_TRUE(SaveState(layout, state).ok());
   auto again = LoadState(layout);
   ASSERT_TRUE(again.ok());
@@ -136,7 +140,7 @@ TEST_F(Parts, ConfigurationsAreReadAsTheyWereMeant) {
   ASSERT_TRUE(CompleteState({dir_, dir_}, &input.state).ok());
   const auto texts = RenderConfigs(input);
   ASSERT_TRUE(texts.ok());
-  EXPECT_EQ(texts->size(), std::size(kServices));
+  EXPECT_EQ(texts->size(), std::size(kServices)) << "without HAProxy services have the ports themselves";
   config::v1::ApiConfig api;
   ASSERT_TRUE(config::ParseConfig(texts->at("api"), &api).ok());
   EXPECT_EQ(api.SerializeAsString(), MakeApiConfig(input).SerializeAsString());
@@ -149,6 +153,49 @@ TEST_F(Parts, ConfigurationsAreReadAsTheyWereMeant) {
   ASSERT_TRUE(config::ParseConfig(texts->at("scheduler"), &scheduler).ok());
   ASSERT_EQ(scheduler.nodes_size(), 1);
   EXPECT_EQ(scheduler.nodes(0).address(), MakeNodeConfig(input).internal_listener().address());
+  EXPECT_EQ(api.user_listener().address(), AddressOf(input.state, "api.user"));
+}
+
+TEST_F(Parts, BehindTheEdgeOnlyMetricsHavePorts) {
+  ConfigInput input{{"/root/x", "/run/riseml/1"}, {}, "/usr/share/riseml/python"};
+  ASSERT_TRUE(CompleteState({dir_, dir_}, &input.state).ok());
+  input.state.set_edge(true);
+  const auto texts = RenderConfigs(input);
+  ASSERT_TRUE(texts.ok());
+  EXPECT_EQ(MakeApiConfig(input).user_listener().address(), "");
+  const std::string port = AddressOf(input.state, "loghandler.user").substr(std::string("127.0.0.1:").size());
+  const std::string& edge = texts->at("edge");
+  EXPECT_THAT(edge, HasSubstr("bind \"fd@${RISEML_SOCKET_LOGHANDLER_USER}\""));
+  EXPECT_THAT(edge, HasSubstr("use_backend loghandler.user if { dst_port " + port + " }"));
+  EXPECT_THAT(edge, HasSubstr("server loghandler unix@" + dir_ + "/run/loghandler.user proto h2"));
+  EXPECT_THAT(edge, Not(HasSubstr("@@")));
+  const StackPlan plan = MakeStackPlan(input.layout, input.state, Programs(), *texts);
+  for (const UnitPlan& unit : plan.units)
+    for (const Endpoint& endpoint : unit.endpoints)
+      EXPECT_EQ(endpoint.port != 0, unit.takes_sockets || endpoint.role == ListenerRole::kMetrics) << endpoint.listener;
+}
+
+TEST_F(Parts, PortsOfAnEarlierVersionThatAreNotNeededAreForgotten) {
+  config::v1::SupervisorState state;
+  (*state.mutable_ports())["api.internal"] = 4711;
+  ASSERT_TRUE(CompleteState({dir_, dir_}, &state).ok());
+  EXPECT_EQ(state.ports().count("api.internal"), 0u);
+}
+
+TEST_F(Parts, ADescriptorIsPassedOn) {
+  const absl::StatusOr<PickedPort> picked = PickPort();
+  ASSERT_TRUE(picked.ok());
+  SpawnRequest request;
+  request.argv = {"/usr/bin/readlink", absl::StrCat("/proc/self/fd/", picked->held.get())};
+  request.log_file = dir_ + "/log";
+  request.passed = {picked->held.get()};
+  const auto pid = Spawn(request, [](pid_t) { return absl::OkStatus(); });
+  ASSERT_TRUE(pid.ok());
+  ASSERT_EQ(WaitFor(*pid), 0);
+  EXPECT_THAT(Read("log"), HasSubstr("socket:"));
+  EXPECT_FALSE(CheckPortFree("x", picked->port).ok());
+  EXPECT_TRUE(CopyListeningSocket(getpid(), picked->port).ok());
+  EXPECT_TRUE(HasReason(CopyListeningSocket(getppid(), picked->port).status(), Reason::kNotFound));
 }
 
 TEST_F(Parts, OnlyAnEmptyDirectoryBecomesAnInstallation) {

@@ -13,11 +13,12 @@
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/status.h"
+#include "services/supervisor/edge.h"
 
 namespace riseml::supervisor {
 namespace {
 
-constexpr char kMethod[] = "/grpc.health.v1.Health/Check";
+constexpr char kHealthMethod[] = "/grpc.health.v1.Health/Check";
 constexpr absl::string_view kServing = "\x08\x01";  // HealthCheckResponse{status: SERVING}
 
 std::string Content(const grpc::ByteBuffer& buffer) {
@@ -29,7 +30,7 @@ std::string Content(const grpc::ByteBuffer& buffer) {
 }
 
 std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address, ListenerRole role, const ProbeKeys& keys) {
-  if (role == ListenerRole::kUser) return rpc::UserChannel(address, keys.ca_pem);
+  if (role != ListenerRole::kInternal) return rpc::UserChannel(address, keys.ca_pem);
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = keys.ca_pem;
   tls.pem_cert_chain = keys.certificate_pem;
@@ -50,6 +51,7 @@ struct Prober::Question {
   grpc::ByteBuffer response;
   grpc::Status status;
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> call;
+  bool answer_counts = true;  // else its OK is enough
   std::function<void(absl::Status)> done;
 };
 
@@ -71,7 +73,7 @@ void Prober::Listen() {
   while (queue_.Next(&tag, &ok)) {
     const std::unique_ptr<Question> question(static_cast<Question*>(tag));
     absl::Status result = rpc::FromGrpc(question->status);
-    if (result.ok() && Content(question->response) != kServing)
+    if (result.ok() && question->answer_counts && Content(question->response) != kServing)
       result = Error(Reason::kUnavailable, "says it does not serve");
     question->done(std::move(result));
   }
@@ -82,11 +84,13 @@ void Prober::Ask(const std::string& address, ListenerRole role, absl::Duration t
   auto question = std::make_unique<Question>();
   question->channel = ChannelTo(address, role, keys_);
   question->stub = std::make_unique<grpc::GenericStub>(question->channel);
+  question->answer_counts = role != ListenerRole::kEdge;
   question->done = std::move(done);
   rpc::Prepare(question->context, timeout, "health");
   const grpc::Slice empty(nullptr, 0);
   const grpc::ByteBuffer request(&empty, 1);
-  question->call = question->stub->PrepareUnaryCall(&question->context, kMethod, request, &queue_);
+  const char* const method = role == ListenerRole::kEdge ? kEdgeCheckMethod : kHealthMethod;
+  question->call = question->stub->PrepareUnaryCall(&question->context, method, request, &queue_);
   question->call->StartCall();
   Question* tag = question.release();
   tag->call->Finish(&tag->response, &tag->status, tag);

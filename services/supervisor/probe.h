@@ -1,4 +1,4 @@
-// Health of listeners over gRPC's health protocol.
+// Health of listeners over gRPC's health protocol, and of the edge by the method that it answers itself.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -53,18 +53,25 @@ void ResetSignals() {
   for (const int number : {SIGPIPE, SIGTERM, SIGINT, SIGCHLD, SIGHUP}) signal(number, SIG_DFL);
 }
 
-[[noreturn]] void RunChild(char* const* argv, char* const* environment, int in, int out, int err, int go, int failure) {
+struct ChildFiles {
+  int in, out, err, go, failure;
+  const int* passed;
+  std::size_t passed_count;
+};
+
+[[noreturn]] void RunChild(char* const* argv, char* const* environment, const ChildFiles& files) {
   setsid();
   ResetSignals();
-  dup2(in, STDIN_FILENO);
-  dup2(out, STDOUT_FILENO);
-  dup2(err, STDERR_FILENO);
+  dup2(files.in, STDIN_FILENO);
+  dup2(files.out, STDOUT_FILENO);
+  dup2(files.err, STDERR_FILENO);
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  for (std::size_t i = 0; i < files.passed_count; ++i) fcntl(files.passed[i], F_SETFD, 0);
   char byte = 0;
-  if (chdir("/") != 0 || read(go, &byte, 1) != 1) _exit(126);
+  if (chdir("/") != 0 || read(files.go, &byte, 1) != 1) _exit(126);
   execve(argv[0], argv, environment);
   const int error = errno;
-  [[maybe_unused]] const ssize_t ignored = write(failure, &error, sizeof error);
+  [[maybe_unused]] const ssize_t ignored = write(files.failure, &error, sizeof error);
   _exit(127);
 }
 
@@ -169,7 +176,9 @@ absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<abs
   if (pid == 0) {
     // Otherwise this process would wait for itself.
     close(go.write_end.get());
-    RunChild(argv.data(), environment.data(), null.get(), out, log.get(), go.read_end.get(), failure.write_end.get());
+    RunChild(argv.data(), environment.data(),
+             {null.get(), out, log.get(), go.read_end.get(), failure.write_end.get(), request.passed.data(),
+              request.passed.size()});
   }
   failure.write_end.Reset();
   if (absl::Status status = record(pid); !status.ok()) {

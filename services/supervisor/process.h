@@ -50,6 +50,7 @@ struct SpawnRequest {
   std::vector<std::string> environment;
   std::string log_file;     // standard error, appended to
   std::string output_file;  // standard output, replaced, mode 0600; empty: the log file too
+  std::vector<int> passed;  // descriptors that the program has as well, by the same numbers
 };
 
 // Starts a program in a session of its own. `record` is called with the pid before the program runs: when it fails, or

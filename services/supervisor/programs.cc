@@ -16,6 +16,7 @@
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/supervisor/edge.h"
 #include "services/supervisor/postgres.h"
 #include "services/supervisor/services.h"
 
@@ -109,6 +110,7 @@ absl::StatusOr<Programs> FindPrograms(const std::string& bin_dir) {
     return absl::FailedPreconditionError(
         absl::StrCat("the Python package riseml is neither beside ", bin.string(), " nor in ", kInstalledPython));
   RISEML_ASSIGN_OR_RETURN(programs.postgres_bin, FindPostgres());
+  programs.haproxy = FindHaproxy();
   return programs;
 }
 

@@ -12,6 +12,7 @@ struct Programs {
   std::string bin_dir;            // riseml-api and its kin
   std::string python_client_dir;  // holds the Python package riseml
   std::string postgres_bin;
+  std::string haproxy;  // empty: not installed
 };
 
 // Looks beside this program, or in `bin_dir` when it is not empty; the Python package in ../clients/python,

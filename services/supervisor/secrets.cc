@@ -38,7 +38,7 @@ absl::StatusOr<rpc::Certificate> LoadOrMakeCa(const Layout& layout, absl::Time n
 }  // namespace
 
 absl::Status EnsureCertificates(const Layout& layout, absl::Time now) {
-  std::vector<absl::string_view> names = {kSupervisor};
+  std::vector<absl::string_view> names = {kSupervisor, kEdge};
   for (const ServiceInfo& service : kServices) names.push_back(service.name);
   RISEML_ASSIGN_OR_RETURN(const rpc::Certificate ca, LoadOrMakeCa(layout, now));
   for (absl::string_view name : names) {

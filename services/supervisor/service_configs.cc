@@ -7,6 +7,8 @@
 
 #include "services/common/base/file.h"
 #include "services/common/base/status_macros.h"
+#include "services/supervisor/edge.h"
+#include "services/supervisor/services.h"
 #include "services/supervisor/state.h"
 
 namespace riseml::supervisor {
@@ -25,13 +27,23 @@ config::v1::ClientTls ClientTlsOf(const Layout& layout, absl::string_view servic
   return tls;
 }
 
-// `role` is "user" or "internal".
-config::v1::Listener ListenerOf(const ConfigInput& input, absl::string_view service, absl::string_view role) {
+// Users come through the edge, where there is one; processes of the installation through the socket.
+config::v1::Listener UserListenerOf(const ConfigInput& input, absl::string_view service) {
   config::v1::Listener listener;
-  listener.set_address(AddressOf(input.state, absl::StrCat(service, ".", role)));
+  const std::string name = absl::StrCat(service, ".user");
+  if (!input.state.edge()) listener.set_address(AddressOf(input.state, name));
+  listener.set_socket_address(SocketAddressOf(input.state, name));
   listener.set_certificate_file(Cert(input.layout, absl::StrCat(service, ".crt")));
   listener.set_key_file(Cert(input.layout, absl::StrCat(service, ".key")));
-  if (role == "internal") listener.set_client_ca_file(Cert(input.layout, "ca.crt"));
+  return listener;
+}
+
+config::v1::Listener InternalListenerOf(const ConfigInput& input, absl::string_view service) {
+  config::v1::Listener listener;
+  listener.set_address(SocketAddressOf(input.state, absl::StrCat(service, ".internal")));
+  listener.set_certificate_file(Cert(input.layout, absl::StrCat(service, ".crt")));
+  listener.set_key_file(Cert(input.layout, absl::StrCat(service, ".key")));
+  listener.set_client_ca_file(Cert(input.layout, "ca.crt"));
   return listener;
 }
 
@@ -50,10 +62,10 @@ absl::StatusOr<std::string> Render(const google::protobuf::Message& message) {
 
 config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
   config::v1::ApiConfig config;
-  *config.mutable_user_listener() = ListenerOf(input, "api", "user");
-  *config.mutable_internal_listener() = ListenerOf(input, "api", "internal");
+  *config.mutable_user_listener() = UserListenerOf(input, "api");
+  *config.mutable_internal_listener() = InternalListenerOf(input, "api");
   *config.mutable_client_tls() = ClientTlsOf(input.layout, "api");
-  config.set_builder_address(AddressOf(input.state, "builder.internal"));
+  config.set_builder_address(SocketAddressOf(input.state, "builder.internal"));
   config.set_database(absl::StrCat("host='", input.state.postgres_socket_dir(), "' port=", input.state.postgres_port(),
                                    " dbname=riseml user=riseml"));
   config.set_metrics_address(AddressOf(input.state, "api.metrics"));
@@ -76,10 +88,10 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
 
 config::v1::GitsyncConfig MakeGitsyncConfig(const ConfigInput& input) {
   config::v1::GitsyncConfig config;
-  *config.mutable_user_listener() = ListenerOf(input, "gitsync", "user");
-  *config.mutable_internal_listener() = ListenerOf(input, "gitsync", "internal");
+  *config.mutable_user_listener() = UserListenerOf(input, "gitsync");
+  *config.mutable_internal_listener() = InternalListenerOf(input, "gitsync");
   *config.mutable_client_tls() = ClientTlsOf(input.layout, "gitsync");
-  config.set_api_address(AddressOf(input.state, "api.internal"));
+  config.set_api_address(SocketAddressOf(input.state, "api.internal"));
   config.set_data_dir(input.layout.In("repositories"));
   config.set_metrics_address(AddressOf(input.state, "gitsync.metrics"));
   return config;
@@ -87,9 +99,9 @@ config::v1::GitsyncConfig MakeGitsyncConfig(const ConfigInput& input) {
 
 config::v1::BuilderConfig MakeBuilderConfig(const ConfigInput& input) {
   config::v1::BuilderConfig config;
-  *config.mutable_internal_listener() = ListenerOf(input, "builder", "internal");
+  *config.mutable_internal_listener() = InternalListenerOf(input, "builder");
   *config.mutable_client_tls() = ClientTlsOf(input.layout, "builder");
-  config.set_gitsync_address(AddressOf(input.state, "gitsync.internal"));
+  config.set_gitsync_address(SocketAddressOf(input.state, "gitsync.internal"));
   config.set_environments_dir(input.layout.In("environments"));
   config.set_metrics_address(AddressOf(input.state, "builder.metrics"));
   config.set_python_client_dir(input.python_client_dir);
@@ -99,9 +111,9 @@ config::v1::BuilderConfig MakeBuilderConfig(const ConfigInput& input) {
 
 config::v1::LoghandlerConfig MakeLoghandlerConfig(const ConfigInput& input) {
   config::v1::LoghandlerConfig config;
-  *config.mutable_user_listener() = ListenerOf(input, "loghandler", "user");
+  *config.mutable_user_listener() = UserListenerOf(input, "loghandler");
   *config.mutable_client_tls() = ClientTlsOf(input.layout, "loghandler");
-  config.set_api_address(AddressOf(input.state, "api.internal"));
+  config.set_api_address(SocketAddressOf(input.state, "api.internal"));
   config.set_data_dir(input.layout.In("log-store"));
   config.set_metrics_address(AddressOf(input.state, "loghandler.metrics"));
   return config;
@@ -109,18 +121,18 @@ config::v1::LoghandlerConfig MakeLoghandlerConfig(const ConfigInput& input) {
 
 config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   config::v1::NodeConfig config;
-  *config.mutable_internal_listener() = ListenerOf(input, "agent", "internal");
+  *config.mutable_internal_listener() = InternalListenerOf(input, "agent");
   *config.mutable_client_tls() = ClientTlsOf(input.layout, "agent");
-  config.set_gitsync_address(AddressOf(input.state, "gitsync.internal"));
-  config.set_api_address(AddressOf(input.state, "api.internal"));
+  config.set_gitsync_address(SocketAddressOf(input.state, "gitsync.internal"));
+  config.set_api_address(SocketAddressOf(input.state, "api.internal"));
   config.set_name(kNodeName);
   config.set_data_dir(input.layout.In("node"));
   config.set_volume_data_dir(input.layout.In("data"));
   config.set_volume_output_dir(input.layout.In("output"));
   config.set_environments_dir(input.layout.In("environments"));
   config.set_python_client_dir(input.python_client_dir);
-  config.set_api_user_address(AddressOf(input.state, "api.user"));
-  config.set_loghandler_user_address(AddressOf(input.state, "loghandler.user"));
+  config.set_api_user_address(SocketAddressOf(input.state, "api.user"));
+  config.set_loghandler_user_address(SocketAddressOf(input.state, "loghandler.user"));
   config.set_ca_file(Cert(input.layout, "ca.crt"));
   config.set_metrics_address(AddressOf(input.state, "agent.metrics"));
   config.set_isolation("auto");
@@ -132,13 +144,13 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
 
 config::v1::SchedulerConfig MakeSchedulerConfig(const ConfigInput& input) {
   config::v1::SchedulerConfig config;
-  *config.mutable_internal_listener() = ListenerOf(input, "scheduler", "internal");
+  *config.mutable_internal_listener() = InternalListenerOf(input, "scheduler");
   *config.mutable_client_tls() = ClientTlsOf(input.layout, "scheduler");
-  config.set_api_address(AddressOf(input.state, "api.internal"));
-  config.set_builder_address(AddressOf(input.state, "builder.internal"));
+  config.set_api_address(SocketAddressOf(input.state, "api.internal"));
+  config.set_builder_address(SocketAddressOf(input.state, "builder.internal"));
   config::v1::LocalNode* node = config.add_nodes();
   node->set_name(kNodeName);
-  node->set_address(AddressOf(input.state, "agent.internal"));
+  node->set_address(SocketAddressOf(input.state, "agent.internal"));
   config.set_holder("scheduler-local");
   config.mutable_impossible_after();  // 0s: no node will ever join
   config.set_metrics_address(AddressOf(input.state, "scheduler.metrics"));
@@ -155,12 +167,13 @@ absl::StatusOr<std::map<std::string, std::string>> RenderConfigs(const ConfigInp
   RISEML_ASSIGN_OR_RETURN(texts["loghandler"], Render(MakeLoghandlerConfig(input)));
   RISEML_ASSIGN_OR_RETURN(texts["agent"], Render(MakeNodeConfig(input)));
   RISEML_ASSIGN_OR_RETURN(texts["scheduler"], Render(MakeSchedulerConfig(input)));
+  if (input.state.edge()) texts[std::string(kEdge)] = MakeEdgeConfig(input.layout, input.state, input.max_files);
   return texts;
 }
 
 absl::Status WriteConfigs(const Layout& layout, const std::map<std::string, std::string>& texts) {
   for (const auto& [service, text] : texts) {
-    const std::string path = layout.Config(service);
+    const std::string path = service == kEdge ? layout.EdgeConfig() : layout.Config(service);
     const absl::StatusOr<std::string> present = ReadFile(path, 1 << 20);
     if (present.ok() && *present == text) continue;
     RISEML_RETURN_IF_ERROR(WriteFileAtomically(path, text, 0600));

@@ -1,6 +1,7 @@
 // Configuration files of the services, derived from what the installation chose. Pure but for the writing.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct ConfigInput {
   config::v1::SupervisorState state;
   std::string python_client_dir;
   std::vector<std::string> interpreter_dirs;  // beside the system's own
+  std::int64_t max_files = 1024;              // that one process may have open
 };
 
 config::v1::ApiConfig MakeApiConfig(const ConfigInput& input);
@@ -39,7 +41,7 @@ config::v1::SchedulerConfig MakeSchedulerConfig(const ConfigInput& input);
 // Client identity of the supervisor itself, for health checks.
 config::v1::ClientTls SupervisorTls(const Layout& layout);
 
-// Text of every service's file, by service name.
+// Text of every service's file, by service name, and of the edge's if there is one.
 absl::StatusOr<std::map<std::string, std::string>> RenderConfigs(const ConfigInput& input);
 
 // Writes the files that differ from what is there.

@@ -9,7 +9,13 @@
 
 namespace riseml::supervisor {
 
-enum class ListenerRole { kUser, kInternal, kMetrics };
+enum class ListenerRole {
+  kUser,      // what users call; has a port and a socket
+  kInternal,  // what services call; has a socket
+  kMetrics,   // has a port
+  kEdge,      // the edge's own answer on a user's port
+};
+constexpr bool HasPort(ListenerRole role) { return role != ListenerRole::kInternal; }
 
 struct ListenerInfo {
   absl::string_view name;  // key in supervisor.json, e.g. "api.user"
@@ -63,6 +69,20 @@ inline constexpr ServiceInfo kServices[] = {
      0,
      {{{"scheduler.internal", ListenerRole::kInternal}, {"scheduler.metrics", ListenerRole::kMetrics}, {}}}},
 };
+
+// Name of the edge's unit, certificate and files.
+inline constexpr absl::string_view kEdge = "edge";
+inline constexpr absl::string_view kEdgeMetrics = "edge.metrics";
+
+// Listeners of all services and of the edge.
+inline std::vector<ListenerInfo> AllListeners() {
+  std::vector<ListenerInfo> all;
+  for (const ServiceInfo& service : kServices)
+    for (const ListenerInfo& listener : service.listeners)
+      if (!listener.name.empty()) all.push_back(listener);
+  all.push_back({kEdgeMetrics, ListenerRole::kMetrics});
+  return all;
+}
 
 // Name of the supervisor's own certificate and files.
 inline constexpr absl::string_view kSupervisor = "supervisor";

@@ -65,6 +65,8 @@ class Stack {
 
   absl::Status Adopt();
   absl::Status CheckPorts();
+  absl::Status OpenSockets(const Supervised& unit);
+  void ShareSockets(const Supervised& unit);
   absl::Status StartSupervision(ProbeKeys keys);
   void Advance(absl::Time now);
   void AdvanceTasks(absl::Time now);
@@ -92,6 +94,7 @@ class Stack {
   const Clock& clock_;
   ProgressSender& progress_;
   std::vector<std::unique_ptr<Supervised>> units_;
+  std::map<std::string, UniqueFd> sockets_;  // that are passed on, by listener
   Task migrate_, bootstrap_;
   std::shared_ptr<Answers> answers_;
   std::unique_ptr<Prober> prober_;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "services/common/base/crc32c.h"
 #include "services/common/base/status.h"
+#include "services/supervisor/edge.h"
 #include "services/supervisor/postgres.h"
 #include "services/supervisor/process.h"
 #include "services/supervisor/stack.h"
@@ -20,6 +21,11 @@ constexpr absl::Duration kStartProbeTimeout = absl::Seconds(2);
 
 std::string SignatureOf(const std::vector<std::string>& argv, absl::string_view config) {
   return absl::StrFormat("%08x", ExtendCrc32c(Crc32c(absl::StrJoin(argv, "\n")), config));
+}
+
+int PortIn(const config::v1::SupervisorState& state, absl::string_view listener) {
+  const auto port = state.ports().find(std::string(listener));
+  return port == state.ports().end() ? 0 : port->second;
 }
 
 UnitPlan PlanDatabase(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs) {
@@ -44,10 +50,30 @@ UnitPlan PlanService(const ServiceInfo& service, const Layout& layout, const con
   unit.stop_signal = SIGTERM;
   for (const ListenerInfo& listener : service.listeners) {
     if (listener.name.empty()) continue;
-    const auto port = state.ports().find(std::string(listener.name));
-    unit.endpoints.push_back(
-        {std::string(listener.name), listener.role, port == state.ports().end() ? 0 : port->second});
+    // A user's port is the edge's, where there is one.
+    const bool has_port =
+        listener.role == ListenerRole::kMetrics || (listener.role == ListenerRole::kUser && !state.edge());
+    unit.endpoints.push_back({std::string(listener.name), listener.role, has_port ? PortIn(state, listener.name) : 0,
+                              SocketAddressOf(state, listener.name)});
   }
+  return unit;
+}
+
+// It stops after the services, which tell its clients that they stop.
+UnitPlan PlanEdge(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs,
+                  const std::string& config) {
+  UnitPlan unit;
+  unit.name = std::string(kEdge);
+  unit.argv = EdgeCommand(layout, programs.haproxy);
+  unit.signature = SignatureOf(unit.argv, config);
+  unit.stop_wave = kLastWave;
+  unit.stop_signal = SIGTERM;
+  unit.takes_sockets = true;
+  for (const ListenerInfo& listener : AllListeners())
+    if (listener.role == ListenerRole::kUser || listener.name == kEdgeMetrics)
+      unit.endpoints.push_back({std::string(listener.name),
+                                listener.role == ListenerRole::kUser ? ListenerRole::kEdge : listener.role,
+                                PortIn(state, listener.name), AddressOf(state, listener.name)});
   return unit;
 }
 
@@ -60,10 +86,13 @@ StackPlan MakeStackPlan(const Layout& layout, const config::v1::SupervisorState&
   plan.state = state;
   plan.environment = ServiceEnvironment(layout.home);
   plan.units.push_back(PlanDatabase(layout, state, programs));
-  for (const ServiceInfo& service : kServices) {
-    const auto config = configs.find(std::string(service.name));
-    plan.units.push_back(PlanService(service, layout, state, programs, config == configs.end() ? "" : config->second));
-  }
+  const auto config_of = [&configs](absl::string_view unit) {
+    const auto config = configs.find(std::string(unit));
+    return config == configs.end() ? std::string() : config->second;
+  };
+  for (const ServiceInfo& service : kServices)
+    plan.units.push_back(PlanService(service, layout, state, programs, config_of(service.name)));
+  if (state.edge()) plan.units.push_back(PlanEdge(layout, state, programs, config_of(kEdge)));
   for (UnitPlan& unit : plan.units) unit.environment = plan.environment;
   const std::string api = programs.bin_dir + "/riseml-api";
   plan.migrate_command = {api, "migrate", "--config", layout.Config("api")};
@@ -91,7 +120,7 @@ std::vector<absl::Status> ProbeAll(const StackPlan& plan, const ProbeKeys& keys)
       if (endpoint.role == ListenerRole::kMetrics) continue;
       auto answer = std::make_shared<std::promise<absl::Status>>();
       pending.push_back({i, answer->get_future()});
-      prober.Ask(AddressOf(plan.state, endpoint.listener), endpoint.role, kStartProbeTimeout,
+      prober.Ask(endpoint.address, endpoint.role, kStartProbeTimeout,
                  [answer](absl::Status status) { answer->set_value(std::move(status)); });
     }
   }

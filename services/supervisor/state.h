@@ -16,14 +16,14 @@ namespace riseml::supervisor {
 absl::StatusOr<config::v1::SupervisorState> LoadState(const Layout& layout);
 absl::Status SaveState(const Layout& layout, const config::v1::SupervisorState& state);
 
-// Fills in whatever `state` does not name yet: id, a port for each listener of every service, the database's socket
-// directory. The system picks ports that are free now. Makes the socket directory.
+// Fills in whatever `state` does not name yet: id, a port for each listener that has one, the directory of
+// sockets. The system picks ports that are free now. Makes the directory.
 absl::Status CompleteState(const Layout& layout, config::v1::SupervisorState* state);
 
-// "127.0.0.1:PORT" of a listener, e.g. "api.user".
+// "127.0.0.1:PORT" of a listener that has a port, e.g. "api.user".
 std::string AddressOf(const config::v1::SupervisorState& state, absl::string_view listener);
 
-// UNAVAILABLE when something listens on the loopback port; names it where /proc tells.
-absl::Status CheckPortFree(const std::string& listener, int port);
+// "unix:PATH" of the socket by which processes of the installation reach a listener.
+std::string SocketAddressOf(const config::v1::SupervisorState& state, absl::string_view listener);
 
 }  // namespace riseml::supervisor

@@ -41,6 +41,14 @@ absl::Status LeaveTerminal(const Layout& layout) {
   return absl::OkStatus();
 }
 
+// What the units of this process may have open.
+std::int64_t MaxFiles() {
+  rlimit files = {};
+  constexpr std::int64_t kMost = 1 << 20;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return 1024;
+  return files.rlim_cur < kMost ? static_cast<std::int64_t>(files.rlim_cur) : kMost;
+}
+
 absl::Status RecordOurselves(const Layout& layout) {
   config::v1::ProcessRecord record;
   record.set_pid(getpid());
@@ -62,13 +70,18 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   if (HasReason(state.status(), Reason::kNotFound)) state = config::v1::SupervisorState();
   RISEML_RETURN_IF_ERROR(state.status());
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
+  state->set_edge(!programs.haproxy.empty());
+  if (!state->edge())
+    progress.Note(
+        "HAProxy is not installed: whoever reaches the ports of RiseML can make its services take memory; install the "
+        "package haproxy, then run `riseml down` and `riseml up`.");
   RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout, &*state));
   // A database that is gone is made anew, and has no administrator then.
   if (!HasCluster(layout)) state->clear_has_administrator();
   RISEML_RETURN_IF_ERROR(While("keep the supervisor's state", SaveState(layout, *state)));
   RISEML_ASSIGN_OR_RETURN(const auto configs,
-                          RenderConfigs({layout, *state, programs.python_client_dir, InterpreterDirs()}));
+                          RenderConfigs({layout, *state, programs.python_client_dir, InterpreterDirs(), MaxFiles()}));
   RISEML_RETURN_IF_ERROR(While("write the services' configuration", WriteConfigs(layout, configs)));
 
   progress.Step("database", "making");

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status_macros.h"
+#include "services/supervisor/edge.h"
 
 namespace riseml::supervisor {
 namespace {
@@ -55,7 +57,7 @@ bool Supervised::AdoptAny(absl::Time now) {
   return record.ok() && Take(*record, now);
 }
 
-absl::Status Supervised::Start(absl::Time now) {
+absl::Status Supervised::Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets) {
   config::v1::ProcessRecord record;
   record.set_program(FileIdentity(plan_.argv[0]));
   record.set_signature(plan_.signature);
@@ -69,6 +71,12 @@ absl::Status Supervised::Start(absl::Time now) {
   request.argv = plan_.argv;
   request.environment = plan_.environment;
   request.log_file = layout_.LogFile(plan_.name);
+  if (plan_.takes_sockets) {
+    for (const auto& [listener, socket] : sockets) {
+      request.passed.push_back(socket.get());
+      request.environment.push_back(absl::StrCat(SocketVariable(listener), "=", socket.get()));
+    }
+  }
   const absl::StatusOr<pid_t> pid = Spawn(request, keep);
   if (pid.ok() && Take(record, now)) return absl::OkStatus();
   // Could not be started, or ended before it could be looked at.
@@ -76,6 +84,11 @@ absl::Status Supervised::Start(absl::Time now) {
   record_ = record;
   Exited(pid.ok() ? "at once" : absl::string_view(pid.status().message()), now);
   return pid.status();
+}
+
+void Supervised::NotStarted(absl::Time now) {
+  ++exits_;
+  next_start_ = now + delay_.AfterExit(absl::ZeroDuration());
 }
 
 void Supervised::ProbeEnded(bool answered, absl::Time now) {

@@ -1,6 +1,7 @@
 // One process the supervisor keeps running: started, adopted, probed, stopped. Lives on one thread.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,8 @@ namespace riseml::supervisor {
 struct Endpoint {
   std::string listener;  // "api.user"
   ListenerRole role = ListenerRole::kInternal;
-  int port = 0;
+  int port = 0;         // 0: none
+  std::string address;  // to ask it for its health at
 };
 
 struct UnitPlan {
@@ -27,6 +29,7 @@ struct UnitPlan {
   std::vector<std::string> environment;
   std::string signature;            // of command line and configuration
   std::vector<Endpoint> endpoints;  // empty for PostgreSQL
+  bool takes_sockets = false;       // the supervisor opens the ports and passes the sockets on
   int stop_wave = 0;
   int stop_signal = 0;
 };
@@ -54,7 +57,10 @@ class Supervised {
   // Takes over whatever live process the record names, to stop it.
   bool AdoptAny(absl::Time now);
 
-  absl::Status Start(absl::Time now);
+  // `sockets` are passed on to a unit that takes them, by listener.
+  absl::Status Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets);
+  // It cannot be started now; it is tried again after a while.
+  void NotStarted(absl::Time now);
   // The end of a round of probes of generation().
   void ProbeEnded(bool answered, absl::Time now);
   void ProbeStarted() { probing_ = true; }

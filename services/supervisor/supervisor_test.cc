@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <string>
 
@@ -23,7 +24,9 @@
 #include "cli/client/config.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
+#include "services/supervisor/probe.h"
 #include "services/supervisor/process.h"
+#include "services/supervisor/service_configs.h"
 #include "services/supervisor/services.h"
 #include "services/supervisor/state.h"
 
@@ -74,15 +77,11 @@ class SupervisorTest : public ::testing::Test {
 
   std::string ClientConfig() const { return root_ + "/home/.riseml/config"; }
 
-  Result Run(const std::string& verb) {
-    std::vector<std::string> argv = {"env",
-                                     "-u",
-                                     "RISEML_CONFIG",
-                                     absl::StrCat("HOME=", root_, "/home"),
-                                     absl::StrCat(RISEML_TEST_BIN_DIR, "/riseml-supervisor"),
-                                     verb,
-                                     "--dir",
-                                     dir_};
+  // `around` is a command that runs the one behind it.
+  Result Run(const std::string& verb, const std::vector<std::string>& around = {}) {
+    std::vector<std::string> argv = around;
+    argv.insert(argv.end(), {"env", "-u", "RISEML_CONFIG", absl::StrCat("HOME=", root_, "/home"),
+                             absl::StrCat(RISEML_TEST_BIN_DIR, "/riseml-supervisor"), verb, "--dir", dir_});
     if (verb == "up" || verb == "admin-key") argv.insert(argv.end(), {"--bin-dir", bin_});
     const absl::StatusOr<RunResult> result = RunAndWait(argv);
     EXPECT_TRUE(result.ok()) << result.status();
@@ -105,7 +104,7 @@ class SupervisorTest : public ::testing::Test {
   }
 
   std::map<std::string, int> AllPids() {
-    std::map<std::string, int> pids = {{std::string(kDatabase), PidOf(kDatabase)}};
+    std::map<std::string, int> pids = {{std::string(kDatabase), PidOf(kDatabase)}, {std::string(kEdge), PidOf(kEdge)}};
     for (const ServiceInfo& service : kServices) pids[std::string(service.name)] = PidOf(service.name);
     return pids;
   }
@@ -118,6 +117,29 @@ class SupervisorTest : public ::testing::Test {
     other.user = "paul";
     other.api_key = "rml_other";
     return other;
+  }
+
+  int PortOfUsers() { return LoadState({dir_, dir_})->ports().at("api.user"); }
+
+  // A socket with the loopback port; invalid when somebody has it.
+  static UniqueFd Bind(int port) {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fd.Reset();
+    return fd;
+  }
+
+  // What a listener of users says when it is asked for its health at its port.
+  absl::Status HealthOf(absl::string_view listener) {
+    const absl::StatusOr<ProbeKeys> keys = LoadProbeKeys(SupervisorTls({dir_, dir_}));
+    if (!keys.ok()) return keys.status();
+    std::promise<absl::Status> answer;
+    Prober(*keys).Ask(AddressOf(*LoadState({dir_, dir_}), listener), ListenerRole::kUser, absl::Seconds(10),
+                      [&answer](absl::Status status) { answer.set_value(std::move(status)); });
+    return answer.get_future().get();
   }
 
   void KillHard(absl::string_view name) {
@@ -215,7 +237,7 @@ TEST_F(SupervisorTest, WorksBelowAPathTooLongForASocket) {
   Up();
   EXPECT_EQ(Run("status").exit_code, 0);
   const std::string socket_dir = LoadState({dir_, dir_})->postgres_socket_dir();
-  EXPECT_LE(socket_dir.size(), 90u);
+  EXPECT_LE(socket_dir.size(), 85u);
   EXPECT_EQ(Run("down").exit_code, 0);
   fs::remove_all(socket_dir);
   Up();
@@ -279,6 +301,55 @@ TEST_F(SupervisorTest, AServiceThatDoesNotAnswerAnyMoreIsStartedAgain) {  // A7
              "gitsync");
 }
 
+TEST_F(SupervisorTest, ThePortsOfUsersStayOpenWhateverEnds) {  // A15
+  Up();
+  const int port = PortOfUsers();
+  const std::string address = AddressOf(*LoadState({dir_, dir_}), "api.user");
+  for (const bool adopted : {false, true}) {
+    if (adopted) {
+      KillHard(kSupervisor);
+      Up();
+    }
+    const int edge = PidOf(kEdge);
+    KillHard(kEdge);
+    EXPECT_FALSE(Bind(port).valid()) << "somebody else has the port of the edge";
+    Eventually([&] { return PidOf(kEdge) > 0 && PidOf(kEdge) != edge && Run("status").exit_code == 0; }, "edge");
+    EXPECT_EQ(AddressOf(*LoadState({dir_, dir_}), "api.user"), address);
+    EXPECT_EQ(HealthOf("api.user").code(), absl::StatusCode::kOk);
+  }
+  KillHard("api");
+  EXPECT_FALSE(Bind(port).valid()) << "somebody else has the port of api";
+}
+
+TEST_F(SupervisorTest, CallsOfAServiceThatDoesNotRunAreUnavailable) {
+  Up();
+  ASSERT_EQ(HealthOf("gitsync.user").code(), absl::StatusCode::kOk);
+  SetMode("riseml-gitsync", "deaf");
+  KillHard("gitsync");
+  const absl::Status status = HealthOf("gitsync.user");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("call again"));
+  EXPECT_EQ(HealthOf("api.user").code(), absl::StatusCode::kOk);
+}
+
+TEST_F(SupervisorTest, WorksWithoutHaproxyAndSaysSo) {
+  const std::vector<std::string> hidden = {"unshare", "-m", "sh", "-c",
+                                           "mount --bind /dev/null /usr/sbin/haproxy && exec \"$0\" \"$@\""};
+  if (RunAndWait({"unshare", "-m", "true"})->exit_code != 0) GTEST_SKIP() << "no mount can be made here";
+  const Result up = Run("up", hidden);
+  ASSERT_EQ(up.exit_code, 0) << up.output << Logs();
+  EXPECT_THAT(up.output, HasSubstr("install the package haproxy"));
+  EXPECT_EQ(PidOf(kEdge), 0);
+  EXPECT_EQ(Run("status").exit_code, 0);
+  const int port = PortOfUsers();
+  EXPECT_EQ(HealthOf("api.user").code(), absl::StatusCode::kOk);
+  ASSERT_EQ(Run("down").exit_code, 0);
+  Up();
+  EXPECT_GT(PidOf(kEdge), 0);
+  EXPECT_EQ(PortOfUsers(), port);
+  EXPECT_EQ(HealthOf("api.user").code(), absl::StatusCode::kOk);
+}
+
 TEST_F(SupervisorTest, AFailedStartTellsWhyAndLeavesNothing) {
   SetMode("riseml-builder", "fail");
   const Result failed = Run("up");
@@ -313,12 +384,8 @@ TEST_F(SupervisorTest, ATakenPortIsNamedAndKept) {
   Up();
   ASSERT_EQ(Run("down").exit_code, 0);
   const int port = LoadState({dir_, dir_})->ports().at("gitsync.user");
-  const UniqueFd stranger(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(bind(stranger.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const UniqueFd stranger = Bind(port);
+  ASSERT_TRUE(stranger.valid());
   ASSERT_EQ(listen(stranger.get(), 1), 0);
   const Result result = Run("up");
   EXPECT_EQ(result.exit_code, 1);

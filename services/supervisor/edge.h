@@ -1,0 +1,28 @@
+// The edge: HAProxy, which serves the ports of users and passes calls on to the services (adr/0014).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "riseml/config/v1/supervisor.pb.h"
+#include "services/supervisor/layout.h"
+
+namespace riseml::supervisor {
+
+// Method that the edge answers itself, on each port of users.
+inline constexpr char kEdgeCheckMethod[] = "/riseml.edge/Check";
+
+// Path of HAProxy; empty when it is not installed.
+std::string FindHaproxy();
+
+std::vector<std::string> EdgeCommand(const Layout& layout, const std::string& haproxy);
+
+// Variable that tells the edge the descriptor of a listener's socket, e.g. "RISEML_SOCKET_API_USER" for "api.user".
+std::string SocketVariable(absl::string_view listener);
+
+// Text of its configuration. `max_files` bounds the descriptors of a process, and thereby its connections.
+std::string MakeEdgeConfig(const Layout& layout, const config::v1::SupervisorState& state, std::int64_t max_files);
+
+}  // namespace riseml::supervisor
