@@ -57,7 +57,9 @@ absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
   }
   if (nodes.empty()) session.Tell("No node has joined yet; one that has just started does within a few seconds.\n");
   session.Print(NodeTable(session.out(), nodes, options.long_form));
-  if (const std::string notes = NodeNotes(nodes); !notes.empty()) session.Print(absl::StrCat("\n", notes));
+  std::string notes = NodeNotes(nodes);
+  for (const std::string& note : cluster.notes()) absl::StrAppend(&notes, OneLine(note), "\n");
+  if (!notes.empty()) session.Print(absl::StrCat("\n", notes));
   return kExitOk;
 }
 

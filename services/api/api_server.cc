@@ -50,6 +50,7 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   info.set_gitsync_address(config.gitsync_address());
   info.set_loghandler_address(config.loghandler_address());
   info.set_local_dir(config.local_dir());
+  *info.mutable_notes() = config.notes();
   return info;
 }
 

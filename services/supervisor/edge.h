@@ -14,6 +14,11 @@ namespace riseml::supervisor {
 // Method that the edge answers itself, on each port of users.
 inline constexpr char kEdgeCheckMethod[] = "/riseml.edge/Check";
 
+// What users are told when HAProxy is not installed.
+inline constexpr char kNoEdge[] =
+    "HAProxy is not installed: whoever reaches the ports of RiseML can make its services take memory; install the "
+    "package haproxy, then run `riseml down` and `riseml up`.";
+
 // Path of HAProxy; empty when it is not installed.
 std::string FindHaproxy();
 

@@ -154,6 +154,8 @@ TEST_F(Parts, ConfigurationsAreReadAsTheyWereMeant) {
   ASSERT_EQ(scheduler.nodes_size(), 1);
   EXPECT_EQ(scheduler.nodes(0).address(), MakeNodeConfig(input).internal_listener().address());
   EXPECT_EQ(api.user_listener().address(), AddressOf(input.state, "api.user"));
+  ASSERT_EQ(api.notes_size(), 1);
+  EXPECT_THAT(api.notes(0), HasSubstr("install the package haproxy"));
 }
 
 TEST_F(Parts, BehindTheEdgeOnlyMetricsHavePorts) {
@@ -163,6 +165,7 @@ TEST_F(Parts, BehindTheEdgeOnlyMetricsHavePorts) {
   const auto texts = RenderConfigs(input);
   ASSERT_TRUE(texts.ok());
   EXPECT_EQ(MakeApiConfig(input).user_listener().address(), "");
+  EXPECT_EQ(MakeApiConfig(input).notes_size(), 0);
   const std::string port = AddressOf(input.state, "loghandler.user").substr(std::string("127.0.0.1:").size());
   const std::string& edge = texts->at("edge");
   EXPECT_THAT(edge, HasSubstr("bind \"fd@${RISEML_SOCKET_LOGHANDLER_USER}\""));

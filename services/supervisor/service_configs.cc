@@ -74,6 +74,7 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
   config.set_gitsync_address(AddressOf(input.state, "gitsync.user"));
   config.set_loghandler_address(AddressOf(input.state, "loghandler.user"));
   config.set_cluster_id(input.state.cluster_id());
+  if (!input.state.edge()) config.add_notes(kNoEdge);
   config.set_mode("local");
   // Told to users, hence by the path they know.
   config.set_local_dir(input.layout.dir);

@@ -13,6 +13,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/account.h"
+#include "services/supervisor/edge.h"
 #include "services/supervisor/enter_account.h"
 #include "services/supervisor/postgres.h"
 #include "services/supervisor/process.h"
@@ -71,10 +72,7 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   RISEML_RETURN_IF_ERROR(state.status());
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
   state->set_edge(!programs.haproxy.empty());
-  if (!state->edge())
-    progress.Note(
-        "HAProxy is not installed: whoever reaches the ports of RiseML can make its services take memory; install the "
-        "package haproxy, then run `riseml down` and `riseml up`.");
+  if (!state->edge()) progress.Note(kNoEdge);
   RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout, &*state));
   // A database that is gone is made anew, and has no administrator then.

@@ -81,7 +81,7 @@ class Kill9(unittest.TestCase):
         eventually(lambda: b"admin" in self.stack.run("whoami", code=None), "api answers")
 
     def test_one_by_one(self):
-        for name in (*SERVICES, "postgres"):
+        for name in (*SERVICES, "edge", "postgres"):
             killed = self.stack.kill(name)
             eventually(lambda n=name, k=killed: self.restarted(n, k), f"{name} is started again")
             self.healthy()
@@ -100,7 +100,7 @@ class Kill9(unittest.TestCase):
             return False
 
     def test_all_at_once(self):
-        pids = [self.stack.pid(name) for name in ("supervisor", *SERVICES, "postgres")]
+        pids = [self.stack.pid(name) for name in ("supervisor", *SERVICES, "edge", "postgres")]
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         self.grown(100_000)

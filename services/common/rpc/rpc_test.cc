@@ -167,6 +167,11 @@ TEST_F(RpcTest, ASocketIsServedWithoutTlsAndChecksCredentials) {
   EXPECT_EQ(response.uid(), "ipv4:192.0.2.7:1");
 }
 
+TEST_F(RpcTest, AStreamThatEndsWithoutAStatusMayBeTriedAgain) {
+  EXPECT_TRUE(IsTransient(FromGrpc(grpc::Status(grpc::StatusCode::UNKNOWN, "Stream removed"))));
+  EXPECT_FALSE(IsTransient(FromGrpc(grpc::Status(grpc::StatusCode::UNKNOWN, "a bug"))));
+}
+
 TEST_F(RpcTest, OnlyTheEdgeNamesThePeerOfACall) {
   grpc::ClientContext context;
   Prepare(context, absl::Seconds(10), "r", "viewer");

@@ -113,6 +113,11 @@ void TakeDetail(const google::protobuf::Any& detail, absl::Status& status) {
   }
 }
 
+// A proxy whose server dies in the middle of a stream ends the stream without a status. gRPC says so in these words.
+bool EndedWithoutStatus(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNKNOWN && status.error_message() == "Stream removed";
+}
+
 }  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
@@ -126,6 +131,8 @@ grpc::Status ToGrpc(const absl::Status& status) {
 
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
+  if (EndedWithoutStatus(status))
+    return absl::UnavailableError("the server ended before it had answered completely; call again");
   absl::Status out(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   google::rpc::Status rich;
   if (!status.error_details().empty() && rich.ParseFromString(status.error_details()))

@@ -13,6 +13,7 @@ namespace riseml::rpc {
 // All of it travels in the trailers of a call, of which a client takes 8 KiB: what is too much is left out, first of
 // the violations (of which there are at most 64), then of the metadata; a long message is cut.
 grpc::Status ToGrpc(const absl::Status& status);
+// A stream that ended without a status is UNAVAILABLE.
 absl::Status FromGrpc(const grpc::Status& status);
 
 // True when the same call may succeed a moment later: nobody answered (UNAVAILABLE), the server names a delay after
