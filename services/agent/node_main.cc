@@ -109,8 +109,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   rpc::ServerOptions options{
       .kind = rpc::ListenerKind::kInternal, .listener = config.internal_listener(), .services = {&service}};
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server, rpc::Server::Start(std::move(options)));
-  RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<metrics::Exposer> metrics,
-                          metrics::Exposer::Start(config.metrics_address()));
+  const metrics::Exposer metrics(config.metrics_address());
   LogInfo("node_ready", {{"name", config.name()},
                          {"port", server->port()},
                          {"isolation", isolation},

@@ -31,7 +31,7 @@ absl::Status WaitForSchema(const std::string& database) {
 
 absl::Status Serve(const config::v1::ApiConfig& config) {
   RISEML_RETURN_IF_ERROR(WaitForSchema(config.database()));
-  RISEML_ASSIGN_OR_RETURN(const auto metrics, metrics::Exposer::Start(config.metrics_address()));
+  const metrics::Exposer metrics(config.metrics_address());
   RISEML_ASSIGN_OR_RETURN(const auto server, ApiServer::Start(config, RISEML_VERSION));
   runtime::WaitForSignal();
   return absl::OkStatus();

@@ -69,7 +69,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   BuilderMetrics metrics(*metrics::ProcessRegistry());
   BuilderHandler handler(resolver, backend, metrics);
 
-  RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
+  const metrics::Exposer exposer(config.metrics_address());
   rpc::ServerOptions options;
   options.kind = rpc::ListenerKind::kInternal;
   options.listener = config.internal_listener();

@@ -56,7 +56,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   FileHandler files({*store, registry, pusher, authenticator, open_calls, user_streams}, limits);
   CodeHandler code(*store, service_streams);
 
-  RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
+  const metrics::Exposer exposer(config.metrics_address());
   rpc::ServerOptions internal;
   internal.kind = rpc::ListenerKind::kInternal;
   internal.listener = config.internal_listener();

@@ -52,7 +52,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RISEML_ASSIGN_OR_RETURN(options.api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
   const auto registry = metrics::ProcessRegistry();
   RISEML_ASSIGN_OR_RETURN(const auto handler, LogHandler::Start(std::move(options), clock, *registry));
-  RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
+  const metrics::Exposer exposer(config.metrics_address());
   LogInfo("started", {{"port", handler->port()}});
   runtime::WaitForSignal();
   handler->Stop(kGrace);

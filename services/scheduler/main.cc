@@ -97,7 +97,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   node_calls.SetWake(wake);
   answers.SetWake(wake);
 
-  RISEML_ASSIGN_OR_RETURN(const auto exposer, metrics::Exposer::Start(config.metrics_address()));
+  const metrics::Exposer exposer(config.metrics_address());
   rpc::ServerOptions options;
   options.kind = rpc::ListenerKind::kInternal;
   options.listener = config.internal_listener();

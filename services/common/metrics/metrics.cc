@@ -12,12 +12,13 @@
 #include <exception>
 #include <mutex>
 #include <stop_token>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "services/common/base/file.h"
-#include "services/common/base/status.h"
+#include "services/common/base/log.h"
 
 namespace riseml::metrics {
 namespace {
@@ -72,30 +73,48 @@ void CountCall(const std::string& method, const std::string& code, double second
 }
 
 struct Exposer::Impl {
-  // Requests that are sent by halves hold a thread for a second only.
-  explicit Impl(const std::string& address)
-      : exposer({"listening_ports", address, "num_threads", "16", "request_timeout_ms", "1000"}) {}
-  prometheus::Exposer exposer;
+  explicit Impl(const std::string& address) : address(address) {
+    if (!Serve(/*first=*/true)) trying = std::jthread([this](std::stop_token stop) { ServeSoon(stop); });
+  }
+
+  bool Serve(bool first) {
+    try {
+      // Requests that are sent by halves hold a thread for a second only.
+      auto made = std::make_unique<prometheus::Exposer>(
+          std::vector<std::string>{"listening_ports", address, "num_threads", "16", "request_timeout_ms", "1000"});
+      made->RegisterCollectable(ProcessRegistry());
+      exposer = std::move(made);
+      if (!first) LogInfo("metrics_served", {{"address", address}});
+      return true;
+    } catch (const std::exception& e) {
+      if (first) LogWarning("metrics_not_served", {{"address", address}, {"error", e.what()}, {"next", "in a second"}});
+      return false;
+    }
+  }
+
+  void ServeSoon(const std::stop_token& stop) {
+    std::mutex mu;
+    std::condition_variable_any never;
+    std::unique_lock lock(mu);
+    do {
+      never.wait_for(lock, stop, std::chrono::seconds(1), [&stop] { return stop.stop_requested(); });
+    } while (!stop.stop_requested() && !Serve(/*first=*/false));
+  }
+
+  const std::string address;
+  std::unique_ptr<prometheus::Exposer> exposer;
+  std::jthread trying;  // while somebody else has the address
 };
 
-Exposer::Exposer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Exposer::Exposer(const std::string& address) : impl_(address.empty() ? nullptr : std::make_unique<Impl>(address)) {}
 
 Exposer::~Exposer() {
   if (impl_ == nullptr) return;
-  const std::vector<int> ports = impl_->exposer.GetListeningPorts();
+  impl_->trying = std::jthread();  // it has ended when this is done
+  if (impl_->exposer == nullptr) return;
+  const std::vector<int> ports = impl_->exposer->GetListeningPorts();
   const std::jthread knocking([&ports](std::stop_token stop) { KnockUntilStopped(stop, ports); });
   impl_.reset();
-}
-
-absl::StatusOr<std::unique_ptr<Exposer>> Exposer::Start(const std::string& address) {
-  if (address.empty()) return std::unique_ptr<Exposer>(new Exposer(nullptr));
-  try {
-    auto impl = std::make_unique<Impl>(address);
-    impl->exposer.RegisterCollectable(ProcessRegistry());
-    return std::unique_ptr<Exposer>(new Exposer(std::move(impl)));
-  } catch (const std::exception& e) {
-    return Error(Reason::kUnavailable, absl::StrCat("serve metrics on ", address, ": ", e.what()));
-  }
 }
 
 }  // namespace riseml::metrics

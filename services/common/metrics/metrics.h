@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace riseml::metrics {
@@ -21,14 +20,14 @@ void CountCall(const std::string& method, const std::string& code, double second
 // Serves the process's registry over HTTP until destroyed.
 class Exposer {
  public:
-  // `address` is host:port; an empty one serves nothing.
-  static absl::StatusOr<std::unique_ptr<Exposer>> Start(const std::string& address);
+  // `address` is host:port; an empty one serves nothing. While somebody else has it, it is tried again every second: a
+  // service does its work without being watched, too.
+  explicit Exposer(const std::string& address);
   ~Exposer();
 
  private:
   struct Impl;
-  explicit Exposer(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Impl> impl_;  // null: nothing is served
 };
 
 }  // namespace riseml::metrics
