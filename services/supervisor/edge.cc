@@ -17,6 +17,7 @@ constexpr absl::string_view kHaproxyPaths[] = {"/usr/sbin/haproxy", "/usr/local/
 constexpr std::int64_t kMostFiles = 20'000;  // more would only be memory
 constexpr int kStrangersCalls = 500;         // of all whose credential is not known, in a second
 constexpr int kCallersCalls = 5000;          // of one credential, in a second
+constexpr int kOpenCalls = 2000;             // of one credential
 constexpr int kGivenUpCalls = 1000;  // of one credential, in ten seconds: without an answer, or not answered yet
 
 // Three stages, each of which bounds what reaches the next one. A connection that says nothing costs a few kilobytes in
@@ -38,7 +39,7 @@ defaults
   log stdout format raw daemon notice
   retries 0
   timeout connect 5s
-  timeout client 5s
+  timeout client 2s
   timeout server 5s
   timeout client-fin 5s
   timeout server-fin 5s
@@ -60,6 +61,7 @@ backend tls
 frontend tls
   mode tcp
   maxconn @CALLERS@
+  backlog 128
   bind unix@@DIR@/edge.tls accept-proxy ssl crt @CERTS@/edge.crt alpn h2 mode 600
   default_backend calls
 
@@ -71,11 +73,13 @@ backend calls
 frontend calls
   mode http
   maxconn @CALLERS@
+  backlog 128
   bind unix@@DIR@/edge.calls accept-proxy proto h2 mode 600
   timeout client 7d
-  timeout http-request 5s
-  timeout http-keep-alive 5m
+  timeout http-request 2s
+  timeout http-keep-alive 5s
   http-request return status 200 hdr grpc-status 0 if { path @CHECK@ }
+  http-request return status 200 hdr grpc-status 12 if { path /grpc.health.v1.Health/Watch }
   http-after-response set-header content-type application/grpc unless { res.hdr(content-type) -m found }
   http-request set-header @PEER@ ipv4:%[src]:%[src_port]
   # A caller is a credential that a service has taken lately; all others together are strangers.
@@ -87,6 +91,7 @@ frontend calls
   http-request sc-inc-gpc0(0) if known
   http-request set-var(txn.answered) sc0_gpc1_rate if known
   http-request return status 200 hdr grpc-status 8 hdr grpc-message "too many calls that were given up before their answer; call again in 10 seconds" if known { sc0_gpc0_rate,sub(txn.answered) gt @GIVEN_UP@ }
+  http-request return status 200 hdr grpc-status 8 hdr grpc-message "too many open calls; end some, and call again" if known { sc0_conn_cur gt @OPEN_CALLS@ }
   http-request return status 200 hdr grpc-status 8 hdr grpc-message "too many calls in one second; call again" if known { sc0_http_req_rate gt @CALLS@ }
   http-request set-var(txn.health) bool(true) if { path_beg /grpc.health.v1.Health/ }
   http-response sc-inc-gpc1(0) if { var(txn.caller),in_table(callers) }
@@ -94,7 +99,7 @@ frontend calls
 @ROUTES@
 @BACKENDS@
 backend callers
-  stick-table type binary len 20 size 100k expire 1h store http_req_rate(1s),gpc0_rate(10s),gpc1_rate(10s)
+  stick-table type binary len 20 size 100k expire 1h store conn_cur,http_req_rate(1s),gpc0_rate(10s),gpc1_rate(10s)
 
 backend strangers
   stick-table type integer size 1k expire 10s store http_req_rate(1s)
@@ -149,7 +154,7 @@ std::string SocketVariable(absl::string_view listener) {
 std::string MakeEdgeConfig(const Layout& layout, const config::v1::SupervisorState& state, std::int64_t max_files) {
   const std::int64_t files = std::min(max_files, kMostFiles);
   // A connection has one descriptor until it says something, and six once its calls reach a service.
-  const std::int64_t open = files / 2, callers = files / 16;
+  const std::int64_t open = files / 2, callers = files / 20;
   std::string ports, routes, backends;
   ForEachUserPort(state, [&](absl::string_view service, absl::string_view name, int port) {
     absl::StrAppend(&ports, "  bind \"fd@${", SocketVariable(name), "}\"\n");
@@ -162,6 +167,7 @@ std::string MakeEdgeConfig(const Layout& layout, const config::v1::SupervisorSta
                                                            {"@METRICS@", SocketVariable(kEdgeMetrics)},
                                                            {"@STRANGERS@", absl::StrCat(kStrangersCalls)},
                                                            {"@CALLS@", absl::StrCat(kCallersCalls)},
+                                                           {"@OPEN_CALLS@", absl::StrCat(kOpenCalls)},
                                                            {"@GIVEN_UP@", absl::StrCat(kGivenUpCalls)},
                                                            {"@CHECK@", kEdgeCheckMethod},
                                                            {"@PEER@", rpc::kEdgePeerKey},

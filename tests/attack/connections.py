@@ -46,7 +46,7 @@ def descriptors_of(case, service):
 
 
 def all_descriptors(case, service):
-    limit = descriptors_of(case, service)
+    limit = max(descriptors_of(case, unit) for unit in (service, "edge") if os.path.exists(case.path("run", unit + ".pid")))
     count = limit + 200
     sockets = case.closing(Sockets(case.port(service + ".user"), count))
     time.sleep(10)

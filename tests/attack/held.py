@@ -69,6 +69,8 @@ def _(case):
         client = case.installation.client(name, case.installation.admin_key)
         code, _ = client.code("v1/user:UserService/GetCaller", messages("v1/user").GetCallerRequest(), 5)
         case.check(code != "OK", f"{name} answers without a client certificate")
+    directory = os.stat(case.installation.sockets)
+    case.check(directory.st_mode & 0o077 == 0, "others may enter the directory of sockets")
     yield
 
 

@@ -177,7 +177,8 @@ class Installation:
         try:
             self.stack.up()
             with open(os.path.join(self.stack.dir, "supervisor.json"), encoding="utf-8") as file:
-                self.ports = json.load(file)["ports"]
+                state = json.load(file)
+            self.ports, self.sockets = state["ports"], state["postgres_socket_dir"]
             with open(os.path.join(self.stack.dir, "certs", "ca.crt"), "rb") as file:
                 self.ca = file.read()
             with open(self.stack.env["RISEML_CONFIG"], encoding="utf-8") as file:
@@ -201,9 +202,13 @@ class Installation:
         return User(self, name, next(word for word in said.split() if word.startswith("rml_")))
 
     def client(self, listener, credential):
-        client = Client(self.ports[listener], self.ca, credential)
+        client = Client(self.address(listener), self.ca, credential)
         self.clients.append(client)
         return client
+
+    def address(self, listener):
+        """Internal listeners have a socket and no port."""
+        return f"127.0.0.1:{self.ports[listener]}" if listener in self.ports else f"unix:{self.sockets}/{listener}"
 
     def path(self, *parts):
         return os.path.join(self.stack.dir, *parts)

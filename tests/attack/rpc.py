@@ -33,10 +33,10 @@ def messages(path):
 class Client:
     """Calls one listener with one credential."""
 
-    def __init__(self, port, ca, credential):
+    def __init__(self, address, ca, credential):
         # One channel each: gRPC shares connections of equal channels otherwise.
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
-        self.channel = grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(ca), options)
+        self.channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(ca), options)
         self.metadata = (("authorization", "Bearer " + credential),) if credential else ()
 
     def _method(self, name):
