@@ -15,10 +15,11 @@ namespace {
 
 constexpr absl::string_view kHaproxyPaths[] = {"/usr/sbin/haproxy", "/usr/local/sbin/haproxy"};
 constexpr std::int64_t kMostFiles = 20'000;  // more would only be memory
-constexpr int kStrangersCalls = 500;         // of all whose credential is not known, in a second
+constexpr int kStrangersCalls = 50;          // of all whose credential is not known, in a second
 constexpr int kCallersCalls = 5000;          // of one credential, in a second
+constexpr int kUnansweredCalls = 150;        // of one connection; a hundred may be open
 constexpr int kOpenCalls = 2000;             // of one credential
-constexpr int kGivenUpCalls = 1000;  // of one credential, in ten seconds: without an answer, or not answered yet
+constexpr int kGivenUpCalls = 300;  // of one credential, in ten seconds: without an answer, or not answered yet
 
 // Three stages, each of which bounds what reaches the next one. A connection that says nothing costs a few kilobytes in
 // the first; one that leaves its TLS handshake unfinished costs 40 KB in the second; only HTTP/2 with keys that both
@@ -78,6 +79,10 @@ frontend calls
   timeout client 7d
   timeout http-request 2s
   timeout http-keep-alive 5s
+  # A connection whose calls end without an answer again and again is closed.
+  http-request set-var(sess.unanswered) var(sess.unanswered,0),add(1)
+  http-request reject if { var(sess.unanswered) -m int gt @UNANSWERED@ }
+  http-response set-var(sess.unanswered) var(sess.unanswered),sub(1)
   http-request return status 200 hdr grpc-status 0 if { path @CHECK@ }
   http-request return status 200 hdr grpc-status 12 if { path /grpc.health.v1.Health/Watch }
   http-after-response set-header content-type application/grpc unless { res.hdr(content-type) -m found }
@@ -168,6 +173,7 @@ std::string MakeEdgeConfig(const Layout& layout, const config::v1::SupervisorSta
                                                            {"@STRANGERS@", absl::StrCat(kStrangersCalls)},
                                                            {"@CALLS@", absl::StrCat(kCallersCalls)},
                                                            {"@OPEN_CALLS@", absl::StrCat(kOpenCalls)},
+                                                           {"@UNANSWERED@", absl::StrCat(kUnansweredCalls)},
                                                            {"@GIVEN_UP@", absl::StrCat(kGivenUpCalls)},
                                                            {"@CHECK@", kEdgeCheckMethod},
                                                            {"@PEER@", rpc::kEdgePeerKey},
