@@ -60,7 +60,7 @@ TEST(Metrics, AnAddressInUseIsTakenOnceItIsFreeAndAnEmptyOneServesNothing) {  //
   const Exposer nothing("");
   const int port = FreePort();
   const std::string address = absl::StrCat("127.0.0.1:", port);
-  CountCall("riseml.v1.JobService/GetJob", "OK", 0.002);
+  CountCall("riseml.v1.JobService/ListJobs", "OK", 0.002);
   auto first = std::make_unique<Exposer>(address);
   const Exposer second(address);
   const Exposer third(address);

@@ -6,12 +6,14 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "absl/synchronization/notification.h"
 #include "riseml/internal/v1/access.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/file.h"
+#include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/authorization.h"
 #include "services/common/rpc/call.h"
@@ -56,11 +58,22 @@ class Users final : public v1::UserService::Service {
   }
   grpc::Status DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest*, v1::User*) override {
     return Unary(context, "riseml.v1.UserService/DisableUser",
-                 [&](const Call&) { return failures-- > 0 ? failure : absl::OkStatus(); });
+                 [&](const Call&) { return failures-- > 0 ? failure() : absl::OkStatus(); });
+  }
+  absl::Status failure() {
+    MutexLock lock(mu_);
+    return failure_;
+  }
+  void FailWith(absl::Status failure) {
+    MutexLock lock(mu_);
+    failure_ = std::move(failure);
   }
   std::atomic<int> handled = 0;
-  absl::Status failure = Error(Reason::kLastAdmin, "the last admin must stay");
   std::atomic<int> failures = 1'000;  // of DisableUser, then it succeeds
+
+ private:
+  Mutex mu_;
+  absl::Status failure_ ABSL_GUARDED_BY(mu_) = Error(Reason::kLastAdmin, "the last admin must stay");
 };
 
 class Access final : public internal::v1::AccessService::Service {
@@ -309,9 +322,10 @@ TEST(Status, CutsALongMessageBetweenCharacters) {
 
 TEST_F(RpcTest, TooManyDetailsStillReachTheClient) {
   const auto failure = [&](const std::string& message) {
-    users_.failure = WithMetadata(Error(Reason::kLimitExceeded, message), "limit", 7);
-    users_.failure = WithMetadata(users_.failure, "much", std::string(20'000, 'm'));
-    for (int i = 0; i < 1'000; ++i) users_.failure = WithViolation(users_.failure, "field", std::string(2 * i, 'd'));
+    absl::Status large = WithMetadata(Error(Reason::kLimitExceeded, message), "limit", 7);
+    large = WithMetadata(large, "much", std::string(20'000, 'm'));
+    for (int i = 0; i < 1'000; ++i) large = WithViolation(large, "field", std::string(2 * i, 'd'));
+    users_.FailWith(large);
     const absl::Status status =
         Invoke<v1::User>([&](auto* c, auto* r) { return stub_->DisableUser(c, {}, r); }, {.credential = "admin"})
             .status();
@@ -326,13 +340,13 @@ TEST_F(RpcTest, TooManyDetailsStillReachTheClient) {
 }
 
 TEST_F(RpcTest, ADelayThatTheServerNamesIsWaitedFor) {
-  users_.failure = WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Milliseconds(1));
+  users_.FailWith(WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Milliseconds(1)));
   users_.failures = 2;
   const auto user =
       Invoke<v1::User>([&](auto* c, auto* r) { return stub_->DisableUser(c, {}, r); }, {.credential = "admin"});
   EXPECT_TRUE(user.ok()) << user.status();
   // One that is longer than the call may take ends it at once.
-  users_.failure = WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Hours(1));
+  users_.FailWith(WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Hours(1)));
   users_.failures = 2;
   EXPECT_EQ(RetryDelayOf(Invoke<v1::User>([&](auto* c, auto* r) { return stub_->DisableUser(c, {}, r); },
                                           {.credential = "admin"})
