@@ -1,4 +1,4 @@
-// Which printed lines could be taken for lines of ours. Pure.
+// Finds printed lines that could be taken for lines of ours. Pure.
 #pragma once
 
 #include "absl/strings/string_view.h"

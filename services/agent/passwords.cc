@@ -27,7 +27,7 @@ constexpr absl::string_view kEndsOfAuthority = " \t\r\n\"'`<>,/?#";
 constexpr absl::string_view kSecretNames[] = {"PASSWORD", "TOKEN",       "SECRET",         "CREDENTIAL",
                                               "USERNAME", "UV_ENV_FILE", "PIP_CLIENT_CERT"};
 
-// What pip, uv, conda, curl, wget, apt and shells read on their own. A job sees them in its sandbox.
+// Files that pip, uv, conda, curl, wget, apt and shells read on their own. A job sees them in its sandbox.
 constexpr const char* kMachineFiles[] = {
     "/etc/pip.conf",       "/etc/xdg/pip/pip.conf", "/usr/pip.conf",      "/usr/local/pip.conf", "/etc/uv/uv.toml",
     "/etc/xdg/uv/uv.toml", "/etc/conda/.condarc",   "/etc/conda/condarc", "/etc/netrc",          "/etc/curlrc",

@@ -1,4 +1,4 @@
-// What a node tells jobs of proxies and package indexes, without the passwords in it.
+// Settings of proxies and package indexes that a node passes on to jobs, without the passwords in them.
 #pragma once
 
 #include <string>

@@ -236,7 +236,7 @@ absl::StatusOr<std::string> Shipper::ReadLog(std::int64_t first, std::int64_t le
   return raw;
 }
 
-// Where the hole ends that the file has from `first` on; `first` when there is none, or one of less than a block.
+// Returns the end of the hole that begins at `first`; `first` when there is none, or one of less than a block.
 absl::StatusOr<std::int64_t> Shipper::EndOfHole(std::int64_t first) const {
   const std::int64_t known = cursor_->known_end();
   if (known - first < kBlockBytes) return first;

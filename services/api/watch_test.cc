@@ -1,4 +1,4 @@
-// What clients are told of changes: the stream of an experiment and its history.
+// The stream of an experiment and its history, as clients see them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -21,7 +21,7 @@ constexpr std::size_t kBytesPerResponse = 1 << 20;
 constexpr std::ptrdiff_t kPiece = 500;
 constexpr std::int64_t kPieceBytes = 4 << 20;
 
-// Where a watcher stands, and what has changed since.
+// The position of a watcher in the feed, and the changes behind it.
 class Cursor {
  public:
   // `everything`: the first look, or the state of a watcher without a token.
