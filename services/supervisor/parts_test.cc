@@ -185,6 +185,26 @@ TEST_F(Parts, PortsOfAnEarlierVersionThatAreNotNeededAreForgotten) {
   EXPECT_EQ(state.ports().count("api.internal"), 0u);
 }
 
+TEST_F(Parts, APortThatIsKeptIsNeverOneOfAnOutgoingConnection) {
+  const auto picks = [](absl::string_view outgoing, int begin, int end) {
+    const PortRange range = PortsToPick(outgoing);
+    EXPECT_EQ(range.begin, begin) << outgoing;
+    EXPECT_EQ(range.end, end) << outgoing;
+  };
+  picks("32768\t60999\n", 16384, 30000);
+  picks("10000 65535", 5000, 10000);
+  picks("1024 65535", 0, 0);  // no room: the system picks
+  picks("", 0, 0);
+  picks("many", 0, 0);
+  const PortRange range = PortsToPick(*ReadFile("/proc/sys/net/ipv4/ip_local_port_range", 4096));
+  const absl::StatusOr<PickedPort> picked = PickPort();
+  ASSERT_TRUE(picked.ok());
+  if (range.begin < range.end) {
+    EXPECT_GE(picked->port, range.begin);
+    EXPECT_LT(picked->port, range.end);
+  }
+}
+
 TEST_F(Parts, ADescriptorIsPassedOn) {
   const absl::StatusOr<PickedPort> picked = PickPort();
   ASSERT_TRUE(picked.ok());

@@ -6,9 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
+#include <random>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -22,7 +24,10 @@
 namespace riseml::supervisor {
 namespace {
 
-constexpr int kBacklog = 4096;  // the system may allow less
+constexpr int kBacklog = 4096;         // the system may allow less
+constexpr int kFirstUserPort = 1024;   // lower ones need privileges
+constexpr int kFirstNodePort = 30000;  // of Kubernetes' NodePort range, which a cluster on this machine may use
+constexpr int kMostTries = 100;        // before the system picks
 
 sockaddr_in Loopback(int port) {
   sockaddr_in address = {};
@@ -71,14 +76,14 @@ std::string ListeningInode(const char* table, int port) {
   return "";
 }
 
-// "process 123 (nginx)" where it can be seen, else "another program".
+// "process 123 (nginx)" where it can be seen.
 std::string OwnerOfPort(int port) {
   std::string inode = ListeningInode("/proc/net/tcp", port);
   if (inode.empty()) inode = ListeningInode("/proc/net/tcp6", port);
+  if (inode.empty()) return "a connection that was closed less than a minute ago";
   const std::string wanted = absl::StrCat("socket:[", inode, "]");
   std::error_code error;
   for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
-    if (inode.empty()) break;
     std::error_code unreadable;
     for (const auto& fd : std::filesystem::directory_iterator(process.path() / "fd", unreadable)) {
       if (std::filesystem::read_symlink(fd.path(), unreadable) != wanted) continue;
@@ -92,8 +97,25 @@ std::string OwnerOfPort(int port) {
 
 }  // namespace
 
+PortRange PortsToPick(absl::string_view outgoing) {
+  const std::vector<absl::string_view> ends = absl::StrSplit(outgoing, absl::ByAnyChar(" \t\n"), absl::SkipEmpty());
+  int first = 0;
+  if (ends.size() != 2 || !absl::SimpleAtoi(ends[0], &first)) return {};
+  const PortRange range{first / 2, std::min(first, kFirstNodePort)};
+  return range.begin >= kFirstUserPort && range.begin < range.end ? range : PortRange{};
+}
+
 absl::StatusOr<PickedPort> PickPort() {
+  const PortRange range = PortsToPick(ReadFile("/proc/sys/net/ipv4/ip_local_port_range", 4096).value_or(""));
   PickedPort picked;
+  std::random_device random;
+  for (int tries = 0; tries < kMostTries && range.begin < range.end; ++tries) {
+    picked.port = std::uniform_int_distribution<int>(range.begin, range.end - 1)(random);
+    absl::StatusOr<UniqueFd> held = Listen(picked.port);
+    if (!held.ok()) continue;
+    picked.held = *std::move(held);
+    return picked;
+  }
   RISEML_ASSIGN_OR_RETURN(picked.held, Listen(0));
   RISEML_ASSIGN_OR_RETURN(picked.port, PortOf(picked.held));
   return picked;
@@ -104,11 +126,10 @@ absl::StatusOr<UniqueFd> ListenOn(const std::string& listener, int port) {
   if (fd.ok()) return fd;
   return Error(
       Reason::kUnavailable,
-      absl::StrCat(
-          "port ", port, " of ", listener, " is taken by ", OwnerOfPort(port),
-          "; stop that program and run `riseml up` again. Ports are kept because running jobs use them: when no job "
-          "runs, removing the line \"",
-          listener, "\" from supervisor.json chooses a new one"));
+      absl::StrCat("port ", port, " of ", listener, " is taken by ", OwnerOfPort(port),
+                   "; end that and run `riseml up` again. Ports are kept because running jobs use them: when no job "
+                   "runs, removing the line \"",
+                   listener, "\" from supervisor.json chooses a new one"));
 }
 
 absl::Status CheckPortFree(const std::string& listener, int port) { return ListenOn(listener, port).status(); }

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "services/common/base/file.h"
 
 namespace riseml::supervisor {
@@ -14,7 +15,18 @@ struct PickedPort {
   int port = 0;
 };
 
-// A port that is free now.
+// Ports from begin to end - 1; none when begin == end.
+struct PortRange {
+  int begin = 0;
+  int end = 0;
+};
+
+// The ports an installation may keep for itself: below the range from which the system gives ports to outgoing
+// connections. A closed connection holds its port for a minute, and an installation that is started in that minute
+// could not listen on it. `outgoing`: content of /proc/sys/net/ipv4/ip_local_port_range. None where it leaves no room.
+PortRange PortsToPick(absl::string_view outgoing);
+
+// A port that is free now, of PortsToPick where there is one.
 absl::StatusOr<PickedPort> PickPort();
 
 // UNAVAILABLE when something listens on the loopback port; names it where /proc tells. `listener` is for the message.
