@@ -19,7 +19,7 @@ CODE_RULES = [
      "threads wait for something that can happen or be stopped; they do not sleep",
      [
          # Pauses between tries of a call whose caller waits anyway.
-         "services/common/rpc/channel.cc", "services/common/sql/pool.cc", "services/api/main.cc", "cli/sync/file_reader.cc",
+         "services/common/rpc/channel.cc", "services/common/sql/pool.cc", "cli/sync/file_reader.cc",
          # Waiting for the world outside of the process: the one form of polling tests have.
          "services/common/testing/*.cc", "services/*/testing.cc", "services/*/testing/*",
      ]),

@@ -1,7 +1,5 @@
 // riseml-api: the state of record. Commands: serve (default), migrate, bootstrap, admin-key, verify-audit.
-#include <chrono>
 #include <cstdio>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "services/api/api_server.h"
@@ -9,6 +7,8 @@
 #include "services/api/database.h"
 #include "services/api/migrations.h"
 #include "services/api/user_store.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/cmdline/command_line.h"
@@ -18,19 +18,39 @@
 namespace riseml::api {
 namespace {
 
-// The database may start after us, and be migrated after that.
+constexpr absl::Duration kSchemaLimit = absl::Minutes(1);
+constexpr absl::Duration kSilentWait = absl::Seconds(2);  // longer waits are told
+constexpr absl::Duration kFirstPolls = absl::Milliseconds(10);
+constexpr absl::Duration kLaterPolls = absl::Milliseconds(200);
+
+// The database may start after us, and `riseml-api migrate` may bring it up to date after that.
+bool MayStillCome(const absl::Status& schema) {
+  return schema.code() == absl::StatusCode::kUnavailable ||
+         (schema.code() == absl::StatusCode::kFailedPrecondition && !HasReason(schema, Reason::kNewerFormat));
+}
+
+// CANCELLED when we are asked to stop before that.
 absl::Status WaitForSchema(const std::string& database) {
-  absl::Status status;
-  for (int i = 0; i < 600; ++i) {
-    status = sql::CheckSchema(database, Migrations());
-    if (status.code() != absl::StatusCode::kUnavailable) return status;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const SystemClock clock;
+  const absl::Time begin = clock.Now();
+  bool told = false;
+  while (true) {
+    absl::Status status = sql::CheckSchema(database, Migrations());
+    const absl::Duration waited = clock.Now() - begin;
+    if (!MayStillCome(status) || waited > kSchemaLimit) return status;
+    if (!told && waited > kSilentWait) {
+      LogWarning("waiting_for_schema", {{"why", status.message()}, {"limit", absl::FormatDuration(kSchemaLimit)}});
+      told = true;
+    }
+    if (runtime::SignalCameWithin(waited < kSilentWait ? kFirstPolls : kLaterPolls))
+      return absl::CancelledError("stopped before the database was ready");
   }
-  return status;
 }
 
 absl::Status Serve(const config::v1::ApiConfig& config) {
-  RISEML_RETURN_IF_ERROR(WaitForSchema(config.database()));
+  const absl::Status schema = WaitForSchema(config.database());
+  if (absl::IsCancelled(schema)) return absl::OkStatus();
+  RISEML_RETURN_IF_ERROR(schema);
   const metrics::Exposer metrics(config.metrics_address());
   RISEML_ASSIGN_OR_RETURN(const auto server, ApiServer::Start(config, RISEML_VERSION));
   runtime::WaitForSignal();

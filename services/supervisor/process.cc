@@ -145,8 +145,9 @@ absl::Status WriteRecord(const std::string& pid_file, const std::string& record_
   options.preserve_proto_field_names = true;
   if (!google::protobuf::util::MessageToJsonString(record, &json, options).ok())
     return absl::InternalError("a process record cannot be printed");
-  RISEML_RETURN_IF_ERROR(WriteFileAtomically(record_file, json + "\n", 0600));
-  return WriteFileAtomically(pid_file, absl::StrCat(record.pid(), "\n"), 0600);
+  // No need to wait for the disk: a record is worth nothing after the next boot.
+  RISEML_RETURN_IF_ERROR(WriteFileQuickly(record_file, json + "\n", 0600));
+  return WriteFileQuickly(pid_file, absl::StrCat(record.pid(), "\n"), 0600);
 }
 
 absl::StatusOr<config::v1::ProcessRecord> ReadRecord(const std::string& record_file) {

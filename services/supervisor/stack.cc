@@ -189,7 +189,8 @@ absl::Status Stack::Run(ProbeKeys keys) {
   }
 }
 
-bool Stack::MayStart(const Supervised& unit) const { return unit.name() != "api" || migrate_.done; }
+// The api answers nothing before the schema is up to date.
+bool Stack::MayProbe(const Supervised& unit) const { return unit.name() != "api" || migrate_.done; }
 
 void Stack::Advance(absl::Time now) {
   AdvanceTasks(now);
@@ -201,7 +202,7 @@ void Stack::AdvanceTasks(absl::Time now) {
     start_deadline_ = now + kDatabaseLimit;
     StartTask(migrate_);
   }
-  // An api that was adopted is healthy before the database is.
+  // An api that was adopted is healthy already.
   if (!bootstrap_.done && bootstrap_.pid == 0 && migrate_.done && IsHealthy("api")) StartTask(bootstrap_);
 }
 
@@ -239,7 +240,7 @@ void Stack::TaskEnded(Task& task, int wait_status) {
 
 void Stack::AdvanceUnit(Supervised& unit, absl::Time now) {
   if (!IsRunning(unit.state())) {
-    if (!MayStart(unit) || now < unit.next_start()) return;
+    if (now < unit.next_start()) return;
     if (unit.name() == kDatabase && unit.exits() > 0) {
       if (absl::Status status = RemoveStaleLocks(plan_.layout, plan_.state); !status.ok())
         LogWarning("stale_locks_kept", {{"error", status.message()}});
@@ -253,7 +254,7 @@ void Stack::AdvanceUnit(Supervised& unit, absl::Time now) {
     }
     if (absl::Status status = unit.Start(now, sockets_); !status.ok())
       LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
-  } else if (!unit.probing() && now >= unit.next_probe()) {
+  } else if (!unit.probing() && now >= unit.next_probe() && MayProbe(unit)) {
     StartProbe(unit, now);
   }
 }
@@ -298,7 +299,7 @@ void Stack::CheckStart(absl::Time now) {
   if (ready_) return;
   for (const auto& unit : units_) {
     if (unit->exits() >= kMostStarts) return Fail(absl::StrCat(unit->name(), " does not stay up"), unit->name());
-    if (now > start_deadline_ && unit->state() != UnitState::kHealthy && MayStart(*unit))
+    if (now > start_deadline_ && unit->state() != UnitState::kHealthy)
       return Fail(absl::StrCat(unit->name(), " did not become healthy in time"), unit->name());
   }
   const bool all =
@@ -335,8 +336,8 @@ absl::Time Stack::NextDue() const {
   if (!ready_) due = std::min(due, start_deadline_);
   for (const auto& unit : units_) {
     if (IsRunning(unit->state())) {
-      if (!unit->probing()) due = std::min(due, unit->next_probe());
-    } else if (MayStart(*unit)) {
+      if (!unit->probing() && MayProbe(*unit)) due = std::min(due, unit->next_probe());
+    } else {
       due = std::min(due, unit->next_start());
     }
   }

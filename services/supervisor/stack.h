@@ -74,9 +74,9 @@ class Stack {
   void AdvanceStop(absl::Time now);
   void CheckStart(absl::Time now);
   void StartProbe(Supervised& unit, absl::Time now);
+  bool MayProbe(const Supervised& unit) const;
   void StartTask(Task& task);
   void TaskEnded(Task& task, int wait_status);
-  bool MayStart(const Supervised& unit) const;
   void Fail(const std::string& message, const std::string& log_name);
   void BeginStop(absl::Time now);
   void ShowProgress();

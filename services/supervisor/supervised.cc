@@ -99,7 +99,7 @@ void Supervised::ProbeEnded(bool answered, absl::Time now) {
   if (state_ == UnitState::kHealthy && before != UnitState::kHealthy) healthy_since_ = now;
   if (state_ == UnitState::kHealthy) return ScheduleProbe(kHealthyProbe, now);
   if (state_ == UnitState::kSilent) return ScheduleProbe(kSilentProbe, now);
-  ScheduleProbe(std::min(probe_interval_ * 3 / 2, kSlowestStartProbe), now);
+  ScheduleProbe(std::min(probe_interval_ * 5 / 4, kSlowestStartProbe), now);
 }
 
 void Supervised::Exited(absl::string_view how, absl::Time now) {

@@ -51,6 +51,15 @@ void WaitForSignal() {
   LogInfo("stopping", {{"signal", signal}});
 }
 
+bool SignalCameWithin(absl::Duration limit) {
+  const sigset_t set = StopSignals();
+  const timespec wait = absl::ToTimespec(limit);
+  const int signal = sigtimedwait(&set, nullptr, &wait);
+  if (signal <= 0) return false;
+  LogInfo("stopping", {{"signal", signal}});
+  return true;
+}
+
 Arguments ParseArguments(int argc, char** argv, const char* name, const char* description) {
   Arguments arguments;
   cmdline::CommandLine command_line(name, description);

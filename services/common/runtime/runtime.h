@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace riseml::runtime {
 
@@ -27,6 +28,9 @@ void BlockSignals();
 
 // Waits for SIGTERM or SIGINT.
 void WaitForSignal();
+
+// Waits for SIGTERM or SIGINT, at most that long. Returns whether one came.
+bool SignalCameWithin(absl::Duration limit);
 
 struct Arguments {
   std::string config_file;

@@ -20,7 +20,8 @@ struct Migration {
 // now.
 absl::Status Migrate(const std::string& connection, const std::vector<Migration>& migrations);
 
-// OK when the schema is exactly the one of `migrations`; otherwise a sentence that says what to run.
+// OK when the schema is exactly the one of `migrations`. FAILED_PRECONDITION, with a sentence that says what to run,
+// when the database is older; it has the reason NEWER_FORMAT when the database is newer.
 absl::Status CheckSchema(const std::string& connection, const std::vector<Migration>& migrations);
 
 }  // namespace riseml::sql
