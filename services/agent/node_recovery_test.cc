@@ -62,11 +62,12 @@ TEST_P(NodeRecoveryTest, NodeTakesNoMoreThanItHasEvenAfterARestart) {
 
 TEST_P(NodeRecoveryTest, JobsOutliveAKilledNode) {
   const StartAttemptRequest running = Job({"echo x >> $OUTPUT_DIR/count", kWaitForGo, "echo done; exit 4"});
-  const StartAttemptRequest ending = Job({kWaitForGo, "echo ended alone"});
+  const StartAttemptRequest ending = Job({"echo begins", kWaitForGo, "echo ends alone"});
   for (const StartAttemptRequest& start : {running, ending}) {
     ASSERT_TRUE(Start(start).ok());
     ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
   }
+  ASSERT_TRUE(Eventually([&] { return LogOf(ending).bytes == "begins\n"; })) << "ship runs";
   KillNode();
   WriteAll(OutputOf(ending) + "/go", "");
   ASSERT_TRUE(Eventually([&] { return LogOf(ending).final_offset >= 0; })) << "ship needs no node";
