@@ -180,6 +180,7 @@ void Store::NotePosition(const std::string& source, std::int64_t next) {
 }
 
 void Store::RunCommitter(std::stop_token stop) {
+  absl::Time next_commit = absl::InfinitePast();
   while (true) {
     absl::flat_hash_set<std::shared_ptr<Stream>> group;
     SourcePositions::Noted positions;
@@ -190,7 +191,8 @@ void Store::RunCommitter(std::stop_token stop) {
       if (!dirty_changed_.wait(dirty_mu_, stop, some)) return;
       const auto many = [this]()
                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(dirty_mu_) { return dirty_bytes_ >= given_.commit_bytes; };
-      dirty_changed_.wait_for(dirty_mu_, stop, absl::ToChronoMicroseconds(given_.commit_delay), many);
+      const absl::Duration wait = std::clamp(next_commit - clock_.Now(), absl::ZeroDuration(), given_.commit_delay);
+      dirty_changed_.wait_for(dirty_mu_, stop, absl::ToChronoMicroseconds(wait), many);
       if (!failed_.ok()) return;
       // Positions first: what is appended between the two takes belongs to a later position.
       positions_noted_ = false;
@@ -201,6 +203,7 @@ void Store::RunCommitter(std::stop_token stop) {
     absl::Status status = CommitGroup(group);
     if (status.ok()) status = CommitPositions(positions);
     if (!status.ok()) Fail(status);
+    next_commit = clock_.Now() + given_.commit_delay;
   }
 }
 

@@ -34,11 +34,12 @@ struct StoreOptions {
   std::string dir;
   StreamOptions stream;
   std::shared_ptr<Disk> disk = std::make_shared<FileDisk>();
-  absl::Duration commit_delay = absl::Milliseconds(5);  // bytes wait this long for others to be made durable with
-  std::int64_t commit_bytes = 4 << 20;                  // … unless so many wait
-  std::size_t max_streams = 1024;                       // idle streams remembered
-  std::size_t max_writers = 512;                        // descriptors kept open for writing
-  std::size_t max_readers = 128;                        // descriptors and indexes kept open for reading
+  // Bytes are made durable at once after a pause, else this long after those before them, with all that came meanwhile…
+  absl::Duration commit_delay = absl::Milliseconds(5);
+  std::int64_t commit_bytes = 4 << 20;  // … unless so many wait
+  std::size_t max_streams = 1024;       // idle streams remembered
+  std::size_t max_writers = 512;        // descriptors kept open for writing
+  std::size_t max_readers = 128;        // descriptors and indexes kept open for reading
   // Called once when an fsync has failed: the process must stop, since what the disk holds is unknown.
   std::function<void(const absl::Status&)> on_fatal;
 };
