@@ -19,7 +19,6 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/log_files.h"
-#include "services/supervisor/ports.h"
 #include "services/supervisor/postgres.h"
 #include "services/supervisor/process.h"
 #include "services/supervisor/state.h"
@@ -95,7 +94,7 @@ absl::Status Stack::Adopt() {
     Supervised& unit = **it;
     if (unit.Adopt(clock_.Now())) {
       LogInfo("unit_adopted", {{"unit", unit.name()}, {"pid", unit.pid()}});
-      if (unit.plan().takes_sockets) ShareSockets(unit);
+      sockets_.Share(unit.plan(), unit.pid());
     } else if (unit.AdoptAny(clock_.Now())) {
       LogInfo("unit_replaced",
               {{"unit", unit.name()}, {"pid", unit.pid()}, {"why", "its program or configuration changed"}});
@@ -115,39 +114,13 @@ absl::Status Stack::Adopt() {
   return RemoveStaleLocks(plan_.layout, plan_.state);
 }
 
-// Opens the ports of a unit that is given its sockets, once: they stay ours however often the unit ends.
-absl::Status Stack::OpenSockets(const Supervised& unit) {
-  for (const Endpoint& endpoint : unit.plan().endpoints) {
-    UniqueFd& socket = sockets_[endpoint.listener];
-    if (socket.valid()) continue;
-    RISEML_ASSIGN_OR_RETURN(socket, ListenOn(endpoint.listener, endpoint.port));
-  }
-  return absl::OkStatus();
-}
-
-// Shares the sockets of a unit that an earlier supervisor gave them. Where the system does not let us, the ports are
-// opened anew when the unit has ended.
-void Stack::ShareSockets(const Supervised& unit) {
-  for (const Endpoint& endpoint : unit.plan().endpoints) {
-    absl::StatusOr<UniqueFd> socket = CopyListeningSocket(unit.pid(), endpoint.port);
-    if (socket.ok()) {
-      sockets_[endpoint.listener] = *std::move(socket);
-    } else {
-      LogWarning("socket_not_shared", {{"listener", endpoint.listener}, {"error", socket.status().message()}});
-    }
-  }
-}
-
 absl::Status Stack::CheckPorts() {
   const absl::Time deadline = clock_.Now() + kPortLimit;
   while (true) {
     absl::Status taken;
     for (const auto& unit : units_) {
       if (IsRunning(unit->state())) continue;
-      if (unit->plan().takes_sockets && taken.ok()) taken = OpenSockets(*unit);
-      for (const Endpoint& endpoint : unit->plan().endpoints)
-        if (taken.ok() && endpoint.port != 0 && !unit->plan().takes_sockets)
-          taken = CheckPortFree(endpoint.listener, endpoint.port);
+      if (taken.ok()) taken = sockets_.Claim(unit->plan());
     }
     if (taken.ok() || clock_.Now() > deadline) return taken;
     WaitReadable(signals_.get(), absl::Milliseconds(100));
@@ -245,14 +218,12 @@ void Stack::AdvanceUnit(Supervised& unit, absl::Time now) {
       if (absl::Status status = RemoveStaleLocks(plan_.layout, plan_.state); !status.ok())
         LogWarning("stale_locks_kept", {{"error", status.message()}});
     }
-    if (unit.plan().takes_sockets) {
-      if (absl::Status status = OpenSockets(unit); !status.ok()) {
-        LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
-        unit.NotStarted(now);
-        return;
-      }
+    if (absl::Status status = sockets_.Open(unit.plan()); !status.ok()) {
+      LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
+      unit.NotStarted(now);
+      return;
     }
-    if (absl::Status status = unit.Start(now, sockets_); !status.ok())
+    if (absl::Status status = unit.Start(now, sockets_.all()); !status.ok())
       LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
   } else if (!unit.probing() && now >= unit.next_probe() && MayProbe(unit)) {
     StartProbe(unit, now);

@@ -19,6 +19,7 @@
 #include "services/supervisor/programs.h"
 #include "services/supervisor/progress.h"
 #include "services/supervisor/supervised.h"
+#include "services/supervisor/unit_sockets.h"
 
 namespace riseml::supervisor {
 
@@ -65,8 +66,6 @@ class Stack {
 
   absl::Status Adopt();
   absl::Status CheckPorts();
-  absl::Status OpenSockets(const Supervised& unit);
-  void ShareSockets(const Supervised& unit);
   absl::Status StartSupervision(ProbeKeys keys);
   void Advance(absl::Time now);
   void AdvanceTasks(absl::Time now);
@@ -94,7 +93,7 @@ class Stack {
   const Clock& clock_;
   ProgressSender& progress_;
   std::vector<std::unique_ptr<Supervised>> units_;
-  std::map<std::string, UniqueFd> sockets_;  // that are passed on, by listener
+  UnitSockets sockets_;
   Task migrate_, bootstrap_;
   std::shared_ptr<Answers> answers_;
   std::unique_ptr<Prober> prober_;

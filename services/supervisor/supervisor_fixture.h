@@ -1,0 +1,159 @@
+// The real riseml-supervisor and PostgreSQL with stand-ins for the services: a fixture.
+#pragma once
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <future>
+#include <map>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "cli/client/config.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/file.h"
+#include "services/supervisor/probe.h"
+#include "services/supervisor/process.h"
+#include "services/supervisor/service_configs.h"
+#include "services/supervisor/services.h"
+#include "services/supervisor/state.h"
+
+namespace riseml::supervisor {
+
+struct Result {
+  int exit_code = -1;
+  std::string output;  // standard output and error
+};
+
+class SupervisorTest : public ::testing::Test {
+ protected:
+  SupervisorTest() {
+    char pattern[] = "/tmp/riseml-supervisor-XXXXXX";
+    root_ = mkdtemp(pattern);
+    chmod(root_.c_str(), 0755);
+    dir_ = root_ + "/installation";
+    bin_ = root_ + "/bin";
+    std::filesystem::create_directories(bin_);
+    std::filesystem::create_directories(root_ + "/home");
+    std::filesystem::create_directories(root_ + "/clients/python/riseml");
+    EXPECT_TRUE(WriteFileAtomically(root_ + "/clients/python/riseml/__init__.py", "").ok());
+    for (const ServiceInfo& service : kServices) Install(service.program);
+  }
+
+  ~SupervisorTest() override {
+    if (std::filesystem::exists(dir_)) Run("down");
+    std::filesystem::remove_all(root_);
+  }
+
+  void Install(absl::string_view program) {
+    const std::filesystem::path to = std::filesystem::path(bin_) / std::string(program);
+    std::filesystem::remove(to);
+    std::filesystem::copy_file(absl::StrCat(RISEML_TEST_BIN_DIR, "/riseml_fake_service"), to);
+  }
+
+  void SetMode(absl::string_view program, absl::string_view mode) {
+    const std::string path = absl::StrCat(bin_, "/", program, ".mode");
+    ASSERT_TRUE(WriteFileAtomically(path, mode, 0644).ok());
+  }
+  void ClearMode(absl::string_view program) { std::filesystem::remove(absl::StrCat(bin_, "/", program, ".mode")); }
+
+  std::string ClientConfig() const { return root_ + "/home/.riseml/config"; }
+
+  // `around` is a command that runs the one behind it.
+  Result Run(const std::string& verb, const std::vector<std::string>& around = {}) {
+    std::vector<std::string> argv = around;
+    argv.insert(argv.end(), {"env", "-u", "RISEML_CONFIG", absl::StrCat("HOME=", root_, "/home"),
+                             absl::StrCat(RISEML_TEST_BIN_DIR, "/riseml-supervisor"), verb, "--dir", dir_});
+    if (verb == "up" || verb == "admin-key") argv.insert(argv.end(), {"--bin-dir", bin_});
+    const absl::StatusOr<RunResult> result = RunAndWait(argv);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? Result{result->exit_code, result->output} : Result{};
+  }
+
+  void Up() {
+    const Result result = Run("up");
+    ASSERT_EQ(result.exit_code, 0) << result.output << Logs();
+  }
+
+  std::string Logs() {
+    return absl::StrCat("\nsupervisor.log:\n", ReadFile(dir_ + "/logs/supervisor.log", 1 << 20).value_or("absent"));
+  }
+
+  int PidOf(absl::string_view name) {
+    int pid = 0;
+    const auto text = ReadFile(absl::StrCat(dir_, "/run/", name, ".pid"), 100);
+    return text.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &pid) ? pid : 0;
+  }
+
+  std::map<std::string, int> AllPids() {
+    std::map<std::string, int> pids = {{std::string(kDatabase), PidOf(kDatabase)}, {std::string(kEdge), PidOf(kEdge)}};
+    for (const ServiceInfo& service : kServices) pids[std::string(service.name)] = PidOf(service.name);
+    return pids;
+  }
+
+  static cli::ClientConfig AnotherInstallation() {
+    cli::ClientConfig other;
+    other.cluster_id = "another";
+    other.api_address = "cluster.example.org:443";
+    other.ca_pem = "-----BEGIN CERTIFICATE-----\n";
+    other.user = "paul";
+    other.api_key = "rml_other";
+    return other;
+  }
+
+  int PortOfUsers() { return LoadState({dir_, dir_})->ports().at("api.user"); }
+
+  // A socket with the loopback port; invalid when somebody has it.
+  static UniqueFd Bind(int port) {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fd.Reset();
+    return fd;
+  }
+
+  // What a listener of users says when it is asked for its health at its port.
+  absl::Status HealthOf(absl::string_view listener) {
+    const absl::StatusOr<ProbeKeys> keys = LoadProbeKeys(SupervisorTls({dir_, dir_}));
+    if (!keys.ok()) return keys.status();
+    std::promise<absl::Status> answer;
+    Prober(*keys).Ask(AddressOf(*LoadState({dir_, dir_}), listener), ListenerRole::kUser, absl::Seconds(10),
+                      [&answer](absl::Status status) { answer.set_value(std::move(status)); });
+    return answer.get_future().get();
+  }
+
+  void KillHard(absl::string_view name) {
+    const int pid = PidOf(name);
+    ASSERT_GT(pid, 0);
+    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    Eventually([&] { return !StartTicks(pid).has_value(); }, "it is gone");
+  }
+
+  void Eventually(const std::function<bool()>& happened, absl::string_view what) {
+    const SystemClock clock;
+    const absl::Time limit = clock.Now() + absl::Seconds(60);
+    while (!happened()) {
+      ASSERT_LT(clock.Now(), limit) << "never happened: " << what << Logs();
+      poll(nullptr, 0, 20);
+    }
+  }
+
+  std::string root_, dir_, bin_;
+};
+
+}  // namespace riseml::supervisor
