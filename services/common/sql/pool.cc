@@ -16,7 +16,10 @@ constexpr std::chrono::seconds kAcquireLimit(5);
 // A query that waits longer than this for a lock or for itself is a bug or an overload; better an error than a queue.
 constexpr char kSessionSettings[] =
     "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'; "
-    "SET timezone = 'UTC'";
+    "SET timezone = 'UTC'; "
+    // A prepared statement keeps its plan until the next ANALYZE. One that was planned when its table held a few rows
+    // would read all of it when it holds a hundred thousand.
+    "SET enable_seqscan = off";
 
 }  // namespace
 

@@ -133,6 +133,18 @@ TEST_F(SqlTest, MigrationsApplyOnceAlsoWhenTwoRunAtOnce) {
             absl::StatusCode::kDataLoss);
 }
 
+TEST_F(SqlTest, AStatementThatIsPlannedWhileItsTableIsSmallUsesTheIndex) {
+  Pool pool(database_, 1);
+  std::string plan;
+  const absl::Status status = pool.Transact("plan", [&plan](pqxx::work& tx) -> absl::Status {
+    tx.exec("CREATE TABLE few (id int PRIMARY KEY); INSERT INTO few VALUES (1), (2), (3); ANALYZE few");
+    for (const auto& row : tx.exec("EXPLAIN SELECT * FROM few WHERE id = 2")) plan += row[0].c_str();
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(plan, ::testing::HasSubstr("Index"));
+}
+
 TEST_F(SqlTest, FailedMigrationLeavesNothing) {
   EXPECT_FALSE(Migrate(database_, {{1, "broken", "CREATE TABLE a (x int); SELECT nonsense"}}).ok());
   EXPECT_TRUE(Migrate(database_, {{1, "mended", "CREATE TABLE a (x int)"}}).ok());
