@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
+#include "services/common/sql/statement.h"
 
 namespace riseml::sql {
 namespace {
@@ -39,6 +40,8 @@ absl::Status StatusOfException(absl::string_view doing) {
   } catch (const pqxx::disk_full& e) {
     return WithMetadata(Error(Reason::kDiskFull, absl::StrCat(doing, ": the database's disk is full: ", e.what())),
                         "cause", "DATABASE");
+  } catch (const NulInText& e) {
+    return Error(Reason::kInvalidArgument, absl::StrCat(doing, ": ", e.what()));
   } catch (const pqxx::sql_error& e) {
     // 57P01…57P03: the server is being stopped or started.
     if (e.sqlstate().rfind("57P", 0) == 0)

@@ -8,6 +8,7 @@
 #include "services/common/sql/feed.h"
 #include "services/common/sql/migrate.h"
 #include "services/common/sql/pool.h"
+#include "services/common/sql/statement.h"
 #include "services/common/testing/postgres.h"
 
 namespace riseml::sql {
@@ -143,6 +144,16 @@ TEST_F(SqlTest, AStatementThatIsPlannedWhileItsTableIsSmallUsesTheIndex) {
   });
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_THAT(plan, ::testing::HasSubstr("Index"));
+}
+
+TEST_F(SqlTest, ATextWithANulIsRefusedNotCut) {
+  Pool pool(database_, 1);
+  const absl::Status status = pool.Transact("select", [](pqxx::work& tx) -> absl::Status {
+    QueryRow(tx, "SELECT $1::text", std::string("a\0b", 3));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(HasReason(status, Reason::kInvalidArgument)) << status;
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("NUL"));
 }
 
 TEST_F(SqlTest, FailedMigrationLeavesNothing) {
