@@ -31,6 +31,13 @@ constexpr int kProbeMs = 5000;
 constexpr timeval kAnswerLimit{.tv_sec = 1, .tv_usec = 0};
 constexpr std::size_t kMaxAnswer = 4096;
 
+// The last line that is no warning: slirp4netns goes on warning after it has said what failed.
+std::string ErrorIn(absl::string_view log) {
+  std::vector<absl::string_view> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
+  while (lines.size() > 1 && absl::StartsWith(lines.back(), "WARNING")) lines.pop_back();
+  return lines.empty() ? "it says nothing" : std::string(lines.back());
+}
+
 // Makes a namespace and leads it out, as for a job.
 absl::Status Probe() {
   struct stat info {};
@@ -51,8 +58,7 @@ absl::Status Probe() {
   char said = 0;
   if (status.ok() && (poll(&answer, 1, kProbeMs) != 1 || read(ready.read.get(), &said, 1) != 1)) {
     const std::string log = ReadFile(absl::StrCat(scratch, "/network.log"), 1 << 16).value_or("");
-    const std::vector<std::string> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
-    status = absl::UnavailableError(absl::StrCat("slirp4netns fails: ", lines.empty() ? "" : lines.back()));
+    status = absl::UnavailableError(absl::StrCat("slirp4netns fails: ", ErrorIn(log)));
   }
   if (const absl::Status removed = RemoveTree(scratch); status.ok()) status = removed;
   return status;
