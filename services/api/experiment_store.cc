@@ -10,6 +10,7 @@
 #include "services/api/environment_store.h"
 #include "services/api/experiment_spec.h"
 #include "services/api/inputs.h"
+#include "services/api/kills.h"
 #include "services/api/lifecycle.h"
 #include "services/api/records.h"
 #include "services/common/base/id.h"
@@ -218,23 +219,30 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Get(const rpc::Call& call, const
 
 absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, const v1::KillExperimentRequest& request) {
   const std::string hash = HashWithoutId(request);
-  return db_.Write("kill experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
+  bool in_pieces = true;  // a repeated request goes on with what the first one may have left
+  const auto mark = [&](pqxx::work& tx) -> absl::StatusOr<ExperimentKey> {
     RISEML_ASSIGN_OR_RETURN(const std::optional<std::string> seen, FindRequest(tx, call, request.request_id(), hash));
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.name()));
-    if (seen) return LoadOne(tx, key.uid, true, options_);
+    if (seen) return key;
     if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
-    const pqxx::row row = sql::QueryRow(tx, "SELECT state, kill_wanted FROM experiments WHERE uid = $1", key.uid);
+    const pqxx::row row =
+        sql::QueryRow(tx, "SELECT state, kill_wanted, child, kind = 'SET' FROM experiments WHERE uid = $1", key.uid);
+    in_pieces = row[3].as<bool>();
     const ExperimentState state = ParseExperimentState(row[0].c_str());
     if (IsTerminal(state) && state != ExperimentState::kKilled)
       return Error(Reason::kExperimentDone,
                    absl::StrCat("experiment ", ShortId(key.name), " is ", Name(state), " already"));
     if (!IsTerminal(state) && !row[1].as<bool>()) {
-      api::Kill(tx, key.root_uid, key.uid, call.caller.user());
+      const auto child = row[2].as<std::int64_t>();
+      api::Kill(tx, key.root_uid, child > 0 ? ChildRange{child, child} : kFirstPiece, call.caller.user());
       RecordAudit(tx, call, Print(key.name));
     }
     RememberRequest(tx, call, request.request_id(), hash, key.root_uid);
-    return LoadOne(tx, key.uid, true, options_);
-  });
+    return key;
+  };
+  RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, db_.Write("kill experiment", mark));
+  if (in_pieces && key.uid == key.root_uid) RISEML_RETURN_IF_ERROR(KillChildren(db_, key.root_uid, call.caller.user()));
+  return Get(call, request.name());
 }
 
 absl::StatusOr<v1::Job> ExperimentStore::GetJob(const rpc::Call& call, const std::string& name) {

@@ -151,40 +151,38 @@ void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const
   RecordFeed(tx, job.root_uid, FeedKind::kJob, job.uid);
 }
 
-// Kills in one statement every job below the target that has no live attempt, and the children that are done with it.
-void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
+// Kills in one statement every job of the range that has no live attempt, and the children that are done with it.
+void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const ChildRange& range,
                  const std::string& reason, const std::string& message, const std::string& actor) {
   sql::Query(
       tx,
       "WITH killed AS ("
-      "  UPDATE jobs j SET state = 'KILLED', reason = $3, message = $4, wait_reason = '', wait_message = '', end_time "
+      "  UPDATE jobs j SET state = 'KILLED', reason = $4, message = $5, wait_reason = '', wait_message = '', end_time "
       "= now(), "
-      "    version = j.version + 1 FROM jobs old "
-      "  WHERE j.uid = old.uid AND j.root_uid = $1 AND ($1 = $2 OR j.experiment_uid = $2) AND j.state IN ('CREATED', "
-      "'PENDING') "
-      "  RETURNING j.uid, j.experiment_uid, j.name, old.state AS old_state), "
+      "    version = j.version + 1 FROM experiments e JOIN jobs old ON old.experiment_uid = e.uid "
+      "  WHERE j.uid = old.uid AND e.root_uid = $1 AND e.child BETWEEN $2 AND $3 AND j.state IN ('CREATED', 'PENDING') "
+      "  RETURNING j.uid, e.number, e.child, j.name, old.state AS old_state), "
       "history AS ("
       "  INSERT INTO transitions (root_uid, object, from_state, to_state, reason, message, actor) "
-      "  SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || k.name, k.old_state, "
-      "'KILLED', $3, $4, $5 "
-      "  FROM killed k JOIN experiments e ON e.uid = k.experiment_uid) "
+      "  SELECT $1, number || CASE WHEN child > 0 THEN '.' || child ELSE '' END || '.' || name, old_state, "
+      "'KILLED', $4, $5, $6 FROM killed) "
       "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM killed",
-      root_uid, target_uid, reason, message, actor);
+      root_uid, range.first, range.last, reason, message, actor);
   // Children (only they: the root is settled by its own rules) all of whose jobs have ended without one having run.
   const auto moved = sql::Query(
       tx,
       "WITH killed AS ("
-      "  UPDATE experiments e SET state = 'KILLED', reason = $3, message = $4, end_time = now(), version = e.version + "
+      "  UPDATE experiments e SET state = 'KILLED', reason = $4, message = $5, end_time = now(), version = e.version + "
       "1 "
-      "  FROM experiments old WHERE e.uid = old.uid AND e.root_uid = $1 AND e.child > 0 AND ($1 = $2 OR e.uid = $2) "
+      "  FROM experiments old WHERE e.uid = old.uid AND e.root_uid = $1 AND e.child > 0 AND e.child BETWEEN $2 AND $3 "
       "    AND e.state IN ('CREATED', 'PENDING') "
       "  RETURNING e.uid, e.number, e.child, old.state AS old_state), "
       "history AS ("
       "  INSERT INTO transitions (root_uid, object, from_state, to_state, reason, message, actor) "
-      "  SELECT $1, number || '.' || child, old_state, 'KILLED', $3, $4, $5 FROM killed), "
+      "  SELECT $1, number || '.' || child, old_state, 'KILLED', $4, $5, $6 FROM killed), "
       "told AS (INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'EXPERIMENT', uid FROM killed) "
       "SELECT old_state, count(*) FROM killed GROUP BY old_state",
-      root_uid, target_uid, reason, message, actor);
+      root_uid, range.first, range.last, reason, message, actor);
   for (const auto& row : moved)
     CountMove(tx, root_uid, row[0].c_str(), Name(ExperimentState::kKilled), row[1].as<int>());
 }
@@ -196,8 +194,7 @@ void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state)
              build.uid, ready ? "READY" : "FAILED");
   if (!ready) {
     const absl::string_view how = state == JobState::kFailed ? " failed" : " was killed";
-    KillWaiting(tx, build.root_uid, build.root_uid, "BUILD_FAILED", absl::StrCat("its build ", build.object, how),
-                "api");
+    KillWaiting(tx, build.root_uid, {}, "BUILD_FAILED", absl::StrCat("its build ", build.object, how), "api");
     return;
   }
   for (const auto& row :
@@ -322,27 +319,24 @@ void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid) {
   UpdateExperiment(tx, set, to, reason, message);
 }
 
-void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
-          const std::string& actor) {
+void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const ChildRange& range, const std::string& actor) {
+  const auto wanted = sql::Query(
+      tx,
+      "UPDATE experiments SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 AND child BETWEEN $2 AND "
+      "$3 AND NOT kill_wanted AND state NOT IN ('FINISHED', 'FAILED', 'KILLED') RETURNING uid",
+      root_uid, range.first, range.last);
   sql::Query(
       tx,
-      "UPDATE experiments SET kill_wanted = true, version = version + 1 WHERE root_uid = $1 AND ($1 = $2 OR uid = $2) "
-      "AND state NOT IN ('FINISHED', 'FAILED', 'KILLED')",
-      root_uid, target_uid);
-  sql::Query(
-      tx,
-      "WITH wanted AS (UPDATE jobs SET kill_wanted = true, killed_by = CASE WHEN killed_by = '' THEN $3 ELSE killed_by "
-      "END, version = version + 1 WHERE root_uid = $1 "
-      "AND ($1 = $2 OR experiment_uid = $2) AND state NOT IN ('FINISHED', 'FAILED', 'KILLED') RETURNING uid, state) "
+      "WITH wanted AS (UPDATE jobs j SET kill_wanted = true, killed_by = CASE WHEN killed_by = '' THEN $4 ELSE "
+      "killed_by END, version = j.version + 1 FROM experiments e WHERE j.experiment_uid = e.uid AND e.root_uid = $1 "
+      "AND e.child BETWEEN $2 AND $3 AND NOT j.kill_wanted AND j.state NOT IN ('FINISHED', 'FAILED', 'KILLED') "
+      "RETURNING j.uid, j.state) "
       "INSERT INTO feed (root_uid, kind, uid) SELECT $1, 'JOB', uid FROM wanted WHERE state <> 'CREATED'",
-      root_uid, target_uid, actor);
-  KillWaiting(tx, root_uid, target_uid, "KILLED", absl::StrCat("killed by ", actor), actor);
-  if (root_uid == target_uid) {
-    SettleExperiment(tx, root_uid);
-  } else {
-    RecordFeed(tx, root_uid, FeedKind::kExperiment, target_uid);
-    SettleSet(tx, root_uid);
-  }
+      root_uid, range.first, range.last, actor);
+  KillWaiting(tx, root_uid, range, "KILLED", absl::StrCat("killed by ", actor), actor);
+  if (range.first == range.last && wanted.size() == 1)
+    RecordFeed(tx, root_uid, FeedKind::kExperiment, wanted[0][0].as<std::string>());
+  SettleExperiment(tx, root_uid);
 }
 
 }  // namespace riseml::api

@@ -4,6 +4,8 @@
 // Rule for all: the root (experiment or set) is locked first, then nothing below it can move under us.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <pqxx/pqxx>
 #include <string>
@@ -52,8 +54,13 @@ void CountNewChildren(pqxx::transaction_base& tx, const std::string& root_uid, i
 // Releases the next children of a set, at most `count`, in their order. `children`: all of the set as they are now.
 void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count, const ChildCounts& children);
 
-// Marks an experiment, a child or a whole set as to be killed; jobs without a live attempt are KILLED at once.
-void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& target_uid,
-          const std::string& actor);
+// Experiments below a root by the numbers of children, both ends included; 0 is the root itself.
+struct ChildRange {
+  std::int64_t first = 0;
+  std::int64_t last = std::numeric_limits<std::int32_t>::max();
+};
+
+// Marks experiments as to be killed; their jobs without a live attempt are KILLED at once.
+void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const ChildRange& range, const std::string& actor);
 
 }  // namespace riseml::api

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "services/api/audit_log.h"
+#include "services/api/kills.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
 #include "services/common/sql/feed.h"
@@ -58,6 +59,8 @@ void KeepUp(std::stop_token stop, Database& db) {
   Mutex mu;
   std::condition_variable_any never;
   for (int pass = 0; !stop.stop_requested(); ++pass) {
+    if (const absl::Status status = ResumeKills(db); !status.ok())
+      LogWarning("upkeep_failed", {{"doing", "resume kills"}, {"error", std::string(status.message())}});
     Attempt(db, "seal the audit log", [](pqxx::work& tx) { SealAudit(tx); });
     if (pass % kSealsPerPrune == 0) {
       PruneAll(stop, db);

@@ -23,7 +23,8 @@ bool Prune(pqxx::transaction_base& tx);
 // Makes the partitions of the audit log without which nothing can be written.
 absl::Status PrepareAuditMonths(Database& db);
 
-// Seals the audit log every 5 minutes and prunes every hour, until stopped. What fails is logged, and tried again.
+// Goes on with kills and seals the audit log every 5 minutes, prunes every hour, until stopped. What fails is logged,
+// and tried again.
 void KeepUp(std::stop_token stop, Database& db);
 
 }  // namespace riseml::api
