@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 
 #include "services/common/base/clock.h"
 #include "services/common/base/log.h"
@@ -13,6 +12,7 @@ namespace riseml::api {
 namespace {
 
 constexpr std::size_t kKept = 50'000;
+constexpr char kOneLook[] = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 // Changes made by other processes are seen this late at most.
 constexpr std::chrono::milliseconds kPoll(250);
 // Watchers are woken this often even when nothing happens, to check access anew and to show life.
@@ -24,20 +24,20 @@ constexpr absl::Duration kRestartDelay = absl::Milliseconds(500);
 }  // namespace
 
 absl::Status FeedHub::Start() {
-  sql::FeedPosition present;
   RISEML_ASSIGN_OR_RETURN(
       std::vector<sql::FeedRow> tail,
       pool_.Transact("read the feed", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<sql::FeedRow>> {
-        const auto oldest_running =
-            tx.exec1("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")[0].as<std::uint64_t>();
-        present = {oldest_running - 1, std::numeric_limits<std::int64_t>::max()};
+        tx.exec(kOneLook);
+        seen_ = sql::SnapshotOfFeed(tx);
         return sql::ReadFeedTail(tx, kKept);
       }));
   {
     MutexLock lock(mu_);
+    newest_ = seen_.done;
     // Rows older than what was read may have been pruned: who stands before them has to start anew.
-    newest_ = tail.empty() ? present : tail.back().position;
-    before_first_ = tail.empty() ? present : tail.front().position;
+    before_first_ = tail.empty() ? newest_ : tail.front().position;
+    if (tail.size() < kKept) before_first_ = std::min(before_first_, newest_);
+    last_sequence_ += tail.size();
     rows_.assign(std::make_move_iterator(tail.begin()), std::make_move_iterator(tail.end()));
   }
   thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
@@ -80,8 +80,7 @@ void FeedHub::Run(std::stop_token stop) {
       wake_.wait_for(mu_, stop, kPoll, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return woken_; });
       woken_ = false;
     }
-    while (!stop.stop_requested() && ReadOnce()) {
-    }
+    ReadNews();
     if (clock.Now() - last_late >= absl::FromChrono(kPoll)) {
       last_late = clock.Now();
       WakeLate();
@@ -94,32 +93,45 @@ void FeedHub::Run(std::stop_token stop) {
   }
 }
 
-// True when more may be there already.
-bool FeedHub::ReadOnce() {
-  const sql::FeedPosition after = Newest();
-  auto rows = pool_.Transact("read the feed", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<sql::FeedRow>> {
-    return sql::ReadFeed(tx, after, kBatch);
-  });
-  if (!rows.ok()) {
-    LogWarning("feed_not_readable", {{"error", std::string(rows.status().message())}});
-    return false;
+// One look at the database, taken in pieces.
+void FeedHub::ReadNews() {
+  const absl::StatusOr<sql::FeedSnapshot> shown =
+      pool_.Transact("read the feed", [&](pqxx::work& tx) -> absl::StatusOr<sql::FeedSnapshot> {
+        tx.exec(kOneLook);
+        sql::FeedSnapshot snapshot = sql::SnapshotOfFeed(tx);
+        sql::FeedPosition after = seen_.done;
+        for (bool more = true; more;) {
+          std::vector<sql::FeedRow> rows = sql::ReadFeed(tx, after, seen_, kBatch);
+          more = rows.size() == kBatch;
+          if (more) after = rows.back().position;
+          Keep(std::move(rows));
+        }
+        return snapshot;
+      });
+  if (!shown.ok()) {
+    LogWarning("feed_not_readable", {{"error", std::string(shown.status().message())}});
+    return;
   }
-  if (rows->empty()) return false;
-  rows_since_all_ += rows->size();
-  const bool more = rows->size() == kBatch;
+  seen_ = *shown;
+  MutexLock lock(mu_);
+  newest_ = std::max(newest_, seen_.done);
+}
+
+void FeedHub::Keep(std::vector<sql::FeedRow> rows) {
+  if (rows.empty()) return;
+  rows_since_all_ += rows.size();
   std::set<std::string> roots;
-  for (const sql::FeedRow& row : *rows) roots.insert(row.root_uid);
+  for (const sql::FeedRow& row : rows) roots.insert(row.root_uid);
   {
     MutexLock lock(mu_);
-    newest_ = rows->back().position;
-    for (sql::FeedRow& row : *rows) rows_.push_back(std::move(row));
+    last_sequence_ += rows.size();
+    for (sql::FeedRow& row : rows) rows_.push_back(std::move(row));
     while (rows_.size() > kKept) {
-      before_first_ = rows_.front().position;
+      before_first_ = std::max(before_first_, rows_.front().position);
       rows_.pop_front();
     }
   }
-  WakeConcerned(roots);
-  return more;
+  WakeConcerned(std::move(roots));
 }
 
 void FeedHub::WakeLater(int id) {
@@ -153,13 +165,13 @@ void FeedHub::WakeConcerned(std::set<std::string> roots) {
   }
 }
 
-sql::FeedPosition FeedHub::Newest() {
+FeedHub::Place FeedHub::Newest() {
   MutexLock lock(mu_);
-  return newest_;
+  return {newest_, last_sequence_};
 }
 
 absl::Status FeedHub::CheckReached(const sql::FeedPosition& position) {
-  if (position <= Newest()) return absl::OkStatus();
+  if (position <= Newest().position) return absl::OkStatus();
   // Another process may have read more of the feed than this one.
   RISEML_ASSIGN_OR_RETURN(
       const std::uint64_t next_tx,
@@ -170,22 +182,23 @@ absl::Status FeedHub::CheckReached(const sql::FeedPosition& position) {
   return Error(Reason::kResumeTokenExpired, "the resume token is of another database; watch again without one");
 }
 
-absl::StatusOr<FeedHub::News> FeedHub::Since(const sql::FeedPosition& after, const std::string& root_uid) {
+absl::StatusOr<FeedHub::News> FeedHub::Since(const Place& after, const std::string& root_uid) {
   RISEML_RETURN_IF_ERROR(CheckOpen());
   MutexLock lock(mu_);
-  if (after < before_first_)
+  const std::uint64_t before_all = last_sequence_ - rows_.size();
+  const bool resumes = after.sequence == 0;
+  if (resumes ? after.position < before_first_ : after.sequence < before_all)
     return Error(Reason::kResumeTokenExpired, "the resume token is too old; watch again without one");
-  auto it = std::upper_bound(rows_.begin(), rows_.end(), after,
-                             [](const sql::FeedPosition& p, const sql::FeedRow& row) { return p < row.position; });
-  News news{.position = std::max(after, newest_)};
-  for (; it != rows_.end(); ++it) {
-    if (!root_uid.empty() && it->root_uid != root_uid) continue;
+  News news{.place = {std::max(after.position, newest_), last_sequence_}};
+  for (std::size_t i = resumes ? 0 : after.sequence - before_all; i < rows_.size(); ++i) {
+    const sql::FeedRow& row = rows_[i];
+    if ((resumes && row.position <= after.position) || (!root_uid.empty() && row.root_uid != root_uid)) continue;
     if (news.rows.size() == kBatch) {
-      news.position = news.rows.back().position;
+      news.place = {after.position, before_all + i};
       news.more = true;
       break;
     }
-    news.rows.push_back(*it);
+    news.rows.push_back(row);
   }
   return news;
 }

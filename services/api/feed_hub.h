@@ -37,18 +37,23 @@ class FeedHub {
   // Looks at the feed at once instead of at the next poll; to be called after each commit of this process.
   void Wake();
 
-  // Position of the newest change known here.
-  sql::FeedPosition Newest();
+  // Where a watcher stands.
+  struct Place {
+    sql::FeedPosition position;  // holds in every process; changes behind it may be known here already
+    std::uint64_t sequence = 0;  // of the newest change that was taken from this hub; 0: none yet
+  };
+  // Behind everything known here.
+  Place Newest();
 
   static constexpr int kBatch = 10'000;
   struct News {
     std::vector<sql::FeedRow> rows;  // oldest first, at most kBatch
-    sql::FeedPosition position;      // where the reader stands afterwards
+    Place place;                     // where the reader stands afterwards
     bool more = false;               // there is more behind it
   };
-  // Changes behind `after`; below one root only, unless `root_uid` is empty. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when
-  // they are not kept any more.
-  absl::StatusOr<News> Since(const sql::FeedPosition& after, const std::string& root_uid);
+  // Changes behind `after`; below one root only, unless `root_uid` is empty. A watcher that has only a position may get
+  // some twice. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept any more.
+  absl::StatusOr<News> Since(const Place& after, const std::string& root_uid);
   // OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) for a position that the database has not reached: it comes from another one, or
   // from before a restore.
   absl::Status CheckReached(const sql::FeedPosition& position);
@@ -71,7 +76,8 @@ class FeedHub {
   };
 
   void Run(std::stop_token stop);
-  bool ReadOnce();
+  void ReadNews();
+  void Keep(std::vector<sql::FeedRow> rows);
   void WakeConcerned(std::set<std::string> roots);
   void WakeLate();
   void Detach(int id, const std::string& root_uid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(subscribers_mu_);
@@ -81,15 +87,17 @@ class FeedHub {
   std::condition_variable_any wake_;
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  std::deque<sql::FeedRow> rows_ ABSL_GUARDED_BY(mu_);
-  std::set<int> late_ ABSL_GUARDED_BY(mu_);  // subscribers to wake at the next poll
-  sql::FeedPosition newest_ ABSL_GUARDED_BY(mu_);
+  std::deque<sql::FeedRow> rows_ ABSL_GUARDED_BY(mu_);    // in the order in which they were first seen
+  std::uint64_t last_sequence_ ABSL_GUARDED_BY(mu_) = 1;  // of the last of rows_; each has one more than that before it
+  std::set<int> late_ ABSL_GUARDED_BY(mu_);               // subscribers to wake at the next poll
+  sql::FeedPosition newest_ ABSL_GUARDED_BY(mu_);         // all up to here has been in rows_
   sql::FeedPosition before_first_ ABSL_GUARDED_BY(mu_);  // a watcher at or behind this position misses nothing in rows_
   // Held while subscribers are called, so that Unsubscribe waits for a call in progress.
   Mutex subscribers_mu_;
   std::map<int, Subscriber> subscribers_ ABSL_GUARDED_BY(subscribers_mu_);
   std::map<std::string, std::set<int>> by_root_ ABSL_GUARDED_BY(subscribers_mu_);  // those of all under ""
   int next_id_ ABSL_GUARDED_BY(subscribers_mu_) = 1;
+  sql::FeedSnapshot seen_;          // of the hub's thread
   std::size_t rows_since_all_ = 0;  // read since all subscribers were woken; of the hub's thread
   std::jthread thread_;
 };

@@ -36,32 +36,32 @@ class Cursor {
   // `root_uid`: only changes below it; empty: all.
   absl::StatusOr<Changes> Next(const std::string& root_uid = "") {
     if (!started_ && !resume_token_.empty()) {
-      RISEML_ASSIGN_OR_RETURN(position_, sql::ParseFeedPosition(resume_token_));
-      RISEML_RETURN_IF_ERROR(feed_.CheckReached(position_));
+      RISEML_ASSIGN_OR_RETURN(place_.position, sql::ParseFeedPosition(resume_token_));
+      RISEML_RETURN_IF_ERROR(feed_.CheckReached(place_.position));
       started_ = true;
     }
     Changes changes;
     if (!started_) {
       // Taken before the tables are read: what changes in between is sent twice rather than not at all.
-      position_ = feed_.Newest();
+      place_ = feed_.Newest();
       started_ = true;
       changes.everything = true;
       return changes;
     }
-    RISEML_ASSIGN_OR_RETURN(FeedHub::News news, feed_.Since(position_, root_uid));
-    position_ = news.position;
+    RISEML_ASSIGN_OR_RETURN(FeedHub::News news, feed_.Since(place_, root_uid));
+    place_ = news.place;
     changes.rows = std::move(news.rows);
     changes.more = news.more;
     return changes;
   }
 
-  std::string Token() const { return sql::PrintFeedPosition(position_); }
-  const sql::FeedPosition& position() const { return position_; }
+  std::string Token() const { return sql::PrintFeedPosition(place_.position); }
+  const sql::FeedPosition& position() const { return place_.position; }
 
  private:
   FeedHub& feed_;
   const std::string resume_token_;
-  sql::FeedPosition position_;
+  FeedHub::Place place_;
   bool started_ = false;
 };
 

@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "services/common/base/file.h"
-#include "services/supervisor/unit.h"
+#include "services/supervisor/supervised.h"
 
 namespace riseml::supervisor {
 

@@ -1,6 +1,7 @@
 #include "services/common/sql/feed.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -34,12 +35,19 @@ absl::StatusOr<FeedPosition> ParseFeedPosition(absl::string_view text) {
   return position;
 }
 
-std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& after, int limit) {
-  return ToRows(Query(
-      tx,
-      "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
-      "WHERE (tx, id) > ($1::text::xid8, $2) AND tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx, id LIMIT $3",
-      std::to_string(after.tx), after.id, limit));
+FeedSnapshot SnapshotOfFeed(pqxx::transaction_base& tx) {
+  const pqxx::row row =
+      QueryRow(tx, "SELECT pg_current_snapshot()::text, pg_snapshot_xmin(pg_current_snapshot())::text");
+  return {row[0].as<std::string>(), {row[1].as<std::uint64_t>() - 1, std::numeric_limits<std::int64_t>::max()}};
+}
+
+std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& after, const FeedSnapshot& seen,
+                              int limit) {
+  return ToRows(Query(tx,
+                      "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
+                      "WHERE (tx, id) > ($1::text::xid8, $2) AND NOT pg_visible_in_snapshot(tx, "
+                      "$4::text::pg_snapshot) ORDER BY tx, id LIMIT $3",
+                      std::to_string(after.tx), after.id, limit, seen.text));
 }
 
 std::vector<FeedRow> ReadFeedOf(pqxx::transaction_base& tx, const std::string& root_uid, const FeedPosition& after) {
@@ -52,8 +60,8 @@ std::vector<FeedRow> ReadFeedOf(pqxx::transaction_base& tx, const std::string& r
 std::vector<FeedRow> ReadFeedTail(pqxx::transaction_base& tx, int limit) {
   std::vector<FeedRow> rows =
       ToRows(Query(tx,
-                   "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed "
-                   "WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, id DESC LIMIT $1",
+                   "SELECT tx::text, id, root_uid, kind, COALESCE(uid::text, '') FROM feed ORDER BY tx DESC, id DESC "
+                   "LIMIT $1",
                    limit));
   std::reverse(rows.begin(), rows.end());
   return rows;

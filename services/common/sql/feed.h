@@ -1,8 +1,8 @@
-// The feed: one row for each change, written in the transaction that makes it, read in an order that misses nothing.
+// The feed: one row for each change, written in the transaction that makes it, read in a way that misses nothing.
 //
-// A sequence number alone loses rows: a transaction may commit after another one that took a later number. Rows
-// therefore carry their transaction id and are read up to the oldest transaction that is still running, ordered by
-// (transaction, number).
+// A number alone loses rows: a transaction may commit after another one that took a later number. Rows therefore carry
+// their transaction's id, and a reader remembers which transactions its last look showed: it gets each row with the
+// first look that shows it, however long another transaction takes.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace riseml::sql {
 
-// A position in the feed: everything up to and including this row has been seen.
+// A position in the feed, ordered by (transaction, number): everything up to and including this row has been seen.
 struct FeedPosition {
   std::uint64_t tx = 0;
   std::int64_t id = 0;
@@ -32,14 +32,24 @@ struct FeedRow {
   std::string uid;
 };
 
-// Next rows behind `after`, at most `limit`.
-std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& after, int limit);
+// The transactions that one look at the database shows.
+struct FeedSnapshot {
+  std::string text;   // as pg_snapshot
+  FeedPosition done;  // every row up to here is shown, or will never be
+};
 
-// Rows of one root behind `after` that the transaction sees, also those whose turn has not come yet: what explains all
-// that the transaction reads of this root beyond `after`.
+// Of the transaction's first statement; the transaction is REPEATABLE READ.
+FeedSnapshot SnapshotOfFeed(pqxx::transaction_base& tx);
+
+// Rows behind `after` that the transaction sees and `seen` did not show, at most `limit`.
+std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& after, const FeedSnapshot& seen,
+                              int limit);
+
+// Rows of one root behind `after` that the transaction sees: what explains all that it reads of this root beyond
+// `after`.
 std::vector<FeedRow> ReadFeedOf(pqxx::transaction_base& tx, const std::string& root_uid, const FeedPosition& after);
 
-// The last `limit` rows that may be read now, oldest first.
+// The last `limit` rows, in their order.
 std::vector<FeedRow> ReadFeedTail(pqxx::transaction_base& tx, int limit);
 
 // Removes rows older than `hours`.

@@ -90,30 +90,41 @@ TEST_F(SqlTest, SurvivesADatabaseCrash) {
   EXPECT_TRUE(Count(pool, "pg_class").ok());
 }
 
-TEST_F(SqlTest, FeedDoesNotMissRowsThatCommitLate) {
+TEST_F(SqlTest, TheFeedShowsEachRowOnceAndWaitsForNoTransaction) {
   pqxx::connection early(database_), late(database_), reader(database_);
   pqxx::nontransaction(early).exec(kFeedTable);
-  pqxx::work first(early);
-  first.exec_params(kInsert, "first");
-  {
-    pqxx::work second(late);
-    second.exec_params(kInsert, "second");
-    second.commit();
-  }
-  FeedPosition position;
-  const auto read = [&] {
+  FeedSnapshot seen;
+  const auto read = [&](int limit) {
     pqxx::work tx(reader);
+    tx.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+    const FeedSnapshot now = SnapshotOfFeed(tx);
     std::vector<std::string> kinds;
-    for (const FeedRow& row : ReadFeed(tx, position, 10)) {
-      kinds.push_back(row.kind);
-      position = row.position;
-    }
+    FeedPosition after = seen.done;
+    for (std::vector<FeedRow> rows; !(rows = ReadFeed(tx, after, seen, limit)).empty(); after = rows.back().position)
+      for (const FeedRow& row : rows) kinds.push_back(row.kind);
+    seen = now;
     return kinds;
   };
-  EXPECT_THAT(read(), testing::IsEmpty()) << "the second row must wait for the first transaction";
+  seen = [&] {
+    pqxx::work tx(reader);
+    return SnapshotOfFeed(tx);
+  }();
+  pqxx::work first(early);
+  first.exec_params(kInsert, "first");
+  for (const char* kind : {"second", "third"}) {
+    pqxx::work other(late);
+    other.exec_params(kInsert, kind);
+    other.commit();
+  }
+  EXPECT_THAT(read(1), testing::ElementsAre("second", "third")) << "they wait for the first transaction";
+  EXPECT_THAT(read(1), testing::IsEmpty());
+  const FeedPosition before_first = seen.done;
   first.commit();
-  EXPECT_THAT(read(), testing::ElementsAre("first", "second"));
-  EXPECT_THAT(read(), testing::IsEmpty());
+  EXPECT_THAT(read(1), testing::ElementsAre("first")) << "it is missed, or others come again";
+  EXPECT_THAT(read(1), testing::IsEmpty());
+  pqxx::work tx(reader);
+  EXPECT_EQ(ReadFeedOf(tx, "00000000-0000-0000-0000-000000000000", before_first).size(), 3u)
+      << "the position covers a row that was not visible";
 }
 
 TEST_F(SqlTest, FeedPositionRoundTrip) {
