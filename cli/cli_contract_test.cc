@@ -17,7 +17,7 @@ using testing::StartsWith;
 
 TEST_F(CliTest, WhoamiNamesTheCaller) {
   const Finished run = Run({"whoami"});
-  EXPECT_EQ(run.out, "you are: paul (paul@example.org)\n");
+  EXPECT_EQ(run.out, "you are: paul (paul@example.org)\nStored: 12.3 GiB of 500 GiB, 1,204 of 100,000 experiments\n");
   EXPECT_EQ(run.exit_code, 0);
   EXPECT_THAT(Run({"whoami", "--json"}).out, StartsWith("{\"version\":1,\"user\":{\"name\":\"users/paul\""));
 }
@@ -269,9 +269,9 @@ TEST_F(CliTest, UserCommandsPrintAsDocumented) {
   EXPECT_EQ(Run({"user", "create", "--username", "eva", "--email", "eva@example.org"}).out,
             "Created user eva\n email: eva@example.org\n api_key: rml_shown_once\n");
   EXPECT_EQ(Run({"user", "list"}).out,
-            "Username      Email             Role    Enabled\n"
-            "anna          anna@example.org  admin   True\n"
-            "paul          paul@example.org  admin   True\n");
+            "Username      Email             Role    Enabled    Stored\n"
+            "anna          anna@example.org  admin   True       12.3 GiB\n"
+            "paul          paul@example.org  admin   True       12.3 GiB\n");
   EXPECT_THAT(Run({"user", "display", "paul"}).out, HasSubstr("api_key: rml_k1…\n  created: 2023-11-14T22:13:20Z\n"));
   EXPECT_EQ(Run({"user", "display", "eva"}).err, "ERROR: User eva not found.\n");
   const Finished unasked = Run({"user", "disable", "paul"}, "y\n");

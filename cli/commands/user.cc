@@ -14,6 +14,7 @@
 #include "cli/render/format.h"
 #include "cli/render/json.h"
 #include "cli/render/table.h"
+#include "services/common/base/byte_size.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -44,6 +45,10 @@ v1::User::Role RoleOf(const std::string& name) {
 }
 
 std::string RoleName(v1::User::Role role) { return absl::AsciiStrToLower(v1::User::Role_Name(role)); }
+
+std::string StoredText(const v1::User& user) {
+  return user.stored_bytes_limit() == 0 ? "-" : PrintSize(user.stored_bytes());
+}
 
 absl::Status CheckUsername(const std::string& username) {
   if (IsValidUserPart(username)) return absl::OkStatus();
@@ -148,10 +153,12 @@ absl::StatusOr<int> List(Session& session, const UserOptions& options) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::User& user : users) {
     if (options.quiet) session.Print(absl::StrCat(NamePart(user), "\n"));
-    rows.push_back({NamePart(user), OneLine(user.email()), RoleName(user.role()), user.enabled() ? "True" : "False"});
+    rows.push_back({NamePart(user), OneLine(user.email()), RoleName(user.role()), user.enabled() ? "True" : "False",
+                    StoredText(user)});
   }
   if (!options.quiet)
-    session.Print(Table(session.out(), {{"Username", 12}, {"Email", 6}, {"Role", 6}, {"Enabled", 9}}, rows, 2));
+    session.Print(
+        Table(session.out(), {{"Username", 12}, {"Email", 6}, {"Role", 6}, {"Enabled", 9}, {"Stored", 9}}, rows, 2));
   return kExitOk;
 }
 

@@ -2,12 +2,29 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands/commands.h"
+#include "cli/render/format.h"
 #include "cli/render/json.h"
+#include "services/common/base/byte_size.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status_macros.h"
 
 namespace riseml::cli {
 namespace {
+
+// "12.3 GiB of 500 GiB"; without a bound only the first.
+std::string OfLimit(const std::string& used, std::int64_t limit, const std::string& shown_limit) {
+  return limit < 0 ? used : absl::StrCat(used, " of ", shown_limit);
+}
+
+// Empty for a server that does not tell.
+std::string StoredLine(const v1::User& user) {
+  if (user.stored_bytes_limit() == 0) return "";
+  return absl::StrCat(
+      "Stored: ",
+      OfLimit(PrintSize(user.stored_bytes()), user.stored_bytes_limit(), PrintSize(user.stored_bytes_limit())), ", ",
+      OfLimit(Grouped(user.experiment_count()), user.experiment_limit(), Grouped(user.experiment_limit())),
+      " experiments\n");
+}
 
 absl::StatusOr<int> Whoami(Session& session, bool json) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
@@ -19,7 +36,7 @@ absl::StatusOr<int> Whoami(Session& session, bool json) {
     return kExitOk;
   }
   RISEML_ASSIGN_OR_RETURN(const UserName name, ParseUserName(user.name()));
-  session.Print(absl::StrCat("you are: ", name.user, " (", OneLine(user.email()), ")\n"));
+  session.Print(absl::StrCat("you are: ", name.user, " (", OneLine(user.email()), ")\n", StoredLine(user)));
   return kExitOk;
 }
 

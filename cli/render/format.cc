@@ -70,6 +70,16 @@ std::string Size(std::int64_t bytes) {
   return absl::StrCat(bytes, " B");
 }
 
+std::string Grouped(std::int64_t number) {
+  const std::string digits = absl::StrCat(number);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
 std::string UtcOrNever(const google::protobuf::Timestamp& timestamp) {
   const auto time = TimeOf(timestamp);
   return time ? Utc(*time) : "never";

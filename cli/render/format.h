@@ -30,6 +30,9 @@ std::string UtcOrNever(const google::protobuf::Timestamp& timestamp);
 // One decimal with GB, MB or KB (1024-based), or "12 B".
 std::string Size(std::int64_t bytes);
 
+// "1,204".
+std::string Grouped(std::int64_t number);
+
 // "k=v, k=v", sorted by key, on one line.
 std::string Pairs(const google::protobuf::Map<std::string, std::string>& values);
 

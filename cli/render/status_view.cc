@@ -14,6 +14,7 @@
 #include "cli/client/target.h"
 #include "cli/render/environment_view.h"
 #include "cli/render/format.h"
+#include "cli/render/output_lines.h"
 #include "cli/render/state.h"
 #include "cli/render/table.h"
 #include "services/common/base/names.h"
@@ -204,14 +205,6 @@ std::string InputsLine(const Viewer& viewer, const v1::Experiment& experiment) {
   return inputs.empty() ? "" : absl::StrCat("Inputs: ", absl::StrJoin(inputs, ", "), "\n");
 }
 
-// A path that its reader cannot use would only lead astray.
-std::string OutputLine(const Viewer& viewer, const v1::Experiment& experiment) {
-  if (experiment.output_path().empty()) return "";
-  if (!viewer.MayRead(experiment.output_path()))
-    return "Output: kept by the installation in a directory that your user cannot read\n";
-  return absl::StrCat("Output: ", OneLine(experiment.output_path()), "\n");
-}
-
 bool AnyOf(const std::vector<ListedExperiment>& experiments, bool (*has)(const v1::Experiment&)) {
   return std::ranges::any_of(experiments, [has](const ListedExperiment& listed) { return has(listed.experiment); });
 }
@@ -344,7 +337,7 @@ std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experi
   absl::StrAppend(&out, CodeLine(experiment));
   absl::StrAppend(&out, InputsLine(viewer, experiment));
   if (experiment.has_environment()) absl::StrAppend(&out, EnvironmentLines(viewer, experiment.environment()));
-  absl::StrAppend(&out, OutputLine(viewer, experiment));
+  absl::StrAppend(&out, OutputLines(viewer, experiment));
   return absl::StrCat(out, "\n", JobTable(viewer, experiment.jobs()));
 }
 
@@ -358,7 +351,7 @@ std::string SetDetails(const Viewer& viewer, const v1::Experiment& set, const st
   if (set.spec().tensorboard()) absl::StrAppend(&out, "Tensorboard: OFFLINE\n");
   absl::StrAppend(&out, SchedulingLines(set.spec()), CodeLine(set), InputsLine(viewer, set));
   if (set.has_environment()) absl::StrAppend(&out, EnvironmentLines(viewer, set.environment()));
-  absl::StrAppend(&out, OutputLine(viewer, set));
+  absl::StrAppend(&out, OutputLines(viewer, set));
   absl::StrAppend(
       &out, "\n",
       Table(viewer.terminal,

@@ -108,6 +108,10 @@ class FakeUsers final : public v1::UserService::Service {
     user.set_email(absl::StrCat(name, "@example.org"));
     user.set_role(v1::User::ADMIN);
     user.set_enabled(true);
+    user.set_stored_bytes(13'207'000'000);
+    user.set_stored_bytes_limit(std::int64_t{500} << 30);
+    user.set_experiment_count(1204);
+    user.set_experiment_limit(100'000);
     v1::ApiKey* key = user.add_api_keys();
     key->set_id("k1");
     key->set_prefix("rml_k1");

@@ -30,16 +30,17 @@ class AttemptDir {
   explicit AttemptDir(std::string path) : path_(std::move(path)) {}
 
   const std::string& path() const { return path_; }
-  std::string start() const { return path_ + "/start.pb"; }      // StartAttemptRequest; absent: a tombstone
-  std::string stop() const { return path_ + "/stop"; }           // exists: asked to stop
-  std::string forget() const { return path_ + "/forget"; }       // exists: api has the outcome
-  std::string launch() const { return path_ + "/launch.pb"; }    // LaunchRecord
-  std::string journal() const { return path_ + "/journal"; }     // JournalRecords
-  std::string log() const { return path_ + "/log"; }             // what the job prints
-  std::string output() const { return path_ + "/output"; }       // pipe that the job prints into
-  std::string results() const { return path_ + "/results"; }     // one JSON object a line
-  std::string ship_plan() const { return path_ + "/ship.pb"; }   // ShipPlan
-  std::string shipped() const { return path_ + "/shipped.pb"; }  // ShipState
+  std::string start() const { return path_ + "/start.pb"; }              // StartAttemptRequest; absent: a tombstone
+  std::string stop() const { return path_ + "/stop"; }                   // exists: asked to stop
+  std::string forget() const { return path_ + "/forget"; }               // exists: api has the outcome
+  std::string launch() const { return path_ + "/launch.pb"; }            // LaunchRecord
+  std::string journal() const { return path_ + "/journal"; }             // JournalRecords
+  std::string output_size() const { return path_ + "/output_size.pb"; }  // OutputSize; absent: not measured yet
+  std::string log() const { return path_ + "/log"; }                     // what the job prints
+  std::string output() const { return path_ + "/output"; }               // pipe that the job prints into
+  std::string results() const { return path_ + "/results"; }             // one JSON object a line
+  std::string ship_plan() const { return path_ + "/ship.pb"; }           // ShipPlan
+  std::string shipped() const { return path_ + "/shipped.pb"; }          // ShipState
   std::string ship_lock() const { return path_ + "/ship.lock"; }
   std::string ship_log() const { return path_ + "/ship.log"; }        // what `ship` says about itself
   std::string run_log() const { return path_ + "/run.log"; }          // what `run` and the sandbox say about themselves

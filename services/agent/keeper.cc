@@ -52,7 +52,8 @@ Keeper::Keeper(std::string directory, const Launcher& launcher, const v1::Node& 
       trash_(directory_),
       queue_(clock),
       preparations_(kPreparations),
-      housekeeping_(kHousekeeping) {}
+      housekeeping_(kHousekeeping),
+      meter_(launcher) {}
 
 absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, const Launcher& launcher,
                                                       const v1::Node& node, AttemptTable& table, AgentMetrics& metrics,
@@ -79,6 +80,7 @@ Keeper::~Keeper() {
   }
   preparations_.Stop();
   housekeeping_.Stop();
+  meter_.Stop();
   threads_.clear();
   watcher_.reset();
 }
@@ -204,7 +206,7 @@ absl::Status Keeper::ForgetAttempt(const AttemptId& id) {
 }
 
 absl::Status Keeper::Publish(const AttemptId& id, const AttemptDir& dir) {
-  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(dir));
+  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(id, dir));
   Show(id, dir, known.journal);
   return absl::OkStatus();
 }
@@ -227,6 +229,7 @@ void Keeper::Show(const AttemptId& id, const AttemptDir& dir, const JournalConte
     if (const absl::Status settled = launcher_.SettleEnvironment(dir, *journal.ended); !settled.ok())
       LogWarning("environment_not_settled", {{"attempt", Print(id)}, {"error", std::string(settled.message())}});
     holdings_.Release(id);
+    OutputMeter::Show(dir, &status);
   }
   holdings_.Show(id, &status);
   status.set_object_uid(ProcessUid(dir));

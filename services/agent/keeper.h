@@ -24,6 +24,7 @@
 #include "services/agent/holdings.h"
 #include "services/agent/journal.h"
 #include "services/agent/launcher.h"
+#include "services/agent/output_meter.h"
 #include "services/agent/process_watcher.h"
 #include "services/agent/trash.h"
 #include "services/agent/work_queue.h"
@@ -77,10 +78,11 @@ class Keeper {
 
   // What is known of an attempt. Nothing that the journal says ends one whose processes live.
   struct KnownAttempt {
-    JournalContent journal;                         // without an end while `ending`
+    JournalContent journal;                         // without an end while `ending` or `measuring`
     std::optional<internal::v1::ProcessId> ending;  // lives although the journal has the end
+    bool measuring = false;                         // has ended; what it leaves is not known yet
   };
-  static absl::StatusOr<KnownAttempt> Know(const AttemptDir& dir);
+  absl::StatusOr<KnownAttempt> Know(const AttemptId& id, const AttemptDir& dir) const;
 
   // keeper_sync.cc: what each look at an attempt does
   absl::Status Sync(const std::string& key);
@@ -120,6 +122,7 @@ class Keeper {
   std::unique_ptr<ProcessWatcher> watcher_;
   FairExecutor preparations_;  // by the user whose the job is, like the others
   FairExecutor housekeeping_;
+  OutputMeter meter_;
   std::vector<std::jthread> threads_;
 };
 

@@ -77,24 +77,28 @@ absl::Status Keeper::Sync(const std::string& key) {
     LogWarning("journal_not_watched", {{"attempt", key}, {"error", std::string(watched.message())}});
   // The lock first: once it is free, the journal says all it ever will by itself.
   RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.journal()));
-  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(dir));
+  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(*id, dir));
   const JournalContent& journal = known.journal;
   Show(*id, dir, journal);
   if (journal.ended) return SyncEnded(*id, dir, *journal.ended);
   if (known.ending) return SyncEnding(*id, *known.ending);
+  if (known.measuring) {
+    meter_.Begin(*id, dir, [this, key] { queue_.Add(key); });
+    return absl::OkStatus();
+  }
   if (holder != 0) return SyncAlive(*id, dir, holder);
   return SyncIdle(*id, dir, journal.started.has_value());
 }
 
-absl::StatusOr<Keeper::KnownAttempt> Keeper::Know(const AttemptDir& dir) {
+absl::StatusOr<Keeper::KnownAttempt> Keeper::Know(const AttemptId& id, const AttemptDir& dir) const {
   KnownAttempt known;
   RISEML_ASSIGN_OR_RETURN(known.journal, ReadJournal(dir.journal()));
   if (!known.journal.ended) return known;
   const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
-  if (!launch.ok() || !launch->has_process()) return known;
-  if (!OpenProcess(launch->process()).ok()) return known;
-  known.ending = launch->process();
-  known.journal.ended.reset();
+  const bool alive = launch.ok() && launch->has_process() && OpenProcess(launch->process()).ok();
+  if (alive) known.ending = launch->process();
+  known.measuring = !alive && !meter_.IsDone(id, dir, known.journal);
+  if (alive || known.measuring) known.journal.ended.reset();
   return known;
 }
 
@@ -147,6 +151,7 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
 absl::Status Keeper::Remove(const AttemptId& id, const AttemptDir& dir) {
   RISEML_RETURN_IF_ERROR(trash_.Take(dir.path(), OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()))));
   watcher_->Forget(Print(id));
+  meter_.Forget(id);
   table_.Remove(id);
   {
     MutexLock lock(mu_);

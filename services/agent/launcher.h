@@ -74,6 +74,12 @@ class Launcher {
   // Brings the cache of the job's owner within its bound. Does nothing when that was done a short while ago.
   void LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const;
 
+  // Disk space of the directories that the job writes to. CANCELLED when stopped.
+  absl::StatusOr<internal::v1::OutputSize> MeasureOutput(const internal::v1::JobTemplate& job,
+                                                         const std::stop_token& stop) const {
+    return outputs_.Measure(job, stop);
+  }
+
   bool own_network() const { return options_.own_network; }
   const std::string& isolation() const { return options_.isolation; }
   // "NAME=value" that all processes of an attempt have in their environment, and no other process; only without a

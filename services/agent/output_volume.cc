@@ -1,10 +1,14 @@
 #include "services/agent/output_volume.h"
 
+#include <fcntl.h>
+
 #include <filesystem>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "services/agent/output_size.h"
 #include "services/common/archive/unpack.h"
+#include "services/common/base/beneath.h"
 #include "services/common/base/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -20,6 +24,15 @@ constexpr char kConfigCopy[] = "riseml-experiment.yml";
 std::string ConfigCopy(const internal::v1::StartAttemptRequest& start) {
   const std::string& key = start.environment_key();
   return absl::StrCat(key.empty() ? "" : absl::StrCat("# Environment: ", key, "\n"), start.template_().config_copy());
+}
+
+// A directory that is gone takes nothing.
+absl::StatusOr<AllocatedSize> SizeBeneath(int volume, const std::string& below, const std::stop_token& stop) {
+  const fs::path path(below);
+  absl::StatusOr<UniqueFd> parent = OpenBeneath(volume, path.parent_path().string(), O_RDONLY | O_DIRECTORY);
+  if (HasReason(parent.status(), Reason::kNotFound)) return AllocatedSize();
+  RISEML_RETURN_IF_ERROR(parent.status());
+  return MeasureAllocated(*std::move(parent), path.filename().string(), stop);
 }
 
 }  // namespace
@@ -53,6 +66,22 @@ absl::StatusOr<std::string> OutputVolume::Prepare(const internal::v1::StartAttem
   if (!job.config_copy().empty())
     RISEML_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(path, "/", kConfigCopy), ConfigCopy(start)));
   return path;
+}
+
+absl::StatusOr<internal::v1::OutputSize> OutputVolume::Measure(const internal::v1::JobTemplate& job,
+                                                               const std::stop_token& stop) const {
+  internal::v1::OutputSize size;
+  if (job.output_subpath().empty()) return size;
+  RISEML_ASSIGN_OR_RETURN(const UniqueFd volume, OpenFile(directory_, O_PATH | O_DIRECTORY));
+  RISEML_ASSIGN_OR_RETURN(const AllocatedSize own, SizeBeneath(volume.get(), job.output_subpath(), stop));
+  AllocatedSize shared;
+  if (!job.shared_subpath().empty()) {
+    RISEML_ASSIGN_OR_RETURN(shared, SizeBeneath(volume.get(), job.shared_subpath(), stop));
+  }
+  size.set_bytes(own.bytes);
+  size.set_shared_bytes(shared.bytes);
+  size.set_at_least(own.at_least || shared.at_least);
+  return size;
 }
 
 }  // namespace riseml::agent

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <stop_token>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,6 +24,10 @@ class OutputVolume {
   // Makes the directories that a job writes to and stores its configuration there. Returns its output's directory;
   // empty: it has none.
   absl::StatusOr<std::string> Prepare(const internal::v1::StartAttemptRequest& start) const;
+  // Disk space of the directories that a job writes to; nothing is set for a job without an output. CANCELLED when
+  // stopped.
+  absl::StatusOr<internal::v1::OutputSize> Measure(const internal::v1::JobTemplate& job,
+                                                   const std::stop_token& stop) const;
 
  private:
   const std::string directory_;

@@ -103,6 +103,7 @@ ApiFixture::ApiFixture() {
   config_.set_database(postgres_.NewDatabase());
   config_.set_database_connections(8);
   config_.set_user_max_experiments(100'000);
+  config_.set_user_max_bytes(std::int64_t{500} << 30);
   config_.set_token_key_file(dir_ + "/token.key");
   config_.set_secret_key_file(dir_ + "/token.key");
   config_.set_output_dir("/out");

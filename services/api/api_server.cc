@@ -54,6 +54,10 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   return info;
 }
 
+UserLimits LimitsOf(const config::v1::ApiConfig& config) {
+  return {.experiments = config.user_max_experiments(), .bytes = config.user_max_bytes()};
+}
+
 }  // namespace
 
 // In the order in which they depend on each other. Users, services and authentication each have connections to the
@@ -69,9 +73,9 @@ struct ApiServer::Parts {
         access_db(access_pool, feed),
         tokens(token_key),
         box(secret_key),
-        users(user_db),
+        users(user_db, LimitsOf(config)),
         code(user_db),
-        experiments(user_db, {.output_dir = config.output_dir()}, config.user_max_experiments()),
+        experiments(user_db, {.output_dir = config.output_dir()}, LimitsOf(config)),
         environments(user_db),
         nodes(user_db, tokens),
         deletions(user_db),
@@ -193,6 +197,7 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   if (!config.has_environments_max_age()) config.mutable_environments_max_age()->set_seconds(kEnvironmentsMaxAge);
   if (config.environments_max_bytes() == 0) config.set_environments_max_bytes(kEnvironmentsMaxBytes);
   if (config.user_max_experiments() == 0) config.set_user_max_experiments(kUserMaxExperiments);
+  if (config.user_max_bytes() == 0) config.set_user_max_bytes(-1);
   std::vector<std::string> problems;
   if (!rpc::HasAddress(config.user_listener()))
     problems.push_back("user_listener.address or user_listener.socket_address must be set");
@@ -206,6 +211,7 @@ absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   if (config.environments_max_age().seconds() < 0) problems.push_back("environments_max_age must be 0s or more");
   if (config.environments_max_bytes() < -1) problems.push_back("environments_max_bytes must be positive, or -1");
   if (config.user_max_experiments() < -1) problems.push_back("user_max_experiments must be positive, or -1");
+  if (config.user_max_bytes() < -1) problems.push_back("user_max_bytes must be positive, or -1");
   if (problems.empty()) return config;
   return Error(Reason::kInvalidArgument, absl::StrCat(path, ": ", absl::StrJoin(problems, "; ")));
 }

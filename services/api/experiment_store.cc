@@ -13,6 +13,7 @@
 #include "services/api/kills.h"
 #include "services/api/lifecycle.h"
 #include "services/api/records.h"
+#include "services/common/base/byte_size.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -116,18 +117,25 @@ v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool 
 }
 
 // Counts new experiments for their owner and returns the number of their root. Locks the owner's row.
-absl::StatusOr<std::int64_t> NextNumber(pqxx::transaction_base& tx, const std::string& user,
-                                        const std::string& user_uid, std::int64_t made, std::int64_t most) {
+absl::StatusOr<std::int64_t> NextNumber(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
+                                        const std::string& user_uid, std::int64_t made, const UserLimits& limits) {
   const pqxx::row row = sql::QueryRow(
       tx,
       "UPDATE users SET last_experiment = last_experiment + 1, experiments = experiments + $2 WHERE uid = $1 RETURNING "
-      "last_experiment, experiments",
+      "last_experiment, experiments, stored_bytes",
       user_uid, made);
-  const std::int64_t number = row[0].as<std::int64_t>(), kept = row[1].as<std::int64_t>();
-  if (most < 0 || kept <= most) return number;
-  return LimitExceeded(absl::StrCat("user ", user, " has ", kept - made, " experiments and may have ", most,
-                                    ", this is ", made, " more; delete some that nobody needs: riseml rm ID"),
-                       most, kept);
+  const std::int64_t kept = row[1].as<std::int64_t>(), bytes = row[2].as<std::int64_t>();
+  if (limits.experiments >= 0 && kept > limits.experiments)
+    return LimitExceeded(
+        absl::StrCat("user ", user, " has ", kept - made, " experiments and may have ", limits.experiments,
+                     ", this is ", made, " more; delete some that nobody needs: riseml rm ID"),
+        limits.experiments, kept);
+  if (limits.bytes >= 0 && bytes >= limits.bytes)
+    return LimitExceeded(absl::StrCat(user == call.caller.user() ? "you keep " : absl::StrCat("user ", user, " keeps "),
+                                      PrintSize(bytes), " of outputs and logs, ", PrintSize(limits.bytes),
+                                      " are allowed; delete experiments that you do not need: riseml rm ID"),
+                         limits.bytes, bytes);
+  return row[0].as<std::int64_t>();
 }
 
 }  // namespace
@@ -183,7 +191,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
     rows.root_uid = NewUuid();
     RememberRequest(tx, call, request.request_id(), hash, rows.root_uid);
     RISEML_ASSIGN_OR_RETURN(rows.number,
-                            NextNumber(tx, owner.user, revision.user_uid, 1 + std::ssize(combinations), user_max_));
+                            NextNumber(tx, call, owner.user, revision.user_uid, 1 + std::ssize(combinations), limits_));
     const std::string state = wanted.needs_build ? "BUILDING" : "PENDING";
     sql::Query(
         tx,

@@ -7,6 +7,7 @@
 #include "riseml/v1/experiment.pb.h"
 #include "riseml/v1/job.pb.h"
 #include "services/api/database.h"
+#include "services/api/stored_bytes.h"
 #include "services/api/views.h"
 #include "services/common/rpc/call.h"
 #include "services/common/spec/spec.h"
@@ -16,9 +17,9 @@ namespace riseml::api {
 // Thread-safe.
 class ExperimentStore {
  public:
-  // `db` outlives this. `user_max`: experiments a user may have, children of sets included; -1: no bound.
-  ExperimentStore(Database& db, ViewOptions options, std::int64_t user_max)
-      : db_(db), options_(std::move(options)), user_max_(user_max) {}
+  // `db` outlives this.
+  ExperimentStore(Database& db, ViewOptions options, UserLimits limits)
+      : db_(db), options_(std::move(options)), limits_(limits) {}
 
   // Input of a creation besides the request.
   struct NewExperiment {
@@ -27,7 +28,7 @@ class ExperimentStore {
     bool needs_build = false;  // the environment was missing when asked
   };
   // One transaction: experiment, children, all jobs, history, audit, the remembered request. LIMIT_EXCEEDED when the
-  // owner would have more experiments than a user may.
+  // owner would have more experiments than a user may, or has as many bytes of outputs and logs already.
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const NewExperiment& wanted);
 
   // Returns the experiment that an earlier request of the same id made, if any.
@@ -58,7 +59,7 @@ class ExperimentStore {
                                             const std::string& hash);
   Database& db_;
   ViewOptions options_;
-  const std::int64_t user_max_;
+  const UserLimits limits_;
 };
 
 }  // namespace riseml::api

@@ -5,6 +5,7 @@
 #include "services/api/lifecycle.h"
 #include "services/api/page.h"
 #include "services/api/records.h"
+#include "services/api/stored_bytes.h"
 #include "services/api/views.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -103,14 +104,20 @@ absl::Status LogStore::ReportEnd(const internal::v1::ReportLogEndRequest& reques
     const auto job = ReadJob(tx, request.job_uid());
     if (!job || !LockRoot(tx, job->root_uid))
       return Error(Reason::kNotFound, absl::StrCat("job ", request.job_uid(), " not found"));
+    const auto before = sql::Query(tx, "SELECT log_bytes FROM attempts WHERE job_uid = $1 AND number = $2", job->uid,
+                                   request.attempt());
+    const std::int64_t bytes = CountedBytes(request.log_bytes());
     const auto changed =
         sql::Query(tx,
                    "UPDATE attempts SET log_state = $3, log_bytes = $4 WHERE job_uid = $1 AND number = $2 "
                    "AND (log_state = 'OPEN' OR ($3 = 'COMPLETE' AND (log_state = 'TRUNCATED' OR log_bytes < $4)))",
-                   job->uid, request.attempt(), complete ? "COMPLETE" : "TRUNCATED", request.log_bytes());
+                   job->uid, request.attempt(), complete ? "COMPLETE" : "TRUNCATED", bytes);
     if (changed.affected_rows() == 0) return absl::OkStatus();
     sql::Query(tx, "UPDATE jobs SET version = version + 1 WHERE uid = $1", job->uid);
     RecordFeed(tx, job->root_uid, FeedKind::kJob, job->uid);
+    StoredBytes stored;
+    stored.AddLog(tx, job->root_uid, bytes - before[0][0].as<std::int64_t>());
+    stored.Write(tx);
     return absl::OkStatus();
   });
 }

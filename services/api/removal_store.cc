@@ -11,6 +11,7 @@
 #include "services/api/inputs.h"
 #include "services/api/lifecycle.h"
 #include "services/api/records.h"
+#include "services/api/stored_bytes.h"
 #include "services/api/views.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
@@ -122,7 +123,10 @@ absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperim
     RISEML_RETURN_IF_ERROR(CheckEnded(tx, key));
     RISEML_RETURN_IF_ERROR(CheckUnused(tx, call, key));
     RecordRemovals(tx, key);
+    StoredBytes stored;
+    stored.Remove(tx, key.uid);
     DeleteRows(tx, key.uid);
+    stored.Write(tx);
     RememberRequest(tx, call, request.request_id(), hash, Print(key.name));
     RecordAudit(tx, call, Print(key.name));
     return absl::OkStatus();

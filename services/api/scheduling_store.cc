@@ -8,6 +8,7 @@
 #include "services/api/plan_commit.h"
 #include "services/api/records.h"
 #include "services/api/retries.h"
+#include "services/api/stored_bytes.h"
 #include "services/api/views.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
@@ -86,13 +87,15 @@ void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, 
   if (MoveJob(tx, job, moved, cause) && retry) DelayJob(tx, job.uid, *retry);
 }
 
-void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& observation) {
+void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& observation, StoredBytes& stored) {
   std::optional<AttemptEvent> event = EventOf(observation);
   const auto rows = sql::Query(tx,
                                "SELECT state, eviction_reason, eviction_message FROM attempts WHERE job_uid = $1 AND "
                                "number = $2",
                                job.uid, observation.attempt());
   if (!event || rows.empty()) return;
+  // Also of an attempt that has been lost meanwhile: its output is there.
+  if (observation.output().has_bytes()) stored.TakeOutput(tx, job, observation.attempt(), observation.output());
   Cause cause = CauseOf(observation);
   if (std::string evicted = rows[0][1].as<std::string>(); event == AttemptEvent::kStopped && !evicted.empty()) {
     event = AttemptEvent::kPreempted;
@@ -221,14 +224,16 @@ absl::Status SchedulingStore::Record(const internal::v1::ReportObservationsReque
     for (const Observation& observation : request.observations())
       if (const auto job = ReadJob(tx, observation.job_uid())) by_root.emplace_back(job->root_uid, &observation);
     std::stable_sort(by_root.begin(), by_root.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    StoredBytes stored;
     for (const auto& [root_uid, observation] : by_root) {
       if (!LockRoot(tx, root_uid)) continue;
       JobRow job = *ReadJob(tx, observation->job_uid());
       if (observation->attempt() > 0)
-        ApplyToAttempt(tx, job, *observation);
+        ApplyToAttempt(tx, job, *observation, stored);
       else
         ApplyToJob(tx, job, *observation);
     }
+    stored.Write(tx);
     return absl::OkStatus();
   });
 }

@@ -33,12 +33,12 @@ absl::Status CheckRole(v1::User::Role role) {
 }
 
 const std::string& UserSelect() {
-  static const auto* sql =
-      new std::string(absl::StrCat("SELECT uid, name, email, role, enabled, ", Micros("create_time"), " FROM users "));
+  static const auto* sql = new std::string(absl::StrCat(
+      "SELECT uid, name, email, role, enabled, ", Micros("create_time"), ", stored_bytes, experiments FROM users "));
   return *sql;
 }
 
-v1::User ToUser(const pqxx::row& row) {
+v1::User ToUser(const pqxx::row& row, const UserLimits& limits) {
   v1::User user;
   user.set_uid(row[0].as<std::string>());
   user.set_name(Print(UserName{row[1].as<std::string>()}));
@@ -48,6 +48,10 @@ v1::User ToUser(const pqxx::row& row) {
   user.set_role(role);
   user.set_enabled(row[4].as<bool>());
   *user.mutable_create_time() = ToTimestamp(row[5].as<std::int64_t>());
+  user.set_stored_bytes(row[6].as<std::int64_t>());
+  user.set_experiment_count(row[7].as<std::int64_t>());
+  user.set_stored_bytes_limit(limits.bytes);
+  user.set_experiment_limit(limits.experiments);
   v1::UpdateUserRequest changeable;
   changeable.set_email(user.email());
   changeable.set_role(user.role());
@@ -77,14 +81,14 @@ enum class RowLock { kNone, kUpdate };
 
 // A user the caller may see: himself, or anybody for admins. Locked for those who change it.
 absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& name,
-                              RowLock lock = RowLock::kNone) {
+                              const UserLimits& limits, RowLock lock = RowLock::kNone) {
   RISEML_ASSIGN_OR_RETURN(const UserName parsed, ParseUserName(name));
   const auto rows = sql::Query(
       tx,
       absl::StrCat(UserSelect(), "WHERE name = $1 AND (uid = $2 OR $3)", lock == RowLock::kUpdate ? " FOR UPDATE" : ""),
       parsed.user, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(name);
-  v1::User user = ToUser(rows[0]);
+  v1::User user = ToUser(rows[0], limits);
   AddKeys(tx, &user);
   return user;
 }
@@ -191,13 +195,13 @@ absl::StatusOr<v1::CreateUserResponse> UserStore::Create(const rpc::Call& call, 
       RememberRequest(tx, call, request.request_id(), hash, name);
       RecordAudit(tx, call, name);
     }
-    RISEML_ASSIGN_OR_RETURN(*response.mutable_user(), Find(tx, call, name));
+    RISEML_ASSIGN_OR_RETURN(*response.mutable_user(), Find(tx, call, name, limits_));
     return response;
   });
 }
 
 absl::StatusOr<v1::User> UserStore::Get(const rpc::Call& call, const std::string& name) {
-  return db_.Read("get user", [&](pqxx::work& tx) { return Find(tx, call, name); });
+  return db_.Read("get user", [&](pqxx::work& tx) { return Find(tx, call, name, limits_); });
 }
 
 absl::StatusOr<v1::ListUsersResponse> UserStore::List(const v1::ListUsersRequest& request) {
@@ -213,7 +217,7 @@ absl::StatusOr<v1::ListUsersResponse> UserStore::List(const v1::ListUsersRequest
         response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
         break;
       }
-      *response.add_users() = ToUser(row);
+      *response.add_users() = ToUser(row, limits_);
     }
     return response;
   });
@@ -222,7 +226,7 @@ absl::StatusOr<v1::ListUsersResponse> UserStore::List(const v1::ListUsersRequest
 absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::UpdateUserRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const UserChange change, ChangeOf(request));
   return db_.Write("update user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
-    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), RowLock::kUpdate));
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), limits_, RowLock::kUpdate));
     if (!request.etag().empty() && request.etag() != user.etag())
       return WithMetadata(Error(Reason::kStale, absl::StrCat("user ", ShownName(user),
                                                              " has changed since it was read; read it again")),
@@ -233,17 +237,17 @@ absl::StatusOr<v1::User> UserStore::Update(const rpc::Call& call, const v1::Upda
                change.email.value_or(user.email()), v1::User::Role_Name(change.role.value_or(user.role())),
                change.enabled.value_or(user.enabled()));
     RecordAudit(tx, call, user.name());
-    return Find(tx, call, request.name());
+    return Find(tx, call, request.name(), limits_);
   });
 }
 
 absl::StatusOr<v1::User> UserStore::Disable(const rpc::Call& call, const std::string& name) {
   return db_.Write("disable user", [&](pqxx::work& tx) -> absl::StatusOr<v1::User> {
-    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, name, RowLock::kUpdate));
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, name, limits_, RowLock::kUpdate));
     RISEML_RETURN_IF_ERROR(CheckAdminRemains(tx, user));
     sql::Query(tx, "UPDATE users SET enabled = false WHERE uid = $1", user.uid());
     RecordAudit(tx, call, user.name());
-    return Find(tx, call, name);
+    return Find(tx, call, name, limits_);
   });
 }
 
@@ -252,7 +256,7 @@ absl::StatusOr<v1::RotateApiKeyResponse> UserStore::RotateKey(const rpc::Call& c
   const std::string hash = HashWithoutId(request);
   return db_.Write("rotate key", [&](pqxx::work& tx) -> absl::StatusOr<v1::RotateApiKeyResponse> {
     v1::RotateApiKeyResponse response;
-    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), RowLock::kUpdate));
+    RISEML_ASSIGN_OR_RETURN(const v1::User user, Find(tx, call, request.name(), limits_, RowLock::kUpdate));
     if (!request.request_id().empty()) {
       RISEML_ASSIGN_OR_RETURN(const auto seen, FindRequest(tx, call, request.request_id(), hash));
       if (seen) return response;

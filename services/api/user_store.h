@@ -9,6 +9,7 @@
 #include "riseml/v1/user.pb.h"
 #include "services/api/database.h"
 #include "services/api/keys.h"
+#include "services/api/stored_bytes.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {
@@ -16,7 +17,8 @@ namespace riseml::api {
 // Thread-safe.
 class UserStore {
  public:
-  explicit UserStore(Database& db) : db_(db) {}  // outlives this
+  // `db` outlives this. `limits` are told to users.
+  explicit UserStore(Database& db, UserLimits limits = {}) : db_(db), limits_(limits) {}
 
   absl::StatusOr<v1::CreateUserResponse> Create(const rpc::Call& call, const v1::CreateUserRequest& request);
   absl::StatusOr<v1::User> Get(const rpc::Call& call, const std::string& name);
@@ -40,6 +42,7 @@ class UserStore {
 
  private:
   Database& db_;
+  const UserLimits limits_;
 };
 
 }  // namespace riseml::api

@@ -43,7 +43,7 @@ const std::string& ExperimentSelect() {
       "SELECT e.uid, u.name, e.number, e.child, e.kind, p.name, e.commit_id, e.tree_id, e.state, e.kill_wanted, "
       "e.reason, e.message, "
       "e.root_uid, e.parameters::text, e.result::text, e.child_count, e.labels::text, e.display_name, e.description, "
-      "e.client_version, e.version, ",
+      "e.client_version, e.version, e.output_bytes, e.output_at_least, ",
       Micros("e.create_time"), ", ", Micros("e.start_time"), ", ", Micros("e.run_time"), ", ", Micros("e.end_time"),
       " FROM experiments e JOIN users u ON u.uid = e.user_uid JOIN projects p ON p.uid = e.project_uid "));
   return *sql;
@@ -85,10 +85,12 @@ v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool
   e.set_config_text(logtext::MaskUrlPasswords(config.text));
   e.set_client_version(row[19].as<std::string>());
   e.set_version(row[20].as<std::int64_t>());
-  SetTime(row[21], &v1::Experiment::mutable_create_time, &e);
-  SetTime(row[22], &v1::Experiment::mutable_start_time, &e);
-  SetTime(row[23], &v1::Experiment::mutable_run_time, &e);
-  SetTime(row[24], &v1::Experiment::mutable_end_time, &e);
+  e.set_output_bytes(row[21].as<std::int64_t>());
+  e.set_output_at_least(row[22].as<bool>());
+  SetTime(row[23], &v1::Experiment::mutable_create_time, &e);
+  SetTime(row[24], &v1::Experiment::mutable_start_time, &e);
+  SetTime(row[25], &v1::Experiment::mutable_run_time, &e);
+  SetTime(row[26], &v1::Experiment::mutable_end_time, &e);
   if (!options.output_dir.empty())
     e.set_output_path(absl::StrCat(options.output_dir, "/", OutputSubpath(name, row[5].as<std::string>())));
   return e;

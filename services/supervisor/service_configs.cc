@@ -58,6 +58,14 @@ absl::StatusOr<std::string> Render(const google::protobuf::Message& message) {
   return absl::StrCat(kNotice, json);
 }
 
+// Two users at their bounds fit. Whole GiB: an api whose configuration changes is started anew, and some file systems
+// say another size each day.
+std::int64_t UserMaxBytes(const ConfigInput& input) {
+  constexpr std::int64_t kGib = std::int64_t{1} << 30;
+  if (input.state.user_max_bytes() != 0) return input.state.user_max_bytes();
+  return input.output_bytes == 0 ? -1 : std::max(input.output_bytes / 2 / kGib, std::int64_t{1}) * kGib;
+}
+
 }  // namespace
 
 config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
@@ -84,6 +92,7 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
   if (const std::int64_t gigabytes = input.state.environments_max_gigabytes(); gigabytes != 0)
     config.set_environments_max_bytes(gigabytes < 0 ? -1 : gigabytes * 1'000'000'000);
   config.set_user_max_experiments(input.state.user_max_experiments());
+  config.set_user_max_bytes(UserMaxBytes(input));
   return config;
 }
 

@@ -29,6 +29,7 @@ struct ConfigInput {
   std::string python_client_dir;
   std::vector<std::string> interpreter_dirs;  // beside the system's own
   std::int64_t max_files = 1024;              // that one process may have open
+  std::int64_t output_bytes = 0;              // size of the file system that outputs lie on; 0: unknown
 };
 
 config::v1::ApiConfig MakeApiConfig(const ConfigInput& input);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -50,6 +51,13 @@ std::int64_t MaxFiles() {
   return files.rlim_cur < kMost ? static_cast<std::int64_t>(files.rlim_cur) : kMost;
 }
 
+// Size of the file system that outputs lie on; 0: unknown.
+std::int64_t OutputBytes(const Layout& layout) {
+  struct statvfs disk {};
+  if (statvfs(layout.In("output").c_str(), &disk) != 0) return 0;
+  return static_cast<std::int64_t>(disk.f_blocks * disk.f_frsize);
+}
+
 absl::Status RecordOurselves(const Layout& layout) {
   config::v1::ProcessRecord record;
   record.set_pid(getpid());
@@ -78,8 +86,8 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   // A database that is gone is made anew, and has no administrator then.
   if (!HasCluster(layout)) state->clear_has_administrator();
   RISEML_RETURN_IF_ERROR(While("keep the supervisor's state", SaveState(layout, *state)));
-  RISEML_ASSIGN_OR_RETURN(const auto configs,
-                          RenderConfigs({layout, *state, programs.python_client_dir, InterpreterDirs(), MaxFiles()}));
+  RISEML_ASSIGN_OR_RETURN(const auto configs, RenderConfigs({layout, *state, programs.python_client_dir,
+                                                             InterpreterDirs(), MaxFiles(), OutputBytes(layout)}));
   RISEML_RETURN_IF_ERROR(While("write the services' configuration", WriteConfigs(layout, configs)));
 
   progress.Step("database", "making");

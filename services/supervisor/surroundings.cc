@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/common/base/byte_size.h"
 #include "services/common/base/file.h"
 #include "services/common/base/python_versions.h"
 #include "services/common/base/status.h"
@@ -49,6 +51,17 @@ absl::Status TakeLimit(const char* name, std::int64_t* limit) {
   return absl::OkStatus();
 }
 
+absl::Status TakeSizeLimit(const char* name, std::int64_t* limit) {
+  const std::string text = EnvironmentValue(name);
+  if (text.empty()) return absl::OkStatus();
+  const std::optional<std::int64_t> value = text == "-1" ? -1 : ReadSize(text);
+  if (!value || *value == 0)
+    return Error(Reason::kInvalidArgument,
+                 absl::StrCat(name, " must be a size such as 500G or 2T, or -1 for no limit, not ", text));
+  *limit = *value;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::vector<std::string> InterpreterDirs() {
@@ -72,11 +85,13 @@ std::vector<std::string> InterpreterDirs() {
 
 absl::Status TakeLimits(config::v1::SupervisorState* state) {
   std::int64_t days = state->environments_max_days(), gigabytes = state->environments_max_gigabytes();
-  std::int64_t experiments = state->user_max_experiments();
+  std::int64_t experiments = state->user_max_experiments(), bytes = state->user_max_bytes();
   RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_DAYS", &days));
   RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_GB", &gigabytes));
   RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_USER_MAX_EXPERIMENTS", &experiments));
+  RISEML_RETURN_IF_ERROR(TakeSizeLimit("RISEML_USER_MAX_BYTES", &bytes));
   state->set_environments_max_days(days);
+  state->set_user_max_bytes(bytes);
   state->set_user_max_experiments(experiments);
   state->set_environments_max_gigabytes(gigabytes);
   return absl::OkStatus();

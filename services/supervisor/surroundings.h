@@ -13,8 +13,8 @@ namespace riseml::supervisor {
 // Directories in or below which interpreters of Python lie: those on PATH, of pyenv and of uv.
 std::vector<std::string> InterpreterDirs();
 
-// Keeps the limits of RISEML_ENVIRONMENTS_MAX_DAYS, RISEML_ENVIRONMENTS_MAX_GB and RISEML_USER_MAX_EXPERIMENTS, where
-// they are set: whole numbers, -1 for no limit. INVALID_ARGUMENT.
+// Keeps the limits of RISEML_ENVIRONMENTS_MAX_DAYS, RISEML_ENVIRONMENTS_MAX_GB and RISEML_USER_MAX_EXPERIMENTS, whole
+// numbers, and of RISEML_USER_MAX_BYTES, a size, where they are set; -1 for no limit. INVALID_ARGUMENT.
 absl::Status TakeLimits(config::v1::SupervisorState* state);
 
 // Keeps the directories of `riseml up --data NAME=PATH` and makes what they are mounted on below the data directory;

@@ -44,7 +44,8 @@ struct Job {
   int end_reported = 0;      // newest attempt
   bool settled = false;      // about the job itself
   absl::Time confirm_by = absl::InfiniteFuture();
-  bool observed = false;  // an observation waits to be sent
+  bool observed = false;       // an observation waits to be sent
+  std::set<int> outputs_told;  // attempts of which api has been told what they leave
 
   // Attempt that can never start, and the error that says why.
   std::optional<std::pair<int, absl::Status>> start_failed;

@@ -73,8 +73,12 @@ void Observations::Accepted(const Observation& observation) {
   }
   Job* const job = shared_.jobs.Find(observation.job_uid());
   if (job == nullptr) return;
+  if (observation.has_output()) job->outputs_told.insert(observation.attempt());
+  const internal::v1::LiveAttempt* const live = job->Live();
   if (observation.attempt() == 0) {
     job->settled = true;
+  } else if (live == nullptr || live->number() != observation.attempt()) {
+    return shared_.jobs.MarkDirty(observation.job_uid());
   } else if (observation.event() == Observation::STARTED) {
     job->started_reported = std::max(job->started_reported, observation.attempt());
     job->refusals = 0;

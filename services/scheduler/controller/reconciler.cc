@@ -39,6 +39,7 @@ Observation EndOf(const AttemptStatus& status) {
   if (status.has_exit_code()) observation.set_exit_code(status.exit_code());
   observation.set_exit_class(status.exit_class());
   if (status.has_end_time()) *observation.mutable_time() = status.end_time();
+  if (status.has_output()) *observation.mutable_output() = status.output();
   return observation;
 }
 
@@ -113,6 +114,11 @@ void Reconciler::SyncStrayAttempts(const std::string& uid, Job& job) {
     if (job.committed && job.committed->number() == number && job.end_reported < number) continue;
     if (attempt.status.phase() != AttemptStatus::ENDED) {
       Stop(uid, job, number, attempt.node);
+      continue;
+    }
+    // One that was given up as lost has left something all the same.
+    if (attempt.status.has_output() && !job.outputs_told.contains(number)) {
+      parts_.observations.Add(job, {EndOf(attempt.status)});
       continue;
     }
     parts_.calls.Make(uid, job, number, Call::kForget,

@@ -1,0 +1,96 @@
+#include "services/api/stored_bytes.h"
+
+#include <algorithm>
+
+#include "services/api/records.h"
+#include "services/common/sql/statement.h"
+
+namespace riseml::api {
+namespace {
+
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 46;  // 64 TiB; 131,071 of them fit into the sum of a user
+
+// False when this attempt has been counted already.
+bool NoteMeasured(pqxx::transaction_base& tx, const JobRow& job, int attempt, std::int64_t bytes) {
+  return sql::Query(tx,
+                    "UPDATE attempts SET output_bytes = $3 WHERE job_uid = $1 AND number = $2 AND output_bytes IS NULL",
+                    job.uid, attempt, bytes)
+             .affected_rows() > 0;
+}
+
+bool IsNewestMeasured(pqxx::transaction_base& tx, const JobRow& job, int attempt) {
+  return sql::Query(tx,
+                    "SELECT 1 FROM attempts WHERE job_uid = $1 AND number > $2 AND output_bytes IS NOT NULL LIMIT 1",
+                    job.uid, attempt)
+      .empty();
+}
+
+// What the row of an experiment had, and whose it is.
+struct OutputRow {
+  std::int64_t bytes = 0;
+  std::string user_uid;
+};
+
+OutputRow ReplaceOutput(pqxx::transaction_base& tx, const JobRow& job, std::int64_t bytes, bool at_least) {
+  const pqxx::row before = sql::QueryRow(
+      tx,
+      "UPDATE experiments e SET output_bytes = $2, output_at_least = $3, version = e.version + 1 FROM (SELECT uid, "
+      "output_bytes, user_uid FROM experiments WHERE uid = $1) b WHERE e.uid = b.uid RETURNING b.output_bytes, "
+      "b.user_uid",
+      job.experiment_uid, bytes, at_least);
+  RecordFeed(tx, job.root_uid, FeedKind::kExperiment, job.experiment_uid);
+  return {before[0].as<std::int64_t>(), before[1].as<std::string>()};
+}
+
+// The output of a child has grown, and what it shares with the others has a size. Returns by how much the set has
+// grown.
+std::int64_t GrowSet(pqxx::transaction_base& tx, const JobRow& job, std::int64_t grown, std::int64_t shared,
+                     bool at_least) {
+  const pqxx::row before = sql::QueryRow(
+      tx,
+      "UPDATE experiments e SET output_bytes = e.output_bytes + $2 + $3 - b.shared_bytes, shared_bytes = $3, "
+      "output_at_least = e.output_at_least OR $4, version = e.version + 1 FROM (SELECT uid, shared_bytes FROM "
+      "experiments WHERE uid = $1) b WHERE e.uid = b.uid RETURNING b.shared_bytes",
+      job.root_uid, grown, shared, at_least);
+  RecordFeed(tx, job.root_uid, FeedKind::kExperiment, job.root_uid);
+  return grown + shared - before[0].as<std::int64_t>();
+}
+
+std::string OwnerOfRoot(pqxx::transaction_base& tx, const std::string& root_uid) {
+  return sql::QueryRow(tx, "SELECT user_uid FROM experiments WHERE uid = $1", root_uid)[0].as<std::string>();
+}
+
+}  // namespace
+
+std::int64_t CountedBytes(std::int64_t reported) { return std::clamp<std::int64_t>(reported, 0, kMostBytes); }
+
+void StoredBytes::TakeOutput(pqxx::transaction_base& tx, const JobRow& job, int attempt,
+                             const internal::v1::OutputSize& size) {
+  const std::int64_t bytes = CountedBytes(size.bytes());
+  if (!NoteMeasured(tx, job, attempt, bytes) || !IsNewestMeasured(tx, job, attempt)) return;
+  const OutputRow before = ReplaceOutput(tx, job, bytes, size.at_least());
+  std::int64_t grown = bytes - before.bytes;
+  if (job.experiment_uid != job.root_uid)
+    grown = GrowSet(tx, job, grown, CountedBytes(size.shared_bytes()), size.at_least());
+  by_user_[before.user_uid] += grown;
+}
+
+void StoredBytes::AddLog(pqxx::transaction_base& tx, const std::string& root_uid, std::int64_t bytes) {
+  by_user_[OwnerOfRoot(tx, root_uid)] += bytes;
+}
+
+void StoredBytes::Remove(pqxx::transaction_base& tx, const std::string& root_uid) {
+  const pqxx::row kept = sql::QueryRow(
+      tx,
+      "SELECT output_bytes + (SELECT COALESCE(sum(a.log_bytes), 0) FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
+      "WHERE j.root_uid = $1)::bigint FROM experiments WHERE uid = $1",
+      root_uid);
+  by_user_[OwnerOfRoot(tx, root_uid)] -= kept[0].as<std::int64_t>();
+}
+
+void StoredBytes::Write(pqxx::transaction_base& tx) const {
+  for (const auto& [user_uid, bytes] : by_user_)
+    if (bytes != 0) sql::Query(tx, "UPDATE users SET stored_bytes = stored_bytes + $2 WHERE uid = $1", user_uid, bytes);
+}
+
+}  // namespace riseml::api
