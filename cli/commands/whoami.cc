@@ -43,7 +43,8 @@ absl::StatusOr<int> Whoami(Session& session, bool json) {
 }  // namespace
 
 void AddWhoami(cmdline::Command app, Plan& plan) {
-  cmdline::Command command = AddCommand(app, "whoami", "Show the current user", "  riseml whoami");
+  cmdline::Command command = AddCommand(
+      app, "whoami", "Show the current user, and how much of what is allowed the user keeps", "  riseml whoami");
   auto json = std::make_shared<bool>(false);
   command.AddFlag("--json", *json, "Print JSON");
   command.OnTyped([&plan, json] { plan.action = [json](Session& session) { return Whoami(session, *json); }; });

@@ -45,6 +45,14 @@ TEST(Size, IsCountedInPowersOf1024) {
   EXPECT_EQ(Size(std::int64_t{3} << 30), "3.0 GB");
 }
 
+TEST(Grouped, CutsByThousands) {
+  EXPECT_EQ(Grouped(0), "0");
+  EXPECT_EQ(Grouped(999), "999");
+  EXPECT_EQ(Grouped(1204), "1,204");
+  EXPECT_EQ(Grouped(100'000), "100,000");
+  EXPECT_EQ(Grouped(1'234'567), "1,234,567");
+}
+
 TEST(Pairs, AreSortedAndNumbersAreShort) {
   google::protobuf::Struct result;
   (*result.mutable_fields())["loss"].set_number_value(0.123456789);

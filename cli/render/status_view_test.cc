@@ -52,6 +52,8 @@ v1::Experiment FinishedExperiment() {
   (*experiment.mutable_parameters())["epochs"] = "20";
   (*experiment.mutable_result()->mutable_fields())["accuracy"].set_number_value(0.123456789);
   experiment.set_output_path("/srv/output/paul/census/2");
+  experiment.set_output_bytes(13'207'000'000);
+  experiment.set_output_at_least(true);
   experiment.mutable_environment()->set_key("3f2a91c0b7e4d5a6");
   experiment.mutable_environment()->set_built_by("users/paul/experiments/1/jobs/build");
   experiment.mutable_environment()->set_built_because("requirements.txt has changed\x1b[2J since 12.build");

@@ -44,6 +44,24 @@ TEST_P(NodeTest, SaysWhichCommandFailed) {
   EXPECT_EQ(LogOf(start).bytes, "one\n");
 }
 
+TEST_P(NodeTest, SaysWhatAnAttemptLeavesAsItWasAtTheEnd) {
+  const StartAttemptRequest start = Job({"head -c 3000000 /dev/urandom > $OUTPUT_DIR/weights"});
+  const AttemptStatus status = RunToEnd(start);
+  ASSERT_TRUE(status.has_output());
+  EXPECT_GE(status.output().bytes(), 3'000'000);
+  EXPECT_LT(status.output().bytes(), 4'000'000);
+  EXPECT_FALSE(status.output().at_least());
+  std::filesystem::remove(OutputOf(start) + "/weights");
+  KillNode();
+  StartNode();
+  ASSERT_TRUE(Eventually([&] { return IsIn(start, AttemptStatus::ENDED); }));
+  EXPECT_EQ(StatusOf(start)->output().bytes(), status.output().bytes()) << "others may write there meanwhile";
+
+  StartAttemptRequest build = Job({"true"});
+  build.mutable_template_()->clear_output_subpath();
+  EXPECT_FALSE(RunToEnd(build).has_output());
+}
+
 TEST_P(NodeTest, StartsOnceHoweverOftenItIsAsked) {
   const StartAttemptRequest start = Job({"echo x >> $OUTPUT_DIR/count", kWaitForGo});
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Start(start).ok());

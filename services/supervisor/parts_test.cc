@@ -25,6 +25,7 @@
 #include "services/supervisor/services.h"
 #include "services/supervisor/stack.h"
 #include "services/supervisor/state.h"
+#include "services/supervisor/surroundings.h"
 
 namespace riseml::supervisor {
 namespace {
@@ -156,6 +157,28 @@ TEST_F(Parts, ConfigurationsAreReadAsTheyWereMeant) {
   EXPECT_EQ(api.user_listener().address(), AddressOf(input.state, "api.user"));
   ASSERT_EQ(api.notes_size(), 1);
   EXPECT_THAT(api.notes(0), HasSubstr("install the package haproxy"));
+}
+
+TEST_F(Parts, AUserMayKeepHalfOfTheDiskUnlessToldOtherwise) {
+  constexpr std::int64_t kGib = std::int64_t{1} << 30;
+  ConfigInput input{{dir_, dir_}, {}, ""};
+  EXPECT_EQ(MakeApiConfig(input).user_max_bytes(), -1) << "of a disk of unknown size";
+  input.output_bytes = 1000 * kGib + 12345;
+  EXPECT_EQ(MakeApiConfig(input).user_max_bytes(), 500 * kGib);
+  setenv("RISEML_USER_MAX_BYTES", "1.5T", 1);
+  ASSERT_TRUE(TakeLimits(&input.state).ok());
+  unsetenv("RISEML_USER_MAX_BYTES");
+  ASSERT_TRUE(TakeLimits(&input.state).ok()) << "it is remembered";
+  EXPECT_EQ(MakeApiConfig(input).user_max_bytes(), 1536 * kGib);
+  setenv("RISEML_USER_MAX_BYTES", "-1", 1);
+  ASSERT_TRUE(TakeLimits(&input.state).ok());
+  EXPECT_EQ(MakeApiConfig(input).user_max_bytes(), -1);
+  for (const char* text : {"0", "-2", "much", "5X"}) {
+    setenv("RISEML_USER_MAX_BYTES", text, 1);
+    EXPECT_THAT(std::string(TakeLimits(&input.state).message()),
+                HasSubstr("RISEML_USER_MAX_BYTES must be a size such as 500G or 2T, or -1 for no limit, not "));
+  }
+  unsetenv("RISEML_USER_MAX_BYTES");
 }
 
 TEST_F(Parts, BehindTheEdgeOnlyMetricsHavePorts) {

@@ -118,6 +118,10 @@ void FakeNode::Exit(const AttemptKey& key, int exit_code) {
   });
 }
 
+void FakeNode::Leave(const AttemptKey& key, std::int64_t bytes) {
+  Change(key, [&](AttemptStatus& status) { status.mutable_output()->set_bytes(bytes); });
+}
+
 void FakeNode::Drift(const AttemptKey& key, const std::string& drift) {
   Change(key, [&](AttemptStatus& status) { status.set_drift(drift); });
 }

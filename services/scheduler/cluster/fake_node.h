@@ -26,6 +26,8 @@ class FakeNode {
   // Events on the node.
   void Run(const AttemptKey& key);
   void Exit(const AttemptKey& key, int exit_code);
+  // What the attempt leaves is measured; before it exits.
+  void Leave(const AttemptKey& key, std::int64_t bytes);
   // Somebody changes what runs.
   void Drift(const AttemptKey& key, const std::string& drift);
   // Makes the node reject starts from now on, as if others held its resources; or accept them again.

@@ -84,6 +84,32 @@ TEST_F(NodesTest, NextAttemptStartsWhenTheLostOneHasEndedOrItsNodeIsAway) {
   EXPECT_EQ(w_.node->starts({"a", 2}), 1);
 }
 
+TEST_F(NodesTest, ApiIsToldWhatAnAttemptLeaves) {
+  RunJob("a");
+  w_.node->Leave({"a", 1}, 5000);
+  w_.node->Exit({"a", 1}, 0);
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("a"), "FINISHED 1");
+  EXPECT_THAT(w_.Events("a"), ElementsAre("STARTED 1", "EXITED 1")) << "once";
+  EXPECT_EQ(w_.api.observations().back().output().bytes(), 5000);
+  EXPECT_THAT(w_.node->List(), testing::IsEmpty());
+}
+
+TEST_F(NodesTest, WhatALostAttemptLeavesIsToldBeforeItIsForgotten) {
+  RunJob("a");
+  w_.cluster.Disconnect("local");
+  Silence(absl::Minutes(16));
+  ASSERT_EQ(w_.api.Outcome("a"), "FAILED 1");
+  w_.node->Leave({"a", 1}, 5000);
+  w_.node->Exit({"a", 1}, 0);
+  w_.cluster.Connect("local");
+  w_.Settle();
+  EXPECT_THAT(w_.Events("a"), ElementsAre("STARTED 1", "LOST 1", "EXITED 1"));
+  EXPECT_EQ(w_.api.observations().back().output().bytes(), 5000);
+  EXPECT_EQ(w_.api.Outcome("a"), "FAILED 1");
+  EXPECT_THAT(w_.node->List(), testing::IsEmpty());
+}
+
 TEST_F(NodesTest, LostAttemptOnASilentNodeDoesNotHoldUpTheNextElsewhere) {
   RunJob("a");
   w_.cluster.Disconnect("local");
