@@ -3,6 +3,7 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
+#include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
 namespace riseml::agent {
@@ -29,12 +30,17 @@ struct AgentMetrics {
                           .Name("riseml_agent_sync_failures_total")
                           .Help("Times an attempt could not be looked after; each is tried again.")
                           .Register(registry)
-                          .Add({})) {}
+                          .Add({})),
+        disk_free(prometheus::BuildGauge()
+                      .Name("riseml_agent_disk_free_bytes")
+                      .Help("Free bytes of the disks that attempts write to, by a directory on each.")
+                      .Register(registry)) {}
 
   prometheus::Counter& started;
   prometheus::Counter& lost;
   prometheus::Counter& ships_started;
   prometheus::Counter& sync_failures;
+  prometheus::Family<prometheus::Gauge>& disk_free;
 };
 
 }  // namespace riseml::agent

@@ -32,6 +32,7 @@ class AttemptDir {
   const std::string& path() const { return path_; }
   std::string start() const { return path_ + "/start.pb"; }              // StartAttemptRequest; absent: a tombstone
   std::string stop() const { return path_ + "/stop"; }                   // exists: asked to stop
+  std::string end() const { return path_ + "/end.pb"; }                  // AttemptEnded; exists: the node ends it
   std::string forget() const { return path_ + "/forget"; }               // exists: api has the outcome
   std::string launch() const { return path_ + "/launch.pb"; }            // LaunchRecord
   std::string journal() const { return path_ + "/journal"; }             // JournalRecords

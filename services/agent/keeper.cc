@@ -1,7 +1,5 @@
 #include "services/agent/keeper.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -13,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "services/agent/attempt_end.h"
 #include "services/agent/attempt_status.h"
+#include "services/agent/disk_guard.h"
+#include "services/agent/disk_use.h"
 #include "services/agent/process.h"
 #include "services/common/base/file.h"
 #include "services/common/base/id.h"
@@ -34,7 +34,6 @@ constexpr absl::Duration kLookAgain = absl::Seconds(5);  // even when nothing wa
 // Unpacking may take minutes: of four preparations one is always free for a user who has none.
 constexpr FairExecutorOptions kPreparations{.threads = 4, .most_per_owner = 3};
 constexpr FairExecutorOptions kHousekeeping{.threads = 2, .most_per_owner = 1, .background = true};
-constexpr std::uint64_t kLeastFreeBytes = 64 << 20;
 constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
 
 }  // namespace
@@ -148,9 +147,12 @@ absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
   if (const std::int32_t newest = table_.NewestAttempt(id.job_uid); newest > id.attempt)
     return absl::FailedPreconditionError(
         absl::StrCat("attempt ", newest, " of job ", id.job_uid, " is known: ", id.attempt, " is out of date"));
-  struct statvfs disk {};
-  if (statvfs(directory_.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kLeastFreeBytes)
-    return Error(Reason::kDiskFull, absl::StrCat("the disk of ", directory_, " is full; free some space"));
+  if (const std::optional<std::string> why = WhyDiskRefuses()) {
+    LogWarning("attempt_rejected", {{"job", start.job()}, {"attempt", Print(id)}, {"why", *why}});
+    // A disk without room for the record is no reason for the job to fail: the start is tried again.
+    const absl::Status recorded = RecordEnd(id, EndOf(Observation::REJECTED, "DISK_FULL", *why)).status();
+    return recorded.ok() ? recorded : absl::UnavailableError(*why);
+  }
   if (const std::optional<std::string> why = holdings_.Take(id, start)) {
     LogWarning("attempt_rejected", {{"job", start.job()}, {"attempt", Print(id)}, {"why", *why}});
     return RecordEnd(id, EndOf(Observation::REJECTED, "DOES_NOT_FIT", *why)).status();
@@ -174,12 +176,34 @@ absl::Status Keeper::StopAttempt(const AttemptId& id, std::int64_t epoch) {
   RISEML_ASSIGN_OR_RETURN(const bool was_unknown, RecordEnd(id, StoppedOnRequest()));
   if (was_unknown) return absl::OkStatus();
   RISEML_RETURN_IF_ERROR(Mark(DirOf(id).stop()));
-  {
-    MutexLock lock(mu_);
-    if (const auto it = memories_.find(id); it != memories_.end()) it->second->cancel.request_stop();
-  }
+  CancelPreparation(id);
   queue_.Add(Print(id));
   return absl::OkStatus();
+}
+
+// Not waiting for the disk, which is the one thing short of: the file outlives this process, and no attempt outlives
+// the machine.
+absl::Status Keeper::EndAttempt(const AttemptId& id, const AttemptEnded& ended) {
+  const AttemptDir dir = DirOf(id);
+  const absl::Status written = WriteFileQuickly(dir.end(), ended.SerializeAsString(), 0600);
+  if (!FileExists(dir.end())) return written;  // an empty one says enough
+  CancelPreparation(id);
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+void Keeper::CancelPreparation(const AttemptId& id) {
+  MutexLock lock(mu_);
+  if (const auto it = memories_.find(id); it != memories_.end()) it->second->cancel.request_stop();
+}
+
+// Nothing when the disks have room for another attempt.
+std::optional<std::string> Keeper::WhyDiskRefuses() const {
+  for (const std::string& path : {directory_, launcher_.output_directory()}) {
+    const absl::StatusOr<DiskSpace> space = SpaceAt(path);  // the output volume is made by the first attempt
+    if (space.ok() && space->free < LeastForStarts(*space)) return WhyNoStarts(*space);
+  }
+  return std::nullopt;
 }
 
 // Records the end of an attempt that has never been here; false, and nothing done, for a known one.

@@ -49,6 +49,10 @@ class Keeper {
   absl::Status StartAttempt(const internal::v1::StartAttemptRequest& start);
   absl::Status StopAttempt(const AttemptId& id, std::int64_t epoch);
   absl::Status ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch);
+  // Kills an attempt for a reason of the node's own, with no time to stop; nothing happens to one that has ended.
+  absl::Status EndAttempt(const AttemptId& id, const internal::v1::AttemptEnded& ended);
+
+  AttemptDir DirOf(const AttemptId& id) const { return AttemptDir(directory_ + "/" + Print(id)); }
 
  private:
   // State of an attempt between two syncs; may be lost without harm.
@@ -92,6 +96,7 @@ class Keeper {
   absl::Status SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started);
   void ForwardPortOf(const AttemptId& id, const AttemptDir& dir, Memory& memory);
   void HoldOutputOf(Memory& memory, const AttemptDir& dir);
+  absl::Status MakeRoom(const AttemptDir& dir);
   absl::Status Launch(const AttemptId& id, const AttemptDir& dir);
   absl::Status PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
                                const internal::v1::StartAttemptRequest& start);
@@ -103,7 +108,8 @@ class Keeper {
   absl::Status Publish(const AttemptId& id, const AttemptDir& dir);
   void Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal);
 
-  AttemptDir DirOf(const AttemptId& id) const { return AttemptDir(directory_ + "/" + Print(id)); }
+  void CancelPreparation(const AttemptId& id);
+  std::optional<std::string> WhyDiskRefuses() const;
   Memory& MemoryOf(const AttemptId& id);
 
   const std::string directory_;

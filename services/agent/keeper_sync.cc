@@ -62,6 +62,11 @@ absl::Duration PauseAfter(int failures) {
   return std::min(absl::Milliseconds(500) * (1 << std::min(failures, 10)), kLongestPause);
 }
 
+// The end of an attempt that is asked for, whatever becomes of its processes.
+std::optional<AttemptEnded> WantedEnd(const AttemptDir& dir) {
+  return FileExists(dir.stop()) ? StoppedOnRequest() : DecidedEnd(dir);
+}
+
 bool MayPass(const absl::Status& status) {
   return rpc::IsTransient(status) || status.code() == absl::StatusCode::kDeadlineExceeded;
 }
@@ -178,8 +183,9 @@ absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t
     RISEML_RETURN_IF_ERROR(watcher_->WatchProcess(Print(id), "run", std::move(watched)));
     memory.watched_run = holder;
   }
-  RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
   HoldOutputOf(memory, dir);
+  if (FileExists(dir.end())) return SignalProcess(*fd, SIGKILL);
+  RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
   if (launcher_.own_network() && !memory.forwarded) ForwardPortOf(id, dir, memory);
   if (!FileExists(dir.stop())) return absl::OkStatus();
   const absl::Time now = clock_.Now();
@@ -197,9 +203,9 @@ absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool s
   const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
   if (!launch.ok() && !HasReason(launch.status(), Reason::kNotFound))
     return End(id, dir, EndOf(Observation::LOST, "DAMAGED", launch.status().message()));
-  const bool stop = FileExists(dir.stop());
+  const std::optional<AttemptEnded> wanted = WantedEnd(dir);
   if (launch.ok() && launch->boot_id() != boot_id_)
-    return End(id, dir, stop ? StoppedOnRequest() : EndOf(Observation::LOST, "NODE_LOST", "the node was restarted"));
+    return End(id, dir, wanted.value_or(EndOf(Observation::LOST, "NODE_LOST", "the node was restarted")));
   if (launch.ok() && launch->has_process()) {
     // It is starting and has not got to its journal, or is ending and its last processes are still being killed.
     if (const absl::StatusOr<UniqueFd> alive = OpenProcess(launch->process()); alive.ok()) {
@@ -210,14 +216,23 @@ absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool s
   if (started) {
     if (launch.ok() && launch->isolation() == kIsolationNone)
       RISEML_RETURN_IF_ERROR(KillProcessesWithVariable(launcher_.Cookie(dir)));
-    return End(id, dir, stop ? StoppedOnRequest() : EndOf(Observation::LOST, "AGENT_LOST", "agent run was killed"));
+    RISEML_RETURN_IF_ERROR(MakeRoom(dir));
+    return End(id, dir, wanted.value_or(EndOf(Observation::LOST, "AGENT_LOST", "agent run was killed")));
   }
-  if (stop) return End(id, dir, StoppedOnRequest());
+  if (wanted) return End(id, dir, *wanted);
   if (launch.ok() && launch->has_process())
     return End(id, dir,
                EndOf(Observation::START_FAILED, "START_FAILED",
                      absl::StrCat("the job could not be started: ", TailOf(dir.run_log()))));
   return Launch(id, dir);
+}
+
+// On a full disk the end itself finds room only once the attempt's own files go.
+absl::Status Keeper::MakeRoom(const AttemptDir& dir) {
+  if (!FileExists(dir.end())) return absl::OkStatus();
+  const std::string owner = OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()));
+  RISEML_RETURN_IF_ERROR(trash_.Take(dir.code(), owner));
+  return trash_.Take(dir.temporary(), owner);
 }
 
 absl::Status Keeper::Launch(const AttemptId& id, const AttemptDir& dir) {
@@ -237,7 +252,7 @@ absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
     }
     RISEML_RETURN_IF_ERROR(memory.preparation.get());
   }
-  if (FileExists(dir.stop())) {
+  if (WantedEnd(dir)) {
     queue_.Add(Print(id));
     return absl::OkStatus();
   }
@@ -274,7 +289,7 @@ void Keeper::BeginPreparation(const AttemptId& id, const AttemptDir& dir, const 
 
 absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why) {
   Memory& memory = MemoryOf(id);
-  if (FileExists(dir.stop())) return End(id, dir, StoppedOnRequest());
+  if (const auto wanted = WantedEnd(dir)) return End(id, dir, *wanted);
   const bool again = MayPass(why) || memory.cancel.stop_requested();
   if (again && clock_.Now() - memory.preparing_since < kPrepareLimit) {
     if (memory.prepare_failures == 0)

@@ -202,6 +202,15 @@ std::string Launcher::CacheOf(const internal::v1::JobTemplate& job) const {
   return work.empty() ? work : work + "/cache";
 }
 
+Launcher::Places Launcher::PlacesOf(const AttemptDir& dir, const StartAttemptRequest& start) const {
+  const internal::v1::JobTemplate& job = start.template_();
+  Places places{{dir.path(), outputs_.PathOf(job.output_subpath())},
+                {outputs_.PathOf(job.shared_subpath()), CacheOf(job)}};
+  if (start.build_steps_size() > 0) places.own.push_back(start.environment_path());
+  for (std::vector<std::string>* paths : {&places.own, &places.shared}) std::erase(*paths, "");
+  return places;
+}
+
 absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptRequest& start,
                                     const std::string& output) const {
   RISEML_ASSIGN_OR_RETURN(const bool pip_config, CopyPipConfig(dir));

@@ -79,9 +79,16 @@ class Launcher {
                                                          const std::stop_token& stop) const {
     return outputs_.Measure(job, stop);
   }
+  // Directories that an attempt may fill: its own, and those it shares with other jobs of its user.
+  struct Places {
+    std::vector<std::string> own;
+    std::vector<std::string> shared;
+  };
+  Places PlacesOf(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
 
   bool own_network() const { return options_.own_network; }
   const std::string& isolation() const { return options_.isolation; }
+  const std::string& output_directory() const { return options_.config.volume_output_dir(); }
   // "NAME=value" that all processes of an attempt have in their environment, and no other process; only without a
   // sandbox.
   std::string Cookie(const AttemptDir& dir) const;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/agent/code_source.h"
+#include "services/agent/disk_watch.h"
 #include "services/agent/environment.h"
 #include "services/agent/keeper.h"
 #include "services/agent/launcher.h"
@@ -106,6 +107,14 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
        .remove = [&](const std::string& item) { return RemoveOutput(config.volume_output_dir(), item); }},
       api);
   NodeService service(node, *keeper, table);
+  RISEML_RETURN_IF_ERROR(MakeDirectories(config.volume_output_dir()));
+  const DiskWatch disks(node, {config.data_dir(), config.volume_output_dir()},
+                        {.keeper = *keeper,
+                         .launcher = launcher,
+                         .table = table,
+                         .metrics = agent_metrics,
+                         .clock = clock,
+                         .tell = [&service](const v1::Node& changed) { service.SetNode(changed); }});
   rpc::ServerOptions options{
       .kind = rpc::ListenerKind::kInternal, .listener = config.internal_listener(), .services = {&service}};
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server, rpc::Server::Start(std::move(options)));

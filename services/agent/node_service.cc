@@ -31,6 +31,14 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
     Continue();
   }
 
+  void Continue() {
+    MutexLock lock(mu_);
+    if (writing_ || finished_) return;
+    if (!NextMessage()) return;
+    writing_ = true;
+    StartWrite(&message_);
+  }
+
   void Stop() {
     MutexLock lock(mu_);
     FinishOnce(rpc::ToGrpc(Error(Reason::kShuttingDown, "the node agent is stopping; watch again")));
@@ -63,21 +71,9 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
     Finish(status);
   }
 
-  void Continue() {
-    MutexLock lock(mu_);
-    if (writing_ || finished_) return;
-    if (!NextMessage()) return;
-    writing_ = true;
-    StartWrite(&message_);
-  }
-
   bool NextMessage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     message_.Clear();
-    if (!node_sent_) {
-      node_sent_ = true;
-      *message_.mutable_node() = service_.node_;
-      return true;
-    }
+    if (service_.TakeNode(&node_seen_, &message_)) return true;
     const std::optional<AttemptTable::Change> change = service_.table_.NextAfter(seen_);
     if (!synced_ && (!change || change->version > synced_at_)) {
       synced_ = true;
@@ -101,7 +97,7 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
   Mutex mu_;
   internal::v1::WatchNodeResponse message_;  // belongs to gRPC while writing_
   std::int64_t seen_ ABSL_GUARDED_BY(mu_) = 0;
-  bool node_sent_ ABSL_GUARDED_BY(mu_) = false;
+  std::int64_t node_seen_ ABSL_GUARDED_BY(mu_) = 0;
   bool synced_ ABSL_GUARDED_BY(mu_) = false;
   bool alive_wanted_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
@@ -109,10 +105,10 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
 };
 
 NodeService::NodeService(v1::Node node, Keeper& keeper, AttemptTable& table, absl::Duration alive_interval)
-    : node_(std::move(node)),
-      keeper_(keeper),
+    : keeper_(keeper),
       table_(table),
       alive_interval_(alive_interval),
+      node_(std::move(node)),
       ticker_([this](std::stop_token stop) { Tick(stop); }) {}
 
 NodeService::~NodeService() { StopWatches(); }
@@ -129,6 +125,24 @@ void NodeService::Tick(std::stop_token stop) {
     MutexLock lock(mu_);
     for (Watch* watch : watches_) watch->SayAlive();
   }
+}
+
+void NodeService::SetNode(const v1::Node& node) {
+  {
+    MutexLock lock(node_mu_);
+    node_ = node;
+    ++node_version_;
+  }
+  MutexLock lock(mu_);
+  for (Watch* watch : watches_) watch->Continue();
+}
+
+bool NodeService::TakeNode(std::int64_t* version, internal::v1::WatchNodeResponse* message) {
+  MutexLock lock(node_mu_);
+  if (*version == node_version_) return false;
+  *version = node_version_;
+  *message->mutable_node() = node_;
+  return true;
 }
 
 void NodeService::StopWatches() {

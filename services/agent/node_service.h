@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <thread>
@@ -31,17 +32,24 @@ class NodeService final
   grpc::ServerWriteReactor<internal::v1::WatchNodeResponse>* WatchNode(
       grpc::CallbackServerContext* context, const internal::v1::WatchNodeRequest* request) override;
 
+  // Tells the watches what has changed about the node.
+  void SetNode(const v1::Node& node);
+
   // Ends all watches; before the server is shut down.
   void StopWatches();
 
  private:
   class Watch;
   void Tick(std::stop_token stop);
+  // Writes the node into the message when it is newer than the version, which then is that of the message.
+  bool TakeNode(std::int64_t* version, internal::v1::WatchNodeResponse* message);
 
-  const v1::Node node_;
   Keeper& keeper_;
   AttemptTable& table_;
   const absl::Duration alive_interval_;
+  Mutex node_mu_;  // apart from mu_, under which watches are told to go on
+  v1::Node node_ ABSL_GUARDED_BY(node_mu_);
+  std::int64_t node_version_ ABSL_GUARDED_BY(node_mu_) = 1;
   Mutex mu_;
   std::set<Watch*> watches_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
