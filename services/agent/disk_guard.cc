@@ -12,10 +12,11 @@ namespace {
 constexpr std::int64_t kMib = 1 << 20;
 constexpr std::int64_t kLeastReserve = 256 * kMib;
 constexpr std::int64_t kMostReserve = 2048 * kMib;
-constexpr std::int64_t kLeastWritten = 64 * kMib;     // the end of who has written less frees nothing
+constexpr std::int64_t kLeastWritten = 64 * kMib;  // the end of who has written less frees nothing
+constexpr std::int64_t kLeastWrittenSince = 4 * kMib;
 constexpr std::int64_t kSearchStep = 16 * kMib;       // who has written too little is looked at again after as much
 constexpr std::int64_t kFastestWriter = 4096 * kMib;  // a second
-constexpr absl::Duration kPause = absl::Seconds(5);   // files of an attempt go after its end
+constexpr absl::Duration kPause = absl::Seconds(5);   // after nobody was found
 constexpr absl::Duration kLongestEnd = absl::Minutes(1);
 constexpr absl::Duration kShortestLook = absl::Milliseconds(10);
 constexpr absl::Duration kLongestLook = absl::Seconds(1);
@@ -47,35 +48,38 @@ DiskPressure DiskGuard::Look(const DiskSpace& space) {
     limit_ = reserve;
     before_.clear();
     nobody_at_ = -1;
-  } else if (limit_ < 0) {
-    limit_ = NextLimit();
-  } else if (!before_.empty() && !ending_) {
-    limit_ = std::max(limit_, NextLimit());
+  } else if (limit_ < 0 || (!before_.empty() && !ending_ && space.free > taken_)) {
+    TakeAsItIs();
   }
   return pressure_;
 }
 
-// A step below what is free now.
-std::int64_t DiskGuard::NextLimit() const {
+void DiskGuard::TakeAsItIs() {
   const std::int64_t reserve = ReserveOf(space_);
   const std::int64_t step = std::min(std::max(kLeastWritten, reserve / 8), space_.free / 2);
-  return std::min(reserve, space_.free - step);
+  taken_ = space_.free;
+  limit_ = std::min(reserve, taken_ - step);
+}
+
+// Less has to do once little is left: somebody has written a good part of what is missing since the last end.
+std::int64_t DiskGuard::LeastWritten() const {
+  return before_.empty() ? kLeastWritten : std::clamp((taken_ - space_.free) / 4, kLeastWrittenSince, kLeastWritten);
 }
 
 bool DiskGuard::WantsToEnd(absl::Time now) const {
   if (ending_ || space_.free >= limit_) return false;
-  return now >= pause_end_ || (nobody_at_ >= 0 && space_.free < nobody_at_ - kSearchStep);
+  return nobody_at_ < 0 || now >= chosen_ + kPause || space_.free < nobody_at_ - std::min(kSearchStep, nobody_at_ / 4);
 }
 
 std::optional<DiskUse> DiskGuard::Choose(const std::vector<DiskUse>& uses, absl::Time now) {
   std::optional<DiskUse> most;
   for (DiskUse use : uses) {
     if (const auto known = before_.find(use.id); known != before_.end()) use.bytes -= known->second;
-    if (use.whole && use.bytes < kLeastWritten) continue;
+    if (use.whole && use.bytes < LeastWritten()) continue;
     // Whoever keeps his files from being counted is taken first, or that would be the way to stay.
     if (!most || std::pair(!use.whole, use.bytes) > std::pair(!most->whole, most->bytes)) most = use;
   }
-  pause_end_ = now + kPause;
+  chosen_ = now;
   if (!most) {
     nobody_at_ = space_.free;
     return most;
@@ -87,12 +91,11 @@ std::optional<DiskUse> DiskGuard::Choose(const std::vector<DiskUse>& uses, absl:
   return most;
 }
 
-bool DiskGuard::IsOverdue(absl::Time now) const { return now >= pause_end_ + kLongestEnd; }
+bool DiskGuard::IsOverdue(absl::Time now) const { return now >= chosen_ + kLongestEnd; }
 
-void DiskGuard::NoteEnd(absl::Time now) {
+void DiskGuard::NoteEnd() {
   ending_.reset();
-  pause_end_ = now + kPause;
-  limit_ = NextLimit();
+  TakeAsItIs();
 }
 
 absl::Duration DiskGuard::UntilNextLook() const {

@@ -54,7 +54,7 @@ class DiskGuard {
   // The attempt to end, with its bytes; nothing when no attempt has written enough. Its end is then awaited.
   std::optional<DiskUse> Choose(const std::vector<DiskUse>& uses, absl::Time now);
   // The chosen attempt has ended.
-  void NoteEnd(absl::Time now);
+  void NoteEnd();
   const std::optional<AttemptId>& ending() const { return ending_; }
   // True when its end has been awaited for so long that it may be stuck, and others must be looked at.
   bool IsOverdue(absl::Time now) const;
@@ -65,13 +65,16 @@ class DiskGuard {
   absl::Duration UntilNextLook() const;
 
  private:
-  std::int64_t NextLimit() const;
+  // Lets what is free now count as it is: less by some way, an attempt is ended.
+  void TakeAsItIs();
+  std::int64_t LeastWritten() const;
 
   DiskSpace space_;
   DiskPressure pressure_ = DiskPressure::kNone;
   std::int64_t limit_ = -1;  // with less free, an attempt is ended; negative before the first look
+  std::int64_t taken_ = 0;   // free bytes that were last taken as they are
   std::optional<AttemptId> ending_;
-  absl::Time pause_end_ = absl::InfinitePast();
+  absl::Time chosen_ = absl::InfinitePast();
   std::int64_t nobody_at_ = -1;               // free bytes when nobody was found to be ended; negative: not tried
   std::map<AttemptId, std::int64_t> before_;  // bytes when the last one was ended
 };

@@ -26,7 +26,7 @@ class DiskGuardTest : public ::testing::Test {
   DiskPressure Look(std::int64_t free) { return guard_.Look({40 * kGb, free}); }
   bool WantsToEnd() const { return guard_.WantsToEnd(clock_.Now()); }
   std::optional<DiskUse> Choose(const std::vector<DiskUse>& uses) { return guard_.Choose(uses, clock_.Now()); }
-  void End() { guard_.NoteEnd(clock_.Now()); }
+  void End() { guard_.NoteEnd(); }
 
   FakeClock clock_;
   DiskGuard guard_;
@@ -101,6 +101,18 @@ TEST_F(DiskGuardTest, TheNextOneIsEndedForWhatItHasWrittenSince) {
   ASSERT_TRUE(next);
   EXPECT_EQ(next->id, late);
   EXPECT_EQ(next->bytes, 299 * kMb);
+}
+
+TEST_F(DiskGuardTest, LessHasToDoWhenLittleIsLeft) {
+  Look(3 * kGb);
+  Look(100 * kMb);
+  ASSERT_TRUE(Choose({{one_, 30 * kGb}, {other_, 5 * kGb}}));
+  End();
+  Look(49 * kMb);
+  ASSERT_TRUE(WantsToEnd()) << "at once: what an end frees has been counted";
+  const auto next = Choose({{other_, 5 * kGb + 49 * kMb}});
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->id, other_);
 }
 
 TEST_F(DiskGuardTest, DiskThatIsFullAtTheFirstLookEndsNobodyUntilMoreIsWritten) {

@@ -86,7 +86,7 @@ void DiskWatch::Tell() const {
 void DiskWatch::AwaitEnd(Disk& disk) const {
   const std::optional<AttemptStatus> status = parts_.table.Find(*disk.guard.ending());
   const absl::Time now = parts_.clock.Now();
-  if (!status || status->phase() == AttemptStatus::ENDED || disk.guard.IsOverdue(now)) disk.guard.NoteEnd(now);
+  if (!status || status->phase() == AttemptStatus::ENDED || disk.guard.IsOverdue(now)) disk.guard.NoteEnd();
 }
 
 // What jobs of a user share is nobody's own, and counts only when nobody has enough of his own.

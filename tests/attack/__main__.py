@@ -10,7 +10,7 @@ import sys
 
 import rpc
 
-GROUPS = ("floods", "connections", "calls", "leavings", "jobs", "hardening", "texts", "held")
+GROUPS = ("floods", "connections", "calls", "leavings", "jobs", "hardening", "texts", "held", "disk")
 WIDTHS = (12, 46, 23, 23, 18, 18, 5)
 
 
@@ -60,6 +60,9 @@ def main():
     for one in chosen(ATTACKS, sys.argv[1:]):
         if one.not_run:
             print(line((one.id, one.what, "not run: " + one.not_run)))
+            continue
+        if one.disk_mb and os.geteuid() != 0:
+            print(line((one.id, one.what, "not run: takes root, to give the installation a disk of its own")))
             continue
         rows.append(run(one))
         show(rows[-1])

@@ -26,9 +26,10 @@ class Attack:
     group: str
     body: object
     not_run: str = ""  # why it is listed only
+    disk_mb: int = 0  # the installation has a disk of its own, of this size; takes root
 
 
-def attack(attack_id, what):
+def attack(attack_id, what, disk_mb=0):
     """Registers a generator function of one Case as an attack.
 
     What comes before its first `yield` prepares; the victim's times before the attack are measured then. Between the two yields it
@@ -37,7 +38,7 @@ def attack(attack_id, what):
     def register(body):
         if attack_id in ATTACKS:
             raise ValueError(f"two attacks {attack_id}")
-        ATTACKS[attack_id] = Attack(attack_id, what, body.__module__, body)
+        ATTACKS[attack_id] = Attack(attack_id, what, body.__module__, body, disk_mb=disk_mb)
         return body
     return register
 
@@ -148,7 +149,7 @@ def _advance(body, seconds):
 def run(one):
     """Runs one attack against an installation of its own; returns its row."""
     row = Row(one.id, one.what)
-    installation = Installation()
+    installation = Installation(one.disk_mb)
     case = Case(installation)
     try:
         status, job = StatusProbe(case.victim), JobProbe(case.victim)

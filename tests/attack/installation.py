@@ -169,8 +169,12 @@ class User:
 
 
 class Installation:
-    def __init__(self):
+    def __init__(self, disk_mb=0):
         self.stack = Stack()
+        self.own_disk = disk_mb > 0
+        if self.own_disk:
+            os.mkdir(self.stack.dir)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m,mode=0755", "tmpfs", self.stack.dir], check=True)
         self.clients = []
         self.processes = []
         self.stack.popen = self._kept(self.stack.popen)
@@ -252,6 +256,8 @@ class Installation:
                 print(f"processes {[pid for pid, _ in left]} of {self.stack.root} do not end", file=sys.stderr)
                 break
             time.sleep(0.1)
+        if self.own_disk:
+            subprocess.run(["umount", "--lazy", self.stack.dir], check=False)
         try:
             remove_tree(self.stack.root)
         except OSError as error:

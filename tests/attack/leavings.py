@@ -5,7 +5,7 @@ import time
 import uuid
 
 from calls import EXPERIMENTS, GRID, creation
-from framework import attack, not_run
+from framework import attack
 from gitpush import blob, push, tree
 from job_scripts import script
 from rpc import messages
@@ -204,6 +204,3 @@ def _(case):
         case.attacker.script("zeros", "import os, time\nend = time.time() + 12\nblock = bytes(1 << 20)\nwhile time.time() < end:\n    os.write(1, block)\n")
     time.sleep(15)
     yield
-
-
-not_run("A17.disk", "a job fills the disk", __name__, "takes root, to give the installation a small disk of its own")

@@ -1,0 +1,98 @@
+"""Jobs that fill the disk, on an installation with a small one."""
+
+import os
+
+from framework import attack
+
+DISK_MB = 1500
+
+# Goes on when the disk is full, and takes what anybody gives back.
+FILL = """
+import os, sys, time
+path = os.path.expandvars(sys.argv[1])
+block = bytes(1 << 20)
+end = time.time() + 100
+file = os.open(path + "/fill", os.O_RDWR | os.O_CREAT)
+if "nameless" in sys.argv:
+    os.unlink(path + "/fill")
+while time.time() < end:
+    try:
+        os.write(file, block)
+    except OSError:
+        time.sleep(0.01)
+"""
+# Says so when one of its small writes fails.
+WRITE_A_LITTLE = """
+import os, sys, time
+for number in range(80):
+    with open(os.environ["OUTPUT_DIR"] + f"/{number}", "w") as file:
+        file.write("x" * 4096)
+        file.flush()
+        os.fsync(file.fileno())
+    time.sleep(0.25)
+print("all is written")
+"""
+
+
+def push_works(user, name):
+    """A push of code that is new, and a job that runs it."""
+    number = user.submit(name, ["python b.py"], {"b.py": f"print({os.getpid()!r})\n"})
+    user.wait(number, limit=40)
+    return user.state(number)
+
+
+def fill(case, arguments, jobs=1):
+    """The attacker's jobs fill the disk one after the other, while a job of the victim writes a little."""
+    victims = case.victim.script("little", WRITE_A_LITTLE)
+    case.victim.wait_state(victims, "RUNNING")
+    yield
+    for _ in range(jobs):
+        number = case.attacker.submit("fill", [f"python a.py {arguments}"], {"a.py": FILL})
+        case.attacker.wait(number, limit=30)
+        experiment = case.attacker.experiment(number)
+        case.check(experiment["state"] == "FAILED", f"the job that fills the disk is {experiment['state']}")
+        status = case.attacker.run("status", number).decode()
+        case.check("the disk of node local was nearly full" in status and "most of all jobs" in status, f"its status says nothing of the disk: {status}")
+    case.check(push_works(case.victim, "pushed") == "FINISHED", "the victim's new code does not run")
+    room = os.statvfs(case.path())
+    case.note(f"{room.f_bavail * room.f_frsize >> 20} MB of {DISK_MB} are free")
+    yield
+    case.victim.wait(victims, limit=40)
+    case.check(case.victim.state(victims) == "FINISHED", f"the victim's running job is {case.victim.state(victims)}")
+    case.check("all is written" in case.victim.log(victims), "the victim's running job could not write")
+    case.check(not case.installation.healthy(), "a service has died: " + case.installation.healthy())
+
+
+@attack("A17.disk", "a job fills the disk with its output", disk_mb=DISK_MB)
+def _(case):
+    return fill(case, "/output")
+
+
+@attack("A17.disk.tmp", "the same in /tmp, twice", disk_mb=DISK_MB)
+def _(case):
+    return fill(case, "/tmp", jobs=2)
+
+
+@attack("A17.disk.code", "the same in /code", disk_mb=DISK_MB)
+def _(case):
+    return fill(case, "/code")
+
+
+@attack("A17.disk.home", "the same in HOME", disk_mb=DISK_MB)
+def _(case):
+    return fill(case, "$HOME")
+
+
+@attack("A17.disk.cache", "the same in the cache", disk_mb=DISK_MB)
+def _(case):
+    return fill(case, "$XDG_CACHE_HOME")
+
+
+@attack("A17.disk.open", "the same in a file without a name", disk_mb=DISK_MB)
+def _(case):
+    return fill(case, "/tmp nameless")
+
+
+@attack("A17.disk.again", "two jobs after each other fill it with output that stays", disk_mb=DISK_MB)
+def _(case):
+    return fill(case, "/output", jobs=2)
