@@ -14,9 +14,9 @@ constexpr std::int64_t kLeastReserve = 256 * kMib;
 constexpr std::int64_t kMostReserve = 2048 * kMib;
 constexpr std::int64_t kLeastWritten = 64 * kMib;  // the end of who has written less frees nothing
 constexpr std::int64_t kLeastWrittenSince = 4 * kMib;
-constexpr std::int64_t kSearchStep = 16 * kMib;       // who has written too little is looked at again after as much
-constexpr std::int64_t kFastestWriter = 4096 * kMib;  // a second
-constexpr absl::Duration kPause = absl::Seconds(5);   // after nobody was found
+constexpr std::int64_t kSearchStep = 16 * kMib;        // who has written too little is looked at again after as much
+constexpr std::int64_t kFastestWriter = 16384 * kMib;  // a second, as several at once on a disk in memory
+constexpr absl::Duration kPause = absl::Seconds(5);    // after nobody was found
 constexpr absl::Duration kLongestEnd = absl::Minutes(1);
 constexpr absl::Duration kShortestLook = absl::Milliseconds(10);
 constexpr absl::Duration kLongestLook = absl::Seconds(1);
@@ -99,6 +99,7 @@ void DiskGuard::NoteEnd() {
 }
 
 absl::Duration DiskGuard::UntilNextLook() const {
+  if (ending_) return kShortestLook;
   if (space_.free < limit_) return kLookBelow;
   const double seconds = static_cast<double>(space_.free - limit_) / static_cast<double>(kFastestWriter);
   return std::clamp(absl::Seconds(seconds), kShortestLook, kLongestLook);

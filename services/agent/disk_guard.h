@@ -61,7 +61,7 @@ class DiskGuard {
   // True when an attempt has been ended since the disk was too full: bytes of Choose are what was written since then.
   bool has_ended_one() const { return !before_.empty(); }
 
-  // Time until a writer of 4 GiB a second could have got so far that something is to be done, within 10 ms to 1 s.
+  // Time until writers of 16 GiB a second could have got so far that something is to be done, within 10 ms to 1 s.
   absl::Duration UntilNextLook() const;
 
  private:

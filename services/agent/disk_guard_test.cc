@@ -142,7 +142,7 @@ TEST_F(DiskGuardTest, LooksOftenerWhenLittleIsLeft) {
   Look(30 * kGb);
   EXPECT_EQ(guard_.UntilNextLook(), absl::Seconds(1));
   Look(4 * kGb);
-  EXPECT_EQ(guard_.UntilNextLook(), absl::Milliseconds(500));
+  EXPECT_EQ(guard_.UntilNextLook(), absl::Milliseconds(125));
   Look(2 * kGb);
   EXPECT_EQ(guard_.UntilNextLook(), absl::Milliseconds(10));
 }

@@ -41,6 +41,28 @@ def push_works(user, name):
     return user.state(number)
 
 
+def await_end(case, number):
+    """The job that fills the disk fails, and is told why."""
+    case.attacker.wait(number, limit=30)
+    experiment = case.attacker.experiment(number)
+    case.check(experiment["state"] == "FAILED", f"the job that fills the disk is {experiment['state']}")
+    status = case.attacker.run("status", number).decode()
+    case.check("the disk of node local was nearly full" in status and "most of all jobs" in status, f"its status says nothing of the disk: {status}")
+
+
+def note_room(case):
+    room = os.statvfs(case.path())
+    case.note(f"{room.f_bavail * room.f_frsize >> 20} MB of {DISK_MB} are free")
+
+
+def check_victim(case, number):
+    """The job that ran all the time has written everything, and no service has died."""
+    case.victim.wait(number, limit=40)
+    case.check(case.victim.state(number) == "FINISHED", f"the victim's running job is {case.victim.state(number)}")
+    case.check("all is written" in case.victim.log(number), "the victim's running job could not write")
+    case.check(not case.installation.healthy(), "a service has died: " + case.installation.healthy())
+
+
 def fill(case, arguments, jobs=1):
     """The attacker's jobs fill the disk one after the other, while a job of the victim writes a little."""
     victims = case.victim.script("little", WRITE_A_LITTLE)
@@ -48,19 +70,11 @@ def fill(case, arguments, jobs=1):
     yield
     for _ in range(jobs):
         number = case.attacker.submit("fill", [f"python a.py {arguments}"], {"a.py": FILL})
-        case.attacker.wait(number, limit=30)
-        experiment = case.attacker.experiment(number)
-        case.check(experiment["state"] == "FAILED", f"the job that fills the disk is {experiment['state']}")
-        status = case.attacker.run("status", number).decode()
-        case.check("the disk of node local was nearly full" in status and "most of all jobs" in status, f"its status says nothing of the disk: {status}")
+        await_end(case, number)
     case.check(push_works(case.victim, "pushed") == "FINISHED", "the victim's new code does not run")
-    room = os.statvfs(case.path())
-    case.note(f"{room.f_bavail * room.f_frsize >> 20} MB of {DISK_MB} are free")
+    note_room(case)
     yield
-    case.victim.wait(victims, limit=40)
-    case.check(case.victim.state(victims) == "FINISHED", f"the victim's running job is {case.victim.state(victims)}")
-    case.check("all is written" in case.victim.log(victims), "the victim's running job could not write")
-    case.check(not case.installation.healthy(), "a service has died: " + case.installation.healthy())
+    check_victim(case, victims)
 
 
 @attack("A17.disk", "a job fills the disk with its output", disk_mb=DISK_MB)
