@@ -10,6 +10,8 @@
 namespace riseml::api {
 namespace {
 
+using internal::v1::Observation;
+
 constexpr int kChildren = 1200;  // three pieces
 
 class KillsTest : public ApiTestBase {
