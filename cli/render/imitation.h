@@ -5,7 +5,7 @@
 
 namespace riseml::cli {
 
-// What is shown before a line that only looks like one of ours.
+// Mark before a line that only looks like one of ours.
 inline constexpr absl::string_view kPrintedMark = "printed: ";
 
 // True for a line, without control sequences, that looks like a change of state ("--> FINISHED", also with blanks

@@ -22,7 +22,7 @@ constexpr absl::Duration kShortestLook = absl::Milliseconds(10);
 constexpr absl::Duration kLongestLook = absl::Seconds(1);
 constexpr absl::Duration kLookBelow = absl::Milliseconds(50);
 
-// What ended must be left by some way, or a disk at the edge would change its state at every look.
+// A state ends only a quarter beyond the limit at which it began: a disk at the edge would change it at every look.
 constexpr std::int64_t WithMargin(std::int64_t bytes) { return bytes + bytes / 4; }
 
 std::string Of(const DiskSpace& space) {

@@ -89,7 +89,7 @@ void DiskWatch::AwaitEnd(Disk& disk) const {
   if (!status || status->phase() == AttemptStatus::ENDED || disk.guard.IsOverdue(now)) disk.guard.NoteEnd();
 }
 
-// What jobs of a user share is nobody's own, and counts only when nobody has enough of his own.
+// Directories that jobs of a user share are nobody's own; they count only when nobody has enough of his own.
 void DiskWatch::EndOne(Disk& disk) const {
   const bool since = disk.guard.has_ended_one();
   for (const bool shared : {false, true}) {

@@ -41,7 +41,7 @@ bool IsSecretName(absl::string_view name) {
 
 bool IsProxyName(absl::string_view name) { return absl::EndsWith(absl::AsciiStrToUpper(name), "_PROXY"); }
 
-// Where what precedes the '@' at `at` begins, if that is a user or password; `at` if not.
+// Begin of the user or password that precedes the '@' at `at`; `at` if there is none.
 std::size_t BeginOfUserinfo(absl::string_view text, std::size_t at, bool bare) {
   std::size_t begin = at;
   while (begin > 0 && !absl::StrContains(kEndsOfAuthority, text[begin - 1])) --begin;

@@ -21,6 +21,15 @@ class KillsTest : public ApiTestBase {
         absl::StrReplaceAll(kSet, {{"{lr: [1e-3, 1e-4, 1e-5]}", "{lr: {range: {min: 1, max: 1200, step: 1}}}"},
                                    {"concurrency: 2", "concurrency: 3"}}));
   }
+  // As if the process had ended after it.
+  void KillFirstPiece(const v1::Experiment& set) {
+    const absl::Status status = db_.Write("kill the first piece", [&](pqxx::work& tx) -> absl::Status {
+      if (!LockRoot(tx, set.uid())) return absl::NotFoundError("the set is gone");
+      Kill(tx, set.uid(), kFirstPiece, user_);
+      return absl::OkStatus();
+    });
+    ASSERT_TRUE(status.ok()) << status;
+  }
   int ChildrenIn(const v1::Experiment& set, const std::string& state) {
     const auto states = Get(set.name()).child_states();
     const auto found = states.find(state);
@@ -30,6 +39,10 @@ class KillsTest : public ApiTestBase {
     const v1::Experiment experiment = Get(set.name() + "." + std::to_string(child));
     return experiment.jobs(experiment.jobs_size() - 1).uid();
   }
+
+  sql::Pool pool_{api_->database(), 1};
+  FeedHub feed_{pool_};
+  Database db_{pool_, feed_};
 };
 
 TEST_F(KillsTest, ALargeSetIsKilledToItsLastChild) {
@@ -48,20 +61,12 @@ TEST_F(KillsTest, ALargeSetIsKilledToItsLastChild) {
 }
 
 TEST_F(KillsTest, AKillThatWasCutOffGoesOn) {
-  sql::Pool pool(api_->database(), 1);
-  FeedHub feed(pool);
-  Database db(pool, feed);
   const v1::Experiment set = CreateLargeSet();
-  const auto first_piece = [&](pqxx::work& tx) -> absl::Status {
-    if (!LockRoot(tx, set.uid())) return absl::NotFoundError("the set is gone");
-    Kill(tx, set.uid(), kFirstPiece, user_);
-    return absl::OkStatus();
-  };
-  ASSERT_TRUE(db.Write("kill the first piece", first_piece).ok());
+  KillFirstPiece(set);
   EXPECT_EQ(ChildrenIn(set, "KILLED"), kChildrenKilledAtOnce);
   EXPECT_EQ(ChildrenIn(set, "CREATED"), kChildren - kChildrenKilledAtOnce) << "no further child starts";
   EXPECT_EQ(Get(set.name()).desired_state(), v1::Experiment::DESIRED_KILLED);
-  const absl::Status resumed = ResumeKills(db);
+  const absl::Status resumed = ResumeKills(db_);
   ASSERT_TRUE(resumed.ok()) << resumed;
   const v1::Experiment after = Get(set.name());
   EXPECT_EQ(after.state(), v1::Experiment::KILLED);
@@ -69,15 +74,9 @@ TEST_F(KillsTest, AKillThatWasCutOffGoesOn) {
   EXPECT_EQ(Get(set.name() + ".1200").jobs(0).message(), "killed by " + user_);
 }
 
-TEST_F(KillsTest, ARepeatedRequestGoesOnToo) {
-  sql::Pool pool(api_->database(), 1);
-  FeedHub feed(pool);
-  Database db(pool, feed);
+TEST_F(KillsTest, ASecondKillGoesOnWithTheFirst) {
   const v1::Experiment set = CreateLargeSet();
-  ASSERT_TRUE(db.Write("kill the first piece", [&](pqxx::work& tx) -> absl::Status {
-                  if (LockRoot(tx, set.uid())) Kill(tx, set.uid(), kFirstPiece, user_);
-                  return absl::OkStatus();
-                }).ok());
+  KillFirstPiece(set);
   const auto killed = api_->Kill(key_, set.name());
   ASSERT_TRUE(killed.ok()) << killed.status();
   EXPECT_EQ(killed->state(), v1::Experiment::KILLED);

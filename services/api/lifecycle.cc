@@ -187,7 +187,7 @@ void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const 
     CountMove(tx, root_uid, row[0].c_str(), Name(ExperimentState::kKilled), row[1].as<int>());
 }
 
-// What follows when a build has ended.
+// Settles the environment and the jobs that waited for a build that has ended.
 void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state) {
   const bool ready = state == JobState::kFinished;
   sql::Query(tx, "UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'",

@@ -69,7 +69,7 @@ Cause CauseOf(const Observation& observation) {
 // True when the database does not take what was to be stored.
 bool IsRefused(const absl::Status& status) { return absl::IsInternal(status) || absl::IsInvalidArgument(status); }
 
-// What the end of its newest attempt means for a job.
+// Event of a job that follows from the end of its newest attempt.
 void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, const Observation& observation,
                    Cause cause) {
   JobEvent moved = JobEventOf(event);

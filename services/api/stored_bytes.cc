@@ -25,7 +25,7 @@ bool IsNewestMeasured(pqxx::transaction_base& tx, const JobRow& job, int attempt
       .empty();
 }
 
-// What the row of an experiment had, and whose it is.
+// Bytes that the row of an experiment had, and their owner.
 struct OutputRow {
   std::int64_t bytes = 0;
   std::string user_uid;

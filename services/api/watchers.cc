@@ -267,7 +267,8 @@ std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::Feed
   return {jobs.begin(), jobs.end()};
 }
 
-// What a WatchWork stream has to say. Changes are read in pieces, so that a set of any size takes little memory.
+// Source of the responses of a WatchWork stream. Changes are read in pieces, so that a set of any size takes little
+// memory.
 class WorkSource {
  public:
   using Response = internal::v1::WatchWorkResponse;
