@@ -189,6 +189,19 @@ TEST_F(ResolverTest, RebuiltEnvironmentReplacesTheOldOne) {
   EXPECT_EQ(Resolve(request)->key(), old.key());
 }
 
+TEST_F(ResolverTest, AnEnvironmentBuiltDuringARebuildIsUsed) {
+  ResolveEnvironmentRequest request = Request({"pip install numpy"});
+  ResolveEnvironmentRequest anew = request;
+  anew.set_rebuild("33333333-3333-4333-8333-333333333333");
+  const Environment rebuilt = *Resolve(anew), usual = *Resolve(request);
+  Seal(rebuilt, MarkerOf(rebuilt.key()));
+  ASSERT_EQ(Resolve(anew)->state(), Environment::READY);
+  Seal(usual, MarkerOf(usual.key()));
+  EXPECT_EQ(Resolve(request)->key(), usual.key());
+  ASSERT_EQ(Resolve(anew)->key(), rebuilt.key());
+  EXPECT_EQ(Resolve(request)->key(), usual.key()) << "the older one does not come back";
+}
+
 TEST_F(ResolverTest, ABuildIsExplainedByTheEnvironmentThatTheProjectUsedLast) {
   const ResolveEnvironmentRequest request = Request({"pip install -r requirements.txt"});
   const Environment first = *Resolve(request);

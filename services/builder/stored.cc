@@ -121,8 +121,7 @@ bool StoredEnvironments::IsComplete(absl::string_view key) const {
 
 std::string StoredEnvironments::DigestOf(const std::string& key) {
   const std::string path = Find(key);
-  const std::optional<std::int64_t> sealed =
-      path.empty() ? std::nullopt : ChangeTime(absl::StrCat(path, "/", kMarkerName));
+  const std::optional<std::int64_t> sealed = path.empty() ? std::nullopt : SealedTime(key);
   if (!sealed) return "";
   {
     MutexLock lock(mu_);
@@ -155,19 +154,23 @@ absl::Status StoredEnvironments::Sweep() {
 }
 
 absl::Status StoredEnvironments::SetNewest(absl::string_view base, absl::string_view key) {
-  const std::string marker = absl::StrCat("/", kMarkerName);
   MutexLock lock(mu_);
   const std::string now = NewestOf(base);
-  if (now == key) return absl::OkStatus();
-  if (now != base && ChangeTime(Find(now) + marker) > ChangeTime(Find(key) + marker)) return absl::OkStatus();
+  if (now == key || SealedTime(now) > SealedTime(key)) return absl::OkStatus();
   RISEML_RETURN_IF_ERROR(MakeDirectories(absl::StrCat(directory_, "/", kPointers)));
   return WriteFileAtomically(PointerOf(base), key);
 }
 
 std::string StoredEnvironments::NewestOf(absl::string_view base) const {
   const auto pointer = ReadFile(PointerOf(base), 4096);
-  if (pointer.ok() && IsKey(*pointer) && IsComplete(*pointer)) return *pointer;
+  // The base is the newer one when it was removed and built again while a rebuild ran.
+  if (pointer.ok() && IsKey(*pointer) && IsComplete(*pointer) && SealedTime(*pointer) >= SealedTime(base))
+    return *pointer;
   return std::string(base);
+}
+
+std::optional<std::int64_t> StoredEnvironments::SealedTime(absl::string_view key) const {
+  return ChangeTime(absl::StrCat(Find(key), "/", kMarkerName));
 }
 
 absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> StoredEnvironments::List() {

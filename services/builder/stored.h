@@ -1,6 +1,7 @@
 // The directory of the environments: what lies in it (environment_layout.h), which of several is the newest, removal.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -37,7 +38,8 @@ class StoredEnvironments {
 
   // An environment that was built anew replaces the one with the key `base` from now on, unless a newer one does.
   absl::Status SetNewest(absl::string_view base, absl::string_view key);
-  // The environment to use for `base`: the newest one that is complete, otherwise `base` itself.
+  // The environment to use for `base`: of itself and the one that was built anew the newest that is complete, otherwise
+  // `base`.
   std::string NewestOf(absl::string_view base) const;
 
   // All, by key. One that vanishes meanwhile is left out.
@@ -47,6 +49,8 @@ class StoredEnvironments {
 
  private:
   std::string PointerOf(absl::string_view base) const;
+  // When it was completed, in nanoseconds since 1970; nullopt when it is not complete.
+  std::optional<std::int64_t> SealedTime(absl::string_view key) const;
   std::vector<std::string> Owners() const;
   // Returns the place of the complete environment with this key; empty if there is none.
   std::string FindSealed(absl::string_view key) const;
