@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "services/agent/job_tools.h"
+#include "services/common/base/job_variables.h"
 #include "services/common/base/names.h"
 
 namespace riseml::agent {
@@ -32,20 +33,6 @@ constexpr absl::string_view kInheritedPrefixes[] = {"PIP_", "UV_"};
 constexpr absl::string_view kNotInherited[] = {
     "PIP_CONFIG_FILE", "PIP_CACHE_DIR",          "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_LOG",
     "UV_CACHE_DIR",    "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"};
-// Names that programs, shells and loaders give a meaning to: no parameter of that name becomes a variable.
-constexpr absl::string_view kReserved[] = {
-    "PATH",       "HOME",        "SHELL",       "USER",     "LOGNAME",
-    "PWD",        "OLDPWD",      "SHLVL",       "IFS",      "ENV",
-    "LANG",       "TZ",          "TERM",        "DISPLAY",  "TMPDIR",
-    "TMP",        "TEMP",        "EDITOR",      "PAGER",    "HOSTNAME",
-    "MAIL",       "CDPATH",      "PS1",         "PS4",      "BASH_ENV",
-    "BASHOPTS",   "SHELLOPTS",   "COLUMNS",     "LINES",    "UID",
-    "EUID",       "PPID",        "GROUPS",      "RANDOM",   "SECONDS",
-    "LINENO",     "OPTARG",      "OPTIND",      "PERL5LIB", "VIRTUAL_ENV",
-    "OUTPUT_DIR", "MASTER_ADDR", "MASTER_PORT", "PORT",     "CUDA_VISIBLE_DEVICES"};
-constexpr absl::string_view kReservedPrefixes[] = {"RISEML_", "LD_",      "LC_",  "PYTHON", "PIP_",
-                                                   "UV_",     "COMMAND_", "GIT_", "SSL_",   "BASH_FUNC_"};
-
 // Variables that limit the threads of libraries, which otherwise start one for each core of the machine.
 constexpr absl::string_view kThreadVariables[] = {
     "OMP_NUM_THREADS",        "MKL_NUM_THREADS",     "OPENBLAS_NUM_THREADS",
@@ -76,12 +63,6 @@ constexpr std::pair<absl::string_view, absl::string_view> kCacheVariables[] = {
     {"SPACY_CACHE", "/spacy"},
     {"GENSIM_DATA_DIR", "/gensim-data"},
     {"SCIKIT_LEARN_DATA", "/scikit_learn_data"}};
-
-bool IsReserved(absl::string_view name) {
-  return std::ranges::find(kReserved, name) != std::end(kReserved) ||
-         std::ranges::any_of(kReservedPrefixes,
-                             [name](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
-}
 
 void SetNames(const internal::v1::StartAttemptRequest& start, Variables& out) {
   const std::string experiment = ExperimentOf(start.job());
@@ -196,7 +177,7 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   SetThreads(start.resources().cpus(), out);
   for (const auto& [name, value] : start.template_().environment()) {
     const bool threads = std::ranges::find(kThreadVariables, name) != std::end(kThreadVariables);
-    if (threads || (!settled.contains(name) && !IsReserved(name))) out[name] = value;
+    if (threads || (!settled.contains(name) && !BelongsToJob(name))) out[name] = value;
   }
   // api lets no variable through that every job gets from the product.
   for (const auto& [name, value] : start.template_().variables()) out[name] = value;

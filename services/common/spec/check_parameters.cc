@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "services/common/base/job_variables.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/check.h"
 #include "services/common/spec/grid.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr absl::string_view kForms = "write a value, a list of values, or {range: {min: 1, max: 3, step: 1}}";
 
 // Variables every job gets from the product itself.
-constexpr absl::string_view kJobVariables[] = {"OUTPUT_DIR", "EXPERIMENT_ID", "TF_CONFIG"};
+constexpr absl::string_view kIdVariables[] = {"EXPERIMENT_ID", "TF_CONFIG"};  // others: BelongsToJob
 
 bool IsNumber(const Node& node) { return node.kind == Kind::kInteger || node.kind == Kind::kNumber; }
 
@@ -143,7 +144,7 @@ absl::StatusOr<std::vector<Parameter>> CheckParameters(const View& view, std::ve
           value.Note(absl::StrCat("the parameters '", other->second, "' and '", key.text,
                                   "' share the environment variable ", variable, ": rely on the placeholders only")));
     }
-    if (std::find(std::begin(kJobVariables), std::end(kJobVariables), variable) != std::end(kJobVariables)) {
+    if (BelongsToJob(variable) || std::ranges::find(kIdVariables, variable) != std::end(kIdVariables)) {
       warnings.push_back(value.Note(absl::StrCat("the environment variable ", variable, " belongs to the job: write {{",
                                                  key.text, "}} where the parameter is meant")));
     }

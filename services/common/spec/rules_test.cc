@@ -38,10 +38,12 @@ TEST(Schema, TensorFlowWithoutFrameworkIsIgnoredWithAWarning) {
 }
 
 TEST(Schema, SharedVariablesAreWarnedAbout) {
-  const auto spec =
-      ParseSpec(WithTrain("run: x {{a-b}} {{a_b}} {{output-dir}}\n  parameters: {a-b: 1, a_b: 2, output-dir: 3}"), "f");
+  const auto spec = ParseSpec(WithTrain("run: x {{a-b}} {{a_b}} {{lang}} {{output-dir}}\n"
+                                        "  parameters: {a-b: 1, a_b: 2, lang: [de, en], output-dir: 3}"),
+                              "f");
   ASSERT_TRUE(spec.ok());
   EXPECT_THAT(spec->warnings, ElementsAre(HasSubstr("'a-b' and 'a_b' share the environment variable A_B"),
+                                          HasSubstr("LANG belongs to the job: write {{lang}}"),
                                           HasSubstr("OUTPUT_DIR belongs to the job")));
 }
 
