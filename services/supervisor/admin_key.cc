@@ -15,6 +15,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/enter_account.h"
 #include "services/supervisor/lock.h"
+#include "services/supervisor/log_files.h"
 #include "services/supervisor/process.h"
 
 namespace riseml::supervisor {
@@ -32,7 +33,10 @@ absl::Status RunApi(const Layout& layout, const Programs& programs) {
                                  .output_file = output},
                                 [](pid_t) { return absl::OkStatus(); }));
   const int status = WaitFor(pid);
-  if (status != 0) return absl::InternalError(absl::StrCat("riseml-api ", kVerb, " ended with ", DescribeExit(status)));
+  if (status != 0)
+    return absl::InternalError(
+        absl::StrCat("riseml-api ", kVerb, " ended with ", DescribeExit(status),
+                     EndOfLog(layout.LogFile(kVerb), absl::StrCat(layout.dir, "/logs/", kVerb, ".log"), 1)));
   if (std::rename(output.c_str(), layout.PendingKey().c_str()) != 0)
     return ErrnoError(errno, absl::StrCat("keep the key in ", layout.PendingKey()));
   return absl::OkStatus();
@@ -60,7 +64,7 @@ absl::Status MakeAdminKey(const std::string& dir, Programs programs) {
     _exit(status.ok() ? 0 : 1);
   }
   if (WaitFor(child) == 0) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("no key was made; see ", dir, "/logs/", kVerb, ".log"));
+  return absl::InternalError("no key was made");
 }
 
 }  // namespace riseml::supervisor

@@ -6,12 +6,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -37,6 +41,8 @@ namespace {
 
 constexpr absl::Duration kHealthLimit = absl::Seconds(60);
 constexpr absl::Duration kStopLimit = absl::Minutes(3);
+constexpr char kOlder[] =
+    "The services that run are older than the programs on the disk; `riseml down && riseml up` starts the new ones.";
 constexpr absl::Duration kPollPeriod = absl::Milliseconds(50);
 
 // The process that is asked to stop when the user interrupts `up`. Written before the handler is installed.
@@ -81,6 +87,17 @@ absl::StatusOr<Installation> Open(const std::string& dir) {
   return installation;
 }
 
+// True when a program on the disk has been replaced since its service was started.
+bool RunsReplacedPrograms(const Installation& installation) {
+  return std::ranges::any_of(installation.plan.units, [&](const UnitPlan& unit) {
+    const auto record = ReadRecord(installation.plan.layout.ProcessFile(unit.name));
+    if (!record.ok() || !IsAlive(*record)) return false;
+    std::error_code error;
+    const auto program = std::filesystem::read_symlink(absl::StrCat("/proc/", record->pid(), "/exe"), error);
+    return !error && absl::EndsWith(program.string(), " (deleted)");
+  });
+}
+
 std::string Unhealthy(const Installation& installation) {
   const std::vector<absl::Status> results = ProbeAll(installation.plan, installation.keys);
   std::vector<std::string> parts;
@@ -111,6 +128,7 @@ absl::Status AlreadyUp(const std::string& dir) {
       why = Unhealthy(*installation);
       if (why.empty()) {
         Say(absl::StrCat("RiseML is already up in ", dir, "."));
+        if (RunsReplacedPrograms(*installation)) Say(kOlder);
         return TellClient(dir);
       }
     }
@@ -196,6 +214,8 @@ absl::Status AdminKey(const Options& options) {
   RISEML_RETURN_IF_ERROR(ResolveDirectory(options.dir, &dir));
   RISEML_RETURN_IF_ERROR(RequireInstallation(dir));
   RISEML_ASSIGN_OR_RETURN(Programs programs, FindPrograms(options.bin_dir));
+  if (const auto installation = Open(dir); installation.ok() && RunsReplacedPrograms(*installation))
+    return absl::FailedPreconditionError(kOlder);
   RISEML_RETURN_IF_ERROR(MakeAdminKey(dir, std::move(programs)));
   return TellClient(dir);
 }

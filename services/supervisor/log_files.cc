@@ -56,4 +56,9 @@ std::string LogTail(const std::string& path, int lines) {
   return absl::StrJoin(parts, "\n");
 }
 
+std::string EndOfLog(const std::string& path, absl::string_view shown, int lines) {
+  const std::string tail = LogTail(path, lines);
+  return tail.empty() ? "" : absl::StrCat("; the end of ", shown, ":\n", tail);
+}
+
 }  // namespace riseml::supervisor

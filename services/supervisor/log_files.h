@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace riseml::supervisor {
 
@@ -16,6 +17,8 @@ inline constexpr int kOldLogs = 3;
 // emptying are lost: a service's log is not a record.
 absl::Status RotateLog(const std::string& path, std::int64_t max_bytes = kMaxLogBytes);
 
+// "; the end of SHOWN:" and the last `lines` lines of the log, or nothing when it is empty. People find it at `shown`.
+std::string EndOfLog(const std::string& path, absl::string_view shown, int lines);
 // The last lines, at most `lines` of them and 8 KiB; empty when there is no such file.
 std::string LogTail(const std::string& path, int lines);
 

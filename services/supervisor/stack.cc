@@ -297,7 +297,7 @@ void Stack::Fail(const std::string& message, const std::string& log_name) {
   const std::string log = plan_.layout.LogFile(log_name);
   LogError("start_failed", {{"unit", log_name}, {"error", message}});
   const std::string shown = absl::StrCat(plan_.layout.dir, "/logs/", log_name, ".log");
-  failure_ = absl::UnavailableError(absl::StrCat(message, "; the end of ", shown, ":\n", LogTail(log, kTailLines)));
+  failure_ = absl::UnavailableError(absl::StrCat(message, EndOfLog(log, shown, kTailLines)));
   BeginStop(clock_.Now());
 }
 
