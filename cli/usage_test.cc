@@ -21,15 +21,22 @@ TEST_F(CliTest, VerboseShowsTheAddressesBeforeTheCommand) {
 TEST_F(CliTest, CompletionScriptsAreValidInTheirShell) {
   const Finished bash = Run({"completion", "bash"});
   ASSERT_TRUE(WriteFileAtomically(dir_ + "/completion.bash", bash.out).ok());
-  ASSERT_TRUE(WriteFileAtomically(
-                  dir_ + "/complete.sh",
-                  absl::StrCat("source ", dir_, "/completion.bash\n",
-                               "COMP_WORDS=(riseml user lo) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"
-                               "COMP_WORDS=(riseml logs --no) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"))
-                  .ok());
+  ASSERT_TRUE(
+      WriteFileAtomically(
+          dir_ + "/complete.sh",
+          absl::StrCat("source ", dir_, "/completion.bash\n",
+                       "COMP_WORDS=(riseml user lo) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"
+                       "COMP_WORDS=(riseml logs --no) COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"
+                       "COMP_WORDS=(riseml env l) COMP_CWORD=2; _riseml; echo \"alias ${COMPREPLY[@]}\"\n"
+                       "COMP_WORDS=(riseml completion '') COMP_CWORD=2; _riseml; echo \"${COMPREPLY[@]}\"\n"
+                       "COMP_WORDS=(riseml train -f '') COMP_CWORD=3; _riseml; echo \"files ${#COMPREPLY[@]}\"\n"))
+          .ok());
   const Finished run = Program("/bin/bash", {dir_ + "/complete.sh"}, variables_, project_dir()).Finish();
   EXPECT_THAT(run.out, HasSubstr("login\n"));
   EXPECT_THAT(run.out, HasSubstr("--no-follow --no-color\n"));
+  EXPECT_THAT(run.out, HasSubstr("alias list\n"));
+  EXPECT_THAT(run.out, HasSubstr("bash zsh fish\n"));
+  EXPECT_THAT(run.out, HasSubstr("files 0\n")) << "the shell completes the names of files itself then";
   EXPECT_THAT(Run({"completion", "zsh"}).out, StartsWith("#compdef riseml\n"));
   EXPECT_THAT(Run({"completion", "fish"}).out, HasSubstr("complete -c riseml -n '__riseml_at user' -a login"));
 }
@@ -61,7 +68,7 @@ TEST_F(CliTest, GroupsAloneShowTheirHelp) {
 
 TEST_F(CliTest, NumbersAreCheckedWithAHint) {
   EXPECT_EQ(Run({"status", "-n", "x"}).err,
-            "ERROR: --num-last: 'x' is not a number: write a whole number of 0 or more, e.g. 20\n"
+            "ERROR: --num-last: 'x' is no count: write a whole number of 0 or more, e.g. 20\n"
             "       See: riseml status --help\n");
   EXPECT_THAT(Run({"status", "-n", "-3"}).err, HasSubstr("write a whole number of 0 or more"));
   EXPECT_THAT(Run({"status", "-n", "99999999999999999999"}).err, HasSubstr("'99999999999999999999' is too large"));

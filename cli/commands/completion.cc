@@ -14,22 +14,35 @@ namespace {
 
 // One command as completion sees it; made from the parser, so that it cannot lag behind.
 struct Entry {
-  std::string path;  // "", "user", "user login"
+  std::vector<std::string> paths;  // "", or all ways to write it: "environment rm", "env rm"
   std::vector<cmdline::Command> subcommands;
   std::vector<cmdline::OptionInfo> options;  // without positional arguments
-  bool takes_id = false;
+  std::string values;  // shell command that prints what an argument may be; empty: anything, or none
 };
 
-void Collect(const cmdline::Command app, const std::string& path, std::vector<Entry>* out) {
-  Entry entry = {.path = path, .subcommands = app.commands()};
+// What an argument of a command may be, told by the program itself.
+std::string ValuesOf(const std::string& path, const std::string& type) {
+  if (type == "ID") return path == "kill" || path == "wait" ? "riseml status -q" : "riseml status -a -q -n 20";
+  if (type == "KEY") return "riseml environment list -q";
+  if (type == "SHELL") return "echo bash zsh fish";
+  if (type == "NAME" && absl::StartsWith(path, "user ")) return "riseml user list -q";
+  return type == "NAME" && path == "secret rm" ? "riseml secret list -q" : "";
+}
+
+void Collect(const cmdline::Command app, const std::vector<std::string>& paths, std::vector<Entry>* out) {
+  Entry entry = {.paths = paths, .subcommands = app.commands()};
   for (cmdline::OptionInfo& option : app.options()) {
     const bool positional = option.short_names.empty() && option.long_names.empty();
-    entry.takes_id |= positional && option.type == "ID";
+    if (positional && entry.values.empty()) entry.values = ValuesOf(paths.front(), option.type);
     if (!positional) entry.options.push_back(std::move(option));
   }
   out->push_back(std::move(entry));
   for (const cmdline::Command& sub : app.commands()) {
-    Collect(sub, path.empty() ? sub.name() : absl::StrCat(path, " ", sub.name()), out);
+    std::vector<std::string> names = sub.aliases(), below;
+    names.insert(names.begin(), sub.name());
+    for (const std::string& path : paths)
+      for (const std::string& name : names) below.push_back(path.empty() ? name : absl::StrCat(path, " ", name));
+    Collect(sub, below, out);
   }
 }
 
@@ -53,29 +66,49 @@ std::string Quoted(const std::string& text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
 }
 
+// The patterns of a branch of `case`.
+std::string Patterns(const Entry& entry) {
+  std::vector<std::string> quoted;
+  for (const std::string& path : entry.paths) quoted.push_back(Quoted(path));
+  return absl::StrJoin(quoted, " | ");
+}
+
+// The options behind which a value stands, which bash completes as the name of a file.
+std::string ValuedWords(const Entry& entry) {
+  std::vector<std::string> words;
+  for (const cmdline::OptionInfo& option : entry.options) {
+    if (!option.takes_value) continue;
+    for (std::string& word : OptionWords(option)) words.push_back(std::move(word));
+  }
+  return absl::StrJoin(words, " ");
+}
+
 // Finds the command that is typed, in bash and in zsh with its arrays of bash.
 std::string BashBody(const std::vector<Entry>& entries) {
   std::string out =
       "_riseml() {\n"
-      "  local current=\"${COMP_WORDS[COMP_CWORD]}\" typed='' words='' ids='' i word\n"
+      "  local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+      "  local typed='' words='' valued='' values='' i word\n"
       "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
       "    word=\"${COMP_WORDS[i]}\"\n"
       "    case \"${typed:+$typed }$word\" in\n"
       "      ";
-  std::vector<std::string> paths;
+  std::vector<std::string> all;
   for (const Entry& entry : entries) {
-    if (!entry.path.empty()) paths.push_back(Quoted(entry.path));
+    if (!entry.paths.front().empty()) all.push_back(Patterns(entry));
   }
-  absl::StrAppend(&out, absl::StrJoin(paths, " | "), ") typed=\"${typed:+$typed }$word\" ;;\n    esac\n  done\n",
+  absl::StrAppend(&out, absl::StrJoin(all, " | "), ") typed=\"${typed:+$typed }$word\" ;;\n    esac\n  done\n",
                   "  case \"$typed\" in\n");
   for (const Entry& entry : entries) {
-    absl::StrAppend(&out, "    ", Quoted(entry.path), ") words=", Quoted(Words(entry)), entry.takes_id ? "; ids=1" : "",
-                    " ;;\n");
+    absl::StrAppend(&out, "    ", Patterns(entry), ") words=", Quoted(Words(entry)),
+                    "; valued=", Quoted(ValuedWords(entry)), "; values=", Quoted(entry.values), " ;;\n");
   }
   return absl::StrCat(out,
                       "  esac\n"
-                      "  if [[ -n $ids && $current != -* ]]; then\n"
-                      "    words=\"$(riseml status -a -q -n 20 2>/dev/null)\"\n"
+                      "  COMPREPLY=()\n"
+                      "  if [[ \" $valued \" == *\" $previous \"* ]]; then return; fi\n"
+                      "  if [[ -n $values && $current != -* ]]; then\n"
+                      "    words=\"$(eval \"$values\" 2>/dev/null)\"\n"
                       "  fi\n"
                       "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
                       "}\n");
@@ -92,30 +125,38 @@ std::string Zsh(const std::vector<Entry>& entries) {
                       BashBody(entries), "complete -o default -F _riseml riseml\n");
 }
 
+// The lines of a command in one way to write it.
+std::string FishLines(const Entry& entry, const std::string& path) {
+  const std::string when = path.empty() ? "__fish_use_subcommand" : absl::StrCat("__riseml_at ", path);
+  std::string out;
+  for (const cmdline::Command& sub : entry.subcommands) {
+    absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a ", sub.name(), " -d ", Quoted(sub.description()),
+                    "\n");
+  }
+  for (const cmdline::OptionInfo& option : entry.options) {
+    absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when));
+    for (const std::string& name : option.short_names) absl::StrAppend(&out, " -s ", name);
+    for (const std::string& name : option.long_names) absl::StrAppend(&out, " -l ", name);
+    const bool file = option.type == "FILE" || option.type == "DIR";
+    if (option.takes_value) absl::StrAppend(&out, file ? " -r -F" : " -x");
+    absl::StrAppend(&out, " -d ", Quoted(option.description), "\n");
+  }
+  if (!entry.values.empty())
+    absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a ",
+                    Quoted(absl::StrCat("(", entry.values, " 2>/dev/null | string split ' ')")), "\n");
+  return out;
+}
+
 std::string Fish(const std::vector<Entry>& entries) {
   std::string out =
       "# fish completion of riseml; load it with: riseml completion fish | source\n"
-      "function __riseml_ids\n  riseml status -a -q -n 20 2>/dev/null\nend\n"
       "function __riseml_at\n  set -l words (commandline -opc)\n  set -e words[1]\n"
       "  set -l path (string match -rv '^-' -- $words)\n"
       "  test (count $argv) -le (count $path); or return 1\n"
       "  for i in (seq (count $argv))\n    test $argv[$i] = $path[$i]; or return 1\n  end\nend\n"
       "complete -c riseml -f\n";
   for (const Entry& entry : entries) {
-    const std::string when = entry.path.empty() ? "__fish_use_subcommand" : absl::StrCat("__riseml_at ", entry.path);
-    for (const cmdline::Command& sub : entry.subcommands) {
-      absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a ", sub.name(), " -d ",
-                      Quoted(sub.description()), "\n");
-    }
-    for (const cmdline::OptionInfo& option : entry.options) {
-      absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when));
-      for (const std::string& name : option.short_names) absl::StrAppend(&out, " -s ", name);
-      for (const std::string& name : option.long_names) absl::StrAppend(&out, " -l ", name);
-      const bool file = option.type == "FILE" || option.type == "DIR";
-      if (option.takes_value) absl::StrAppend(&out, file ? " -r -F" : " -x");
-      absl::StrAppend(&out, " -d ", Quoted(option.description), "\n");
-    }
-    if (entry.takes_id) absl::StrAppend(&out, "complete -c riseml -n ", Quoted(when), " -a '(__riseml_ids)'\n");
+    for (const std::string& path : entry.paths) absl::StrAppend(&out, FishLines(entry, path));
   }
   return out;
 }
@@ -132,7 +173,7 @@ void AddCompletion(cmdline::Command app, Plan& plan) {
   command.OnTyped([app, &plan, shell] {
     plan.action = [app, shell](Session& session) -> absl::StatusOr<int> {
       std::vector<Entry> entries;
-      Collect(app, "", &entries);
+      Collect(app, {""}, &entries);
       session.Print(*shell == "bash" ? Bash(entries) : *shell == "zsh" ? Zsh(entries) : Fish(entries));
       return kExitOk;
     };

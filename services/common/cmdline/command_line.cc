@@ -23,7 +23,7 @@ constexpr std::size_t kHelpColumn = 34;
 std::string CheckCount(const std::string& text) {
   std::int64_t count = 0;
   const bool digits = !text.empty() && std::ranges::all_of(text, absl::ascii_isdigit);
-  if (!digits) return absl::StrCat("'", text, "' is not a number: write a whole number of 0 or more, e.g. 20");
+  if (!digits) return absl::StrCat("'", text, "' is no count: write a whole number of 0 or more, e.g. 20");
   const bool small = absl::SimpleAtoi(text, &count) && count <= kMaxCount;
   return small ? "" : absl::StrCat("'", text, "' is too large");
 }
@@ -63,6 +63,12 @@ std::vector<std::string> NamesOfOptions(const CLI::App* command) {
   return names;
 }
 
+// A long word without a dot or slash may be a key; its beginning is enough to find it on the command line.
+void AppendWithoutSecret(std::string* out, const std::string& word) {
+  const bool may_be_key = word.size() > 24 && word.find_first_of("./ ") == std::string::npos;
+  absl::StrAppend(out, may_be_key ? absl::StrCat(word.substr(0, 6), "…") : word);
+}
+
 // Complains about words that no command takes; empty: there are none.
 std::string Unexpected(const CLI::App& app) {
   const std::vector<std::string> rest = app.remaining(/*recurse=*/true);
@@ -79,7 +85,7 @@ std::string Unexpected(const CLI::App& app) {
     return absl::StrCat(path, " has no command '", first, "'", DidYouMean(first, commands));
   }
   return absl::StrCat(path, " takes no ", rest.size() == 1 ? "such argument: '" : "such arguments: '",
-                      absl::StrJoin(rest, "' '"), "'");
+                      absl::StrJoin(rest, "' '", AppendWithoutSecret), "'");
 }
 
 }  // namespace
@@ -150,6 +156,8 @@ Command Command::AddCommand(const char* name, const char* description) {
 }
 
 void Command::Alias(const char* name) { app_->alias(name); }
+
+std::vector<std::string> Command::aliases() const { return app_->get_aliases(); }
 
 void Command::Footer(const std::string& text) { app_->footer(text); }
 

@@ -60,6 +60,7 @@ class Command {
   Command AddCommand(const char* name, const char* description);
   // Another name for this command.
   void Alias(const char* name);
+  std::vector<std::string> aliases() const;
   // Text below the help.
   void Footer(const std::string& text);
   // One of the commands added must be typed; `optional`: may be typed.
