@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/client/errors.h"
+#include "cli/client/prompt.h"
 #include "cli/commands/commands.h"
 #include "cli/session.h"
 #include "cli/version.h"
@@ -52,7 +53,7 @@ int Run(Session& session, const Plan& plan) {
   if (exit_code.ok() && !session.output_status().ok()) exit_code = session.output_status();
   if (exit_code.ok()) return *exit_code;
   session.Tell(ErrorText(exit_code.status()));
-  return plan.error_exit;
+  return IsInterrupted(exit_code.status()) ? kExitInterrupted : plan.error_exit;
 }
 
 }  // namespace

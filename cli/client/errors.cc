@@ -15,6 +15,7 @@ constexpr char kAddress[] = "riseml/address";
 constexpr char kRequest[] = "riseml/request";
 constexpr char kHint[] = "riseml/hint";
 constexpr absl::string_view kUnknownHost = "DNS resolution failed";  // as gRPC says it
+constexpr absl::string_view kUnreadableCa = "empty address list";    // likewise
 
 std::string Payload(const absl::Status& status, absl::string_view key) {
   const auto payload = status.GetPayload(key);
@@ -34,6 +35,8 @@ absl::string_view AdviceFor(const absl::Status& status) {
            "riseml up";
   if (absl::StrContains(status.message(), kUnknownHost))
     return "Correct the address: riseml user login --api-host HOST:PORT";
+  if (absl::StrContains(status.message(), kUnreadableCa))
+    return "Give the file again that your administrator has: riseml user login --ca-file FILE";
   return "It may still be starting: try again in a few seconds. Start a local installation with: riseml up";
 }
 
@@ -46,6 +49,7 @@ std::string Why(const absl::Status& status) {
     return "its certificate is not signed by the certificate authority in the configuration, or it does not speak TLS";
   }
   if (absl::StrContains(message, kUnknownHost)) return "unknown host name";
+  if (absl::StrContains(message, kUnreadableCa)) return "the certificate authority in the configuration cannot be read";
   return OneLine(message);
 }
 
@@ -74,6 +78,8 @@ bool IsUnreachable(const absl::Status& status) {
 }
 
 std::string ErrorText(const absl::Status& status) {
+  // The user's own answer to a question is no error.
+  if (absl::IsCancelled(status) && !status.GetPayload(kAddress)) return absl::StrCat(OneLine(status.message()), "\n");
   const std::string request = Payload(status, kRequest);
   std::string hint = Payload(status, kHint);
   std::string message;

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "services/common/base/file.h"
 
@@ -14,6 +15,7 @@ namespace riseml::cli {
 namespace {
 
 constexpr std::size_t kMaxLine = 4096;
+constexpr char kInterruptedPayload[] = "riseml/interrupted";
 constexpr char kInterrupt = 3, kEndOfInput = 4, kBackspace = 8, kDelete = 127;
 
 // Turns echo, line editing and signal keys off while it lives.
@@ -37,16 +39,22 @@ class QuietTerminal {
   bool active_ = false;
 };
 
-std::optional<std::string> Read(bool keys) {
+// Reads a line. CANCELLED at the end of the input and for Ctrl-C, which has a payload then.
+absl::StatusOr<std::string> Read(bool keys) {
   std::array<char, kMaxLine> line;
   std::size_t size = 0;
   char c = 0;
   while (size < line.size()) {
     const ssize_t n = read(STDIN_FILENO, &c, 1);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0 && size == 0) return std::nullopt;
+    if (n <= 0 && size == 0) return absl::CancelledError("Nothing was typed; nothing is changed.");
     if (n <= 0) break;
-    if (keys && (c == kInterrupt || c == kEndOfInput)) return std::nullopt;
+    if (keys && c == kEndOfInput) return absl::CancelledError("Nothing was typed; nothing is changed.");
+    if (keys && c == kInterrupt) {
+      absl::Status interrupted = absl::CancelledError("Interrupted; nothing is changed.");
+      interrupted.SetPayload(kInterruptedPayload, absl::Cord());
+      return interrupted;
+    }
     if (c == '\n' || (keys && c == '\r')) break;
     if (keys && (c == kBackspace || c == kDelete)) {
       if (size > 0) --size;
@@ -59,22 +67,23 @@ std::optional<std::string> Read(bool keys) {
 
 }  // namespace
 
-std::optional<std::string> ReadLine() { return Read(false); }
+absl::StatusOr<std::string> ReadLine() { return Read(false); }
 
-std::optional<std::string> ReadSecret() {
+absl::StatusOr<std::string> ReadSecret() {
   const QuietTerminal quiet;
   return Read(quiet.active());
 }
+
+bool IsInterrupted(const absl::Status& status) { return status.GetPayload(kInterruptedPayload).has_value(); }
 
 absl::Status Confirm(const std::string& question) {
   if (isatty(STDIN_FILENO) != 1)
     return absl::InvalidArgumentError(
         absl::StrCat("nobody can be asked '", question, "', since standard input is not a terminal; add --yes"));
   (void)WriteAll(STDERR_FILENO, absl::StrCat(question, " [y/N] "));
-  const auto line = ReadLine();
-  const std::string answer = absl::AsciiStrToLower(absl::StripAsciiWhitespace(line.value_or("")));
+  const std::string answer = absl::AsciiStrToLower(absl::StripAsciiWhitespace(ReadLine().value_or("")));
   if (answer == "y" || answer == "yes") return absl::OkStatus();
-  return absl::CancelledError("nothing is changed");
+  return absl::CancelledError("Nothing is changed.");
 }
 
 }  // namespace riseml::cli

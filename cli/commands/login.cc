@@ -27,7 +27,7 @@ struct LoginOptions {
 };
 
 absl::Status Unchanged(absl::string_view why) {
-  return absl::CancelledError(absl::StrCat(why, "; the configuration is unchanged"));
+  return absl::InvalidArgumentError(absl::StrCat(why, "; the configuration is unchanged"));
 }
 
 absl::StatusOr<std::string> Address(Session& session, const LoginOptions& options, const ClientConfig& old) {
@@ -35,9 +35,8 @@ absl::StatusOr<std::string> Address(Session& session, const LoginOptions& option
   if (address.empty() && isatty(STDIN_FILENO) == 1) {
     session.Tell(
         absl::StrCat("API host", old.api_address.empty() ? "" : absl::StrCat(" [", old.api_address, "]"), ": "));
-    const auto line = ReadLine();
-    if (!line) return Unchanged("Login aborted");
-    address = std::string(absl::StripAsciiWhitespace(*line));
+    RISEML_ASSIGN_OR_RETURN(const std::string line, ReadLine());
+    address = std::string(absl::StripAsciiWhitespace(line));
   }
   if (address.empty()) address = old.api_address;
   if (address.empty()) return Unchanged("No API host is known; give --api-host HOST:PORT");
@@ -51,9 +50,7 @@ absl::StatusOr<std::string> Key(Session& session, const LoginOptions& options) {
     RISEML_ASSIGN_OR_RETURN(key, ReadFile(options.api_key_file, kMaxFileBytes));
   } else if (key.empty()) {
     if (isatty(STDIN_FILENO) == 1) session.Tell("API key: ");
-    const auto line = ReadSecret();
-    if (!line) return Unchanged("Login aborted");
-    key = *line;
+    RISEML_ASSIGN_OR_RETURN(key, ReadSecret());
   }
   key = std::string(absl::StripAsciiWhitespace(key));
   if (key.empty()) return Unchanged("No API key was given; write it to standard input, or give --api-key-file FILE");
@@ -69,9 +66,8 @@ absl::StatusOr<int> Login(Session& session, const LoginOptions& options) {
   RISEML_ASSIGN_OR_RETURN(config.api_address, Address(session, options, old));
   if (!options.ca_file.empty()) {
     RISEML_ASSIGN_OR_RETURN(config.ca_pem, ReadFile(options.ca_file, kMaxFileBytes));
-    if (!absl::StrContains(config.ca_pem, "-----BEGIN")) {
-      return Unchanged(absl::StrCat(options.ca_file, " is no certificate in PEM form"));
-    }
+    if (!absl::StrContains(config.ca_pem, "-----BEGIN CERTIFICATE-----"))
+      return Unchanged(absl::StrCat(options.ca_file, " holds no certificate in PEM form"));
   } else {
     config.ca_pem = old.ca_pem;
   }
