@@ -61,24 +61,35 @@ class Connection {
   //   out); })
   template <class Response, class Body>
   absl::StatusOr<Response> Call(Body&& body) const {
-    return CallTimes<Response>(rpc::kPatientTries, std::forward<Body>(body));
+    const WaitNotice notice("API", config_.api_address);
+    return CallWith<Response>({.tries = rpc::kPatientTries}, std::forward<Body>(body));
+  }
+
+  // The same for a method that may work for a minute; `doing` is shown after a second, e.g. "removing 3f2a91c0…".
+  template <class Response, class Body>
+  absl::StatusOr<Response> CallAtLength(absl::string_view doing, Body&& body) const {
+    const WaitNotice notice(doing);
+    return CallWith<Response>({.timeout = kLongCall, .tries = rpc::kPatientTries}, std::forward<Body>(body));
   }
 
   // The same for a method that has another effect each time it is called.
   template <class Response, class Body>
   absl::StatusOr<Response> CallOnce(Body&& body) const {
-    return CallTimes<Response>(1, std::forward<Body>(body));
+    const WaitNotice notice("API", config_.api_address);
+    return CallWith<Response>({.tries = 1}, std::forward<Body>(body));
   }
 
   // Prepares the context of a stream and returns its request id. A stream has no deadline.
   std::string PrepareStream(grpc::ClientContext& context) const;
 
  private:
+  static constexpr absl::Duration kLongCall = absl::Seconds(70);
+
   template <class Response, class Body>
-  absl::StatusOr<Response> CallTimes(int tries, Body&& body) const {
-    const rpc::CallOptions options = {
-        .tries = tries, .request_id = NewUuid(), .credential = config_.api_key, .channel = api_};
-    const WaitNotice notice("API", config_.api_address);
+  absl::StatusOr<Response> CallWith(rpc::CallOptions options, Body&& body) const {
+    options.request_id = NewUuid();
+    options.credential = config_.api_key;
+    options.channel = api_;
     auto response = rpc::Invoke<Response>(std::forward<Body>(body), options);
     if (!response.ok()) return WithCall(response.status(), "API", config_.api_address, options.request_id);
     return response;

@@ -80,7 +80,9 @@ class NoticeBoard {
 }  // namespace
 
 WaitNotice::WaitNotice(absl::string_view server, absl::string_view address)
-    : number_(NoticeBoard::Get().Add(absl::StrCat("waiting for the ", server, " (", address, ") to answer…\n"))) {}
+    : WaitNotice(absl::StrCat("waiting for the ", server, " (", address, ") to answer…")) {}
+
+WaitNotice::WaitNotice(absl::string_view line) : number_(NoticeBoard::Get().Add(absl::StrCat(line, "\n"))) {}
 
 WaitNotice::~WaitNotice() { NoticeBoard::Get().Remove(number_); }
 

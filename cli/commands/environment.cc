@@ -42,10 +42,12 @@ absl::StatusOr<int> Remove(Session& session, const EnvironmentOptions& options) 
   for (const std::string& key : options.keys) {
     v1::RemoveEnvironmentRequest request;
     request.set_key(key);
-    RISEML_ASSIGN_OR_RETURN(const auto removed,
-                            connection->Call<v1::RemoveEnvironmentResponse>([&](auto* context, auto* out) {
-                              return connection->environments().RemoveEnvironment(context, request, out);
-                            }));
+    RISEML_ASSIGN_OR_RETURN(
+        const auto removed,
+        connection->CallAtLength<v1::RemoveEnvironmentResponse>(
+            absl::StrCat("removing environment ", ShortKey(key), "…"), [&](auto* context, auto* out) {
+              return connection->environments().RemoveEnvironment(context, request, out);
+            }));
     if (!options.quiet)
       session.Print(absl::StrCat("removed environment ", ShortKey(key), " (", Size(removed.bytes()), ")\n"));
   }
