@@ -46,21 +46,22 @@ absl::StatusOr<v1::Limits> AskServer(Session& session, const std::map<std::strin
 
 }  // namespace
 
-absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot, bool quiet) {
+absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot) {
   std::vector<std::string> notes;
   RISEML_RETURN_IF_ERROR(sync::CheckNamedFiles(snapshot, CommandsOf(*file.spec.train), notes));
-  for (const std::string& note : notes)
-    if (!quiet) session.Tell(absl::StrCat("WARNING: ", OneLine(note), "\n"));
+  for (const std::string& note : notes) session.Tell(absl::StrCat("WARNING: ", OneLine(note), "\n"));
   return absl::OkStatus();
 }
 
-void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs) {
+void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs,
+                bool quiet) {
   for (const std::string& warning : spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
   if (!spec.train) return;
   std::set<std::string> names;
   for (const auto& [name, id] : inputs) names.insert(name);
   for (const std::string& warning : spec::MissingDirectories(*spec.train, names))
     session.Tell(absl::StrCat("WARNING: ", OneLine(warning), "\n"));
+  if (quiet) return;
   for (const std::string& notice : spec::Notices(*spec.train)) session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
 }
 
@@ -85,10 +86,10 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
   RISEML_RETURN_IF_ERROR(While("cannot sync the project", taken.status()));
   const sync::Snapshot& snapshot = *taken;
   session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
-  TellDoubts(session, file.spec, inputs);
+  TellDoubts(session, file.spec, inputs, /*quiet=*/false);
   session.Tell(SyncNotes(snapshot, {}));
   session.Print(DryRunText(session.out(), snapshot));
-  RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, false));
+  RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot));
   return kExitOk;
 }
 

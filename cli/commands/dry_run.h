@@ -18,11 +18,12 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
                            const std::map<std::string, std::string>& inputs);
 
 // Refuses a configuration that names what is left out; tells notes.
-absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot, bool quiet);
+absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot);
 
 // Tells what the file itself shows to be doubtful: warnings of the parser, directories that will not be there, parts
 // without effect. `inputs` (by name) are given besides those of the file.
-void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs);
+void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs,
+                bool quiet);
 
 // "Project directory: /home/paul/census (configuration configs/sweep.yml)".
 std::string DirectoryText(const SpecFile& file, const std::string& root);

@@ -55,9 +55,11 @@ std::string ChildrenSummary(const ExperimentState& state, const std::string& id)
   std::vector<std::string> parts;
   for (const auto& [child_state, count] : counts) parts.push_back(absl::StrCat(count, " ", StateName(child_state)));
   if (parts.empty()) return "";
+  const std::string heading = absl::StrCat("Children: ", absl::StrJoin(parts, ", "), "\n");
+  if (counts.size() == 1 && counts.contains(v1::Experiment::FAILED))
+    return absl::StrCat(heading, "Type `riseml status ", id, "` to see why.\n");
   const std::string sorted = results.empty() ? "" : absl::StrCat(" --sort-by ", OneLine(*results.begin()));
-  return absl::StrCat("Children: ", absl::StrJoin(parts, ", "), "\nType `riseml status ", id, sorted,
-                      "` to compare them.\n");
+  return absl::StrCat(heading, "Type `riseml status ", id, sorted, "` to compare them.\n");
 }
 
 int ExitCodeOf(v1::Experiment::State state) {

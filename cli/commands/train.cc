@@ -154,7 +154,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
   const auto before_push = [&](const sync::Snapshot& snapshot, const sync::UploadSize& upload) {
     if (!told) {
       if (!quiet) session.Tell(SyncNotes(snapshot, upload));
-      RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot, quiet));
+      RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot));
     }
     // Where no line can be drawn over, the title of the first round stays.
     if (redraw || !told) title = SyncTitle(snapshot, upload);
@@ -195,6 +195,17 @@ absl::Status TellNewProject(Session& session, Connection& connection, const Spec
   return absl::OkStatus();
 }
 
+// Complaints of the API about a field, in the words of our options.
+absl::Status InWordsOfOptions(const absl::Status& status) {
+  static const std::map<std::string, std::string> options = {
+      {"display_name", "--name"}, {"description", "--description"}, {"labels", "--label"}};
+  for (const FieldViolation& violation : ViolationsOf(status)) {
+    if (const auto option = options.find(violation.field); option != options.end())
+      return Error(Reason::kInvalidArgument, absl::StrCat(option->second, ": ", violation.description));
+  }
+  return status;
+}
+
 absl::Status CheckTexts(const TrainOptions& options) {
   std::vector<std::string> texts = {options.name, options.description};
   texts.insert(texts.end(), options.labels.begin(), options.labels.end());
@@ -221,8 +232,8 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   RISEML_RETURN_IF_ERROR(AddInputs(session, *connection, inputs, &request));
   if (!options.quiet) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
-    TellDoubts(session, file.spec, inputs);
   }
+  TellDoubts(session, file.spec, inputs, options.quiet);
   // Git may take a moment to look for changes; the code travels meanwhile.
   absl::StatusOr<std::optional<v1::GitState>> git;
   std::jthread git_reader([&git, root] { git = ReadGitState(root); });
@@ -244,17 +255,18 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   request.set_rebuild(options.rebuild);
   request.set_display_name(options.name);
   request.set_description(options.description);
-  RISEML_ASSIGN_OR_RETURN(const v1::Experiment experiment,
-                          connection->Call<v1::Experiment>([&](auto* context, auto* out) {
-                            return connection->experiments().CreateExperiment(context, request, out);
-                          }));
+  const auto created = connection->Call<v1::Experiment>(
+      [&](auto* context, auto* out) { return connection->experiments().CreateExperiment(context, request, out); });
+  RISEML_RETURN_IF_ERROR(InWordsOfOptions(created.status()));
+  const v1::Experiment& experiment = *created;
   const std::string id = ShownId(experiment.name(), connection->caller());
   if (options.quiet) {
     session.Print(absl::StrCat(id, "\n"));
     if (!options.logs) return kExitOk;
     return FollowToTheEnd(session, *connection, experiment);
   }
-  session.Print(absl::StrCat("Started experiment ", id, " in background...\n"));
+  session.Print(absl::StrCat(experiment.type() == v1::Experiment::SET ? "Started set " : "Started experiment ", id,
+                             " in background...\n"));
   if (options.logs) return FollowToTheEnd(session, *connection, experiment);
   session.Print(absl::StrCat("Type `riseml logs ", id, "` to connect to log stream.\nType `riseml status ", id,
                              "` to see its state, `riseml kill ", id, "` to stop it.\n"));
@@ -292,7 +304,7 @@ void AddTrain(cmdline::Command app, Plan& plan) {
       .Type("NAME=ID");
   command.AddFlag("--dry-run", options->dry_run, "List what would be uploaded or left out, and why; send nothing");
   command.AddFlag("--rebuild", options->rebuild, "Build the environment anew, also where one exists");
-  command.AddFlag("-q,--quiet", options->quiet, "Print the id only");
+  command.AddFlag("-q,--quiet", options->quiet, "Print the id only, and warnings on standard error");
   Runs(command, plan, options, Train);
 }
 

@@ -25,12 +25,12 @@ void TellIfRefused(const Session& session, const absl::Status& status) {
 absl::Status CheckFiles(Session& session, const SpecFile& file) {
   RISEML_ASSIGN_OR_RETURN(const std::string root, ProjectRoot(file.path));
   RISEML_ASSIGN_OR_RETURN(const sync::Snapshot snapshot, sync::ListProject(root));
-  return CheckNames(session, file, snapshot, /*quiet=*/false);
+  return CheckNames(session, file, snapshot);
 }
 
 absl::StatusOr<int> Validate(Session& session, const std::string& path, bool json) {
   RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadSpecFile(ConfigPath(path)));
-  TellDoubts(session, file.spec, {});
+  TellDoubts(session, file.spec, {}, /*quiet=*/false);
   if (file.spec.train) {
     TellIfRefused(session, spec::CheckRunnable(*file.spec.train));
     TellIfRefused(session, CheckFiles(session, file));
