@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "cli/render/format.h"
 #include "cli/render/table.h"
 
 namespace riseml::cli {
@@ -28,7 +29,8 @@ std::string OrDash(const std::string& text) { return text.empty() ? "-" : OneLin
 std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nodes, bool long_form) {
   std::vector<Column> columns = {{"NODE", 18}, {"CPU", 3}, {"MEM", 5}, {"GPU", 3}, {"GPU MEM", 7}};
   if (long_form) {
-    for (const char* name : {"NVIDIA DRIVER", "AGENT VERSION", "KERNEL VERSION", "ISOLATION", "NETWORK", "LIMITS"})
+    for (const char* name :
+         {"NVIDIA DRIVER", "AGENT VERSION", "KERNEL VERSION", "ISOLATION", "NETWORK", "LIMITS", "LABELS"})
       columns.push_back({name});
   }
   std::vector<std::vector<std::string>> rows;
@@ -52,7 +54,7 @@ std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nod
           std::string(node.network() == v1::Node::OWN      ? "own"
                       : node.network() == v1::Node::SHARED ? "shared"
                                                            : "-"),
-          std::string(node.limits_enforced() ? "enforced" : "accounted")}) {
+          std::string(node.limits_enforced() ? "enforced" : "accounted"), Pairs(node.labels())}) {
       rows.back().push_back(cell);
     }
   }

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -114,11 +115,17 @@ std::string JobWait(const v1::Job& job) {
   return absl::StrCat(OneLine(job.wait_message()), " (", OneLine(job.wait_reason()), ")");
 }
 
-// "8 waits for 7.build (BUILD)" or "8 waits: no node has 2 free GPUs (NO_CAPACITY)".
+// "0.5", "2.0" or "0.25": at least one decimal, and no digit of the value lost.
+std::string Cores(const v1::Resources& resources) {
+  const std::string exact = absl::StrFormat("%g", resources.cpus());
+  return absl::StrContains(exact, '.') ? exact : absl::StrCat(exact, ".0");
+}
+
 std::string Megabytes(const v1::Resources& resources) {
   return absl::StrFormat("%.0f MB", static_cast<double>(MemoryBytes(resources)) / 1e6);
 }
 
+// "8 waits for 7.build (BUILD)" or "8 waits: no node has 2 free GPUs (NO_CAPACITY)".
 std::string WaitLine(const std::string& id, absl::string_view wait) {
   const bool sentence = absl::ConsumePrefix(&wait, "waits ");
   return absl::StrCat(id, sentence ? " waits " : " waits: ", wait, "\n");
@@ -135,7 +142,7 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
                     OneLine(waiting ? job.wait_reason() : job.reason()),
                     Shortened(viewer.terminal, waiting ? job.wait_message() : job.message()),
                     job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
-                    absl::StrFormat("%.1f", job.resources().cpus()), Megabytes(job.resources())});
+                    Cores(job.resources()), Megabytes(job.resources())});
     if (!wait.empty()) absl::StrAppend(&waits, WaitLine(id, wait));
     if (job.attempt_count() > 1)
       absl::StrAppend(&waits, id, " had ", job.attempt_count(), " attempts: riseml status ", id, " lists them\n");
@@ -373,8 +380,8 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
     return v1::Attempt::State_Name(attempt.state()) != StateName(job.state());
   });
   if (job.attempt_count() > 1 || others) absl::StrAppend(&out, AttemptLines(viewer, job));
-  absl::StrAppend(&out, absl::StrFormat("Requested cpus: %.1f\nRequested mem: %s\nRequested gpus: %d\n",
-                                        job.resources().cpus(), Megabytes(job.resources()), job.resources().gpus()));
+  absl::StrAppend(&out, absl::StrFormat("Requested cpus: %s\nRequested mem: %s\nRequested gpus: %d\n",
+                                        Cores(job.resources()), Megabytes(job.resources()), job.resources().gpus()));
   absl::StrAppend(&out, CommandLines(job.commands()), job.environment().empty() ? "" : "Environment:\n");
   std::vector<std::pair<std::string, std::string>> variables(job.environment().begin(), job.environment().end());
   std::sort(variables.begin(), variables.end());
