@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <latch>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "absl/strings/numbers.h"
 #include "cli/client/config.h"
+#include "riseml/v1/cluster.grpc.pb.h"
 #include "riseml/v1/experiment.grpc.pb.h"
 #include "services/common/base/id.h"
 #include "services/common/rpc/channel.h"
@@ -40,8 +42,10 @@ class OpenWatch final : public grpc::ClientReadReactor<v1::WatchExperimentRespon
     StartRead(&response_);
   }
   void OnDone(const grpc::Status& status) override {
-    if (status.error_code() != grpc::CANCELLED)
+    if (status.error_code() != grpc::CANCELLED) {
       std::fprintf(stderr, "a watch ended: %s\n", status.error_message().c_str());
+      std::_Exit(1);  // the rest would measure fewer watches than were asked for
+    }
     done_.count_down();
   }
 
@@ -60,7 +64,17 @@ int Run(int count, const std::vector<std::string>& experiments) {
     std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
     return 1;
   }
-  const auto stub = v1::ExperimentService::NewStub(rpc::UserChannel(config->api_address, config->ca_pem));
+  const auto channel = rpc::UserChannel(config->api_address, config->ca_pem);
+  // The edge lets few calls at once through of a key that it has not seen; `riseml` begins with this call too.
+  const auto clusters = v1::ClusterService::NewStub(channel);
+  const auto known = rpc::Invoke<v1::ClusterInfo>(
+      [&](auto* context, auto* out) { return clusters->GetClusterInfo(context, v1::GetClusterInfoRequest(), out); },
+      {.timeout = absl::Seconds(10), .credential = config->api_key});
+  if (!known.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(known.status().message()).c_str());
+    return 1;
+  }
+  const auto stub = v1::ExperimentService::NewStub(channel);
   std::latch synced(count), done(count);
   std::vector<std::unique_ptr<OpenWatch>> watches;
   for (int i = 0; i < count; ++i)
