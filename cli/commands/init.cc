@@ -26,7 +26,14 @@ absl::StatusOr<int> Init(Session& session, const InitOptions& options) {
     std::error_code error;
     const std::filesystem::path file = std::filesystem::absolute(options.file, error);
     if (error) return ErrnoError(error.value(), "find the current directory");
-    name = spec::ProjectNameFrom(file.parent_path().filename().string());
+    if (!std::filesystem::is_directory(file.parent_path(), error))
+      return Error(Reason::kNotFound, absl::StrCat("cannot create ", options.file, ": there is no directory ",
+                                                   file.parent_path().string(), "; make it first"));
+    const std::string directory = file.parent_path().filename().string();
+    name = spec::ProjectNameFrom(directory);
+    if (name != directory)
+      session.Tell(absl::StrCat("NOTE: the project is called ", name, ", as '", OneLine(directory),
+                                "' is no project name; another one: riseml init -n NAME\n"));
   } else if (!spec::IsProjectName(name)) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", name,

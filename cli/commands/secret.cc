@@ -45,9 +45,7 @@ absl::StatusOr<std::string> ReadValue(Session& session, const SecretOptions& opt
   }
   if (isatty(STDIN_FILENO) == 1) {
     session.Tell(absl::StrCat("Value of ", options.name, " (not shown): "));
-    const auto line = ReadSecret();
-    if (!line) return absl::CancelledError("no value was typed; nothing is changed");
-    return *line;
+    return ReadSecret();
   }
   char buffer[4096];
   for (ssize_t n = 0; value.size() <= kLargestValue && (n = read(STDIN_FILENO, buffer, sizeof buffer)) > 0;)
@@ -57,6 +55,17 @@ absl::StatusOr<std::string> ReadValue(Session& session, const SecretOptions& opt
     return absl::InvalidArgumentError(
         "standard input is empty; write the value to it, or name a file: riseml secret set NAME --file FILE");
   return value;
+}
+
+// A secret may be there before its project; the name may also be mistyped.
+absl::Status TellUnknownProject(Session& session, Connection& connection, const std::string& project) {
+  v1::GetProjectRequest request;
+  request.set_name(Print(ProjectName{connection.caller(), project}));
+  const auto found = connection.Call<v1::Project>(
+      [&](auto* context, auto* out) { return connection.projects().GetProject(context, request, out); });
+  if (!absl::IsNotFound(found.status())) return found.status();
+  session.Tell(absl::StrCat("NOTE: you have no project ", project, " yet; the first `riseml train` makes it\n"));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int> Set(Session& session, const SecretOptions& options) {
@@ -75,6 +84,7 @@ absl::StatusOr<int> Set(Session& session, const SecretOptions& options) {
   RISEML_ASSIGN_OR_RETURN(const v1::Secret secret, connection->Call<v1::Secret>([&](auto* context, auto* out) {
     return connection->secrets().SetSecret(context, request, out);
   }));
+  if (!options.project.empty()) RISEML_RETURN_IF_ERROR(TellUnknownProject(session, *connection, options.project));
   session.Print(absl::StrCat("Secret ", options.name, " stored",
                              options.project.empty() ? "" : absl::StrCat(" for project ", options.project),
                              ". Jobs get it if their riseml.yml says: secrets: [", options.name, "]\n"));

@@ -75,8 +75,9 @@ absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
       return kExitInterrupted;
     }
     const v1::Experiment::State state = waited->state();
-    session.Print(absl::StrCat(subject.shown, " ", StateName(state),
-                               IsTerminal(state) ? "" : absl::StrCat(", has not ended in ", options.timeout), "\n"));
+    session.Print(absl::StrCat(
+        subject.shown, " ", StateName(state),
+        IsTerminal(state) ? "" : absl::StrCat(", has not ended in ", absl::FormatDuration(timeout)), "\n"));
     if (state == v1::Experiment::FAILED && !waited->message().empty())
       session.Tell(absl::StrCat(subject.shown, ": ", OneLine(waited->message()), "\n"));
     failed |= state == v1::Experiment::FAILED;

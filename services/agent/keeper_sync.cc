@@ -217,7 +217,9 @@ absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool s
     if (launch.ok() && launch->isolation() == kIsolationNone)
       RISEML_RETURN_IF_ERROR(KillProcessesWithVariable(launcher_.Cookie(dir)));
     RISEML_RETURN_IF_ERROR(MakeRoom(dir));
-    return End(id, dir, wanted.value_or(EndOf(Observation::LOST, "AGENT_LOST", "agent run was killed")));
+    return End(id, dir,
+               wanted.value_or(EndOf(Observation::LOST, "AGENT_LOST",
+                                     "the program that runs the commands (riseml-agent run) was killed")));
   }
   if (wanted) return End(id, dir, *wanted);
   if (launch.ok() && launch->has_process())

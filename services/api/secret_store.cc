@@ -71,8 +71,11 @@ std::vector<std::string> NamesOf(const v1::TrainSpec& spec) {
 }
 
 absl::Status Missing(const std::vector<std::string>& names) {
-  return absl::FailedPreconditionError(absl::StrCat("secret ", absl::StrJoin(names, ", "),
-                                                    " is not set; store it with: riseml secret set ", names.front()));
+  const bool one = names.size() == 1;
+  return absl::FailedPreconditionError(absl::StrCat(
+      one ? "secret " : "secrets ", absl::StrJoin(names, ", "),
+      one ? " is not set; store it with: riseml secret set " : " are not set; store each with: riseml secret set ",
+      one ? names.front() : "NAME"));
 }
 
 }  // namespace
