@@ -12,6 +12,7 @@ find_package(CLI11 CONFIG REQUIRED)
 # Its tar reader alone needs none of the dozen libraries that the shared one loads.
 find_library(LibArchive_LIBRARY libarchive.a REQUIRED)
 find_package(LibArchive REQUIRED)
+find_library(Seccomp_LIBRARY libseccomp.a REQUIRED)  # programs of every attempt have it: no time to load
 find_package(GTest CONFIG REQUIRED)
 pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
 pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -64,6 +65,20 @@ bool IsStillRun(pid_t pid) {
 
 // A process of the job could open them by /proc from the moment on at which the new one may be inspected. Each item
 // ends its shell, so that there are many shells to look at.
+constexpr char kMakeNamespace[] =
+    "python3 -c 'import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.unshare(0), ctypes.get_errno())'";
+
+TEST_F(HostileCommandTest, SomeSystemCallsAreRefusedInASandbox) {  // A29
+  plan_.set_sandboxed(true);
+  Run({kMakeNamespace});
+  EXPECT_EQ(Log(), absl::StrCat("-1 ", EPERM, "\n"));
+}
+
+TEST_F(HostileCommandTest, NoSystemCallIsRefusedWithoutASandbox) {
+  Run({kMakeNamespace});
+  EXPECT_EQ(Log(), "0 0\n");
+}
+
 TEST_F(HostileCommandTest, AShellHasNoFileOfTheAttemptBeforeItIsExecuted) {  // A3
   plan_.set_shell(SlowBash(directory_ / "maze"));
   Start(std::vector<std::string>(60, "exit 0"));

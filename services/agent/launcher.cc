@@ -231,6 +231,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   if (start.template_().has_max_run_time()) *plan.mutable_max_run_time() = start.template_().max_run_time();
   plan.set_role(start.role());
   plan.set_own_network(options_.own_network);
+  plan.set_sandboxed(sandboxed());
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
   if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", KeptName(start.attempt())));

@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "services/agent/system_call_filter.h"
 #include "services/common/base/status.h"
 
 namespace riseml::agent {
@@ -26,8 +27,8 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
 }
 
 // Until it executes the shell, this is a copy of `run`: nothing of that is left when others may look at the process.
-[[noreturn]] void BecomeShell(const internal::v1::RunPlan& plan, char* const* argv, char* const* environment,
-                              int output) {
+[[noreturn]] void BecomeShell(const internal::v1::RunPlan& plan, const SystemCallFilter* filter, char* const* argv,
+                              char* const* environment, int output) {
   setsid();
   signal(SIGPIPE, SIG_DFL);
   sigset_t none;
@@ -49,6 +50,7 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
     sched_setaffinity(0, sizeof set, &set);  // a courtesy to others too
   }
   if (!plan.work_dir().empty() && chdir(plan.work_dir().c_str()) != 0) _exit(126);
+  if (filter != nullptr && !filter->Apply()) _exit(126);
   execve(argv[0], argv, environment);
   _exit(127);
 }
@@ -60,9 +62,11 @@ absl::StatusOr<pid_t> StartShellProcess(const internal::v1::RunPlan& plan, std::
   for (const auto& [name, value] : plan.environment()) variables.push_back(absl::StrCat(name, "=", value));
   std::sort(variables.begin(), variables.end());
   const std::vector<char*> argv = PointersTo(words), environment = PointersTo(variables);
+  static const absl::StatusOr<SystemCallFilter> filter = SystemCallFilter::Make();
+  if (plan.sandboxed() && !filter.ok()) return filter.status();
   const pid_t pid = fork();
   if (pid < 0) return ErrnoError(errno, "start a command");
-  if (pid == 0) BecomeShell(plan, argv.data(), environment.data(), output);
+  if (pid == 0) BecomeShell(plan, plan.sandboxed() ? &*filter : nullptr, argv.data(), environment.data(), output);
   return pid;
 }
 
