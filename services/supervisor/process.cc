@@ -11,8 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -84,6 +87,18 @@ absl::StatusOr<std::string> ReadAllOf(int fd) {
     if (n < 0) return ErrnoError(errno, "read from a pipe");
     if (n == 0) return out;
     if (out.size() < kMaxOutput) out.append(buffer, n);
+  }
+}
+
+// Appends "NAME=VALUE" of each variable of ours that has one of the names, or whose name has one of the prefixes.
+void AppendOwn(std::initializer_list<absl::string_view> names, std::initializer_list<absl::string_view> prefixes,
+               std::vector<std::string>& out) {
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const absl::string_view text = *entry;
+    const absl::string_view name = text.substr(0, text.find('='));
+    const bool wanted = std::ranges::find(names, name) != names.end() ||
+                        std::ranges::any_of(prefixes, [name](auto prefix) { return absl::StartsWith(name, prefix); });
+    if (wanted) out.emplace_back(text);
   }
 }
 
@@ -224,22 +239,18 @@ absl::StatusOr<RunResult> RunAndWait(const std::vector<std::string>& argv, absl:
 }
 
 std::vector<std::string> ServiceEnvironment(const std::string& home) {
-  // Jobs get TLS, proxy and package index settings from their node, which gets them from here.
-  constexpr absl::string_view kNames[] = {
-      "LANG",     "TZ",        "http_proxy", "https_proxy",   "no_proxy",     "HTTP_PROXY",         "HTTPS_PROXY",
-      "NO_PROXY", "ALL_PROXY", "all_proxy",  "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"};
   std::vector<std::string> out = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                   absl::StrCat("HOME=", home)};
-  bool has_language = false;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const absl::string_view text = *entry;
-    const absl::string_view name = text.substr(0, text.find('='));
-    bool wanted = absl::StartsWith(name, "LC_") || absl::StartsWith(name, "PIP_") || absl::StartsWith(name, "UV_");
-    for (absl::string_view known : kNames) wanted = wanted || name == known;
-    has_language = has_language || name == "LANG";
-    if (wanted) out.emplace_back(text);
-  }
-  if (!has_language) out.push_back("LANG=C.UTF-8");
+  AppendOwn({"LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}, {"LC_"}, out);
+  if (std::getenv("LANG") == nullptr) out.push_back("LANG=C.UTF-8");
+  return out;
+}
+
+std::vector<std::string> NodeEnvironment(const std::string& home) {
+  std::vector<std::string> out = ServiceEnvironment(home);
+  AppendOwn(
+      {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"},
+      {"PIP_", "UV_"}, out);
   return out;
 }
 

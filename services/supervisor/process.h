@@ -68,8 +68,11 @@ struct RunResult {
 // Runs a short command found in PATH and waits for its end. `input` is its standard input.
 absl::StatusOr<RunResult> RunAndWait(const std::vector<std::string>& argv, absl::string_view input = {});
 
-// Variables passed on to services: PATH, locale, time zone, TLS, proxies and package indexes.
+// Variables passed on to services: PATH, locale, time zone, TLS.
 std::vector<std::string> ServiceEnvironment(const std::string& home);
+// The same with proxies and package indexes, whose URLs may have passwords: for the node, which passes them on to jobs
+// without these.
+std::vector<std::string> NodeEnvironment(const std::string& home);
 
 // Exit status for people: "exit code 3", "signal 9".
 std::string DescribeExit(int wait_status);

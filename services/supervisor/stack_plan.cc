@@ -93,7 +93,8 @@ StackPlan MakeStackPlan(const Layout& layout, const config::v1::SupervisorState&
   for (const ServiceInfo& service : kServices)
     plan.units.push_back(PlanService(service, layout, state, programs, config_of(service.name)));
   if (state.edge()) plan.units.push_back(PlanEdge(layout, state, programs, config_of(kEdge)));
-  for (UnitPlan& unit : plan.units) unit.environment = plan.environment;
+  for (UnitPlan& unit : plan.units)
+    unit.environment = unit.name == "agent" ? NodeEnvironment(layout.home) : plan.environment;
   const std::string api = programs.bin_dir + "/riseml-api";
   plan.migrate_command = {api, "migrate", "--config", layout.Config("api")};
   plan.bootstrap_command = {api, "bootstrap", "--config", layout.Config("api")};

@@ -11,6 +11,7 @@
 
 #include "services/common/base/clock.h"
 #include "services/common/base/log.h"
+#include "services/common/base/own_environment.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/account.h"
@@ -121,6 +122,7 @@ absl::Status RunStack(SuperviseRequest& request, ProgressSender& progress) {
 
 int Supervise(SuperviseRequest request) {
   SetLogName(kSupervisor);
+  HideEnvironment();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   ProgressSender progress(std::move(request.progress));

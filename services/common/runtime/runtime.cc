@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "services/common/base/log.h"
+#include "services/common/base/own_environment.h"
 #include "services/common/cmdline/command_line.h"
 
 namespace riseml::runtime {
@@ -73,6 +74,7 @@ Arguments ParseArguments(int argc, char** argv, const char* name, const char* de
 
 int RunMain(const char* name, const std::function<absl::Status()>& body) {
   SetLogName(name);
+  HideEnvironment();
   GiveMemoryBack();
   BlockSignals();
   const absl::Status status = body();

@@ -1,0 +1,10 @@
+// The environment variables of this process.
+#pragma once
+
+namespace riseml {
+
+// Moves the variables to memory that /proc/PID/environ does not show: they may hold passwords. What getenv() has
+// returned before is empty then. Called once, at the start, before there are threads.
+void HideEnvironment();
+
+}  // namespace riseml
