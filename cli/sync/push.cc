@@ -20,7 +20,7 @@
 namespace riseml::sync {
 namespace {
 
-constexpr std::size_t kIdsPerCall = 50'000;
+constexpr std::size_t kIdsPerCall = 16'000;
 // Above this many objects the root tree is asked for alone first: an unchanged project is then one small question.
 constexpr std::size_t kAskAllAtOnce = 500;
 constexpr std::size_t kLargestNamed = 5;

@@ -20,7 +20,7 @@ inline constexpr std::int64_t kMaxTreeBytes = 64 * 1024 * 1024;  // of all tree 
 inline constexpr std::int64_t kMaxLinkBytes = 4'000;             // of a symbolic link's target
 inline constexpr std::int64_t kMaxFrameBytes = 256 * 1024;       // of a frame, unpacked
 inline constexpr int kMaxFramePieces = 20'000;
-inline constexpr int kMaxIdsPerCall = 50'000;
+inline constexpr int kMaxIdsPerCall = 16'000;
 
 // The configured limits, defaults where the file says nothing.
 inline Limits LimitsOf(const config::v1::GitsyncConfig& config) {

@@ -35,7 +35,7 @@ struct FollowOptions {
   absl::Duration poll = absl::Seconds(2);        // of the streams, while api's changes are not heard of
   absl::Duration tick = absl::Milliseconds(100);
   std::size_t max_followers = 4096;
-  std::size_t max_followers_per_user = 256;    // one user must not keep the others from their logs
+  std::size_t max_followers_per_user = 100;    // one user must not keep the others from their logs
   std::size_t max_cursors_per_user = 100'000;  // of all his followers together; each takes about 80 bytes
 };
 

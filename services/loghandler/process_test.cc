@@ -157,7 +157,7 @@ TEST_F(ProcessTest, KilledAgainAndAgainNothingIsLostOrDoubled) {
   EXPECT_TRUE(reader[id].bytes == log);
 }
 
-TEST_F(ProcessTest, TwoHundredReadersNeedNoThreadsOfTheirOwn) {
+TEST_F(ProcessTest, NinetyReadersNeedNoThreadsOfTheirOwn) {
   const StreamId id = api_->AddStream(kRoot, "train");
   TestShipper shipper(*stub_, FakeApi::TokenOf(id));
   std::vector<std::unique_ptr<v1::LogService::Stub>> stubs;
@@ -179,7 +179,7 @@ TEST_F(ProcessTest, TwoHundredReadersNeedNoThreadsOfTheirOwn) {
   add(20);
   everybody_reads();
   const std::int64_t few = Proc("Threads");
-  add(180);
+  add(70);
   for (int i = 0; i < 5; ++i) everybody_reads();
   EXPECT_LE(Proc("Threads"), few + 10);
   for (const auto& reader : readers) reader->Cancel();

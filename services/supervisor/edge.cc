@@ -18,7 +18,8 @@ constexpr std::int64_t kMostFiles = 20'000;  // more would only be memory
 constexpr int kStrangersCalls = 50;          // of all whose credential is not known, in a second
 constexpr int kCallersCalls = 5000;          // of one credential, in a second
 constexpr int kUnansweredCalls = 150;        // of one connection; a hundred may be open
-constexpr int kOpenCalls = 2000;             // of one credential
+constexpr int kOpenCalls = 240;              // of one credential; a service may hold 384 KiB of each (server.cc)
+constexpr int kStrangersBytes = 8 << 10;     // of a call whose credential is not known
 constexpr int kGivenUpCalls = 300;  // of one credential, in ten seconds: without an answer, or not answered yet
 
 // Three stages, each of which bounds what reaches the next one. A connection that says nothing costs a few kilobytes in
@@ -87,11 +88,14 @@ frontend calls
   http-request return status 200 hdr grpc-status 12 if { path /grpc.health.v1.Health/Watch }
   http-after-response set-header content-type application/grpc unless { res.hdr(content-type) -m found }
   http-request set-header @PEER@ ipv4:%[src]:%[src_port]
-  # A caller is a credential that a service has taken lately; all others together are strangers.
+  # A caller is a credential that a service has taken within a week; all others together are strangers.
   http-request set-var(txn.caller) req.hdr(authorization),sha1 if { req.hdr(authorization) -m len le 263 }
   acl known var(txn.caller),in_table(callers)
   http-request track-sc1 int(1) table strangers unless known
   http-request return status 200 hdr grpc-status 8 hdr grpc-message "too many calls of clients that nobody knows yet; call again" if !known { sc1_http_req_rate gt @STRANGERS@ }
+  # Of a stranger a service gets whole and small messages only: what is half sent it would hold for ever.
+  http-request wait-for-body time 2s if !known
+  http-request return status 200 hdr grpc-status 8 hdr grpc-message "too large for the first call of a client: call GetClusterInfo before, with the same key" if !known { req.body_size gt @STRANGERS_BYTES@ }
   http-request track-sc0 var(txn.caller) table callers if known
   http-request sc-inc-gpc0(0) if known
   http-request set-var(txn.answered) sc0_gpc1_rate if known
@@ -104,7 +108,7 @@ frontend calls
 @ROUTES@
 @BACKENDS@
 backend callers
-  stick-table type binary len 20 size 100k expire 1h store conn_cur,http_req_rate(1s),gpc0_rate(10s),gpc1_rate(10s)
+  stick-table type binary len 20 size 100k expire 7d store conn_cur,http_req_rate(1s),gpc0_rate(10s),gpc1_rate(10s)
 
 backend strangers
   stick-table type integer size 1k expire 10s store http_req_rate(1s)
@@ -171,6 +175,7 @@ std::string MakeEdgeConfig(const Layout& layout, const config::v1::SupervisorSta
                                                            {"@BACKENDS@", backends},
                                                            {"@METRICS@", SocketVariable(kEdgeMetrics)},
                                                            {"@STRANGERS@", absl::StrCat(kStrangersCalls)},
+                                                           {"@STRANGERS_BYTES@", absl::StrCat(kStrangersBytes)},
                                                            {"@CALLS@", absl::StrCat(kCallersCalls)},
                                                            {"@OPEN_CALLS@", absl::StrCat(kOpenCalls)},
                                                            {"@UNANSWERED@", absl::StrCat(kUnansweredCalls)},

@@ -1,5 +1,6 @@
 """Frames in masses: what needs no right to do anything, or nearly none."""
 
+import struct
 import time
 
 from framework import attack
@@ -145,4 +146,43 @@ def _(case):
     yield
     sent, ended = flood(case, "api.user", 12, 4, lambda _: burst)
     case.note(f"{sent / 1e6:.1f} MB sent; the server ended {ended} connections")
+    yield
+
+
+def half_sent(case, credential, calls, size, seconds=20):
+    """Begins calls, and sends their messages of `size` bytes but for the last byte."""
+    begun = struct.pack(">BI", 0, size) + bytes(size - 1)
+    pieces = [begun[at:at + LARGEST_FRAME] for at in range(0, len(begun), LARGEST_FRAME)]
+    begin, sent, ended = time.monotonic(), 0, 0
+    connection = None
+    while sent < calls and time.monotonic() - begin < seconds:
+        if connection is None or connection.closed or connection.next_stream > 2 * 100:
+            ended += connection is not None and connection.closed
+            connection = case.closing(Connection(case.port("api.user"), timeout=5))
+        stream = connection.stream()
+        data = frame(HEADERS, END_HEADERS, stream, request_fields(GET_CALLER, credential))
+        sent += connection.send(data + b"".join(frame(DATA, 0, stream, piece) for piece in pieces))
+        connection.drain(0.002)
+    time.sleep(max(0, begin + seconds - time.monotonic()))
+    case.note(f"{sent} calls begun; the server ended {ended} connections")
+
+
+@attack("A10.half", "300 messages of 3 MB, each but for its last byte")
+def _(case):
+    yield
+    half_sent(case, case.attacker.key, 300, 3_000_000)
+    yield
+
+
+@attack("A10.half.nokey", "the same without a key")
+def _(case):
+    yield
+    half_sent(case, "", 300, 3_000_000)
+    yield
+
+
+@attack("A10.half.small", "2,000 messages of 300 KB, each but for its last byte")
+def _(case):
+    yield
+    half_sent(case, case.attacker.key, 2000, 300_000)
     yield

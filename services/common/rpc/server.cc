@@ -26,7 +26,9 @@
 namespace riseml::rpc {
 namespace {
 
-constexpr int kMaxMessageBytes = 4 << 20;
+// A call is held until its message is whole, before it is known who calls. Users' largest are blocks of a log and
+// frames of a push: 256 KiB of data with an index.
+constexpr int kMaxUserMessageBytes = 384 << 10, kMaxServiceMessageBytes = 4 << 20;
 constexpr int kMaxMetadataBytes = 8 << 10;
 constexpr int kUserThreads = 256, kServiceThreads = 16;
 constexpr char kHealthPrefix[] = "/grpc.health.v1.Health/";
@@ -56,10 +58,10 @@ void SetConnectionLimits(grpc::ServerBuilder& builder) {
 }
 
 // Limits of every server; why each is there: docs/architecture.md, "Limits".
-void SetLimits(grpc::ServerBuilder& builder, int max_threads) {
+void SetLimits(grpc::ServerBuilder& builder, ListenerKind kind, int max_threads) {
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxReceiveMessageSize(kind == ListenerKind::kUser ? kMaxUserMessageBytes : kMaxServiceMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -199,7 +201,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
 
   grpc::ServerBuilder builder;
   const int default_threads = options.kind == ListenerKind::kUser ? kUserThreads : kServiceThreads;
-  SetLimits(builder, options.max_threads > 0 ? options.max_threads : default_threads);
+  SetLimits(builder, options.kind, options.max_threads > 0 ? options.max_threads : default_threads);
   const auto listen = [&](const std::string& address, const std::shared_ptr<grpc::ServerCredentials>& credentials,
                           int* port) {
     credentials->SetAuthMetadataProcessor(server->auth_);
