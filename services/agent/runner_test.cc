@@ -18,7 +18,6 @@ namespace {
 
 using internal::v1::Observation;
 using ::testing::AnyOf;
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -70,7 +69,7 @@ TEST_F(RunnerTest, StopSendsTermToTheWholeTree) {
   EXPECT_EQ(ended.event(), Observation::STOPPED);
   EXPECT_EQ(ended.exit_code(), 5);
   EXPECT_THAT(Log(), HasSubstr("child\n"));  // the shells may say "Terminated" of their own children
-  EXPECT_THAT(Log(), EndsWith("shell\n"));
+  EXPECT_THAT(Log(), HasSubstr("shell\n"));  // a stop that takes a second is told below it
 }
 
 TEST_F(RunnerTest, KillsWhatIgnoresTermAfterTheGracePeriod) {

@@ -72,10 +72,9 @@ std::vector<std::string> NamesOf(const v1::TrainSpec& spec) {
 
 absl::Status Missing(const std::vector<std::string>& names) {
   const bool one = names.size() == 1;
-  return absl::FailedPreconditionError(absl::StrCat(
-      one ? "secret " : "secrets ", absl::StrJoin(names, ", "),
-      one ? " is not set; store it with: riseml secret set " : " are not set; store each with: riseml secret set ",
-      one ? names.front() : "NAME"));
+  return absl::FailedPreconditionError(
+      absl::StrCat(one ? "secret " : "secrets ", absl::StrJoin(names, ", "), one ? " is" : " are", " not set; store ",
+                   one ? "it" : "them", " with: riseml secret set ", absl::StrJoin(names, " && riseml secret set ")));
 }
 
 }  // namespace
