@@ -45,9 +45,13 @@ def kind_of(words, parent):
 
 
 def parse(path):
-    """The elements of a file as a tree, and problems found on the way."""
+    """The elements of a file as a tree."""
     with open(path, encoding="utf-8") as file:
-        text = file.read()
+        return parse_text(file.read(), path)
+
+
+def parse_text(text, path):
+    """The same for a text."""
     root = Element("file", path, 0, True, None, "")
     stack, words, last_comment_end, start, literal = [root], [], -1, 0, 0
     last = None  # element that a comment behind it on the same line explains
