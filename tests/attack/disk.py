@@ -77,36 +77,22 @@ def fill(case, arguments, jobs=1):
     check_victim(case, victims)
 
 
-@attack("A17.disk", "a job fills the disk with its output", disk_mb=DISK_MB)
-def _(case):
-    return fill(case, "/output")
+FILLED = (
+    ("A17.disk", "a job fills the disk with its output", "/output", 1),
+    ("A17.disk.tmp", "the same in /tmp, twice", "/tmp", 2),
+    ("A17.disk.code", "the same in /code", "/code", 1),
+    ("A17.disk.home", "the same in HOME", "$HOME", 1),
+    ("A17.disk.cache", "the same in the cache", "$XDG_CACHE_HOME", 1),
+    ("A17.disk.open", "the same in a file without a name", "/tmp nameless", 1),
+    ("A17.disk.again", "two jobs after each other fill it with output that stays", "/output", 2),
+)
 
 
-@attack("A17.disk.tmp", "the same in /tmp, twice", disk_mb=DISK_MB)
-def _(case):
-    return fill(case, "/tmp", jobs=2)
+def filling(place, jobs):
+    def body(case):
+        return fill(case, place, jobs)
+    return body
 
 
-@attack("A17.disk.code", "the same in /code", disk_mb=DISK_MB)
-def _(case):
-    return fill(case, "/code")
-
-
-@attack("A17.disk.home", "the same in HOME", disk_mb=DISK_MB)
-def _(case):
-    return fill(case, "$HOME")
-
-
-@attack("A17.disk.cache", "the same in the cache", disk_mb=DISK_MB)
-def _(case):
-    return fill(case, "$XDG_CACHE_HOME")
-
-
-@attack("A17.disk.open", "the same in a file without a name", disk_mb=DISK_MB)
-def _(case):
-    return fill(case, "/tmp nameless")
-
-
-@attack("A17.disk.again", "two jobs after each other fill it with output that stays", disk_mb=DISK_MB)
-def _(case):
-    return fill(case, "/output", jobs=2)
+for attack_id, what, place, jobs in FILLED:
+    attack(attack_id, what, disk_mb=DISK_MB)(filling(place, jobs))
