@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
-#include "cli/client/config.h"
 #include "riseml/v1/cluster.grpc.pb.h"
 #include "riseml/v1/experiment.grpc.pb.h"
 #include "services/common/base/id.h"
+#include "services/common/client_config/client_config.h"
 #include "services/common/rpc/channel.h"
 
 namespace riseml {
@@ -58,8 +58,8 @@ class OpenWatch final : public grpc::ClientReadReactor<v1::WatchExperimentRespon
 };
 
 int Run(int count, const std::vector<std::string>& experiments) {
-  const auto path = cli::ConfigPath();
-  const auto config = path.ok() ? cli::LoadConfig(*path, "") : path.status();
+  const auto path = ClientConfigPath();
+  const auto config = path.ok() ? LoadClientConfig(*path, "") : path.status();
   if (!config.ok()) {
     std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
     return 1;

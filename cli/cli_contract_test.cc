@@ -33,7 +33,7 @@ TEST_F(CliTest, WithoutAConfigurationItSaysHowToGetOne) {
 
 TEST_F(CliTest, AWrongKeyIsToldFromAnAbsentServer) {
   config_.api_key = "rml_wrong";
-  ASSERT_TRUE(SaveConfig(config_path(), config_).ok());
+  ASSERT_TRUE(SaveClientConfig(config_path(), config_).ok());
   const Finished run = Run({"status"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, AllOf(StartsWith("ERROR: You are not authorized!"), HasSubstr("riseml user login")));
@@ -60,7 +60,7 @@ TEST_F(CliTest, AServerWithAnotherCertificateIsRefused) {
   ASSERT_TRUE(MakeDirectories(dir_ + "/other").ok());
   const FakeCluster other(dir_ + "/other");
   config_.api_address = other.address();
-  ASSERT_TRUE(SaveConfig(config_path(), config_).ok());
+  ASSERT_TRUE(SaveClientConfig(config_path(), config_).ok());
   const Finished run = Run({"status"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, AllOf(HasSubstr("ERROR: Could not connect to API"), HasSubstr("certificate")));
@@ -253,7 +253,7 @@ TEST_F(CliTest, LoginStoresWhatWorksAndNothingElse) {
   const Finished run = Run(login, absl::StrCat(kFakeKey, "\n"));
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.out, "Login succeeded, config updated.\n");
-  const auto config = LoadConfig(path, "");
+  const auto config = LoadClientConfig(path, "");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->user, "paul");
   EXPECT_EQ(config->cluster_id, "c0ffee");
@@ -262,7 +262,7 @@ TEST_F(CliTest, LoginStoresWhatWorksAndNothingElse) {
 
 TEST_F(CliTest, ARotatedKeyOfOnesOwnIsStored) {
   EXPECT_THAT(Run({"user", "rotate-key"}).out, HasSubstr(" api_key: rml_rotated\n"));
-  EXPECT_EQ(LoadConfig(config_path(), "")->api_key, "rml_rotated");
+  EXPECT_EQ(LoadClientConfig(config_path(), "")->api_key, "rml_rotated");
 }
 
 TEST_F(CliTest, UserCommandsPrintAsDocumented) {

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/render/terminal.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -25,8 +25,8 @@ void Session::Print(absl::string_view text) {
 void Session::Tell(absl::string_view text) const { (void)WriteAll(STDERR_FILENO, logtext::ShowInvisible(text)); }
 
 absl::StatusOr<ClientConfig> Session::Config() const {
-  RISEML_ASSIGN_OR_RETURN(const std::string path, ConfigPath());
-  auto config = LoadConfig(path, globals_.context);
+  RISEML_ASSIGN_OR_RETURN(const std::string path, ClientConfigPath());
+  auto config = LoadClientConfig(path, globals_.context);
   if (absl::IsNotFound(config.status())) {
     return WithHint(config.status(),
                     "Start a local installation with `riseml up`, or log in to one with `riseml user login`.");

@@ -15,19 +15,26 @@ LAYERS = {
     "services/common/spec": ["services/common/base"],
     "services/common/config": ["services/common/base"],
     "services/common/metrics": ["services/common/base"],
+    "services/common/client_config": ["services/common/base"],
     "services/common/cmdline": ["services/common/base"],
     "services/common/runtime": ["services/common/base", "services/common/cmdline"],
     "services/common/sql": ["services/common/base"],
     "services/common": ["services/common"],
     "services": ["services/common"],
-    # `riseml up` writes the client's configuration, whose one implementation is the client's.
-    "services/supervisor": ["services/common", "cli/client/config.h"],
-    # Pushes of the tests are packed by the client's own code: both sides have to agree.
-    "services/gitsync/testing": ["services/common", "cli/sync"],
     "cli": ["services/common"],
     "tests": ["services", "cli"],
     "protos": [],
     "bench": ["services", "cli"],
+}
+
+# Rooms of a service. Each may include those behind it and none before it; files above the rooms may include all of them.
+ROOMS = {
+    "services/agent": ["node", "launch", "ship", "output", "run", "shell", "attempt", "process"],
+    "services/builder": ["environment", "reads"],
+    "services/gitsync": ["repository"],
+    "services/loghandler": ["follow", "ingest", "store"],
+    "services/scheduler": ["controller", "engine", "cluster"],
+    "services/supervisor": ["stack", "install", "process"],
 }
 
 # Prefix of a third-party header -> the only places that include it.
@@ -35,7 +42,7 @@ HOMES = {
     "pqxx/": ["services/common/sql", "services/common/testing", "services/api"],
     "libpq": ["services/common/sql"],
     "git2": ["services/gitsync"],
-    "yaml-cpp/": ["services/common/spec", "services/common/config", "cli/client/config.cc"],
+    "yaml-cpp/": ["services/common/spec", "services/common/config", "services/common/client_config"],
     "archive": ["services/common/archive"],
     "CLI/": ["services/common/cmdline"],
     "curl/": [],
@@ -68,10 +75,22 @@ def own_folder(path):
 
 
 def is_for_tests(path):
-    return path.endswith("_test.cc") or "/testing/" in path
+    return path.endswith(("_test.cc", "_fixture.h", "/test_world.h")) or "/testing/" in path
+
+
+def leaves_its_room(path, include):
+    """True for an include of a room before its own, or of a file above the rooms."""
+    service = own_folder(path)
+    rooms = ROOMS.get(service, [])
+    room, other = (name[len(service) + 1:].split("/")[0] if under(name, service) else "" for name in (path, include))
+    if room not in rooms or not other:
+        return False
+    return other not in rooms or rooms.index(other) < rooms.index(room)
 
 
 def complaints(path, include):
+    if leaves_its_room(path, include) and not is_for_tests(path):
+        yield f"{path} must not include {include}, which is outside of its room and of those behind it (ROOMS)"
     if include.startswith(("services/", "cli/", "tests/", "protos/", "bench/")):
         allowed = allowed_folders(path)
         if is_for_tests(path) and (is_for_tests(include) or include.startswith("services/common/")):

@@ -11,7 +11,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "cli/client/config.h"
 #include "cli/client/errors.h"
 #include "cli/client/wait_notice.h"
 #include "riseml/v1/cluster.grpc.pb.h"
@@ -24,6 +23,7 @@
 #include "riseml/v1/secret.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/id.h"
+#include "services/common/client_config/client_config.h"
 #include "services/common/rpc/channel.h"
 
 namespace riseml::cli {

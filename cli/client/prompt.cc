@@ -9,7 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 
 namespace riseml::cli {
 namespace {

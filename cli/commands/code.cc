@@ -13,7 +13,7 @@
 #include "cli/render/status_view.h"
 #include "riseml/v1/file.grpc.pb.h"
 #include "services/common/archive/unpack.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"

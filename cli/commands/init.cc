@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/client/project.h"
 #include "cli/commands/commands.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/spec.h"

@@ -9,7 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/client/prompt.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -58,9 +58,9 @@ absl::StatusOr<std::string> Key(Session& session, const LoginOptions& options) {
 }
 
 absl::StatusOr<int> Login(Session& session, const LoginOptions& options) {
-  RISEML_ASSIGN_OR_RETURN(const std::string path, ConfigPath());
+  RISEML_ASSIGN_OR_RETURN(const std::string path, ClientConfigPath());
   // What is there may be of another version or broken; it is about to be replaced.
-  const ClientConfig old = LoadConfig(path, session.globals().context).value_or(ClientConfig());
+  const ClientConfig old = LoadClientConfig(path, session.globals().context).value_or(ClientConfig());
   ClientConfig config;
   config.context = !session.globals().context.empty() ? session.globals().context : old.context;
   RISEML_ASSIGN_OR_RETURN(config.api_address, Address(session, options, old));
@@ -91,7 +91,7 @@ absl::StatusOr<int> Login(Session& session, const LoginOptions& options) {
   RISEML_ASSIGN_OR_RETURN(const UserName name, ParseUserName(caller->name()));
   config.user = name.user;
   config.cluster_id = cluster->cluster_id();
-  RISEML_RETURN_IF_ERROR(SaveConfig(path, config));
+  RISEML_RETURN_IF_ERROR(SaveClientConfig(path, config));
   session.Print("Login succeeded, config updated.\n");
   return kExitOk;
 }

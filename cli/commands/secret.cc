@@ -10,7 +10,7 @@
 #include "cli/render/format.h"
 #include "cli/render/json.h"
 #include "cli/render/table.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"

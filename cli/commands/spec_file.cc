@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/client/errors.h"
 #include "cli/client/project.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/nearest_name.h"
 #include "services/common/base/status.h"
 #include "services/common/spec/parse.h"

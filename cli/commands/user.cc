@@ -198,10 +198,10 @@ absl::StatusOr<int> RotateKey(Session& session, const UserOptions& options) {
   session.Print(absl::StrCat("New API key of user ", username,
                              "; all others are revoked\n api_key: ", OneLine(rotated->api_key()), "\n"));
   if (username != connection->caller()) return kExitOk;
-  RISEML_ASSIGN_OR_RETURN(const std::string path, ConfigPath());
+  RISEML_ASSIGN_OR_RETURN(const std::string path, ClientConfigPath());
   ClientConfig config = connection->config();
   config.api_key = rotated->api_key();
-  RISEML_RETURN_IF_ERROR(SaveConfig(path, config));
+  RISEML_RETURN_IF_ERROR(SaveClientConfig(path, config));
   session.Tell(absl::StrCat("Key stored in ", path, "\n"));
   return kExitOk;
 }

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/sync/lfs.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 

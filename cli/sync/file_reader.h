@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cli/sync/walk.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/git/object_id.h"
 
 namespace riseml::sync {

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/sync/git_files.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/gitsync/testing/test_directory.h"
 
 namespace riseml::sync {

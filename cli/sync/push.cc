@@ -9,10 +9,10 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "cli/sync/file_reader.h"
-#include "cli/sync/frame_packer.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/push/frame_packer.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
@@ -224,7 +224,7 @@ class Upload final : public FileConsumer {
   const PushOptions& options_;
   const Snapshot& snapshot_;
   ServerState state_;
-  FramePacker packer_;
+  push::FramePacker packer_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientWriterInterface<v1::PushRequest>> writer_;
   bool stream_ended_ = false;

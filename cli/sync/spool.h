@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/sync/file_reader.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/git/object_id.h"
 
 namespace riseml::sync {

@@ -16,7 +16,7 @@
 #include "cli/sync/exclude.h"
 #include "cli/sync/links.h"
 #include "cli/sync/measure.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 

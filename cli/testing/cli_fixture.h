@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "cli/client/config.h"
 #include "cli/testing/fake_cluster.h"
 #include "cli/testing/program.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
+#include "services/common/client_config/client_config.h"
 
 namespace riseml::cli {
 
@@ -37,7 +37,7 @@ class CliTest : public testing::Test {
                .ca_pem = cluster_->ca_pem(),
                .user = "paul",
                .api_key = kFakeKey};
-    ASSERT_TRUE(SaveConfig(config_path(), config_).ok());
+    ASSERT_TRUE(SaveClientConfig(config_path(), config_).ok());
     variables_ = {{"HOME", dir_}, {"RISEML_CONFIG", config_path()}, {"LANG", "C.UTF-8"}, {"PATH", "/usr/bin:/bin"}};
   }
   void TearDown() override {

@@ -19,7 +19,7 @@
 #include "riseml/v1/project.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"

@@ -19,10 +19,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "services/agent/launcher.h"
+#include "services/agent/launch/launcher.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/crc32c.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"

@@ -14,7 +14,7 @@
 #include "riseml/internal/v1/code.grpc.pb.h"
 #include "riseml/v1/job.grpc.pb.h"
 #include "riseml/v1/log.grpc.pb.h"
-#include "services/agent/attempt_dir.h"
+#include "services/agent/attempt/attempt_dir.h"
 #include "services/common/archive/testing.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/server.h"

@@ -13,7 +13,7 @@
 #include "riseml/v1/log.pb.h"
 #include "riseml/v1/node.pb.h"
 #include "riseml/v1/project.pb.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {

@@ -11,7 +11,7 @@
 #include "services/api/migrations.h"
 #include "services/api/user_store.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/id.h"
 #include "services/common/rpc/certificates.h"
 

@@ -12,7 +12,7 @@
 #include "services/api/service_handlers.h"
 #include "services/api/upkeep.h"
 #include "services/api/user_handlers.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/config/config.h"

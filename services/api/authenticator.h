@@ -1,4 +1,4 @@
-// Whom a credential or a name belongs to, from the database, remembered for at most 5 s.
+// Owners of credentials and of names, from the database, remembered for at most 5 s.
 #pragma once
 
 #include <map>

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/states.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 
 namespace riseml::api {
 namespace {

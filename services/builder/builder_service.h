@@ -5,7 +5,7 @@
 #include <prometheus/registry.h>
 
 #include "riseml/internal/v1/builder.grpc.pb.h"
-#include "services/builder/backend.h"
+#include "services/builder/environment/backend.h"
 #include "services/builder/resolver.h"
 
 namespace riseml::builder {

@@ -11,12 +11,12 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "services/builder/directory_backend.h"
-#include "services/builder/interpreter.h"
-#include "services/builder/plan.h"
+#include "services/builder/environment/directory_backend.h"
+#include "services/builder/environment/interpreter.h"
+#include "services/builder/environment/plan.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/environment_layout.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/environment_layout.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/python_versions.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"

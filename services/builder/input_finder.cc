@@ -6,8 +6,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "services/builder/packaging.h"
-#include "services/builder/shell_words.h"
+#include "services/builder/reads/packaging.h"
+#include "services/builder/reads/shell_words.h"
 #include "services/common/base/status_macros.h"
 
 namespace riseml::builder {

@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "services/builder/code_files.h"
-#include "services/builder/plan.h"
-#include "services/builder/step_reads.h"
+#include "services/builder/environment/plan.h"
+#include "services/builder/reads/step_reads.h"
 
 namespace riseml::builder {
 

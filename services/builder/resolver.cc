@@ -8,7 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "services/builder/input_finder.h"
-#include "services/builder/step_reads.h"
+#include "services/builder/reads/step_reads.h"
 #include "services/common/base/id.h"
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"

@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "riseml/internal/v1/builder.pb.h"
-#include "services/builder/backend.h"
 #include "services/builder/code_files.h"
+#include "services/builder/environment/backend.h"
 #include "services/common/base/mutex.h"
 
 namespace riseml::builder {

@@ -7,11 +7,12 @@
 
 #include <filesystem>
 
-#include "services/builder/directory_backend.h"
-#include "services/builder/plan.h"
+#include "services/builder/code_files_fixture.h"
+#include "services/builder/environment/directory_backend.h"
+#include "services/builder/environment/plan.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/environment_layout.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/environment_layout.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 
 namespace riseml::builder {
@@ -21,26 +22,6 @@ using internal::v1::CacheExplanation;
 using internal::v1::Environment;
 using internal::v1::ResolveEnvironmentRequest;
 using testing::HasSubstr;
-
-class FakeFiles final : public CodeFiles {
- public:
-  absl::StatusOr<CodeEntries> Read(const std::string&, const std::string& commit,
-                                   const std::vector<std::string>& paths) override {
-    asked.insert(asked.end(), paths.begin(), paths.end());
-    if (!status.ok()) return status;
-    CodeEntries found;
-    for (const std::string& path : paths) {
-      if (!ids.contains(path) && !path.empty()) continue;
-      found[path].set_kind(path.empty() ? internal::v1::CodeEntry::DIRECTORY : internal::v1::CodeEntry::FILE);
-      found[path].set_id(path.empty() ? commit : ids[path]);
-      if (path.empty()) (*found[path].mutable_children())["train.py"].set_id(commit);
-    }
-    return found;
-  }
-  std::map<std::string, std::string> ids = {{"requirements.txt", std::string(40, 'a')}};
-  std::vector<std::string> asked;
-  absl::Status status;
-};
 
 class ResolverTest : public testing::Test {
  protected:
@@ -293,30 +274,6 @@ TEST_F(ResolverTest, TheDigestFollowsThePackagesAndTheKey) {
   EXPECT_EQ(stored.List()->at(0).digest(), Resolve(request)->digest());
 }
 
-TEST(History, ForgetsWhatWasNotUsedForLong) {
-  char pattern[] = "/tmp/riseml-history-XXXXXX";
-  const std::string dir = mkdtemp(pattern);
-  const History::Project project{"11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"};
-  const auto describe = [] { return internal::v1::KnownEnvironment(); };
-  History history(dir);
-  for (int i = 0; i < 60; ++i) history.Note(project, absl::StrCat(std::string(62, 'a'), 10 + i), describe);
-  const std::string last = absl::StrCat(std::string(62, 'a'), 69);
-  const std::string known = absl::StrCat(dir, "/.known/", project.owner_uid, "/", project.project_uid);
-  const auto files = [&known] {
-    return std::distance(std::filesystem::directory_iterator(known), std::filesystem::directory_iterator());
-  };
-  EXPECT_EQ(files(), 50);
-  EXPECT_EQ(history.Last(project)->key, last);
-  history.Note({"../..", "x"}, last, describe);
-  const absl::Time now = SystemClock().Now();
-  history.Forget(now);
-  EXPECT_EQ(files(), 50);
-  history.Forget(now + absl::Hours(24 * 31));
-  EXPECT_FALSE(FileExists(known));
-  EXPECT_FALSE(history.Last(project).has_value());
-  std::filesystem::remove_all(dir);
-}
-
 TEST_F(ResolverTest, StoredEnvironmentsAreListedWithTheirSizes) {
   const Environment environment = *Resolve(Request({"pip install numpy"}));
   Seal(environment, MarkerOf(environment.key()));
@@ -363,38 +320,6 @@ TEST_F(ResolverTest, ErrorsOfInterpreterAndCodeComeThrough) {
             absl::StatusCode::kFailedPrecondition);
   files_.status = absl::UnavailableError("away");
   EXPECT_EQ(Resolve(Request({"pip install -r x"})).status().code(), absl::StatusCode::kUnavailable);
-}
-
-TEST(CachedCodeFiles, AsksForEachPathOnce) {
-  FakeFiles files;
-  CachedCodeFiles cached(files, 10'000);
-  for (int i = 0; i < 2; ++i) {
-    const auto found = cached.Read("p", "c", {"requirements.txt", "absent"});
-    ASSERT_TRUE(found.ok());
-    EXPECT_EQ(found->size(), 1u);
-  }
-  EXPECT_EQ(files.asked.size(), 2u);
-  ASSERT_TRUE(cached.Read("p", "other", {"absent"}).ok());
-  EXPECT_EQ(files.asked.size(), 3u);
-}
-
-TEST(CachedCodeFiles, ErrorsAreNotRemembered) {
-  FakeFiles files;
-  files.status = absl::UnavailableError("away");
-  CachedCodeFiles cached(files, 10'000);
-  EXPECT_FALSE(cached.Read("p", "c", {"requirements.txt"}).ok());
-  files.status = absl::OkStatus();
-  EXPECT_EQ(cached.Read("p", "c", {"requirements.txt"})->size(), 1u);
-}
-
-TEST(CachedCodeFiles, StaysWithinItsCapacityAndRight) {
-  FakeFiles files;
-  CachedCodeFiles cached(files, 400);
-  for (int i = 0; i < 10; ++i) {
-    const auto found = cached.Read("p", absl::StrCat(i), {"requirements.txt", "a", "b"});
-    ASSERT_TRUE(found.ok());
-    EXPECT_EQ(found->size(), 1u);
-  }
 }
 
 }  // namespace

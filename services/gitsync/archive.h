@@ -4,7 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "services/gitsync/repository.h"
+#include "services/gitsync/repository/repository.h"
 #include "services/gitsync/tar_writer.h"
 
 namespace riseml::gitsync {

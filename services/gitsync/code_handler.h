@@ -3,7 +3,7 @@
 
 #include "riseml/internal/v1/code.grpc.pb.h"
 #include "services/common/rpc/call.h"
-#include "services/gitsync/repository_store.h"
+#include "services/gitsync/repository/repository_store.h"
 #include "services/gitsync/stream_guard.h"
 
 namespace riseml::gitsync {

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "riseml/internal/v1/code.pb.h"
-#include "services/gitsync/repository.h"
+#include "services/gitsync/repository/repository.h"
 
 namespace riseml::gitsync {
 

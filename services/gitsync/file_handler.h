@@ -8,7 +8,7 @@
 #include "services/gitsync/limits.h"
 #include "services/gitsync/ports.h"
 #include "services/gitsync/push.h"
-#include "services/gitsync/repository_store.h"
+#include "services/gitsync/repository/repository_store.h"
 #include "services/gitsync/stream_guard.h"
 
 namespace riseml::gitsync {

@@ -11,7 +11,7 @@
 #include "riseml/v1/file.pb.h"
 #include "services/common/git/object_id.h"
 #include "services/gitsync/limits.h"
-#include "services/gitsync/object_sink.h"
+#include "services/gitsync/repository/object_sink.h"
 
 namespace riseml::gitsync {
 

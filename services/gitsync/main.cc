@@ -16,10 +16,10 @@
 #include "services/common/runtime/runtime.h"
 #include "services/gitsync/code_handler.h"
 #include "services/gitsync/file_handler.h"
-#include "services/gitsync/git_handle.h"
 #include "services/gitsync/push.h"
 #include "services/gitsync/registry_client.h"
-#include "services/gitsync/repository_store.h"
+#include "services/gitsync/repository/git_handle.h"
+#include "services/gitsync/repository/repository_store.h"
 
 namespace riseml::gitsync {
 namespace {

@@ -13,9 +13,9 @@
 #include "services/common/base/id.h"
 #include "services/gitsync/frame_reader.h"
 #include "services/gitsync/limits.h"
-#include "services/gitsync/pack_writer.h"
 #include "services/gitsync/ports.h"
-#include "services/gitsync/repository_store.h"
+#include "services/gitsync/repository/pack_writer.h"
+#include "services/gitsync/repository/repository_store.h"
 #include "services/gitsync/tree_check.h"
 
 namespace riseml::gitsync {

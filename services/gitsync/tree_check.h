@@ -12,7 +12,7 @@
 #include "services/common/git/object_id.h"
 #include "services/gitsync/frame_reader.h"
 #include "services/gitsync/limits.h"
-#include "services/gitsync/object_database.h"
+#include "services/gitsync/repository/object_database.h"
 
 namespace riseml::gitsync {
 

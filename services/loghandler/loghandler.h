@@ -14,14 +14,14 @@
 #include "services/common/rpc/remote_authenticator.h"
 #include "services/common/rpc/remover.h"
 #include "services/common/rpc/server.h"
-#include "services/loghandler/follow_handler.h"
-#include "services/loghandler/ingest_core.h"
-#include "services/loghandler/ingest_handler.h"
-#include "services/loghandler/log_metrics.h"
+#include "services/loghandler/follow/follow_handler.h"
+#include "services/loghandler/follow/stream_owners.h"
+#include "services/loghandler/ingest/ingest_core.h"
+#include "services/loghandler/ingest/ingest_handler.h"
 #include "services/loghandler/registry_client.h"
 #include "services/loghandler/service.h"
-#include "services/loghandler/store.h"
-#include "services/loghandler/stream_owners.h"
+#include "services/loghandler/store/log_metrics.h"
+#include "services/loghandler/store/store.h"
 
 namespace riseml::loghandler {
 

@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
-#include "services/loghandler/fake_disk.h"
-#include "services/loghandler/loghandler_fixture.h"
+#include "services/loghandler/testing/fake_disk.h"
+#include "services/loghandler/testing/loghandler_fixture.h"
 
 namespace riseml::loghandler {
 namespace {

@@ -20,8 +20,8 @@
 #include "absl/strings/str_split.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/certificates.h"
-#include "services/loghandler/fake_api.h"
-#include "services/loghandler/test_client.h"
+#include "services/loghandler/testing/fake_api.h"
+#include "services/loghandler/testing/test_client.h"
 
 extern char** environ;
 

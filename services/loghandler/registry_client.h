@@ -17,9 +17,9 @@
 #include "riseml/internal/v1/log_registry.grpc.pb.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/mutex.h"
-#include "services/loghandler/end_tracker.h"
-#include "services/loghandler/store.h"
-#include "services/loghandler/stream_registry.h"
+#include "services/loghandler/follow/stream_registry.h"
+#include "services/loghandler/ingest/end_tracker.h"
+#include "services/loghandler/store/store.h"
 
 namespace riseml::loghandler {
 

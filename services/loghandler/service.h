@@ -2,8 +2,8 @@
 #pragma once
 
 #include "riseml/v1/log.grpc.pb.h"
-#include "services/loghandler/follow_handler.h"
-#include "services/loghandler/ingest_handler.h"
+#include "services/loghandler/follow/follow_handler.h"
+#include "services/loghandler/ingest/ingest_handler.h"
 
 namespace riseml::loghandler {
 

@@ -14,8 +14,8 @@
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
 #include "services/scheduler/cluster/local_cluster.h"
+#include "services/scheduler/controller/api/grpc_api.h"
 #include "services/scheduler/controller/controller.h"
-#include "services/scheduler/controller/grpc_api.h"
 #include "services/scheduler/controller/loop.h"
 
 namespace riseml::scheduler {

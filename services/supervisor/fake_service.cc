@@ -15,7 +15,7 @@
 #include "riseml/config/v1/gitsync.pb.h"
 #include "riseml/config/v1/loghandler.pb.h"
 #include "riseml/config/v1/scheduler.pb.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/config/config.h"

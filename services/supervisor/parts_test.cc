@@ -13,19 +13,19 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/config/config.h"
-#include "services/supervisor/layout.h"
-#include "services/supervisor/log_files.h"
-#include "services/supervisor/ports.h"
-#include "services/supervisor/process.h"
-#include "services/supervisor/progress.h"
-#include "services/supervisor/service_configs.h"
-#include "services/supervisor/services.h"
-#include "services/supervisor/stack.h"
-#include "services/supervisor/state.h"
-#include "services/supervisor/surroundings.h"
+#include "services/supervisor/install/layout.h"
+#include "services/supervisor/install/ports.h"
+#include "services/supervisor/install/service_configs.h"
+#include "services/supervisor/install/services.h"
+#include "services/supervisor/install/state.h"
+#include "services/supervisor/install/surroundings.h"
+#include "services/supervisor/process/log_files.h"
+#include "services/supervisor/process/process.h"
+#include "services/supervisor/stack/progress.h"
+#include "services/supervisor/stack/stack.h"
 
 namespace riseml::supervisor {
 namespace {

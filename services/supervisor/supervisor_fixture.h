@@ -22,14 +22,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "cli/client/config.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/file.h"
-#include "services/supervisor/probe.h"
-#include "services/supervisor/process.h"
-#include "services/supervisor/service_configs.h"
-#include "services/supervisor/services.h"
-#include "services/supervisor/state.h"
+#include "services/common/base/files/file.h"
+#include "services/common/client_config/client_config.h"
+#include "services/supervisor/install/service_configs.h"
+#include "services/supervisor/install/services.h"
+#include "services/supervisor/install/state.h"
+#include "services/supervisor/process/process.h"
+#include "services/supervisor/stack/probe.h"
 
 namespace riseml::supervisor {
 
@@ -104,8 +104,8 @@ class SupervisorTest : public ::testing::Test {
     return pids;
   }
 
-  static cli::ClientConfig AnotherInstallation() {
-    cli::ClientConfig other;
+  static riseml::ClientConfig AnotherInstallation() {
+    riseml::ClientConfig other;
     other.cluster_id = "another";
     other.api_address = "cluster.example.org:443";
     other.ca_pem = "-----BEGIN CERTIFICATE-----\n";

@@ -19,7 +19,7 @@ TEST_F(SupervisorTest, StartsShowsAndStopsEverything) {
   EXPECT_THAT(up.output, Not(HasSubstr("rml_test_key")));
   for (const auto& [name, pid] : AllPids()) EXPECT_GT(pid, 0) << name;
 
-  const auto context = cli::LoadConfig(ClientConfig(), "");
+  const auto context = LoadClientConfig(ClientConfig(), "");
   ASSERT_TRUE(context.ok()) << context.status();
   EXPECT_EQ(context->user, "admin");
   EXPECT_EQ(context->api_key, "rml_test_key");
@@ -43,7 +43,7 @@ TEST_F(SupervisorTest, StartsShowsAndStopsEverything) {
   Up();
   EXPECT_EQ(LoadState({dir_, dir_})->SerializeAsString().size(), state->SerializeAsString().size());
   EXPECT_EQ(AddressOf(*LoadState({dir_, dir_}), "api.user"), AddressOf(*state, "api.user"));
-  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_test_key");
+  EXPECT_EQ(LoadClientConfig(ClientConfig(), "")->api_key, "rml_test_key");
 }
 
 TEST_F(SupervisorTest, ServicesRunWithoutRootsRights) {
@@ -160,7 +160,7 @@ TEST_F(SupervisorTest, AFailedStartTellsWhyAndLeavesNothing) {
 
   ClearMode("riseml-api");
   Up();
-  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_test_key");
+  EXPECT_EQ(LoadClientConfig(ClientConfig(), "")->api_key, "rml_test_key");
 }
 
 TEST_F(SupervisorTest, AnInterruptedStartIsUndone) {
@@ -218,7 +218,7 @@ TEST_F(SupervisorTest, ALostKeyOfTheAdministratorIsReplaced) {
   const Result made = Run("admin-key");
   EXPECT_EQ(made.exit_code, 0) << made.output << Logs();
   EXPECT_THAT(made.output, HasSubstr("Logged in as admin (context default in "));
-  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_another_key");
+  EXPECT_EQ(LoadClientConfig(ClientConfig(), "")->api_key, "rml_another_key");
   EXPECT_FALSE(FileExists(dir_ + "/secrets/admin-key.pending"));
   ASSERT_EQ(Run("down").exit_code, 0);
   const Result down = Run("admin-key");
@@ -228,22 +228,22 @@ TEST_F(SupervisorTest, ALostKeyOfTheAdministratorIsReplaced) {
 
 TEST_F(SupervisorTest, SaysWhenTheCurrentContextIsAnotherInstallation) {
   Up();
-  cli::ClientConfig other = AnotherInstallation();
+  riseml::ClientConfig other = AnotherInstallation();
   other.context = "work";
-  ASSERT_TRUE(cli::SaveConfig(ClientConfig(), other).ok());
+  ASSERT_TRUE(SaveClientConfig(ClientConfig(), other).ok());
   EXPECT_THAT(Run("up").output, HasSubstr("is work, another installation: write riseml --context default to use this"));
-  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->context, "work") << "it stays the current one";
+  EXPECT_EQ(LoadClientConfig(ClientConfig(), "")->context, "work") << "it stays the current one";
 }
 
 TEST_F(SupervisorTest, KeepsOtherContextsOfTheClient) {
-  const cli::ClientConfig other = AnotherInstallation();
-  ASSERT_TRUE(cli::SaveConfig(ClientConfig(), other).ok());
+  const riseml::ClientConfig other = AnotherInstallation();
+  ASSERT_TRUE(SaveClientConfig(ClientConfig(), other).ok());
   const Result up = Run("up");
   ASSERT_EQ(up.exit_code, 0) << up.output;
   EXPECT_THAT(up.output, HasSubstr("before it was default"));
-  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "default")->api_key, "rml_other");
-  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->context, "local");
-  EXPECT_EQ(cli::LoadConfig(ClientConfig(), "")->api_key, "rml_test_key");
+  EXPECT_EQ(LoadClientConfig(ClientConfig(), "default")->api_key, "rml_other");
+  EXPECT_EQ(LoadClientConfig(ClientConfig(), "")->context, "local");
+  EXPECT_EQ(LoadClientConfig(ClientConfig(), "")->api_key, "rml_test_key");
 }
 
 }  // namespace

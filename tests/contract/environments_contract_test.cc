@@ -15,19 +15,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/builder/builder_service.h"
-#include "services/builder/directory_backend.h"
-#include "services/builder/plan.h"
+#include "services/builder/environment/directory_backend.h"
+#include "services/builder/environment/plan.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/environment_layout.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/environment_layout.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/python_versions.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/server.h"
+#include "services/scheduler/controller/api/grpc_api.h"
 #include "services/scheduler/controller/fake_environments.h"
-#include "services/scheduler/controller/grpc_api.h"
 
 namespace riseml {
 namespace {

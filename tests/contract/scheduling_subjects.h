@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/api_fixture.h"
-#include "services/scheduler/controller/fake_api.h"
-#include "services/scheduler/controller/grpc_api.h"
+#include "services/scheduler/controller/api/fake_api.h"
+#include "services/scheduler/controller/api/grpc_api.h"
 
 namespace riseml::scheduler {
 

@@ -10,9 +10,9 @@
 
 #include "riseml/v1/log.pb.h"
 #include "services/common/base/crc32c.h"
-#include "services/common/base/file.h"
-#include "services/loghandler/block.h"
-#include "services/loghandler/segment.h"
+#include "services/common/base/files/file.h"
+#include "services/loghandler/store/block.h"
+#include "services/loghandler/store/segment.h"
 
 namespace {
 

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/common/archive/testing.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 
 namespace riseml {

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 
 namespace riseml {
 namespace {

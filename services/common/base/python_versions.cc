@@ -19,7 +19,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
 
 namespace riseml::metrics {

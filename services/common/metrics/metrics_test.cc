@@ -11,7 +11,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 
 namespace riseml::metrics {
 namespace {

@@ -12,7 +12,7 @@
 #include "riseml/internal/v1/access.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/file.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/authorization.h"

@@ -7,7 +7,7 @@
 #include "absl/strings/strip.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "services/common/spec/check.h"
+#include "services/common/spec/checks/check.h"
 #include "services/common/spec/reader.h"
 
 namespace riseml::spec {

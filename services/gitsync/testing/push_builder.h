@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "cli/sync/frame_packer.h"
 #include "riseml/v1/file.pb.h"
 #include "services/common/git/tree.h"
+#include "services/common/push/frame_packer.h"
 
 namespace riseml::gitsync {
 
@@ -26,7 +26,7 @@ class PushBuilder {
 
   std::vector<v1::PushFrame> Frames() const {
     std::vector<v1::PushFrame> frames;
-    sync::FramePacker packer([&frames](const v1::PushFrame& frame) {
+    push::FramePacker packer([&frames](const v1::PushFrame& frame) {
       frames.push_back(frame);
       return absl::OkStatus();
     });

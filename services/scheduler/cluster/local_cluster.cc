@@ -8,7 +8,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
-#include "services/scheduler/pause.h"
+#include "services/scheduler/cluster/pause.h"
 
 namespace riseml::scheduler {
 namespace {

@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "services/scheduler/cluster/cluster.h"
-#include "services/scheduler/controller/api.h"
+#include "services/scheduler/controller/api/api.h"
 #include "services/scheduler/controller/step.h"
 #include "services/scheduler/engine/types.h"
 

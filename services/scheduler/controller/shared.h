@@ -11,7 +11,7 @@
 #include "services/common/base/executor.h"
 #include "services/common/base/status.h"
 #include "services/scheduler/cluster/cluster.h"
-#include "services/scheduler/controller/api.h"
+#include "services/scheduler/controller/api/api.h"
 #include "services/scheduler/controller/environments.h"
 #include "services/scheduler/controller/job_table.h"
 #include "services/scheduler/controller/mailbox.h"

@@ -13,8 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
 #include "services/scheduler/cluster/fake_cluster.h"
+#include "services/scheduler/controller/api/fake_api.h"
 #include "services/scheduler/controller/controller.h"
-#include "services/scheduler/controller/fake_api.h"
 #include "services/scheduler/controller/fake_environments.h"
 
 namespace riseml::scheduler {

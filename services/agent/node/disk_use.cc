@@ -1,0 +1,72 @@
+#include "services/agent/node/disk_use.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "services/agent/process/process.h"
+#include "services/common/base/files/walk_tree.h"
+#include "services/common/base/status.h"
+
+namespace riseml::agent {
+namespace {
+constexpr std::int64_t kBlockBytes = 512;  // of st_blocks, whatever the file system's own are
+}  // namespace
+
+absl::StatusOr<DiskSpace> SpaceAt(const std::string& directory) {
+  struct statvfs disk {};
+  if (statvfs(directory.c_str(), &disk) != 0) return ErrnoError(errno, absl::StrCat("look at the disk of ", directory));
+  return DiskSpace{static_cast<std::int64_t>(disk.f_blocks * disk.f_frsize),
+                   static_cast<std::int64_t>(disk.f_bavail * disk.f_frsize)};
+}
+
+absl::StatusOr<dev_t> DeviceOf(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path));
+  return info.st_dev;
+}
+
+bool DiskUseCounter::MayCountOneMore() {
+  if (++entries_ > kMostEntries) whole_ = false;
+  return entries_ <= kMostEntries;
+}
+
+void DiskUseCounter::Add(const struct stat& info) {
+  if (info.st_dev != device_) return;
+  if (!S_ISDIR(info.st_mode) && info.st_nlink != 1 && !counted_.insert(info.st_ino).second) return;
+  bytes_ += info.st_blocks * kBlockBytes;
+}
+
+void DiskUseCounter::AddTree(const std::string& top) {
+  const absl::Status walked = WalkTree(top, [&](const TreeEntry& entry) -> absl::StatusOr<bool> {
+    if (!MayCountOneMore()) return absl::CancelledError("too many entries");
+    struct stat info {};
+    if (lstat(absl::StrCat(top, "/", entry.path).c_str(), &info) == 0) {
+      Add(info);
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+      return ErrnoError(errno, "look at a file");
+    }
+    return true;
+  });
+  if (!walked.ok() && !HasReason(walked, Reason::kNotFound)) whole_ = false;
+}
+
+void DiskUseCounter::AddNameless(pid_t root) {
+  for (const pid_t pid : Descendants(root)) AddOpenFilesOf(pid);
+}
+
+void DiskUseCounter::AddOpenFilesOf(pid_t pid) {
+  std::error_code error;
+  for (auto it = std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/fd"), error);
+       !error && it != std::filesystem::directory_iterator() && MayCountOneMore(); it.increment(error)) {
+    struct stat info {};
+    if (stat(it->path().c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 0) Add(info);
+  }
+}
+
+}  // namespace riseml::agent

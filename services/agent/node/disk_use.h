@@ -1,0 +1,52 @@
+// Measures disks, and what attempts have on them.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/agent/node/disk_guard.h"
+
+namespace riseml::agent {
+
+absl::StatusOr<DiskSpace> SpaceAt(const std::string& directory);
+
+// The file system that a file or directory lies on.
+absl::StatusOr<dev_t> DeviceOf(const std::string& path);
+
+// Counts the bytes that files take on one file system: blocks, not lengths. Each file counts once. Thread-compatible.
+class DiskUseCounter {
+ public:
+  // Of more entries no more is counted.
+  static constexpr int kMostEntries = 500'000;
+
+  explicit DiskUseCounter(dev_t device) : device_(device) {}
+
+  // Adds what lies below a directory; nothing for one that is not there.
+  void AddTree(const std::string& top);
+  // Adds files that have no name any more and that descendants of a process hold open.
+  void AddNameless(pid_t root);
+
+  std::int64_t bytes() const { return bytes_; }
+  // False when there is more: too many entries, or directories that cannot be read.
+  bool whole() const { return whole_; }
+
+ private:
+  bool MayCountOneMore();
+  void AddOpenFilesOf(pid_t pid);
+  void Add(const struct stat& info);
+
+  const dev_t device_;
+  std::int64_t bytes_ = 0;
+  int entries_ = 0;
+  bool whole_ = true;
+  std::set<ino_t> counted_;  // files that may be met again
+};
+
+}  // namespace riseml::agent

@@ -1,0 +1,263 @@
+#include "services/agent/node/keeper.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/agent/attempt/attempt_end.h"
+#include "services/agent/attempt/attempt_status.h"
+#include "services/agent/node/disk_guard.h"
+#include "services/agent/node/disk_use.h"
+#include "services/agent/process/process.h"
+#include "services/common/base/files/file.h"
+#include "services/common/base/id.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
+
+namespace riseml::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using internal::v1::AttemptEnded;
+using internal::v1::AttemptStatus;
+using internal::v1::Observation;
+using internal::v1::StartAttemptRequest;
+
+constexpr absl::Duration kLookAgain = absl::Seconds(5);  // even when nothing was told
+// Unpacking may take minutes: of four preparations one is always free for a user who has none.
+constexpr FairExecutorOptions kPreparations{.threads = 4, .most_per_owner = 3};
+constexpr FairExecutorOptions kHousekeeping{.threads = 2, .most_per_owner = 1, .background = true};
+constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
+
+}  // namespace
+
+Keeper::Keeper(std::string directory, const Launcher& launcher, const v1::Node& node, AttemptTable& table,
+               AgentMetrics& metrics, const Clock& clock, std::string boot_id, std::int64_t epoch)
+    : directory_(std::move(directory)),
+      launcher_(launcher),
+      table_(table),
+      metrics_(metrics),
+      clock_(clock),
+      boot_id_(std::move(boot_id)),
+      fence_(directory_ + kEpochFile, epoch),
+      holdings_(node),
+      trash_(directory_),
+      queue_(clock),
+      preparations_(kPreparations),
+      housekeeping_(kHousekeeping),
+      meter_(launcher) {}
+
+absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, const Launcher& launcher,
+                                                      const v1::Node& node, AttemptTable& table, AgentMetrics& metrics,
+                                                      const Clock& clock, int workers) {
+  RISEML_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
+  RISEML_ASSIGN_OR_RETURN(std::string boot_id, BootId());
+  RISEML_ASSIGN_OR_RETURN(const std::int64_t epoch, EpochFence::Read(directory + kEpochFile));
+  std::unique_ptr<Keeper> keeper(
+      new Keeper(std::move(directory), launcher, node, table, metrics, clock, std::move(boot_id), epoch));
+  RISEML_ASSIGN_OR_RETURN(
+      keeper->watcher_, ProcessWatcher::Start([raw = keeper.get()](const std::string& key) { raw->queue_.Add(key); }));
+  RISEML_RETURN_IF_ERROR(keeper->Scan());
+  for (int i = 0; i < workers; ++i)
+    keeper->threads_.emplace_back([raw = keeper.get()](std::stop_token stop) { raw->Work(stop); });
+  keeper->threads_.emplace_back([raw = keeper.get()](std::stop_token stop) { raw->LookAgainAtAll(stop); });
+  return keeper;
+}
+
+Keeper::~Keeper() {
+  for (std::jthread& thread : threads_) thread.request_stop();
+  {
+    MutexLock lock(mu_);
+    for (const auto& [id, memory] : memories_) memory->cancel.request_stop();
+  }
+  preparations_.Stop();
+  housekeeping_.Stop();
+  meter_.Stop();
+  threads_.clear();
+  watcher_.reset();
+}
+
+absl::Status Keeper::Scan() {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory_, error)) {
+    const std::string name = entry.path().filename().string();
+    if (absl::StartsWith(name, Trash::kPrefix)) continue;
+    if (absl::StartsWith(name, ".")) {  // never finished
+      if (const absl::Status status = trash_.Take(entry.path().string(), ""); !status.ok())
+        LogWarning("leftover_not_removed", {{"path", entry.path().string()}, {"error", status.message()}});
+      continue;
+    }
+    const std::optional<AttemptId> id = ParseAttemptId(name);
+    if (!id) continue;
+    if (const auto start = ReadMessage<StartAttemptRequest>(DirOf(*id).start()); start.ok())
+      holdings_.Adopt(*id, *start);  // Publish gives it back if the attempt has ended
+    // Whoever watches sees everything from the beginning.
+    if (const absl::Status status = Publish(*id, DirOf(*id)); !status.ok())
+      LogError("attempt_unreadable", {{"attempt", name}, {"error", std::string(status.message())}});
+    queue_.Add(name);
+  }
+  if (error) return ErrnoError(error.value(), absl::StrCat("list ", directory_));
+  return absl::OkStatus();
+}
+
+void Keeper::LookAgainAtAll(std::stop_token stop) {
+  Mutex mu;
+  std::condition_variable_any never;
+  while (!stop.stop_requested()) {
+    {
+      MutexLock lock(mu);
+      never.wait_for(mu, stop, absl::ToChronoMilliseconds(kLookAgain), [] { return false; });
+    }
+    for (const AttemptStatus& status : table_.List()) queue_.Add(Print(AttemptId{status.job_uid(), status.attempt()}));
+  }
+}
+
+void Keeper::Work(std::stop_token stop) {
+  while (const std::optional<std::string> key = queue_.Get(stop)) {
+    if (const absl::Status status = Sync(*key); !status.ok()) {
+      metrics_.sync_failures.Increment();
+      LogError("attempt_sync_failed", {{"attempt", *key}, {"error", status.ToString()}});
+      queue_.AddAfter(*key, absl::Seconds(1));
+    }
+    queue_.Done(*key);
+  }
+}
+
+Keeper::Memory& Keeper::MemoryOf(const AttemptId& id) {
+  MutexLock lock(mu_);
+  std::unique_ptr<Memory>& memory = memories_[id];
+  if (memory == nullptr) memory = std::make_unique<Memory>();
+  return *memory;
+}
+
+absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
+  const AttemptId id{start.job_uid(), start.attempt()};
+  if (!IsUuid(id.job_uid) || id.attempt < 1)
+    return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
+  RISEML_RETURN_IF_ERROR(fence_.Pass(start.epoch()));
+  const AttemptDir dir = DirOf(id);
+  if (FileExists(dir.path())) return absl::OkStatus();
+  if (const std::int32_t newest = table_.NewestAttempt(id.job_uid); newest > id.attempt)
+    return absl::FailedPreconditionError(
+        absl::StrCat("attempt ", newest, " of job ", id.job_uid, " is known: ", id.attempt, " is out of date"));
+  if (const std::optional<std::string> why = WhyDiskRefuses()) {
+    LogWarning("attempt_rejected", {{"job", start.job()}, {"attempt", Print(id)}, {"why", *why}});
+    // A disk without room for the record is no reason for the job to fail: the start is tried again.
+    const absl::Status recorded = RecordEnd(id, EndOf(Observation::REJECTED, "DISK_FULL", *why)).status();
+    return recorded.ok() ? recorded : absl::UnavailableError(*why);
+  }
+  if (const std::optional<std::string> why = holdings_.Take(id, start)) {
+    LogWarning("attempt_rejected", {{"job", start.job()}, {"attempt", Print(id)}, {"why", *why}});
+    return RecordEnd(id, EndOf(Observation::REJECTED, "DOES_NOT_FIT", *why)).status();
+  }
+  const absl::StatusOr<bool> created = Launcher::CreateAttempt(directory_, id, start);
+  if (!created.ok()) {
+    if (!FileExists(dir.path())) holdings_.Release(id);
+    return created.status();
+  }
+  if (!*created) return absl::OkStatus();
+  LogInfo("attempt_accepted", {{"job", start.job()}, {"attempt", Print(id)}, {"role", start.role()}});
+  RISEML_RETURN_IF_ERROR(Publish(id, dir));
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::StopAttempt(const AttemptId& id, std::int64_t epoch) {
+  if (!IsUuid(id.job_uid) || id.attempt < 1)
+    return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
+  RISEML_RETURN_IF_ERROR(fence_.Pass(epoch));
+  RISEML_ASSIGN_OR_RETURN(const bool was_unknown, RecordEnd(id, StoppedOnRequest()));
+  if (was_unknown) return absl::OkStatus();
+  RISEML_RETURN_IF_ERROR(Mark(DirOf(id).stop()));
+  CancelPreparation(id);
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+// Not waiting for the disk, which is the one thing short of: the file outlives this process, and no attempt outlives
+// the machine.
+absl::Status Keeper::EndAttempt(const AttemptId& id, const AttemptEnded& ended) {
+  const AttemptDir dir = DirOf(id);
+  const absl::Status written = WriteFileQuickly(dir.end(), ended.SerializeAsString(), 0600);
+  if (!FileExists(dir.end())) return written;  // an empty one says enough
+  CancelPreparation(id);
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+void Keeper::CancelPreparation(const AttemptId& id) {
+  MutexLock lock(mu_);
+  if (const auto it = memories_.find(id); it != memories_.end()) it->second->cancel.request_stop();
+}
+
+// Nothing when the disks have room for another attempt.
+std::optional<std::string> Keeper::WhyDiskRefuses() const {
+  for (const std::string& path : {directory_, launcher_.output_directory()}) {
+    const absl::StatusOr<DiskSpace> space = SpaceAt(path);  // the output volume is made by the first attempt
+    if (space.ok() && space->free < LeastForStarts(*space)) return WhyNoStarts(*space);
+  }
+  return std::nullopt;
+}
+
+// Records the end of an attempt that has never been here; false, and nothing done, for a known one.
+absl::StatusOr<bool> Keeper::RecordEnd(const AttemptId& id, AttemptEnded ended) {
+  *ended.mutable_time() = ToProtoTime(clock_.Now());
+  RISEML_ASSIGN_OR_RETURN(const bool recorded, Launcher::CreateTombstone(directory_, id, ended));
+  if (recorded) RISEML_RETURN_IF_ERROR(Publish(id, DirOf(id)));
+  return recorded;
+}
+
+absl::Status Keeper::ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch) {
+  RISEML_RETURN_IF_ERROR(fence_.Pass(epoch));
+  for (const AttemptId& id : ids) RISEML_RETURN_IF_ERROR(ForgetAttempt(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::ForgetAttempt(const AttemptId& id) {
+  const std::optional<AttemptStatus> status = table_.Find(id);
+  if (!status || status->phase() != AttemptStatus::ENDED) return absl::OkStatus();
+  const absl::Status marked = Mark(DirOf(id).forget());
+  if (!marked.ok() && !HasReason(marked, Reason::kNotFound)) return marked;
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Publish(const AttemptId& id, const AttemptDir& dir) {
+  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(id, dir));
+  Show(id, dir, known.journal);
+  return absl::OkStatus();
+}
+
+namespace {
+
+// "PID@START" of the attempt's first process; empty before it has been started.
+std::string ProcessUid(const AttemptDir& dir) {
+  const auto launch = ReadMessage<internal::v1::LaunchRecord>(dir.launch());
+  if (!launch.ok() || !launch->has_process()) return "";
+  return absl::StrCat(launch->process().pid(), "@", launch->process().start_ticks());
+}
+
+}  // namespace
+
+// Resources are released and the environment is sealed before anybody is told of the end.
+void Keeper::Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
+  AttemptStatus status = ShownStatus(id, dir, journal);
+  if (journal.ended) {
+    if (const absl::Status settled = launcher_.SettleEnvironment(dir, *journal.ended); !settled.ok())
+      LogWarning("environment_not_settled", {{"attempt", Print(id)}, {"error", std::string(settled.message())}});
+    holdings_.Release(id);
+    OutputMeter::Show(dir, &status);
+  }
+  holdings_.Show(id, &status);
+  status.set_object_uid(ProcessUid(dir));
+  table_.Set(id, status);
+}
+
+}  // namespace riseml::agent

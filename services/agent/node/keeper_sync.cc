@@ -1,0 +1,383 @@
+// Keeper: what each look at an attempt does.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "services/agent/attempt/attempt_end.h"
+#include "services/agent/launch/network.h"
+#include "services/agent/launch/shares.h"
+#include "services/agent/node/keeper.h"
+#include "services/agent/process/output_pipe.h"
+#include "services/agent/process/process.h"
+#include "services/agent/shell/command_sequence.h"
+#include "services/common/base/files/file.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
+#include "services/common/rpc/status.h"
+
+namespace riseml::agent {
+namespace {
+
+using internal::v1::AttemptEnded;
+using internal::v1::LaunchRecord;
+using internal::v1::Observation;
+using internal::v1::StartAttemptRequest;
+
+constexpr absl::Duration kSoon = absl::Milliseconds(20);     // while something is on its way
+constexpr absl::Duration kStopMargin = absl::Seconds(20);    // beyond the grace period, before `run` itself is killed
+constexpr absl::Duration kEndMargin = absl::Seconds(2);      // from the last record to the end of the processes
+constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for failures that may pass
+constexpr absl::Duration kLongestPause = absl::Seconds(30);
+constexpr int kDefaultGraceSeconds = 30;
+constexpr int kMostForwardTries = 100;
+constexpr std::size_t kTailBytes = 600;
+
+std::string TailOf(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path, 1 << 20);
+  if (!text.ok()) return "";
+  return ForMessage(text->substr(text->size() > kTailBytes ? text->size() - kTailBytes : 0));
+}
+
+// UUID of the user whose an attempt is; empty: not known.
+std::string OwnerOf(const absl::StatusOr<StartAttemptRequest>& start) {
+  return start.ok() ? start->template_().owner_uid() : "";
+}
+
+absl::StatusOr<pid_t> HolderOf(const std::string& path) {
+  absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDWR | O_NOFOLLOW);
+  if (HasReason(fd.status(), Reason::kNotFound)) return 0;
+  RISEML_RETURN_IF_ERROR(fd.status());
+  return LockHolder(fd->get());
+}
+
+absl::Duration PauseAfter(int failures) {
+  return std::min(absl::Milliseconds(500) * (1 << std::min(failures, 10)), kLongestPause);
+}
+
+// The end of an attempt that is asked for, whatever becomes of its processes.
+std::optional<AttemptEnded> WantedEnd(const AttemptDir& dir) {
+  return FileExists(dir.stop()) ? StoppedOnRequest() : DecidedEnd(dir);
+}
+
+bool MayPass(const absl::Status& status) {
+  return rpc::IsTransient(status) || status.code() == absl::StatusCode::kDeadlineExceeded;
+}
+
+}  // namespace
+
+absl::Status Keeper::Sync(const std::string& key) {
+  const std::optional<AttemptId> id = ParseAttemptId(key);
+  if (!id || !FileExists(DirOf(*id).path())) return absl::OkStatus();
+  const AttemptDir dir = DirOf(*id);
+  // Without a watch (their number is limited by the system) changes are seen by looking again.
+  if (const absl::Status watched = watcher_->WatchFile(key, dir.journal()); !watched.ok())
+    LogWarning("journal_not_watched", {{"attempt", key}, {"error", std::string(watched.message())}});
+  // The lock first: once it is free, the journal says all it ever will by itself.
+  RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.journal()));
+  RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(*id, dir));
+  const JournalContent& journal = known.journal;
+  Show(*id, dir, journal);
+  if (journal.ended) return SyncEnded(*id, dir, *journal.ended);
+  if (known.ending) return SyncEnding(*id, *known.ending);
+  if (known.measuring) {
+    meter_.Begin(*id, dir, [this, key] { queue_.Add(key); });
+    return absl::OkStatus();
+  }
+  if (holder != 0) return SyncAlive(*id, dir, holder);
+  return SyncIdle(*id, dir, journal.started.has_value());
+}
+
+absl::StatusOr<Keeper::KnownAttempt> Keeper::Know(const AttemptId& id, const AttemptDir& dir) const {
+  KnownAttempt known;
+  RISEML_ASSIGN_OR_RETURN(known.journal, ReadJournal(dir.journal()));
+  if (!known.journal.ended) return known;
+  const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
+  const bool alive = launch.ok() && launch->has_process() && OpenProcess(launch->process()).ok();
+  if (alive) known.ending = launch->process();
+  known.measuring = !alive && !meter_.IsDone(id, dir, known.journal);
+  if (alive || known.measuring) known.journal.ended.reset();
+  return known;
+}
+
+// `run` ends at once when it has written its last record; who does not is killed, with the whole sandbox.
+absl::Status Keeper::SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process) {
+  Memory& memory = MemoryOf(id);
+  absl::StatusOr<UniqueFd> fd = OpenProcess(process);
+  const absl::Time now = clock_.Now();
+  memory.end_seen = std::min(memory.end_seen, now);
+  if (!fd.ok()) {
+    queue_.Add(Print(id));
+    return absl::OkStatus();
+  }
+  if (now - memory.end_seen >= kEndMargin) {
+    LogWarning("attempt_killed_after_its_end", {{"attempt", Print(id)}, {"pid", process.pid()}});
+    RISEML_RETURN_IF_ERROR(SignalProcess(*fd, SIGKILL));
+  }
+  queue_.AddAfter(Print(id), kEndMargin);
+  if (memory.watched_run == process.pid()) return absl::OkStatus();
+  memory.watched_run = process.pid();
+  return watcher_->WatchProcess(Print(id), "run", *std::move(fd));
+}
+
+absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const AttemptEnded&) {
+  Memory& memory = MemoryOf(id);
+  if (!memory.cleaned) {
+    absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
+    const std::string owner = OwnerOf(start);
+    RISEML_RETURN_IF_ERROR(trash_.Take(dir.code(), owner));
+    RISEML_RETURN_IF_ERROR(trash_.Take(dir.temporary(), owner));
+    memory.output.Reset();
+    memory.cleaned = true;
+    if (start.ok())
+      housekeeping_.Run(owner, [this, job = std::move(*start->mutable_template_())] {
+        launcher_.LookAtKeptSteps(job, clock_.Now());
+        launcher_.LookAtCache(job, clock_.Now());
+      });
+  }
+  bool shipped = !FileExists(dir.start());  // a tombstone has nothing to ship
+  if (!shipped) {
+    const absl::StatusOr<internal::v1::ShipState> state = ReadMessage<internal::v1::ShipState>(dir.shipped());
+    if (!state.ok() && !HasReason(state.status(), Reason::kNotFound)) return state.status();
+    shipped = state.ok() && state->complete();
+  }
+  if (!shipped) return EnsureShip(id, dir);
+  if (FileExists(dir.forget())) return Remove(id, dir);
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Remove(const AttemptId& id, const AttemptDir& dir) {
+  RISEML_RETURN_IF_ERROR(trash_.Take(dir.path(), OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()))));
+  watcher_->Forget(Print(id));
+  meter_.Forget(id);
+  table_.Remove(id);
+  {
+    MutexLock lock(mu_);
+    memories_.erase(id);
+  }
+  LogInfo("attempt_forgotten", {{"attempt", Print(id)}});
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder) {
+  Memory& memory = MemoryOf(id);
+  const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
+  const absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
+  if (!fd.ok()) {  // it is just ending
+    queue_.AddAfter(Print(id), kSoon);
+    return absl::OkStatus();
+  }
+  if (memory.watched_run != holder) {
+    LaunchRecord launch = ReadMessage<LaunchRecord>(dir.launch()).value_or(LaunchRecord());
+    launch.set_boot_id(boot_id_);
+    *launch.mutable_process() = *process;
+    RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
+    RISEML_ASSIGN_OR_RETURN(UniqueFd watched, OpenProcess(*process));
+    RISEML_RETURN_IF_ERROR(watcher_->WatchProcess(Print(id), "run", std::move(watched)));
+    memory.watched_run = holder;
+  }
+  HoldOutputOf(memory, dir);
+  if (FileExists(dir.end())) return SignalProcess(*fd, SIGKILL);
+  RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
+  if (launcher_.own_network() && !memory.forwarded) ForwardPortOf(id, dir, memory);
+  if (!FileExists(dir.stop())) return absl::OkStatus();
+  const absl::Time now = clock_.Now();
+  memory.stop_seen = std::min(memory.stop_seen, now);
+  const StartAttemptRequest start = ReadMessage<StartAttemptRequest>(dir.start()).value_or(StartAttemptRequest());
+  const int grace = start.grace().seconds() > 0 ? static_cast<int>(start.grace().seconds()) : kDefaultGraceSeconds;
+  const bool overdue = now - memory.stop_seen > absl::Seconds(grace) + kStopMargin;
+  return SignalProcess(*fd, overdue ? SIGKILL : SIGTERM);
+}
+
+absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started) {
+  const std::future<absl::Status>& preparation = MemoryOf(id).preparation;
+  if (preparation.valid() && preparation.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    return absl::OkStatus();
+  const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
+  if (!launch.ok() && !HasReason(launch.status(), Reason::kNotFound))
+    return End(id, dir, EndOf(Observation::LOST, "DAMAGED", launch.status().message()));
+  const std::optional<AttemptEnded> wanted = WantedEnd(dir);
+  if (launch.ok() && launch->boot_id() != boot_id_)
+    return End(id, dir, wanted.value_or(EndOf(Observation::LOST, "NODE_LOST", "the node was restarted")));
+  if (launch.ok() && launch->has_process()) {
+    // It is starting and has not got to its journal, or is ending and its last processes are still being killed.
+    if (const absl::StatusOr<UniqueFd> alive = OpenProcess(launch->process()); alive.ok()) {
+      queue_.AddAfter(Print(id), kSoon);
+      return absl::OkStatus();
+    }
+  }
+  if (started) {
+    if (launch.ok() && launch->isolation() == kIsolationNone)
+      RISEML_RETURN_IF_ERROR(KillProcessesWithVariable(launcher_.Cookie(dir)));
+    RISEML_RETURN_IF_ERROR(MakeRoom(dir));
+    return End(id, dir,
+               wanted.value_or(EndOf(Observation::LOST, "AGENT_LOST",
+                                     "the program that runs the commands (riseml-agent run) was killed")));
+  }
+  if (wanted) return End(id, dir, *wanted);
+  if (launch.ok() && launch->has_process())
+    return End(id, dir,
+               EndOf(Observation::START_FAILED, "START_FAILED",
+                     absl::StrCat("the job could not be started: ", TailOf(dir.run_log()))));
+  return Launch(id, dir);
+}
+
+// On a full disk the end itself finds room only once the attempt's own files go.
+absl::Status Keeper::MakeRoom(const AttemptDir& dir) {
+  if (!FileExists(dir.end())) return absl::OkStatus();
+  const std::string owner = OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()));
+  RISEML_RETURN_IF_ERROR(trash_.Take(dir.code(), owner));
+  return trash_.Take(dir.temporary(), owner);
+}
+
+absl::Status Keeper::Launch(const AttemptId& id, const AttemptDir& dir) {
+  const absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
+  if (!start.ok()) return End(id, dir, EndOf(Observation::LOST, "DAMAGED", start.status().message()));
+  const absl::Status prepared = PrepareAndStart(id, dir, *start);
+  return prepared.ok() ? prepared : OnPrepareFailed(id, dir, prepared);
+}
+
+absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
+  Memory& memory = MemoryOf(id);
+  memory.preparing_since = std::min(memory.preparing_since, clock_.Now());
+  if (!FileExists(dir.launch())) {
+    if (!memory.preparation.valid()) {
+      BeginPreparation(id, dir, start);
+      return absl::OkStatus();
+    }
+    RISEML_RETURN_IF_ERROR(memory.preparation.get());
+  }
+  if (WantedEnd(dir)) {
+    queue_.Add(Print(id));
+    return absl::OkStatus();
+  }
+  // Written before the start, so that a restart of the machine is noticed; the journal sees to it that nothing runs
+  // twice.
+  LaunchRecord launch;
+  launch.set_boot_id(boot_id_);
+  launch.set_isolation(launcher_.isolation());
+  RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
+  RISEML_ASSIGN_OR_RETURN(const pid_t pid, launcher_.StartRun(dir, start));
+  HoldOutputOf(memory, dir);
+  if (const absl::StatusOr<internal::v1::ProcessId> process = Identify(pid); process.ok()) {
+    *launch.mutable_process() = *process;
+  } else {  // gone already; its number is enough to know that it was started
+    launch.mutable_process()->set_pid(pid);
+  }
+  RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
+  metrics_.started.Increment();
+  LogInfo("attempt_started", {{"attempt", Print(id)}, {"pid", pid}, {"isolation", launcher_.isolation()}});
+  queue_.Add(Print(id));
+  return absl::OkStatus();
+}
+
+// A download may take minutes, and others must not wait for it. The attempt is looked at again when it is over.
+void Keeper::BeginPreparation(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
+  Memory& memory = MemoryOf(id);
+  auto done = std::make_shared<std::promise<absl::Status>>();
+  memory.preparation = done->get_future();
+  preparations_.Run(start.template_().owner_uid(), [this, id, dir, start, done, cancelled = memory.cancel.get_token()] {
+    done->set_value(launcher_.Prepare(dir, start, cancelled));
+    queue_.Add(Print(id));
+  });
+}
+
+absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why) {
+  Memory& memory = MemoryOf(id);
+  if (const auto wanted = WantedEnd(dir)) return End(id, dir, *wanted);
+  const bool again = MayPass(why) || memory.cancel.stop_requested();
+  if (again && clock_.Now() - memory.preparing_since < kPrepareLimit) {
+    if (memory.prepare_failures == 0)
+      LogWarning("prepare_waits", {{"attempt", Print(id)}, {"error", std::string(why.message())}});
+    queue_.AddAfter(Print(id), PauseAfter(memory.prepare_failures++));
+    return absl::OkStatus();
+  }
+  LogWarning("prepare_failed", {{"attempt", Print(id)}, {"error", why.ToString()}});
+  const std::string reason = HasReason(why, Reason::kDiskFull) ? "DISK_FULL" : "PREPARE_FAILED";
+  const bool own_fault = why.code() == absl::StatusCode::kInvalidArgument || why.code() == absl::StatusCode::kNotFound;
+  return End(id, dir,
+             EndOf(Observation::START_FAILED, reason, ForMessage(std::string(why.message())),
+                   own_fault ? v1::Attempt::USER_ERROR : v1::Attempt::INFRASTRUCTURE));
+}
+
+// The job's PORT can be reached from the machine. Its network is there a moment after the job is.
+void Keeper::ForwardPortOf(const AttemptId& id, const AttemptDir& dir, Memory& memory) {
+  const auto plan = ReadMessage<internal::v1::RunPlan>(dir.run_plan());
+  int port = 0;
+  // The job can write to its plan: it gets no port that a service of the platform might listen on.
+  const bool wanted = plan.ok() && plan->environment().contains("PORT") &&
+                      absl::SimpleAtoi(plan->environment().at("PORT"), &port) && IsJobPort(port);
+  const absl::Status forwarded = wanted ? ForwardPort(dir.path(), port) : absl::OkStatus();
+  if (absl::IsUnavailable(forwarded) && ++memory.forward_tries < kMostForwardTries) {
+    queue_.AddAfter(Print(id), kSoon);
+    return;
+  }
+  if (!forwarded.ok())
+    LogWarning("port_not_forwarded", {{"attempt", Print(id)}, {"error", std::string(forwarded.message())}});
+  memory.forwarded = true;
+}
+
+// While somebody holds the pipe, what a job has printed outlives a sudden death of its `run`.
+void Keeper::HoldOutputOf(Memory& memory, const AttemptDir& dir) {
+  if (memory.output.valid()) return;
+  if (absl::StatusOr<UniqueFd> held = HoldOutput(dir.output()); held.ok()) memory.output = *std::move(held);
+}
+
+absl::Status Keeper::End(const AttemptId& id, const AttemptDir& dir, AttemptEnded ended) {
+  Memory& memory = MemoryOf(id);
+  if (memory.output.valid()) {  // of a `run` that cannot copy any more
+    RISEML_ASSIGN_OR_RETURN(const UniqueFd log_file, OpenFile(dir.log(), O_WRONLY | O_APPEND | O_NOFOLLOW));
+    RISEML_RETURN_IF_ERROR(OutputPipe(memory.output.get(), log_file.get()).CopyAll());
+    memory.output.Reset();
+  }
+  *ended.mutable_time() = ToProtoTime(clock_.Now());
+  struct stat log {};
+  ended.set_final_offset(stat(dir.log().c_str(), &log) == 0 ? log.st_size : 0);
+  const absl::StatusOr<AttemptEnded> recorded = EndJournal(dir.journal(), ended);
+  queue_.Add(Print(id));
+  if (recorded.status().code() == absl::StatusCode::kFailedPrecondition) return absl::OkStatus();  // it lives after all
+  RISEML_RETURN_IF_ERROR(recorded.status());
+  if (recorded->event() != Observation::STOPPED) metrics_.lost.Increment();
+  LogInfo("attempt_ended_here",
+          {{"attempt", Print(id)}, {"reason", recorded->reason()}, {"message", recorded->message()}});
+  return Publish(id, dir);
+}
+
+absl::Status Keeper::EnsureShip(const AttemptId& id, const AttemptDir& dir) {
+  Memory& memory = MemoryOf(id);
+  RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.ship_lock()));
+  const absl::Time now = clock_.Now();
+  if (holder == 0) {
+    if (now < memory.next_ship) {
+      queue_.AddAfter(Print(id), memory.next_ship - now);
+      return absl::OkStatus();
+    }
+    // Another one is started only after a pause: this one has no lock yet, and one that dies at once must not be
+    // started in a loop.
+    const absl::Duration pause = PauseAfter(memory.ship_failures++);
+    memory.next_ship = now + pause;
+    memory.watched_ship = 0;
+    RISEML_RETURN_IF_ERROR(launcher_.StartShip(dir).status());
+    metrics_.ships_started.Increment();
+    queue_.AddAfter(Print(id), pause);
+    return absl::OkStatus();
+  }
+  if (memory.watched_ship == holder) return absl::OkStatus();
+  const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
+  absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
+  if (!fd.ok()) {
+    queue_.AddAfter(Print(id), kSoon);
+    return absl::OkStatus();
+  }
+  memory.watched_ship = holder;
+  return watcher_->WatchProcess(Print(id), "ship", *std::move(fd));
+}
+
+}  // namespace riseml::agent

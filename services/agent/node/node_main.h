@@ -1,0 +1,15 @@
+// `riseml-agent node --config FILE`.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "services/agent/node/inventory.h"
+
+namespace riseml::agent {
+
+// Serves until SIGTERM or SIGINT; the attempts go on after that. With `check_only` the configuration is read and
+// checked.
+absl::Status RunNode(const std::string& config_file, bool check_only);
+
+}  // namespace riseml::agent

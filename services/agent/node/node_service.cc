@@ -1,0 +1,190 @@
+#include "services/agent/node/node_service.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/rpc/call.h"
+#include "services/common/rpc/status.h"
+
+namespace riseml::agent {
+namespace {
+constexpr int kMaxForget = 1000;
+}  // namespace
+
+// One watch. Sends the inventory, what there is, `synced`, and then whatever is newer than what it has sent; one
+// message is on its way at a time.
+class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::WatchNodeResponse> {
+ public:
+  explicit Watch(NodeService& service) : service_(service), synced_at_(service.table_.version()) {
+    subscription_ = service_.table_.Subscribe([this] { Continue(); });
+    Continue();
+  }
+
+  // Nothing has changed for a while.
+  void SayAlive() {
+    {
+      MutexLock lock(mu_);
+      alive_wanted_ = true;
+    }
+    Continue();
+  }
+
+  void Continue() {
+    MutexLock lock(mu_);
+    if (writing_ || finished_) return;
+    if (!NextMessage()) return;
+    writing_ = true;
+    StartWrite(&message_);
+  }
+
+  void Stop() {
+    MutexLock lock(mu_);
+    FinishOnce(rpc::ToGrpc(Error(Reason::kShuttingDown, "the node agent is stopping; watch again")));
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      MutexLock lock(mu_);
+      writing_ = false;
+      if (!ok) FinishOnce(grpc::Status::CANCELLED);
+    }
+    Continue();
+  }
+  void OnCancel() override {
+    MutexLock lock(mu_);
+    FinishOnce(grpc::Status::CANCELLED);
+  }
+  void OnDone() override {
+    subscription_.reset();
+    {
+      MutexLock lock(service_.mu_);
+      service_.watches_.erase(this);
+    }
+    delete this;
+  }
+
+ private:
+  void FinishOnce(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (std::exchange(finished_, true)) return;
+    Finish(status);
+  }
+
+  bool NextMessage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    message_.Clear();
+    if (service_.TakeNode(&node_seen_, &message_)) return true;
+    const std::optional<AttemptTable::Change> change = service_.table_.NextAfter(seen_);
+    if (!synced_ && (!change || change->version > synced_at_)) {
+      synced_ = true;
+      message_.set_synced(true);
+      return true;
+    }
+    if (change) {
+      seen_ = change->version;
+      *message_.mutable_attempt() = change->status;
+      alive_wanted_ = false;
+      return true;
+    }
+    if (!std::exchange(alive_wanted_, false)) return false;
+    message_.set_alive(true);
+    return true;
+  }
+
+  NodeService& service_;
+  const std::int64_t synced_at_;
+  std::unique_ptr<AttemptTable::Subscription> subscription_;
+  Mutex mu_;
+  internal::v1::WatchNodeResponse message_;  // belongs to gRPC while writing_
+  std::int64_t seen_ ABSL_GUARDED_BY(mu_) = 0;
+  std::int64_t node_seen_ ABSL_GUARDED_BY(mu_) = 0;
+  bool synced_ ABSL_GUARDED_BY(mu_) = false;
+  bool alive_wanted_ ABSL_GUARDED_BY(mu_) = false;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+NodeService::NodeService(v1::Node node, Keeper& keeper, AttemptTable& table, absl::Duration alive_interval)
+    : keeper_(keeper),
+      table_(table),
+      alive_interval_(alive_interval),
+      node_(std::move(node)),
+      ticker_([this](std::stop_token stop) { Tick(stop); }) {}
+
+NodeService::~NodeService() { StopWatches(); }
+
+void NodeService::Tick(std::stop_token stop) {
+  Mutex mu;
+  std::condition_variable_any never;
+  while (true) {
+    {
+      MutexLock lock(mu);
+      never.wait_for(mu, stop, absl::ToChronoMilliseconds(alive_interval_), [] { return false; });
+    }
+    if (stop.stop_requested()) return;
+    MutexLock lock(mu_);
+    for (Watch* watch : watches_) watch->SayAlive();
+  }
+}
+
+void NodeService::SetNode(const v1::Node& node) {
+  {
+    MutexLock lock(node_mu_);
+    node_ = node;
+    ++node_version_;
+  }
+  MutexLock lock(mu_);
+  for (Watch* watch : watches_) watch->Continue();
+}
+
+bool NodeService::TakeNode(std::int64_t* version, internal::v1::WatchNodeResponse* message) {
+  MutexLock lock(node_mu_);
+  if (*version == node_version_) return false;
+  *version = node_version_;
+  *message->mutable_node() = node_;
+  return true;
+}
+
+void NodeService::StopWatches() {
+  MutexLock lock(mu_);
+  stopping_ = true;
+  for (Watch* watch : watches_) watch->Stop();
+}
+
+grpc::Status NodeService::StartAttempt(grpc::ServerContext* context, const internal::v1::StartAttemptRequest* request,
+                                       internal::v1::StartAttemptResponse*) {
+  return rpc::Unary(context, "riseml.internal.v1.NodeAgentService/StartAttempt",
+                    [&](const rpc::Call&) { return keeper_.StartAttempt(*request); });
+}
+
+grpc::Status NodeService::StopAttempt(grpc::ServerContext* context, const internal::v1::StopAttemptRequest* request,
+                                      internal::v1::StopAttemptResponse*) {
+  return rpc::Unary(context, "riseml.internal.v1.NodeAgentService/StopAttempt", [&](const rpc::Call&) {
+    return keeper_.StopAttempt({request->job_uid(), request->attempt()}, request->epoch());
+  });
+}
+
+grpc::Status NodeService::ForgetAttempts(grpc::ServerContext* context,
+                                         const internal::v1::ForgetAttemptsRequest* request,
+                                         internal::v1::ForgetAttemptsResponse*) {
+  return rpc::Unary(
+      context, "riseml.internal.v1.NodeAgentService/ForgetAttempts", [&](const rpc::Call&) -> absl::Status {
+        if (request->attempts_size() > kMaxForget)
+          return LimitExceeded(absl::StrCat("at most ", kMaxForget, " attempts can be forgotten in one call"),
+                               kMaxForget, request->attempts_size());
+        std::vector<AttemptId> ids;
+        for (const internal::v1::AttemptRef& ref : request->attempts()) ids.push_back({ref.job_uid(), ref.attempt()});
+        return keeper_.ForgetAttempts(ids, request->epoch());
+      });
+}
+
+grpc::ServerWriteReactor<internal::v1::WatchNodeResponse>* NodeService::WatchNode(
+    grpc::CallbackServerContext*, const internal::v1::WatchNodeRequest*) {
+  auto* watch = new Watch(*this);  // deletes itself in OnDone
+  MutexLock lock(mu_);
+  watches_.insert(watch);
+  if (stopping_) watch->Stop();
+  return watch;
+}
+
+}  // namespace riseml::agent

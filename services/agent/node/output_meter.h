@@ -1,0 +1,46 @@
+// Finds out what ended attempts leave in their outputs, beside the work that starts and stops others. The number is
+// kept in the attempt's directory, so that it is found once.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <stop_token>
+
+#include "riseml/internal/v1/node_agent.pb.h"
+#include "services/agent/attempt/attempt_dir.h"
+#include "services/agent/attempt/journal.h"
+#include "services/agent/launch/launcher.h"
+#include "services/common/base/fair_executor.h"
+#include "services/common/base/mutex.h"
+
+namespace riseml::agent {
+
+// Thread-safe. Users take turns: a large output holds up the ends of its owner's attempts only.
+class OutputMeter {
+ public:
+  explicit OutputMeter(const Launcher& launcher);  // outlives this
+  ~OutputMeter() { Stop(); }
+
+  // True when nothing is left to find out about an attempt whose journal says that it has ended.
+  bool IsDone(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) const;
+  // Measures; `done` is called afterwards, when IsDone has become true. Nothing to do while that is under way.
+  void Begin(const AttemptId& id, const AttemptDir& dir, std::function<void()> done);
+  // Adds what was found to the status of an ended attempt.
+  static void Show(const AttemptDir& dir, internal::v1::AttemptStatus* status);
+  // The attempt is removed.
+  void Forget(const AttemptId& id);
+  // Breaks off what is under way; it begins anew at the next start. Idempotent.
+  void Stop();
+
+ private:
+  void Measure(const AttemptId& id, const AttemptDir& dir, const internal::v1::JobTemplate& job);
+
+  const Launcher& launcher_;
+  std::stop_source stop_;
+  mutable Mutex mu_;
+  std::set<AttemptId> under_way_ ABSL_GUARDED_BY(mu_);
+  std::set<AttemptId> given_up_ ABSL_GUARDED_BY(mu_);  // those without a file that says what was found
+  FairExecutor measurements_;                          // last: it uses the rest
+};
+
+}  // namespace riseml::agent

@@ -1,0 +1,83 @@
+// Processes of this machine: who they are, how to start one that outlives us, how to find and end a whole tree.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+#include "services/common/base/files/file.h"
+
+namespace riseml::agent {
+
+// Id of the machine's current boot.
+absl::StatusOr<std::string> BootId();
+
+// A row of /proc.
+struct ProcessStat {
+  pid_t pid = 0;
+  pid_t parent = 0;
+  char state = '?';
+  std::int64_t start_ticks = 0;  // clock ticks since the boot
+};
+
+// NOT_FOUND when there is no such process.
+absl::StatusOr<ProcessStat> ReadProcessStat(pid_t pid);
+
+// Parses the content of /proc/PID/stat; the command name in it may hold anything.
+absl::StatusOr<ProcessStat> ParseProcessStat(absl::string_view text);
+
+// Returns the identity of the process that has this pid now. NOT_FOUND if there is none.
+absl::StatusOr<internal::v1::ProcessId> Identify(pid_t pid);
+
+// True when that very process still runs (a zombie does not).
+bool IsAlive(const internal::v1::ProcessId& process);
+
+// A descriptor that becomes readable when the process ends. NOT_FOUND when it has ended, or when the pid means another
+// process now.
+absl::StatusOr<UniqueFd> OpenProcess(const internal::v1::ProcessId& process);
+
+// Sends a signal to the process behind a descriptor of OpenProcess. A process that is gone is not an error.
+absl::Status SignalProcess(const UniqueFd& process, int signal);
+
+// All live descendants of `root`, without itself; zombies are left out.
+std::vector<pid_t> Descendants(pid_t root);
+
+// The same as rows of /proc.
+std::vector<ProcessStat> Family(pid_t root);
+
+// More about a process, as far as /proc shows it.
+struct ProcessDetail {
+  std::string command;          // its program and its arguments
+  bool shell = false;           // the program is a shell
+  bool background = false;      // a shell started it with `&`: it ignores SIGQUIT
+  bool copy_of_parent = false;  // `command` is that of its parent: it may not have executed its own yet
+  std::string standard_input;   // the pipe it reads from, e.g. "pipe:[123]"; empty: none
+  std::string standard_output;  // the pipe it writes to
+};
+ProcessDetail Inspect(const ProcessStat& process);
+
+// Number of times the kernel has killed for memory, on the whole machine; 0 when it does not say.
+std::int64_t OomKills();
+
+// All live processes whose environment holds exactly this "NAME=value", as far as /proc shows it.
+std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment);
+
+// SIGKILL to everything that has the variable, again and again until nothing is left. DEADLINE_EXCEEDED when processes
+// remain after 100 rounds, which happens only for processes stuck in the kernel.
+absl::Status KillProcessesWithVariable(absl::string_view assignment);
+
+// Takes the POSIX write lock of a whole file for this process. FAILED_PRECONDITION when another process holds it. The
+// lock ends with the process, or when it closes any descriptor of the file.
+absl::Status LockFile(int fd);
+
+// The process that holds the lock; 0 when nobody does, or when we do.
+absl::StatusOr<pid_t> LockHolder(int fd);
+
+}  // namespace riseml::agent

@@ -1,0 +1,89 @@
+// Runs the install steps of an attempt and then its commands, one after the other. Both have a shell each: what a step
+// leaves in the shell is not there when the environment is reused.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/agent/process/forked_task.h"
+#include "services/agent/process/output_pipe.h"
+#include "services/agent/run/step_keeper.h"
+#include "services/agent/shell/command_sequence.h"
+#include "services/agent/shell/shell_session.h"
+#include "services/common/base/clock.h"
+
+namespace riseml::agent {
+
+// Thread-compatible. The owner waits for events and children; it tells this class about them.
+class StepRunner {
+ public:
+  // Adds a descriptor to those the owner waits for.
+  using Watch = std::function<absl::Status(int fd)>;
+
+  // `dir` is the directory of the attempt; the shells print to `output_write`, the other end of `output`. The
+  // references outlive this.
+  StepRunner(const std::string& dir, const internal::v1::RunPlan& plan, const Clock& clock, OutputPipe& output,
+             int output_write, Watch watch);
+
+  // Starts with what earlier builds have kept, then the first step. `began` is younger than all files of the attempt.
+  absl::Status Begin(absl::Time began);
+  // True until everything has ended.
+  bool runs() const { return main_ != 0 || task_.runs(); }
+  // The shell; 0: none runs.
+  pid_t shell_pid() const { return main_; }
+  // Descriptor on which the shell reports; -1: there is none yet.
+  int fd() const { return session_ == nullptr ? -1 : session_->fd(); }
+
+  // A child of this process has ended with this wait status. GoOn does what follows.
+  void Reaped(pid_t pid, int status);
+  absl::Status GoOn();
+  // The shell has written to fd().
+  absl::Status HandleReports();
+
+  // The platform stops the attempt: nothing more starts.
+  void Stop(StopCause cause);
+  StopCause cause() const { return sequence_.cause(); }
+  // The owner is killing what runs: a SIGKILL says nothing about memory from now on.
+  void NoteKill() { killed_ = true; }
+
+  // The outcome, but for time and log length.
+  internal::v1::AttemptEnded Outcome() const { return sequence_.Outcome(); }
+
+ private:
+  absl::Status OpenSession(const Step& step);
+  absl::Status StartShell();
+  absl::Status OnPrepared(absl::StatusOr<std::string> steps);
+  absl::Status KeepSteps();
+  absl::Status LetStepBegin();
+  absl::Status StartNext();
+  StepResult ResultOf(int exit_code);
+  absl::Status OnMainEnded(int wait_status);
+
+  const std::string& dir_;
+  const internal::v1::RunPlan& plan_;
+  const Clock& clock_;
+  OutputPipe& output_;
+  const int output_write_;
+  const Watch watch_;
+  const std::string shell_;
+  CommandSequence sequence_;
+  std::unique_ptr<ShellSession> session_;  // of the steps, then of the commands
+  StepKeeper keeper_;
+  ForkedTask task_;  // while it runs, no step does
+  Step step_;        // the one that runs
+  pid_t main_ = 0;   // the shell
+  std::optional<int> main_status_;
+  std::optional<ShellReport> failure_;  // what the shell has told about the step that runs
+  std::int64_t oom_kills_before_ = 0;
+  bool killed_ = false;
+};
+
+}  // namespace riseml::agent

@@ -1,0 +1,98 @@
+#include "services/agent/shell/stop_plan.h"
+
+#include <signal.h>
+
+#include <algorithm>
+
+namespace riseml::agent {
+namespace {
+
+constexpr absl::Duration kAlone = absl::Milliseconds(300);  // time to end by itself once the one before has ended
+constexpr absl::Duration kBackground = absl::Seconds(1);    // a shell's own time for its background jobs
+
+}  // namespace
+
+struct StopPlan::View {
+  const StopSnapshot& snapshot;
+  const absl::Time now;
+  std::multimap<pid_t, const ProcessStat*> children;
+
+  std::vector<const ProcessStat*> ChildrenOf(pid_t parent) const {
+    std::vector<const ProcessStat*> found;
+    const auto [first, last] = children.equal_range(parent);
+    for (auto it = first; it != last; ++it) found.push_back(it->second);
+    return found;
+  }
+};
+
+void StopPlan::Tell(const View& view, const ProcessStat& process) {
+  Memory& memory = MemoryOf(process);
+  memory.told = view.now;
+  const ProcessDetail detail = view.snapshot.inspect(process);
+  memory.copied = detail.copy_of_parent ? detail.command : "";
+  signals_.push_back({process.pid, SIGTERM});
+  // A process that the job itself has stopped would not get it either.
+  if (memory.halted || process.state == 'T') signals_.push_back({process.pid, SIGCONT});
+  memory.halted = false;
+}
+
+// A shell that has got SIGTERM deals with what it starts now; its background jobs get their own after a while.
+void StopPlan::ApproachChildren(const View& view, const ProcessStat& shell) {
+  if (view.now < MemoryOf(shell).told + kBackground) return;
+  for (const ProcessStat* child : view.ChildrenOf(shell.pid))
+    if (view.snapshot.inspect(*child).background) Approach(view, *child, absl::ZeroDuration());
+}
+
+void StopPlan::Approach(const View& view, const ProcessStat& process, absl::Duration patience) {
+  Memory& memory = MemoryOf(process);
+  const ProcessDetail detail = view.snapshot.inspect(process);
+  if (memory.told <= view.now) {
+    if (!memory.copied.empty() && memory.copied != detail.command) {
+      Tell(view, process);
+    } else if (detail.shell) {
+      ApproachChildren(view, process);
+    }
+    return;
+  }
+  std::vector<std::pair<const ProcessStat*, ProcessDetail>> front;
+  if (detail.shell) {
+    for (const ProcessStat* child : view.ChildrenOf(process.pid)) {
+      ProcessDetail of_child = view.snapshot.inspect(*child);
+      if (!of_child.background) front.emplace_back(child, std::move(of_child));
+    }
+  }
+  memory.exposed = std::min(memory.exposed, view.now);
+  if (front.empty()) {
+    if (memory.halted || view.now >= memory.exposed + patience) Tell(view, process);
+    return;
+  }
+  if (!memory.halted) signals_.push_back({process.pid, SIGSTOP});
+  memory.halted = true;
+  for (const auto& [child, of_child] : front) {
+    const auto writes_to_it = [&read = of_child.standard_input](const auto& other) {
+      return !read.empty() && other.second.standard_output == read;
+    };
+    if (std::ranges::none_of(front, writes_to_it)) Approach(view, *child, first_ ? absl::ZeroDuration() : kAlone);
+  }
+}
+
+std::vector<StopSignal> StopPlan::Next(const StopSnapshot& snapshot, absl::Time now) {
+  signals_.clear();
+  View view{snapshot, now, {}};
+  for (const ProcessStat& process : snapshot.family) view.children.emplace(process.parent, &process);
+  if (now >= last_call_) {
+    for (const ProcessStat& process : snapshot.family)
+      if (MemoryOf(process).told > now) Tell(view, process);
+  } else {
+    const bool main_alive = std::ranges::any_of(
+        snapshot.family, [&snapshot](const ProcessStat& process) { return process.pid == snapshot.main; });
+    for (const ProcessStat* child : view.ChildrenOf(snapshot.root)) {
+      if (main_alive && child->pid != snapshot.main) continue;
+      Approach(view, *child, first_ ? absl::ZeroDuration() : kAlone);
+    }
+  }
+  first_ = false;
+  return std::move(signals_);
+}
+
+}  // namespace riseml::agent

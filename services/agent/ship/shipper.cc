@@ -1,0 +1,392 @@
+#include "services/agent/ship/shipper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+#include "services/agent/attempt/journal.h"
+#include "services/common/base/crc32c.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+
+namespace riseml::agent {
+namespace {
+
+constexpr std::int64_t kSaveEvery = 8 << 20;
+constexpr std::int64_t kFreeGrain = 1 << 20;
+constexpr int kZstdLevel = 1;
+
+}  // namespace
+
+// Wakes the shipper: from other threads by an eventfd, from the kernel when a file of the attempt has changed.
+struct Shipper::Wakeup {
+  UniqueFd event{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  UniqueFd changes{inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+
+  void Wake() const {
+    const std::uint64_t one = 1;
+    (void)!write(event.get(), &one, sizeof one);  // fails only when it is set already
+  }
+  void Clear() const {
+    char buffer[4096];
+    (void)!read(event.get(), buffer, sizeof(std::uint64_t));
+    while (changes.valid() && read(changes.get(), buffer, sizeof buffer) > 0) {
+    }
+  }
+};
+
+// Delivers results on a thread of its own, so that a slow api does not hold up the log.
+class Shipper::Results {
+ public:
+  Results(const std::string& spool, std::int64_t delivered, ReportResults report, ShipperOptions options,
+          const Wakeup& wakeup)
+      : delivery_(spool, delivered, std::move(report)),
+        options_(options),
+        wakeup_(wakeup),
+        delivered_(delivered),
+        thread_([this](std::stop_token stop) { Loop(stop); }) {}
+
+  // There may be something to deliver.
+  void Look() {
+    MutexLock lock(mu_);
+    wanted_ = true;
+    changed_.notify_all();
+  }
+  // True when all that was in the spool at the last Look has been delivered.
+  bool IsIdle() {
+    MutexLock lock(mu_);
+    return !wanted_ && !busy_;
+  }
+  std::int64_t delivered() {
+    MutexLock lock(mu_);
+    return delivered_;
+  }
+
+ private:
+  void Loop(std::stop_token stop) {
+    int failures = 0;
+    while (WaitForWork(stop)) {
+      const absl::Status status = delivery_.Deliver();
+      if (!status.ok() && failures == 0) LogWarning("results_wait", {{"error", std::string(status.message())}});
+      failures = status.ok() ? 0 : failures + 1;
+      MutexLock lock(mu_);
+      busy_ = false;
+      delivered_ = delivery_.delivered();
+      wakeup_.Wake();
+      if (status.ok()) continue;
+      wanted_ = true;
+      const absl::Duration pause =
+          std::min(options_.first_backoff * (1 << std::min(failures, 10)), options_.longest_backoff);
+      changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(pause), [] { return false; });
+    }
+  }
+  bool WaitForWork(std::stop_token stop) {
+    MutexLock lock(mu_);
+    const bool any = changed_.wait(mu_, stop, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return wanted_; });
+    if (!any || stop.stop_requested()) return false;
+    wanted_ = false;
+    busy_ = true;
+    return true;
+  }
+
+  ResultDelivery delivery_;
+  const ShipperOptions options_;
+  const Wakeup& wakeup_;
+  Mutex mu_;
+  std::condition_variable_any changed_;
+  bool wanted_ ABSL_GUARDED_BY(mu_) = true;
+  bool busy_ ABSL_GUARDED_BY(mu_) = false;
+  std::int64_t delivered_ ABSL_GUARDED_BY(mu_);
+  std::jthread thread_;
+};
+
+Shipper::Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ReportResults report, ShipperOptions options,
+                 const Clock& clock)
+    : dir_(std::move(dir)),
+      log_(std::move(log)),
+      transport_(transport),
+      report_(std::move(report)),
+      options_(options),
+      clock_(clock),
+      masker_(options_.hidden),
+      wakeup_(std::make_unique<Wakeup>()),
+      compressor_(ZSTD_createCCtx()) {}
+
+void Shipper::FreeCompressor::operator()(ZSTD_CCtx_s* context) const { ZSTD_freeCCtx(context); }
+
+Shipper::~Shipper() {
+  call_.reset();  // its thread wakes us until it is gone
+  results_.reset();
+}
+
+absl::Status Shipper::Open() {
+  absl::StatusOr<internal::v1::ShipState> state = ReadMessage<internal::v1::ShipState>(dir_.shipped());
+  if (!state.ok() && !HasReason(state.status(), Reason::kNotFound)) return state.status();
+  if (!state.ok()) state = internal::v1::ShipState();
+  complete_ = state->complete();
+  saved_acknowledged_ = state->acknowledged_offset();
+  saved_dropped_ = state->dropped_offset();
+  saved_results_ = state->results_delivered();
+  freed_ = saved_acknowledged_ / kFreeGrain * kFreeGrain;
+  cursor_ = std::make_unique<ShipCursor>(freed_, saved_dropped_, options_.unshipped_limit);
+  cursor_->SetFreed(freed_);
+  for (const std::string& path : {dir_.log(), dir_.journal(), dir_.results()})
+    if (wakeup_->changes.valid()) inotify_add_watch(wakeup_->changes.get(), path.c_str(), IN_MODIFY);
+  results_ = std::make_unique<Results>(dir_.results(), saved_results_, report_, options_, *wakeup_);
+  return absl::OkStatus();
+}
+
+absl::Status Shipper::LookAtFiles(absl::Time now) {
+  // The end first: everything was printed before it.
+  struct stat journal {};
+  if (!ended_ && stat(dir_.journal().c_str(), &journal) == 0 && journal.st_size != journal_bytes_) {
+    RISEML_ASSIGN_OR_RETURN(const JournalContent content, ReadJournal(dir_.journal()));
+    journal_bytes_ = journal.st_size;
+    if (content.ended) {
+      ended_ = true;
+      cursor_->SetEnd(content.ended->final_offset());
+      results_->Look();  // what was reported last; the end waits for it
+    }
+  }
+  struct stat results {};
+  if (stat(dir_.results().c_str(), &results) == 0 && results.st_size != results_bytes_) {
+    results_bytes_ = results.st_size;
+    results_->Look();
+  }
+  struct stat log {};
+  if (fstat(log_.get(), &log) != 0) return ErrnoError(errno, absl::StrCat("look at ", dir_.log()));
+  RISEML_ASSIGN_OR_RETURN(const std::int64_t size, SizeToShip(log.st_size));
+  cursor_->SetSize(size, now);
+  return absl::OkStatus();
+}
+
+void Shipper::OnCallOver(const absl::Status& why, absl::Time now) {
+  call_.reset();
+  cursor_->Disconnect();
+  if (failures_ == 0) LogWarning("log_call_over", {{"error", why.ToString()}});
+  const absl::Duration pause =
+      std::min(options_.first_backoff * (1 << std::min(failures_, 10)), options_.longest_backoff);
+  ++failures_;
+  next_call_ = now + pause;
+  refused_since_ = IsRefusal(why) ? std::min(refused_since_, now) : absl::InfiniteFuture();
+  if (ended_ && now - refused_since_ >= options_.refusal_limit)
+    given_up_ = absl::StrCat("the log is not taken any more: ", std::string(why.message()));
+}
+
+void Shipper::FollowCall(absl::Time now) {
+  if (call_ == nullptr) {
+    if (now < next_call_) return;
+    begun_ = false;
+    answers_ = 0;
+    last_progress_ = now;
+    call_ = transport_.Open([this] { wakeup_->Wake(); });
+  }
+  const IngestProgress progress = call_->Progress();
+  complete_ = progress.complete;
+  if (complete_) return;
+  if (progress.expected_offset && progress.answers > answers_) {
+    answers_ = progress.answers;
+    const std::int64_t before = cursor_->acknowledged();
+    if (!begun_)
+      cursor_->Begin(*progress.expected_offset);
+    else
+      cursor_->Acknowledge(*progress.expected_offset);
+    // The same offset once more: bytes before what was sent are missing there.
+    if (begun_ && cursor_->acknowledged() <= before)
+      return OnCallOver(absl::AbortedError(absl::StrCat("loghandler wants to go on at ", *progress.expected_offset)),
+                        now);
+    begun_ = true;
+    last_progress_ = now;
+    failures_ = 0;
+    refused_since_ = absl::InfiniteFuture();
+  }
+  const bool waiting = !begun_ || cursor_->in_flight() > 0 || cursor_->end_sent();
+  if (progress.over)
+    OnCallOver(*progress.over, now);
+  else if (waiting && now - last_progress_ > options_.stall_limit)
+    OnCallOver(absl::DeadlineExceededError("no answer"), now);
+  else if (!waiting)
+    last_progress_ = now;
+}
+
+absl::StatusOr<std::string> Shipper::ReadLog(std::int64_t first, std::int64_t length) const {
+  std::string raw(static_cast<std::size_t>(length), '\0');
+  std::int64_t done = 0;
+  while (done < length) {
+    const ssize_t n = pread(log_.get(), raw.data() + done, length - done, first + done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError(errno, absl::StrCat("read ", dir_.log()));
+    if (n == 0) return absl::DataLossError(absl::StrCat(dir_.log(), " has become shorter"));
+    done += n;
+  }
+  return raw;
+}
+
+// Returns the end of the hole that begins at `first`; `first` when there is none, or one of less than a block.
+absl::StatusOr<std::int64_t> Shipper::EndOfHole(std::int64_t first) const {
+  const std::int64_t known = cursor_->known_end();
+  if (known - first < kBlockBytes) return first;
+  const off_t data = lseek(log_.get(), first, SEEK_DATA);
+  if (data < 0 && errno != ENXIO) return first;  // the file system does not tell
+  const std::int64_t end = data < 0 ? known : std::min<std::int64_t>(data, known);
+  if (end - first < kBlockBytes) return first;
+  // Some file systems have called bytes that were just written a hole.
+  RISEML_ASSIGN_OR_RETURN(const std::string block, ReadLog(first, kBlockBytes));
+  return block.find_first_not_of('\0') == std::string::npos ? end : first;
+}
+
+// A hole was never printed: one call makes gigabytes of it, which must not cost the work of so many zeros.
+absl::StatusOr<ShipAction> Shipper::WithoutHole(const ShipAction& action) const {
+  if (const auto* block = std::get_if<SendBlock>(&action)) {
+    RISEML_ASSIGN_OR_RETURN(const std::int64_t end, EndOfHole(block->first));
+    if (end > block->first) return SendGap{block->first, end - block->first};
+  } else if (const auto* gap = std::get_if<SendGap>(&action)) {
+    RISEML_ASSIGN_OR_RETURN(const std::int64_t end, EndOfHole(gap->first + gap->length));
+    return SendGap{gap->first, end - gap->first};
+  }
+  return action;
+}
+
+// A value may reach into these bytes from both sides. Bytes on the right that are not printed yet cannot complete one:
+// SizeToShip keeps its beginning back.
+absl::StatusOr<std::string> Shipper::ReadMasked(std::int64_t first, std::int64_t length) const {
+  if (masker_.empty()) return ReadLog(first, length);
+  struct stat log {};
+  if (fstat(log_.get(), &log) != 0) return ErrnoError(errno, absl::StrCat("look at ", dir_.log()));
+  const auto reach = static_cast<std::int64_t>(masker_.longest()) - 1;
+  // What was freed reads as zeros and completes nothing: it was stored, and therefore masked, before.
+  const std::int64_t begin = std::max<std::int64_t>(first - reach, 0);
+  const std::int64_t end = std::max(std::min<std::int64_t>(first + length + reach, log.st_size), first + length);
+  RISEML_ASSIGN_OR_RETURN(const std::string raw, ReadLog(begin, end - begin));
+  return masker_.Mask(raw).substr(static_cast<std::size_t>(first - begin), static_cast<std::size_t>(length));
+}
+
+// The size of the log, without an end that may be the beginning of a hidden value.
+absl::StatusOr<std::int64_t> Shipper::SizeToShip(std::int64_t size) const {
+  if (masker_.empty() || ended_) return size;
+  const std::int64_t length = std::min(size, static_cast<std::int64_t>(masker_.longest()) - 1);
+  RISEML_ASSIGN_OR_RETURN(const std::string tail, ReadLog(size - length, length));
+  return size - static_cast<std::int64_t>(masker_.OpenEnd(tail));
+}
+
+absl::StatusOr<v1::IngestRequest> Shipper::Message(const ShipAction& action, absl::Time now) {
+  v1::IngestRequest request;
+  if (const auto* end = std::get_if<SendEnd>(&action)) {
+    request.mutable_end()->set_final_offset(end->final_offset);
+    return request;
+  }
+  v1::LogBlock& block = *request.mutable_block();
+  if (const auto* gap = std::get_if<SendGap>(&action)) {
+    block.set_first_offset(gap->first);
+    block.set_raw_length(gap->length);
+    block.set_coding(v1::LogBlock::GAP);
+    block.add_times(0);
+    block.add_times(absl::ToUnixMillis(now));
+    return request;
+  }
+  const SendBlock& bytes = std::get<SendBlock>(action);
+  RISEML_ASSIGN_OR_RETURN(const std::string raw, ReadMasked(bytes.first, bytes.length));
+  const std::size_t length = raw.size();
+  std::string& data = *block.mutable_data();
+  data.resize(ZSTD_compressBound(length));
+  const std::size_t packed =
+      ZSTD_compressCCtx(compressor_.get(), data.data(), data.size(), raw.data(), length, kZstdLevel);
+  if (ZSTD_isError(packed) == 0 && packed < length) {
+    data.resize(packed);
+    block.set_coding(v1::LogBlock::ZSTD);
+  } else {
+    data = raw;
+  }
+  block.set_first_offset(bytes.first);
+  block.set_raw_length(bytes.length);
+  block.set_crc(Crc32c(data));
+  for (const std::int64_t value : cursor_->marks().For(bytes.first, bytes.length)) block.add_times(value);
+  return request;
+}
+
+absl::StatusOr<absl::Time> Shipper::SendWhatIsDue(absl::Time now) {
+  while (call_ != nullptr && begun_ && call_->CanSend()) {
+    RISEML_ASSIGN_OR_RETURN(const ShipAction action, WithoutHole(cursor_->Next(now)));
+    if (const auto* wait = std::get_if<WaitUntil>(&action)) return wait->time;
+    if (std::holds_alternative<SendEnd>(action) && !results_->IsIdle()) break;
+    RISEML_ASSIGN_OR_RETURN(const v1::IngestRequest request, Message(action, now));
+    call_->Send(request);
+    cursor_->Sent(action, now);
+  }
+  return absl::InfiniteFuture();
+}
+
+absl::Status Shipper::Save(bool complete, const std::string& given_up) {
+  internal::v1::ShipState state;
+  state.set_acknowledged_offset(cursor_->acknowledged());
+  state.set_dropped_offset(cursor_->dropped());
+  state.set_results_delivered(results_->delivered());
+  state.set_complete(complete);
+  state.set_given_up(given_up);
+  RISEML_RETURN_IF_ERROR(WriteMessage(dir_.shipped(), state));
+  saved_acknowledged_ = state.acknowledged_offset();
+  saved_dropped_ = state.dropped_offset();
+  saved_results_ = state.results_delivered();
+  return absl::OkStatus();
+}
+
+absl::Status Shipper::SaveSometimes() {
+  const bool worth_it = cursor_->acknowledged() - saved_acknowledged_ >= kSaveEvery ||
+                        cursor_->dropped() != saved_dropped_ || results_->delivered() != saved_results_;
+  if (!worth_it) return absl::OkStatus();
+  RISEML_RETURN_IF_ERROR(Save(false, ""));
+  FreeStored();
+  return absl::OkStatus();
+}
+
+void Shipper::FreeStored() {
+  const std::int64_t until = std::max(saved_acknowledged_, saved_dropped_) / kFreeGrain * kFreeGrain;
+  if (until <= freed_) return;
+  // Where the file system cannot do it, the bytes stay until the attempt is forgotten.
+  (void)fallocate(log_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, freed_, until - freed_);
+  freed_ = until;
+  cursor_->SetFreed(freed_);
+}
+
+void Shipper::Wait(absl::Time until, absl::Time now, bool files_too) {
+  until = std::min(until, now + options_.poll_interval);
+  if (call_ == nullptr) until = std::min(until, std::max(next_call_, now));
+  pollfd fds[] = {{wakeup_->event.get(), POLLIN, 0}, {wakeup_->changes.get(), POLLIN, 0}};
+  const timespec timeout = absl::ToTimespec(std::max(until - now, absl::ZeroDuration()));
+  ppoll(fds, files_too && wakeup_->changes.valid() ? 2 : 1, &timeout, nullptr);
+  wakeup_->Clear();
+}
+
+absl::Status Shipper::Run(std::stop_token stop) {
+  RISEML_RETURN_IF_ERROR(Open());
+  const std::stop_callback wake(stop, [this] { wakeup_->Wake(); });
+  while (!complete_ && given_up_.empty() && !stop.stop_requested()) {
+    const absl::Time now = clock_.Now();
+    RISEML_RETURN_IF_ERROR(LookAtFiles(now));
+    FollowCall(now);
+    RISEML_ASSIGN_OR_RETURN(const absl::Time due, SendWhatIsDue(now));
+    RISEML_RETURN_IF_ERROR(SaveSometimes());
+    if (complete_ || !given_up_.empty()) break;
+    // While there are bytes to send, new ones change nothing.
+    Wait(due, now, begun_ && !cursor_->has_unsent());
+  }
+  call_.reset();
+  if (complete_ || !given_up_.empty()) return Save(true, given_up_);
+  return absl::OkStatus();
+}
+
+}  // namespace riseml::agent

@@ -1,0 +1,239 @@
+#include "services/builder/environment/explain.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/builder/environment/hash.h"
+
+namespace riseml::builder {
+namespace {
+
+using internal::v1::CacheExplanation;
+using internal::v1::DecidingInput;
+using internal::v1::KnownEnvironment;
+
+constexpr std::size_t kMostLines = 20;  // of steps and of files
+constexpr std::size_t kMostColumns = 160;
+constexpr std::size_t kMostChanges = 3;  // that a reason names
+constexpr std::size_t kMostNameBytes = 60;
+constexpr std::size_t kShortKey = 8;
+
+std::string ShortHash(absl::string_view text) { return Sha256Hex(text).substr(0, 16); }
+
+DecidingInput Deciding(DecidingInput::Kind kind, absl::string_view name, absl::string_view id) {
+  DecidingInput input;
+  input.set_kind(kind);
+  input.set_name(ForLine(name));
+  input.set_id(std::string(id));
+  return input;
+}
+
+std::string ShortName(absl::string_view name) {
+  if (name.size() <= kMostNameBytes) return std::string(name);
+  std::size_t end = kMostNameBytes;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;
+  return absl::StrCat(name.substr(0, end), "...");
+}
+
+enum class Change { kChanged, kNew, kGone };
+
+// Kinds that are one thing, of which there always is one.
+std::string OfOne(const DecidingInput& input, Change change) {
+  switch (input.kind()) {
+    case DecidingInput::LAYOUT:
+      return "the way or the place in which environments are made has changed";
+    case DecidingInput::PYTHON:
+      return change == Change::kNew ? absl::StrCat("Python is now ", input.name()) : "";
+    case DecidingInput::CLIENT:
+      return change == Change::kGone ? "" : "the package riseml has changed";
+    case DecidingInput::TREE:
+      return change == Change::kChanged ? "files of the project have changed" : "";
+    case DecidingInput::FRAMEWORK:
+      return change == Change::kGone ? "" : absl::StrCat("the framework is now ", input.name());
+    default:
+      return "";
+  }
+}
+
+std::string Describe(const DecidingInput& input, Change change) {
+  const bool is_step = input.kind() == DecidingInput::STEP;
+  if (!is_step && input.kind() != DecidingInput::FILE) return OfOne(input, change);
+  const std::string name = is_step ? absl::StrCat("the step `", ShortName(input.name()), "`") : ShortName(input.name());
+  constexpr absl::string_view kWords[] = {" has changed", " is new", " is gone"};
+  return absl::StrCat(name, kWords[static_cast<std::size_t>(change)]);
+}
+
+using Named = std::multimap<std::pair<int, std::string>, const DecidingInput*>;
+
+template <class List>
+Named ByName(const List& inputs) {
+  Named named;
+  for (const DecidingInput& input : inputs) named.emplace(std::pair(input.kind(), input.name()), &input);
+  return named;
+}
+
+// True when all files of the project count: nothing is known of single ones.
+template <class List>
+bool CountsAllFiles(const List& inputs) {
+  return std::ranges::any_of(inputs, [](const DecidingInput& input) { return input.kind() == DecidingInput::TREE; });
+}
+
+// What is different now, steps before files.
+std::vector<std::string> ChangesSince(const KnownEnvironment& before, const std::vector<DecidingInput>& now) {
+  Named old = ByName(before.inputs());
+  Named fresh = ByName(now);
+  const bool other_files = CountsAllFiles(before.inputs()) != CountsAllFiles(now);
+  if (other_files) {  // files that are named on one side only have not come or gone
+    for (Named* named : {&old, &fresh})
+      std::erase_if(*named, [](const auto& entry) {
+        return entry.second->kind() == DecidingInput::FILE || entry.second->kind() == DecidingInput::TREE;
+      });
+  }
+  for (auto it = fresh.begin(); it != fresh.end();) {
+    const auto [first, end] = old.equal_range(it->first);
+    const auto same =
+        std::find_if(first, end, [&it](const auto& entry) { return entry.second->id() == it->second->id(); });
+    if (same == end) {
+      ++it;
+      continue;
+    }
+    old.erase(same);
+    it = fresh.erase(it);
+  }
+  std::vector<std::pair<int, std::string>> changes;
+  for (const auto& [name, input] : fresh) {
+    const auto changed = old.find(name);
+    changes.emplace_back(name.first, Describe(*input, changed == old.end() ? Change::kNew : Change::kChanged));
+    if (changed != old.end()) old.erase(changed);
+  }
+  for (const auto& [name, input] : old) changes.emplace_back(name.first, Describe(*input, Change::kGone));
+  if (other_files)
+    changes.emplace_back(DecidingInput::TREE, CountsAllFiles(now) ? "all files of the project count now"
+                                                                  : "only files that steps read count now");
+  std::ranges::stable_sort(changes, {}, &std::pair<int, std::string>::first);
+  std::vector<std::string> texts;
+  for (auto& [kind, text] : changes)
+    if (!text.empty()) texts.push_back(std::move(text));
+  return texts;
+}
+
+// True when both have the same inputs but in another order, as steps may be.
+bool IsReordered(const KnownEnvironment& before, const std::vector<DecidingInput>& now) {
+  return !std::ranges::equal(before.inputs(), now,
+                             [](const auto& a, const auto& b) { return a.kind() == b.kind() && a.id() == b.id(); });
+}
+
+std::string Joined(std::vector<std::string> texts) {
+  if (texts.size() > kMostChanges) {
+    texts.resize(kMostChanges - 1);
+    texts.push_back("more has changed");
+  }
+  const std::string last = texts.back();
+  texts.pop_back();
+  return texts.empty() ? last : absl::StrCat(absl::StrJoin(texts, ", "), " and ", last);
+}
+
+std::string Since(const UsedBefore& used) {
+  const std::string& job = used.environment.built_by();
+  return job.empty() ? absl::StrCat(" since environment ", used.key.substr(0, kShortKey), " was built")
+                     : absl::StrCat(" since ", job);
+}
+
+CacheExplanation Because(CacheExplanation::Decision decision, std::string reason) {
+  CacheExplanation explanation;
+  explanation.set_decision(decision);
+  explanation.set_reason(std::move(reason));
+  return explanation;
+}
+
+CacheExplanation Vanished(const UsedBefore& used) {
+  const std::string& job = used.environment.built_by();
+  return Because(CacheExplanation::VANISHED,
+                 absl::StrCat("the one that ", job.empty() ? "was built before" : absl::StrCat(job, " built"),
+                              " has been removed"));
+}
+
+}  // namespace
+
+std::string ForLine(absl::string_view text) {
+  std::string out;
+  for (const char c : text) out += absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
+  std::size_t at = 0;
+  while ((at = out.find("://", at)) != std::string::npos) {
+    at += 3;
+    const std::size_t end = std::min(out.find_first_of("/ '\"", at), out.size());
+    const std::size_t sign = out.rfind('@', end);
+    if (sign == std::string::npos || sign < at) continue;
+    std::fill(out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(sign), '*');
+  }
+  if (out.size() <= kMostColumns) return out;
+  std::size_t end = kMostColumns;
+  while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80) --end;
+  return absl::StrCat(out.substr(0, end), "...");
+}
+
+std::vector<DecidingInput> DecidingInputsOf(const Inputs& inputs) {
+  std::vector<DecidingInput> out;
+  out.push_back(
+      Deciding(DecidingInput::LAYOUT, "layout", ShortHash(absl::StrCat(kEnvironmentFormat, " ", inputs.place))));
+  const std::string python = absl::StrCat(inputs.python_version, " (", inputs.python, ")");
+  out.push_back(Deciding(DecidingInput::PYTHON, python, ShortHash(python)));
+  for (const std::string& step : inputs.install) out.push_back(Deciding(DecidingInput::STEP, step, ShortHash(step)));
+  if (!inputs.framework.empty()) {
+    const std::string framework = inputs.framework_version.empty()
+                                      ? inputs.framework
+                                      : absl::StrCat(inputs.framework, " ", inputs.framework_version);
+    out.push_back(Deciding(DecidingInput::FRAMEWORK, framework, framework));
+  }
+  for (const auto& [path, id] : inputs.code.ids) out.push_back(Deciding(DecidingInput::FILE, path, id));
+  if (!inputs.code.tree.empty()) out.push_back(Deciding(DecidingInput::TREE, "", ShortHash(inputs.code.tree)));
+  if (!inputs.client_digest.empty())
+    out.push_back(Deciding(DecidingInput::CLIENT, "riseml", inputs.client_digest.substr(0, 16)));
+  return out;
+}
+
+CacheExplanation ExplainBuild(const Inputs& inputs, const std::optional<UsedBefore>& same,
+                              const std::optional<UsedBefore>& last) {
+  if (same) return Vanished(*same);
+  if (!inputs.rebuild.empty()) return Because(CacheExplanation::REBUILD_REQUESTED, "a new one was asked for");
+  if (!last) return Because(CacheExplanation::BUILT_FIRST_TIME, "no environment of this project is known");
+  const std::vector<DecidingInput> now = DecidingInputsOf(inputs);
+  std::vector<std::string> changes = ChangesSince(last->environment, now);
+  if (changes.empty() && IsReordered(last->environment, now)) changes = {"the order of the steps has changed"};
+  // The same things make the same environment: it must have been there.
+  if (changes.empty()) return Vanished(*last);
+  return Because(CacheExplanation::CHANGED, absl::StrCat(Joined(std::move(changes)), Since(*last)));
+}
+
+std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key) {
+  std::vector<std::string> lines = {absl::StrCat("Environment ", key.substr(0, kShortKey), " is decided by:"),
+                                    absl::StrCat("  Python: ", inputs.python_version, " (", inputs.python, ")")};
+  if (!inputs.python_note.empty()) lines.push_back(absl::StrCat("  NOTE: ", inputs.python_note));
+  for (std::size_t i = 0; i < inputs.install.size() && i < kMostLines; ++i)
+    lines.push_back(absl::StrCat("  step: ", ForLine(inputs.install[i])));
+  if (inputs.install.size() > kMostLines)
+    lines.push_back(absl::StrCat("  and ", inputs.install.size() - kMostLines, " more steps"));
+  if (!inputs.framework.empty())
+    lines.push_back(absl::StrCat("  framework: ", inputs.framework, " ", inputs.framework_version));
+  std::size_t files = 0;
+  for (const auto& [name, id] : inputs.code.ids)
+    if (files++ < kMostLines)
+      lines.push_back(absl::StrCat("  file: ", ForLine(name), " ", id.empty() ? "exists" : id.substr(0, kShortKey)));
+  if (files > kMostLines) lines.push_back(absl::StrCat("  and ", files - kMostLines, " more files"));
+  if (!inputs.code.everything_because.empty())
+    lines.push_back(absl::StrCat("  all files of the project but riseml.yml, as ",
+                                 ForLine(inputs.code.everything_because), ": any edit builds a new environment"));
+  if (inputs.code.ids.empty() && inputs.code.everything_because.empty()) lines.push_back("  no files of the project");
+  for (const std::string& path : inputs.code.outside)
+    lines.push_back(absl::StrCat("  NOTE: ", ForLine(path),
+                                 " lies outside of the project: after it has changed, train with --rebuild"));
+  if (!inputs.built_because.empty()) lines.push_back(absl::StrCat("It is built, as ", inputs.built_because));
+  return lines;
+}
+
+}  // namespace riseml::builder

@@ -1,0 +1,60 @@
+// The directory of all repositories: DIR/FORMAT, DIR/<project uuid>.git and DIR/tmp.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/common/base/files/file.h"
+#include "services/common/base/id.h"
+#include "services/common/base/mutex.h"
+#include "services/gitsync/repository/repository.h"
+
+namespace riseml::gitsync {
+
+// A directory that is removed, with all it holds, when this goes. Lives on one thread.
+class TemporaryDirectory {
+ public:
+  explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
+  ~TemporaryDirectory();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Thread-safe. One process at a time uses a directory.
+class RepositoryStore {
+ public:
+  // Locks the directory, checks its format, removes what a crash has left and merges packs that have become many.
+  // NEWER_FORMAT.
+  static absl::StatusOr<std::unique_ptr<RepositoryStore>> Open(const std::string& data_dir);
+
+  // NOT_FOUND when nothing was pushed to the project yet.
+  absl::StatusOr<Repository> OpenRepository(const ProjectId& project) const;
+  // Makes the repository when it is absent.
+  absl::StatusOr<Repository> EnsureRepository(const ProjectId& project) const;
+
+  // On the repositories' file system, so that files can be moved into one.
+  absl::StatusOr<TemporaryDirectory> MakeTemporary() const;
+
+  // Moves the project's references to a registered commit; see Repository::MoveRefs.
+  absl::Status MoveRefs(const ProjectId& project, const git::ObjectId& commit);
+
+ private:
+  RepositoryStore(std::string data_dir, UniqueFd lock) : data_dir_(std::move(data_dir)), lock_(std::move(lock)) {}
+  absl::Status MergeAllPacks() const;
+  std::string PathOf(const ProjectId& project) const;
+
+  const std::string data_dir_;
+  const UniqueFd lock_;
+  Mutex mu_;
+  // References of a project move one after the other. The locks of projects nobody moves are dropped.
+  std::map<ProjectId, std::weak_ptr<Mutex>> ref_locks_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace riseml::gitsync

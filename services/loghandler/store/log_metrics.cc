@@ -1,0 +1,35 @@
+#include "services/loghandler/store/log_metrics.h"
+
+#include <string>
+
+namespace riseml::loghandler {
+namespace {
+
+prometheus::Counter& MakeCounter(prometheus::Registry& registry, const std::string& name, const std::string& help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
+}
+
+prometheus::Gauge& MakeGauge(prometheus::Registry& registry, const std::string& name, const std::string& help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
+}
+
+}  // namespace
+
+LogMetrics::LogMetrics(prometheus::Registry& registry)
+    : stored_bytes(
+          MakeCounter(registry, "riseml_loghandler_stored_bytes_total", "Bytes of logs stored, before compression")),
+      duplicate_bytes(
+          MakeCounter(registry, "riseml_loghandler_duplicate_bytes_total", "Bytes that came again and were dropped")),
+      gap_bytes(MakeCounter(registry, "riseml_loghandler_gap_bytes_total", "Bytes producers have lost")),
+      refused_blocks(
+          MakeCounter(registry, "riseml_loghandler_refused_blocks_total", "Blocks not stored because of an error")),
+      followed_bytes(MakeCounter(registry, "riseml_loghandler_followed_bytes_total", "Bytes of logs sent to readers")),
+      followers(MakeGauge(registry, "riseml_loghandler_followers", "Open Follow calls")),
+      shippers(MakeGauge(registry, "riseml_loghandler_shippers", "Open Ingest calls")),
+      fsync_seconds(prometheus::BuildHistogram()
+                        .Name("riseml_loghandler_fsync_seconds")
+                        .Help("Time to make a file durable")
+                        .Register(registry)
+                        .Add({}, prometheus::Histogram::BucketBoundaries{0.0005, 0.002, 0.008, 0.03, 0.1, 0.5, 2})) {}
+
+}  // namespace riseml::loghandler

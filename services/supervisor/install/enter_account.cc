@@ -1,0 +1,18 @@
+#include "services/supervisor/install/enter_account.h"
+
+#include "services/common/base/status_macros.h"
+#include "services/supervisor/install/private_mount.h"
+
+namespace riseml::supervisor {
+
+absl::StatusOr<Layout> EnterAccount(const Account& account, const std::string& dir, Programs* programs) {
+  for (const char* part : {"", "/run", "/logs"}) RISEML_RETURN_IF_ERROR(GiveTree(account, dir + part));
+  RISEML_ASSIGN_OR_RETURN(*programs, MakeReachable(*programs, account));
+  Layout layout;
+  layout.dir = dir;
+  RISEML_ASSIGN_OR_RETURN(layout.home, ReachablePath(account, dir));
+  RISEML_RETURN_IF_ERROR(Become(account));
+  return layout;
+}
+
+}  // namespace riseml::supervisor

@@ -1,0 +1,80 @@
+// Processes the supervisor starts: how they are started, recorded and recognised again.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "riseml/config/v1/supervisor.pb.h"
+#include "services/common/base/files/file.h"
+
+namespace riseml::supervisor {
+
+// Id of the machine's current boot.
+absl::StatusOr<std::string> BootId();
+
+// Start time in clock ticks since the boot; absent when there is no such process, or only its zombie.
+std::optional<std::int64_t> StartTicks(pid_t pid);
+
+// Returns the identity of the file at `path` ("device:inode:size:modification time"), to tell whether a program has
+// been replaced. Empty if there is none.
+std::string FileIdentity(const std::string& path);
+
+// True when that very process still runs.
+bool IsAlive(const config::v1::ProcessRecord& record);
+
+// A descriptor that becomes readable when the process ends; absent when it has ended.
+std::optional<UniqueFd> Watch(const config::v1::ProcessRecord& record);
+
+// Waits until a descriptor is readable, at most for `limit`.
+void WaitReadable(int fd, absl::Duration limit);
+
+// Signals the process behind a descriptor of Watch; a process that is gone is none's concern.
+void Signal(const UniqueFd& watch, int signal);
+
+// Pid file (the pid alone, for people and scripts) and record of a process. NOT_FOUND when there is no record.
+absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file,
+                         const config::v1::ProcessRecord& record);
+absl::StatusOr<config::v1::ProcessRecord> ReadRecord(const std::string& record_file);
+
+struct SpawnRequest {
+  std::vector<std::string> argv;  // argv[0] is the program's path
+  std::vector<std::string> environment;
+  std::string log_file;     // standard error, appended to
+  std::string output_file;  // standard output, replaced, mode 0600; empty: the log file too
+  std::vector<int> passed;  // descriptors that the program has as well, by the same numbers
+};
+
+// Starts a program in a session of its own. `record` is called with the pid before the program runs: when it fails, or
+// when this process dies meanwhile, the program never runs. Returns once the program has been executed.
+absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<absl::Status(pid_t)>& record);
+
+// Waits for the end of a child of this process; its wait status.
+int WaitFor(pid_t child);
+
+struct RunResult {
+  int exit_code = 0;   // 128 + signal when killed
+  std::string output;  // standard output and error, at most 16 KiB
+};
+
+// Runs a short command found in PATH and waits for its end. `input` is its standard input.
+absl::StatusOr<RunResult> RunAndWait(const std::vector<std::string>& argv, absl::string_view input = {});
+
+// Variables passed on to services: PATH, locale, time zone, TLS.
+std::vector<std::string> ServiceEnvironment(const std::string& home);
+// The same with proxies and package indexes, whose URLs may have passwords: for the node, which passes them on to jobs
+// without these.
+std::vector<std::string> NodeEnvironment(const std::string& home);
+
+// Exit status for people: "exit code 3", "signal 9".
+std::string DescribeExit(int wait_status);
+
+}  // namespace riseml::supervisor

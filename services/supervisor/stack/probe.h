@@ -1,0 +1,45 @@
+// Health of listeners over gRPC's health protocol, and of the edge by the method that it answers itself.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "riseml/config/v1/common.pb.h"
+#include "services/supervisor/install/services.h"
+
+namespace riseml::supervisor {
+
+// Keys and certificates for calls to the listeners of an installation.
+struct ProbeKeys {
+  std::string ca_pem, certificate_pem, key_pem;
+};
+absl::StatusOr<ProbeKeys> LoadProbeKeys(const config::v1::ClientTls& tls);
+
+// Asks listeners for their health, any number at a time. Thread-safe.
+class Prober {
+ public:
+  explicit Prober(ProbeKeys keys);
+  // Waits for the answers that are still to come.
+  ~Prober();
+
+  // Asks once, on a new connection. `done` gets OK when the listener says it serves; it is called exactly once, on the
+  // prober's thread.
+  void Ask(const std::string& address, ListenerRole role, absl::Duration timeout,
+           std::function<void(absl::Status)> done);
+
+ private:
+  struct Question;
+  void Listen();
+
+  const ProbeKeys keys_;
+  grpc::CompletionQueue queue_;
+  std::jthread listener_;
+};
+
+}  // namespace riseml::supervisor

@@ -1,0 +1,389 @@
+#include "services/supervisor/stack/stack.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "services/common/base/log.h"
+#include "services/common/base/mutex.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/supervisor/install/postgres.h"
+#include "services/supervisor/install/state.h"
+#include "services/supervisor/process/log_files.h"
+#include "services/supervisor/process/process.h"
+
+namespace riseml::supervisor {
+namespace {
+
+constexpr int kMostStarts = 6;  // of one unit before the whole start counts as failed: 3 s of trying
+constexpr absl::Duration kDatabaseLimit = absl::Minutes(5);  // recovery after a crash may take a while
+constexpr absl::Duration kServicesLimit = absl::Minutes(2);
+constexpr absl::Duration kPortLimit = absl::Seconds(5);
+constexpr absl::Duration kWatchProbeTimeout = absl::Seconds(3);
+constexpr absl::Duration kRotationPeriod = absl::Seconds(5);
+constexpr int kTailLines = 20;
+
+}  // namespace
+
+// Answers to probes on their way from gRPC's threads to the supervising one. Thread-safe.
+class Stack::Answers {
+ public:
+  struct Answer {
+    std::string unit;
+    int generation;
+    absl::Status status;
+  };
+  Answers() : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  int fd() const { return wake_.get(); }
+
+  void Put(Answer answer) {
+    {
+      MutexLock lock(mu_);
+      answers_.push_back(std::move(answer));
+    }
+    eventfd_write(wake_.get(), 1);
+  }
+
+  std::vector<Answer> TakeAll() {
+    eventfd_t ignored;
+    eventfd_read(wake_.get(), &ignored);
+    MutexLock lock(mu_);
+    return std::exchange(answers_, {});
+  }
+
+ private:
+  UniqueFd wake_;
+  Mutex mu_;
+  std::vector<Answer> answers_ ABSL_GUARDED_BY(mu_);
+};
+
+Stack::Stack(StackPlan plan, const Clock& clock, ProgressSender& progress)
+    : plan_(std::move(plan)), clock_(clock), progress_(progress), answers_(std::make_shared<Answers>()) {
+  for (const UnitPlan& unit : plan_.units) units_.push_back(std::make_unique<Supervised>(unit, plan_.layout));
+  migrate_ = {"migrate", plan_.migrate_command, "", 0, false};
+  bootstrap_ = {"bootstrap", plan_.bootstrap_command, plan_.layout.PendingKey() + ".new", 0,
+                plan_.state.has_administrator()};
+}
+
+Stack::~Stack() = default;
+
+Supervised* Stack::Find(absl::string_view name) {
+  const auto it = std::find_if(units_.begin(), units_.end(), [&](const auto& unit) { return unit->name() == name; });
+  return it == units_.end() ? nullptr : it->get();
+}
+
+bool Stack::IsHealthy(absl::string_view name) {
+  const Supervised* unit = Find(name);
+  return unit != nullptr && unit->state() == UnitState::kHealthy;
+}
+
+// Takes over what an earlier supervisor left running, and stops what has another version or configuration by now.
+absl::Status Stack::Adopt() {
+  for (auto it = units_.rbegin(); it != units_.rend(); ++it) {
+    Supervised& unit = **it;
+    if (unit.Adopt(clock_.Now())) {
+      LogInfo("unit_adopted", {{"unit", unit.name()}, {"pid", unit.pid()}});
+      sockets_.Share(unit.plan(), unit.pid());
+    } else if (unit.AdoptAny(clock_.Now())) {
+      LogInfo("unit_replaced",
+              {{"unit", unit.name()}, {"pid", unit.pid()}, {"why", "its program or configuration changed"}});
+      StopNow(unit);
+    }
+  }
+  Supervised& database = *Find(kDatabase);
+  if (IsRunning(database.state())) return absl::OkStatus();
+  if (const int pid = LivingPostgresPid(plan_.layout); pid > 0) {
+    config::v1::ProcessRecord record;
+    record.set_pid(pid);
+    record.set_start_ticks(StartTicks(pid).value_or(0));
+    RISEML_ASSIGN_OR_RETURN(*record.mutable_boot_id(), BootId());
+    RISEML_RETURN_IF_ERROR(WriteRecord(plan_.layout.PidFile(kDatabase), plan_.layout.ProcessFile(kDatabase), record));
+    if (database.AdoptAny(clock_.Now())) StopNow(database);
+  }
+  return RemoveStaleLocks(plan_.layout, plan_.state);
+}
+
+absl::Status Stack::CheckPorts() {
+  const absl::Time deadline = clock_.Now() + kPortLimit;
+  while (true) {
+    absl::Status taken;
+    for (const auto& unit : units_) {
+      if (IsRunning(unit->state())) continue;
+      if (taken.ok()) taken = sockets_.Claim(unit->plan());
+    }
+    if (taken.ok() || clock_.Now() > deadline) return taken;
+    WaitReadable(signals_.get(), absl::Milliseconds(100));
+  }
+}
+
+absl::Status Stack::StartSupervision(ProbeKeys keys) {
+  prober_ = std::make_unique<Prober>(std::move(keys));
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set, number);
+  signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_.valid()) return ErrnoError(errno, "watch for signals");
+  // Orphans of services become our children, so that somebody takes note of their end.
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  RISEML_RETURN_IF_ERROR(Adopt());
+  RISEML_RETURN_IF_ERROR(CheckPorts());
+  start_deadline_ = clock_.Now() + kDatabaseLimit;
+  return absl::OkStatus();
+}
+
+absl::Status Stack::Run(ProbeKeys keys) {
+  if (absl::Status status = StartSupervision(std::move(keys)); !status.ok()) {
+    failure_ = status;
+    BeginStop(clock_.Now());
+  }
+  while (true) {
+    const absl::Time now = clock_.Now();
+    if (stopping_) {
+      AdvanceStop(now);
+      if (stop_wave_ > kLastWave) return failure_;
+    } else {
+      Advance(now);
+      CheckStart(now);
+      ShowProgress();
+    }
+    RotateLogs(now);
+    WaitForEvents(now);
+  }
+}
+
+// The api answers nothing before the schema is up to date.
+bool Stack::MayProbe(const Supervised& unit) const { return unit.name() != "api" || migrate_.done; }
+
+void Stack::Advance(absl::Time now) {
+  AdvanceTasks(now);
+  for (auto& unit : units_) AdvanceUnit(*unit, now);
+}
+
+void Stack::AdvanceTasks(absl::Time now) {
+  if (!migrate_.done && migrate_.pid == 0 && IsHealthy(kDatabase)) {
+    start_deadline_ = now + kDatabaseLimit;
+    StartTask(migrate_);
+  }
+  // An api that was adopted is healthy already.
+  if (!bootstrap_.done && bootstrap_.pid == 0 && migrate_.done && IsHealthy("api")) StartTask(bootstrap_);
+}
+
+void Stack::StartTask(Task& task) {
+  SpawnRequest request;
+  request.argv = task.argv;
+  request.environment = plan_.environment;
+  request.log_file = plan_.layout.LogFile(task.name);
+  request.output_file = task.output_file;
+  const absl::StatusOr<pid_t> pid = Spawn(request, [](pid_t) { return absl::OkStatus(); });
+  if (!pid.ok()) return Fail(std::string(pid.status().message()), task.name);
+  task.pid = *pid;
+}
+
+void Stack::TaskEnded(Task& task, int wait_status) {
+  task.pid = 0;
+  if (wait_status != 0)
+    return Fail(absl::StrCat("riseml-api ", task.name, " ended with ", DescribeExit(wait_status)), task.name);
+  task.done = true;
+  LogInfo("task_done", {{"task", task.name}});
+  if (&task == &migrate_) start_deadline_ = clock_.Now() + kServicesLimit;
+  if (task.output_file.empty()) return;
+  // Only an administrator who was made just now leaves a key.
+  const absl::StatusOr<std::string> output = ReadFile(task.output_file, 64 << 10);
+  if (output.ok() && !absl::StripAsciiWhitespace(*output).empty()) {
+    rename(task.output_file.c_str(), plan_.layout.PendingKey().c_str());
+  } else {
+    unlink(task.output_file.c_str());
+  }
+  plan_.state.set_has_administrator(true);
+  // Without it the next start looks again.
+  if (const absl::Status saved = SaveState(plan_.layout, plan_.state); !saved.ok())
+    LogWarning("state_not_saved", {{"error", saved.message()}});
+}
+
+void Stack::AdvanceUnit(Supervised& unit, absl::Time now) {
+  if (!IsRunning(unit.state())) {
+    if (now < unit.next_start()) return;
+    if (unit.name() == kDatabase && unit.exits() > 0) {
+      if (absl::Status status = RemoveStaleLocks(plan_.layout, plan_.state); !status.ok())
+        LogWarning("stale_locks_kept", {{"error", status.message()}});
+    }
+    if (absl::Status status = sockets_.Open(unit.plan()); !status.ok()) {
+      LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
+      unit.NotStarted(now);
+      return;
+    }
+    if (absl::Status status = unit.Start(now, sockets_.all()); !status.ok())
+      LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
+  } else if (!unit.probing() && now >= unit.next_probe() && MayProbe(unit)) {
+    StartProbe(unit, now);
+  }
+}
+
+void Stack::StartProbe(Supervised& unit, absl::Time now) {
+  if (unit.name() == kDatabase) {
+    unit.ProbeEnded(ReadyPostgresPid(plan_.layout) == unit.pid(), now);
+    return;
+  }
+  unit.ProbeStarted();
+  // One round asks every listener; the last answer ends it.
+  struct Round {
+    Mutex mu;
+    int open ABSL_GUARDED_BY(mu) = 0;
+    absl::Status status ABSL_GUARDED_BY(mu);
+  };
+  auto round = std::make_shared<Round>();
+  std::vector<const Endpoint*> asked;
+  for (const Endpoint& endpoint : unit.plan().endpoints)
+    if (endpoint.role != ListenerRole::kMetrics) asked.push_back(&endpoint);
+  {
+    MutexLock lock(round->mu);
+    round->open = static_cast<int>(asked.size());
+  }
+  for (const Endpoint* endpoint : asked) {
+    const auto answered = [round, answers = answers_, name = unit.name(),
+                           generation = unit.generation()](absl::Status status) {
+      absl::Status result;
+      {
+        MutexLock lock(round->mu);
+        if (round->status.ok()) round->status = std::move(status);
+        if (--round->open > 0) return;
+        result = round->status;
+      }
+      answers->Put({name, generation, std::move(result)});
+    };
+    prober_->Ask(endpoint->address, endpoint->role, kWatchProbeTimeout, answered);
+  }
+}
+
+void Stack::CheckStart(absl::Time now) {
+  if (ready_) return;
+  for (const auto& unit : units_) {
+    if (unit->exits() >= kMostStarts) return Fail(absl::StrCat(unit->name(), " does not stay up"), unit->name());
+    if (now > start_deadline_ && unit->state() != UnitState::kHealthy)
+      return Fail(absl::StrCat(unit->name(), " did not become healthy in time"), unit->name());
+  }
+  const bool all =
+      std::all_of(units_.begin(), units_.end(), [](const auto& unit) { return unit->state() == UnitState::kHealthy; });
+  if (!all || !bootstrap_.done) return;
+  ready_ = true;
+  LogInfo("stack_ready");
+}
+
+void Stack::ShowProgress() {
+  if (!IsHealthy(kDatabase) && !ready_) return progress_.Step("database", "starting");
+  std::vector<std::string> open;
+  for (const auto& unit : units_)
+    if (unit->state() != UnitState::kHealthy) open.push_back(unit->name());
+  if (!migrate_.done) return progress_.Step("database", "bringing the schema up to date");
+  progress_.Done("database");
+  if (!ready_) return progress_.Step("services", absl::StrCat("waiting for ", absl::StrJoin(open, ", ")));
+  progress_.Done("services");
+  progress_.Ready();
+}
+
+void Stack::Fail(const std::string& message, const std::string& log_name) {
+  if (stopping_) return;
+  const std::string log = plan_.layout.LogFile(log_name);
+  LogError("start_failed", {{"unit", log_name}, {"error", message}});
+  const std::string shown = absl::StrCat(plan_.layout.dir, "/logs/", log_name, ".log");
+  failure_ = absl::UnavailableError(absl::StrCat(message, EndOfLog(log, shown, kTailLines)));
+  BeginStop(clock_.Now());
+}
+
+absl::Time Stack::NextDue() const {
+  absl::Time due = next_rotation_;
+  if (stopping_) return std::min(due, wave_deadline_);
+  if (!ready_) due = std::min(due, start_deadline_);
+  for (const auto& unit : units_) {
+    if (IsRunning(unit->state())) {
+      if (!unit->probing() && MayProbe(*unit)) due = std::min(due, unit->next_probe());
+    } else {
+      due = std::min(due, unit->next_start());
+    }
+  }
+  return due;
+}
+
+void Stack::WaitForEvents(absl::Time now) {
+  std::vector<pollfd> fds = {{signals_.get(), POLLIN, 0}, {answers_->fd(), POLLIN, 0}};
+  for (const auto& unit : units_)
+    if (unit->watch_fd() >= 0) fds.push_back({unit->watch_fd(), POLLIN, 0});
+  const absl::Duration wait = std::clamp(NextDue() - now, absl::ZeroDuration(), kRotationPeriod);
+  poll(fds.data(), fds.size(), static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(wait, absl::Milliseconds(1)))));
+  HandleSignals();
+  Reap();
+  const absl::Time later = clock_.Now();
+  for (auto& unit : units_) {
+    pollfd one = {unit->watch_fd(), POLLIN, 0};
+    if (one.fd < 0 || poll(&one, 1, 0) != 1) continue;
+    unit->Exited(HowItEnded(unit->pid()), later);
+  }
+  for (const Answers::Answer& answer : answers_->TakeAll()) {
+    Supervised* unit = Find(answer.unit);
+    if (unit == nullptr || unit->generation() != answer.generation) continue;
+    const bool was_healthy = unit->state() == UnitState::kHealthy;
+    unit->ProbeEnded(answer.status.ok(), later);
+    if (was_healthy && !answer.status.ok())
+      LogWarning("unit_unanswered", {{"unit", unit->name()}, {"error", answer.status.message()}});
+    if (unit->IsDeaf() && !stopping_) {
+      LogError("unit_killed", {{"unit", unit->name()}, {"pid", unit->pid()}, {"why", answer.status.message()}});
+      unit->Send(SIGKILL);  // its end is noticed like any other, and it is started again
+    }
+  }
+  reaped_.clear();
+}
+
+void Stack::HandleSignals() {
+  signalfd_siginfo info = {};
+  while (read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGCHLD) continue;
+    LogInfo("stopping", {{"signal", info.ssi_signo}});
+    if (!ready_) failure_ = absl::CancelledError("stopped while starting");
+    BeginStop(clock_.Now());
+  }
+}
+
+void Stack::Reap() {
+  int status = 0;
+  for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == migrate_.pid) {
+      TaskEnded(migrate_, status);
+    } else if (pid == bootstrap_.pid) {
+      TaskEnded(bootstrap_, status);
+    } else {
+      reaped_[pid] = status;
+    }
+  }
+}
+
+std::string Stack::HowItEnded(pid_t pid) {
+  int status = 0;
+  if (const auto found = reaped_.find(pid); found != reaped_.end()) return DescribeExit(found->second);
+  // Its end may be visible a moment before it can be waited for. What an earlier supervisor started is not our child.
+  if (waitpid(pid, &status, 0) == pid) return DescribeExit(status);
+  return "unknown";
+}
+
+void Stack::RotateLogs(absl::Time now) {
+  if (now < next_rotation_) return;
+  next_rotation_ = now + kRotationPeriod;
+  std::vector<absl::string_view> names = {kSupervisor, "migrate", "bootstrap"};
+  for (const auto& unit : units_) names.push_back(unit->name());
+  for (absl::string_view name : names) {
+    if (absl::Status status = RotateLog(plan_.layout.LogFile(name)); !status.ok())
+      LogWarning("log_not_rotated", {{"log", name}, {"error", status.message()}});
+  }
+}
+
+}  // namespace riseml::supervisor

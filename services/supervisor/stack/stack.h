@@ -1,0 +1,111 @@
+// The whole stack: starts its units in order of need, tells when all is healthy, restarts what dies, stops everything
+// in reverse order.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "riseml/config/v1/supervisor.pb.h"
+#include "services/common/base/clock.h"
+#include "services/supervisor/install/layout.h"
+#include "services/supervisor/install/programs.h"
+#include "services/supervisor/stack/probe.h"
+#include "services/supervisor/stack/progress.h"
+#include "services/supervisor/stack/supervised.h"
+#include "services/supervisor/stack/unit_sockets.h"
+
+namespace riseml::supervisor {
+
+struct StackPlan {
+  Layout layout;
+  config::v1::SupervisorState state;
+  std::vector<UnitPlan> units;
+  std::vector<std::string> environment;
+  std::vector<std::string> migrate_command;    // brings the database's schema up to date
+  std::vector<std::string> bootstrap_command;  // makes the first administrator; prints the key
+};
+
+// Plans which processes run, from the choices of the installation. `configs` are the texts of the configuration files
+// by service.
+StackPlan MakeStackPlan(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs,
+                        const std::map<std::string, std::string>& configs);
+
+// Asks every unit of the plan for its health, all at once. One entry a unit, in the plan's order.
+std::vector<absl::Status> ProbeAll(const StackPlan& plan, const ProbeKeys& keys);
+
+// Lives on one thread, which has SIGTERM, SIGINT and SIGCHLD blocked.
+class Stack {
+ public:
+  // `clock` and `progress` outlive this.
+  Stack(StackPlan plan, const Clock& clock, ProgressSender& progress);
+  ~Stack();
+
+  // Runs the stack until SIGTERM or SIGINT; nothing of it runs when this returns. The error is that of a failed start,
+  // for the user.
+  absl::Status Run(ProbeKeys keys);
+
+  // Stops whatever an earlier supervisor left running.
+  void StopLeftovers();
+
+ private:
+  class Answers;
+  struct Task {
+    std::string name;
+    std::vector<std::string> argv;
+    std::string output_file;
+    pid_t pid = 0;
+    bool done = false;
+  };
+
+  absl::Status Adopt();
+  absl::Status CheckPorts();
+  absl::Status StartSupervision(ProbeKeys keys);
+  void Advance(absl::Time now);
+  void AdvanceTasks(absl::Time now);
+  void AdvanceUnit(Supervised& unit, absl::Time now);
+  void AdvanceStop(absl::Time now);
+  void CheckStart(absl::Time now);
+  void StartProbe(Supervised& unit, absl::Time now);
+  bool MayProbe(const Supervised& unit) const;
+  void StartTask(Task& task);
+  void TaskEnded(Task& task, int wait_status);
+  void Fail(const std::string& message, const std::string& log_name);
+  void BeginStop(absl::Time now);
+  void ShowProgress();
+  void WaitForEvents(absl::Time now);
+  void HandleSignals();
+  void Reap();
+  std::string HowItEnded(pid_t pid);
+  void RotateLogs(absl::Time now);
+  void StopNow(Supervised& unit);
+  absl::Time NextDue() const;
+  Supervised* Find(absl::string_view name);
+  bool IsHealthy(absl::string_view name);
+
+  StackPlan plan_;
+  const Clock& clock_;
+  ProgressSender& progress_;
+  std::vector<std::unique_ptr<Supervised>> units_;
+  UnitSockets sockets_;
+  Task migrate_, bootstrap_;
+  std::shared_ptr<Answers> answers_;
+  std::unique_ptr<Prober> prober_;
+  UniqueFd signals_;
+  std::map<pid_t, int> reaped_;  // ends of children that have not been looked at yet
+  absl::Status failure_;
+  bool ready_ = false;
+  bool stopping_ = false;
+  int stop_wave_ = 0;
+  absl::Time wave_deadline_ = absl::InfiniteFuture();
+  absl::Time start_deadline_ = absl::InfiniteFuture();
+  absl::Time next_rotation_ = absl::InfinitePast();
+};
+
+}  // namespace riseml::supervisor

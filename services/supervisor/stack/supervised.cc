@@ -1,0 +1,133 @@
+#include "services/supervisor/stack/supervised.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "services/common/base/log.h"
+#include "services/common/base/status_macros.h"
+#include "services/supervisor/install/edge.h"
+
+namespace riseml::supervisor {
+namespace {
+
+constexpr absl::Duration kFirstProbe = absl::Milliseconds(10);
+constexpr absl::Duration kSlowestStartProbe = absl::Milliseconds(200);
+constexpr absl::Duration kHealthyProbe = absl::Seconds(10);
+constexpr absl::Duration kSilentProbe = absl::Seconds(1);
+
+}  // namespace
+
+void Supervised::Go(UnitEvent event) {
+  const std::optional<UnitState> next = Next(state_, event);
+  if (!next.has_value()) return;
+  if (*next != state_)
+    LogInfo("unit_state", {{"unit", plan_.name}, {"from", Name(state_)}, {"to", Name(*next)}, {"pid", pid()}});
+  state_ = *next;
+}
+
+void Supervised::ScheduleProbe(absl::Duration after, absl::Time now) {
+  probe_interval_ = after;
+  next_probe_ = now + after;
+}
+
+bool Supervised::Take(const config::v1::ProcessRecord& record, absl::Time now) {
+  std::optional<UniqueFd> watch = Watch(record);
+  if (!watch.has_value()) return false;
+  watch_ = *std::move(watch);
+  record_ = record;
+  ++generation_;
+  probing_ = false;
+  healthy_since_.reset();
+  Go(UnitEvent::kStarted);
+  ScheduleProbe(kFirstProbe, now);
+  return true;
+}
+
+bool Supervised::Adopt(absl::Time now) {
+  const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout_.ProcessFile(plan_.name));
+  if (!record.ok() || record->signature() != plan_.signature || record->program() != FileIdentity(plan_.argv[0]))
+    return false;
+  return Take(*record, now);
+}
+
+bool Supervised::AdoptAny(absl::Time now) {
+  const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout_.ProcessFile(plan_.name));
+  return record.ok() && Take(*record, now);
+}
+
+absl::Status Supervised::Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets) {
+  config::v1::ProcessRecord record;
+  record.set_program(FileIdentity(plan_.argv[0]));
+  record.set_signature(plan_.signature);
+  RISEML_ASSIGN_OR_RETURN(*record.mutable_boot_id(), BootId());
+  const auto keep = [&](pid_t pid) {
+    record.set_pid(pid);
+    record.set_start_ticks(StartTicks(pid).value_or(0));
+    return WriteRecord(layout_.PidFile(plan_.name), layout_.ProcessFile(plan_.name), record);
+  };
+  SpawnRequest request;
+  request.argv = plan_.argv;
+  request.environment = plan_.environment;
+  request.log_file = layout_.LogFile(plan_.name);
+  if (plan_.takes_sockets) {
+    for (const auto& [listener, socket] : sockets) {
+      request.passed.push_back(socket.get());
+      request.environment.push_back(absl::StrCat(SocketVariable(listener), "=", socket.get()));
+    }
+  }
+  const absl::StatusOr<pid_t> pid = Spawn(request, keep);
+  if (pid.ok() && Take(record, now)) return absl::OkStatus();
+  // Could not be started, or ended before it could be looked at.
+  Go(UnitEvent::kStarted);
+  record_ = record;
+  Exited(pid.ok() ? "at once" : absl::string_view(pid.status().message()), now);
+  return pid.status();
+}
+
+void Supervised::NotStarted(absl::Time now) {
+  ++exits_;
+  next_start_ = now + delay_.AfterExit(absl::ZeroDuration());
+}
+
+void Supervised::ProbeEnded(bool answered, absl::Time now) {
+  probing_ = false;
+  const UnitState before = state_;
+  unanswered_ = answered ? 0 : unanswered_ + 1;
+  Go(answered ? UnitEvent::kAnswered : UnitEvent::kUnanswered);
+  if (state_ == UnitState::kHealthy && before != UnitState::kHealthy) healthy_since_ = now;
+  if (state_ == UnitState::kHealthy) return ScheduleProbe(kHealthyProbe, now);
+  if (state_ == UnitState::kSilent) return ScheduleProbe(kSilentProbe, now);
+  ScheduleProbe(std::min(probe_interval_ * 5 / 4, kSlowestStartProbe), now);
+}
+
+void Supervised::Exited(absl::string_view how, absl::Time now) {
+  const absl::Duration healthy_for = healthy_since_.has_value() ? now - *healthy_since_ : absl::ZeroDuration();
+  if (state_ == UnitState::kStopping) {
+    LogInfo("unit_stopped", {{"unit", plan_.name}, {"pid", pid()}, {"how", how}});
+  } else {
+    LogWarning("unit_died", {{"unit", plan_.name}, {"pid", pid()}, {"how", how}});
+    ++exits_;
+    next_start_ = now + delay_.AfterExit(healthy_for);
+  }
+  Go(UnitEvent::kExited);
+  watch_.Reset();
+  healthy_since_.reset();
+  ++generation_;
+  unanswered_ = 0;
+  probing_ = false;
+  next_probe_ = absl::InfiniteFuture();
+  unlink(layout_.PidFile(plan_.name).c_str());
+  unlink(layout_.ProcessFile(plan_.name).c_str());
+}
+
+void Supervised::Stop() {
+  if (state_ == UnitState::kStopping) return;
+  const bool runs = IsRunning(state_);
+  Go(UnitEvent::kStop);
+  next_probe_ = absl::InfiniteFuture();
+  if (runs) Send(plan_.stop_signal);
+}
+
+}  // namespace riseml::supervisor

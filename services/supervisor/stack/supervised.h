@@ -1,0 +1,96 @@
+// One process the supervisor keeps running: started, adopted, probed, stopped. Lives on one thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "services/supervisor/install/layout.h"
+#include "services/supervisor/install/services.h"
+#include "services/supervisor/process/process.h"
+#include "services/supervisor/stack/unit.h"
+
+namespace riseml::supervisor {
+
+struct Endpoint {
+  std::string listener;  // "api.user"
+  ListenerRole role = ListenerRole::kInternal;
+  int port = 0;         // 0: none
+  std::string address;  // to ask it for its health at
+};
+
+struct UnitPlan {
+  std::string name;
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;
+  std::string signature;            // of command line and configuration
+  std::vector<Endpoint> endpoints;  // empty for PostgreSQL
+  bool takes_sockets = false;       // the supervisor opens the ports and passes the sockets on
+  int stop_wave = 0;
+  int stop_signal = 0;
+};
+
+class Supervised {
+ public:
+  Supervised(UnitPlan plan, Layout layout) : plan_(std::move(plan)), layout_(std::move(layout)) {}
+
+  const UnitPlan& plan() const { return plan_; }
+  const std::string& name() const { return plan_.name; }
+  UnitState state() const { return state_; }
+  int pid() const { return record_.pid(); }
+  // Readable when the process has ended; -1 while none runs.
+  int watch_fd() const { return watch_.get(); }
+  absl::Time next_start() const { return next_start_; }
+  absl::Time next_probe() const { return next_probe_; }
+  int exits() const { return exits_; }  // since this supervisor started
+  int generation() const { return generation_; }
+  bool probing() const { return probing_; }
+  // It runs, and has not answered so often that it will not any more.
+  bool IsDeaf() const { return state_ == UnitState::kSilent && unanswered_ >= kMostUnanswered; }
+
+  // Takes over a live process of an earlier supervisor that runs this very program with this very configuration.
+  bool Adopt(absl::Time now);
+  // Takes over whatever live process the record names, to stop it.
+  bool AdoptAny(absl::Time now);
+
+  // `sockets` are passed on to a unit that takes them, by listener.
+  absl::Status Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets);
+  // It cannot be started now; it is tried again after a while.
+  void NotStarted(absl::Time now);
+  // The end of a round of probes of generation().
+  void ProbeEnded(bool answered, absl::Time now);
+  void ProbeStarted() { probing_ = true; }
+  // The process has ended; `how` is for the log.
+  void Exited(absl::string_view how, absl::Time now);
+  // Asks it to stop; no effect when it does not run.
+  void Stop();
+  void Send(int signal) const { Signal(watch_, signal); }
+
+ private:
+  static constexpr int kMostUnanswered = 5;  // probes in a row
+
+  void Go(UnitEvent event);
+  bool Take(const config::v1::ProcessRecord& record, absl::Time now);
+  void ScheduleProbe(absl::Duration after, absl::Time now);
+
+  UnitPlan plan_;
+  Layout layout_;
+  UnitState state_ = UnitState::kDown;
+  config::v1::ProcessRecord record_;
+  UniqueFd watch_;
+  RestartDelay delay_;
+  absl::Duration probe_interval_;
+  absl::Time next_start_ = absl::InfinitePast();
+  absl::Time next_probe_ = absl::InfiniteFuture();
+  std::optional<absl::Time> healthy_since_;
+  int unanswered_ = 0;
+  int exits_ = 0;
+  int generation_ = 0;
+  bool probing_ = false;
+};
+
+}  // namespace riseml::supervisor
