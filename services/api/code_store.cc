@@ -194,8 +194,8 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
   if (!IsHexId(request.commit()) || !IsHexId(request.tree()))
     return Error(Reason::kInvalidArgument, "commit and tree must be 40 lower-case hex digits");
   return db_.Write("register revision", [&](pqxx::work& tx) -> absl::StatusOr<v1::Revision> {
-    const auto project =
-        sql::Query(tx, "SELECT head, last_revision FROM projects WHERE uid = $1 FOR UPDATE", request.project_uid());
+    const auto project = sql::Query(tx, "SELECT head, last_revision FROM projects WHERE uid = $1 FOR NO KEY UPDATE",
+                                    request.project_uid());
     if (project.empty()) return NotFound(absl::StrCat("project ", request.project_uid()));
     const std::string find = absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.commit_id = $2");
     if (const auto known = sql::Query(tx, find, request.project_uid(), request.commit()); !known.empty())

@@ -122,7 +122,7 @@ absl::StatusOr<std::int64_t> NextNumber(pqxx::transaction_base& tx, const rpc::C
   const pqxx::row row = sql::QueryRow(
       tx,
       "UPDATE users SET last_experiment = last_experiment + 1, experiments = experiments + $2 WHERE uid = $1 RETURNING "
-      "last_experiment, experiments, stored_bytes",
+      "last_experiment, experiments, COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0)",
       user_uid, made);
   const std::int64_t kept = row[1].as<std::int64_t>(), bytes = row[2].as<std::int64_t>();
   if (limits.experiments >= 0 && kept > limits.experiments)

@@ -208,7 +208,7 @@ void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state)
 }  // namespace
 
 bool LockRoot(pqxx::transaction_base& tx, const std::string& root_uid) {
-  return !sql::Query(tx, "SELECT 1 FROM experiments WHERE uid = $1 FOR UPDATE", root_uid).empty();
+  return !sql::Query(tx, "SELECT 1 FROM experiments WHERE uid = $1 FOR NO KEY UPDATE", root_uid).empty();
 }
 
 std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid) {

@@ -39,7 +39,7 @@ void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
   sql::Query(
       tx,
       "SELECT 1 FROM experiments WHERE uid IN (SELECT root_uid FROM jobs WHERE uid = ANY($1::uuid[])) ORDER BY uid "
-      "FOR UPDATE",
+      "FOR NO KEY UPDATE",
       ArrayLiteral(jobs));
 }
 

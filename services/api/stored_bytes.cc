@@ -90,7 +90,11 @@ void StoredBytes::Remove(pqxx::transaction_base& tx, const std::string& root_uid
 
 void StoredBytes::Write(pqxx::transaction_base& tx) const {
   for (const auto& [user_uid, bytes] : by_user_)
-    if (bytes != 0) sql::Query(tx, "UPDATE users SET stored_bytes = stored_bytes + $2 WHERE uid = $1", user_uid, bytes);
+    if (bytes != 0)
+      sql::Query(tx,
+                 "INSERT INTO user_usage (user_uid, stored_bytes) VALUES ($1, $2) ON CONFLICT (user_uid) DO UPDATE SET "
+                 "stored_bytes = user_usage.stored_bytes + excluded.stored_bytes",
+                 user_uid, bytes);
 }
 
 }  // namespace riseml::api

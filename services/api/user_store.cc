@@ -34,7 +34,8 @@ absl::Status CheckRole(v1::User::Role role) {
 
 const std::string& UserSelect() {
   static const auto* sql = new std::string(absl::StrCat(
-      "SELECT uid, name, email, role, enabled, ", Micros("create_time"), ", stored_bytes, experiments FROM users "));
+      "SELECT uid, name, email, role, enabled, ", Micros("create_time"),
+      ", COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0), experiments FROM users "));
   return *sql;
 }
 

@@ -323,6 +323,11 @@ std::vector<std::string> JobUidsBelow(pqxx::transaction_base& tx, const std::str
   return Column(sql::Query(tx, "SELECT uid FROM jobs WHERE root_uid = $1 ORDER BY sequence", root_uid));
 }
 
+std::vector<std::string> ReleasedJobUidsBelow(pqxx::transaction_base& tx, const std::string& root_uid) {
+  return Column(
+      sql::Query(tx, "SELECT uid FROM jobs WHERE root_uid = $1 AND state <> 'CREATED' ORDER BY sequence", root_uid));
+}
+
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid) {
   return Column(sql::Query(tx, "SELECT uid FROM experiments WHERE root_uid = $1 ORDER BY child", root_uid));
 }

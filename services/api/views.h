@@ -48,6 +48,8 @@ std::vector<v1::Job> LoadJobsOf(pqxx::transaction_base& tx, const std::string& e
 // UUIDs of the jobs of one experiment (of a set: its own), and of all jobs below a root; by sequence.
 std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& experiment_uid);
 std::vector<std::string> JobUidsBelow(pqxx::transaction_base& tx, const std::string& root_uid);
+// The same without CREATED ones: thousands in a large set, which only their experiment shows.
+std::vector<std::string> ReleasedJobUidsBelow(pqxx::transaction_base& tx, const std::string& root_uid);
 // UUIDs of an experiment and all its children, itself first.
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid);
 

@@ -256,13 +256,13 @@ void Pack(std::vector<Item>& items, std::vector<Response>& responses, Add add) {
   }
 }
 
-// UUIDs of all changed jobs; everything of a root when its row says so.
+// UUIDs of all changed jobs, of which scheduler and loghandler may know; all of a root when its row says so.
 std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::FeedRow>& rows) {
   std::set<std::string> jobs;
   for (const sql::FeedRow& row : rows) {
     if (row.kind == "JOB") jobs.insert(row.uid);
     if (row.kind == "ALL")
-      for (std::string& uid : JobUidsBelow(tx, row.root_uid)) jobs.insert(std::move(uid));
+      for (std::string& uid : ReleasedJobUidsBelow(tx, row.root_uid)) jobs.insert(std::move(uid));
   }
   return {jobs.begin(), jobs.end()};
 }
