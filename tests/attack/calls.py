@@ -95,7 +95,7 @@ def _(case):
 
 
 def list_states(case, count):
-    request = messages("v1/experiment").ListExperimentsRequest(parent="users/attacker", states=[6] * count)
+    request = messages("v1/experiment").ListExperimentsRequest(parent="users/attacker", states=[6] * count).SerializeToString()
     at_once(case, 16, 15, lambda client: client.code(EXPERIMENTS + "ListExperiments", request))
 
 
@@ -112,7 +112,7 @@ def _(case):
     case.attacker.wait(number)
     log = messages("v1/log")
     request = log.FollowRequest(name=f"users/attacker/experiments/{number}", no_follow=True, cursors=[
-        log.StreamCursor(job_uid=str(uuid.uuid4()), attempt=1) for _ in range(50_000)])
+        log.StreamCursor(job_uid=str(uuid.uuid4()), attempt=1) for _ in range(50_000)]).SerializeToString()
 
     def one(client):
         try:
@@ -130,7 +130,7 @@ def _(case):
 def _(case):
     revision(case, "code")
     request = messages("v1/file").FindMissingRequest(
-        project="users/attacker/projects/attacker-code", oids=[number.to_bytes(20, "big") for number in range(50_000)])
+        project="users/attacker/projects/attacker-code", oids=[number.to_bytes(20, "big") for number in range(50_000)]).SerializeToString()
     yield
     at_once(case, 16, 12, lambda client: client.code("v1/file:FileService/FindMissing", request), case.attacker.client("gitsync.user"))
     yield
