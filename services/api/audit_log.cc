@@ -15,8 +15,7 @@ namespace riseml::api {
 namespace {
 
 constexpr int kRowsOfLink = 1'000, kLinksAtOnce = 100;
-constexpr int kColumns = 8;
-constexpr int kTimeColumn = 8, kViaColumn = 9;
+constexpr int kColumns = 8, kViaColumn = 9;  // of kSelectBehind
 
 struct Link {
   std::int64_t number = 0;
@@ -27,8 +26,8 @@ struct Link {
 };
 
 Link ToLink(const pqxx::row& row) {
-  return {row[0].as<std::int64_t>(), row[1].as<std::string>(), row[2].as<std::int64_t>(), row[3].as<std::int64_t>(),
-          pqxx::binarystring(row[4]).str()};
+  return {row["number"].as<std::int64_t>(), row["until_time"].as<std::string>(), row["until_id"].as<std::int64_t>(),
+          row["rows"].as<std::int64_t>(), pqxx::binarystring(row["hash"]).str()};
 }
 
 // Each field with its length in front, so that no two rows have the same text. Rows from before there was a column
@@ -46,17 +45,23 @@ std::string HashOf(const std::string& before, const pqxx::result& rows) {
   return hash;
 }
 
-constexpr char kOldEnough[] =
-    "time < now() - interval '5 minutes' AND time < (date_trunc('month', (SELECT min(time) FROM audit WHERE (time, id) "
-    "> ($1::timestamptz, $2)) AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'";
+// Of one month: that of the first row.
+constexpr char kOldEnough[] = R"sql(
+    time < now() - interval '5 minutes'
+    AND time < (
+      date_trunc('month', (SELECT min(time) FROM audit WHERE (time, id) > ($1::timestamptz, $2)) AT TIME ZONE 'UTC')
+      + interval '1 month') AT TIME ZONE 'UTC'
+)sql";
+
+constexpr char kSelectBehind[] = R"sql(
+  SELECT id, extract(epoch FROM time)::numeric(20, 6), actor, key_id, peer, method, object, request_id, time, via
+  FROM audit
+  WHERE (time, id) > ($1::timestamptz, $2)
+    AND )sql";
 
 // Rows behind a link, in their order.
 std::string RowsBehind(absl::string_view bound) {
-  return absl::StrCat(
-      "SELECT id, extract(epoch FROM time)::numeric(20, 6), actor, key_id, peer, method, object, request_id, time, via "
-      "FROM "
-      "audit WHERE (time, id) > ($1::timestamptz, $2) AND ",
-      bound, " ORDER BY time, id LIMIT $3");
+  return absl::StrCat(kSelectBehind, bound, " ORDER BY time, id LIMIT $3");
 }
 
 std::optional<Link> LastLink(pqxx::transaction_base& tx) {
@@ -73,11 +78,9 @@ void MakeAuditMonths(pqxx::transaction_base& tx) {
 }
 
 void DropOldAudit(pqxx::transaction_base& tx) {
-  const std::string newest = "audit_" + sql::QueryRow(tx,
-                                                      "SELECT to_char((now() - make_interval(months => $1)) AT TIME "
-                                                      "ZONE 'UTC', 'YYYY_MM')",
-                                                      kAuditMonths)[0]
-                                            .as<std::string>();
+  const pqxx::row month = sql::QueryRow(
+      tx, "SELECT to_char((now() - make_interval(months => $1)) AT TIME ZONE 'UTC', 'YYYY_MM')", kAuditMonths);
+  const std::string newest = absl::StrCat("audit_", month[0].c_str());
   for (const auto& row : sql::Query(
            tx, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit'::regclass ORDER BY 1")) {
     const std::string name = row[0].as<std::string>();
@@ -96,7 +99,7 @@ std::int64_t SealAudit(pqxx::transaction_base& tx) {
     const auto rows = sql::Query(tx, RowsBehind(kOldEnough), last.until_time, last.until_id, kRowsOfLink);
     if (rows.empty()) break;
     const auto& end = rows[rows.size() - 1];
-    last = {last.number + 1, end[kTimeColumn].as<std::string>(), end[0].as<std::int64_t>(),
+    last = {last.number + 1, end["time"].as<std::string>(), end["id"].as<std::int64_t>(),
             static_cast<std::int64_t>(rows.size()), HashOf(last.hash, rows)};
     sql::Query(tx, "INSERT INTO audit_chain (number, until_time, until_id, rows, hash) VALUES ($1, $2, $3, $4, $5)",
                last.number, last.until_time, last.until_id, last.rows, pqxx::binarystring(last.hash));

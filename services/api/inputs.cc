@@ -14,6 +14,16 @@
 namespace riseml::api {
 namespace {
 
+// Keeps the experiment from being removed.
+constexpr char kSelectInput[] = R"sql(
+  SELECT e.state, u.name, p.name
+  FROM experiments e
+  JOIN users u ON u.uid = e.user_uid
+  JOIN projects p ON p.uid = e.project_uid
+  WHERE e.uid = $1
+  FOR SHARE OF e
+)sql";
+
 absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
                                   const spec::Input& input) {
   // A request names resources, a file names ids.
@@ -25,10 +35,7 @@ absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& c
     return Error(Reason::kNotFound, absl::StrCat("input ", input.name, ": experiment ", IdFor(user, *name),
                                                  " not found; `riseml status -a` lists yours"));
   RISEML_RETURN_IF_ERROR(key.status());
-  const auto rows = sql::Query(tx,
-                               "SELECT e.state, u.name, p.name FROM experiments e JOIN users u ON u.uid = e.user_uid "
-                               "JOIN projects p ON p.uid = e.project_uid WHERE e.uid = $1 FOR SHARE OF e",
-                               key->uid);
+  const auto rows = sql::Query(tx, kSelectInput, key->uid);
   if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat("input ", input.name, ": the experiment was deleted"));
   const pqxx::row row = rows[0];
   const ExperimentState state = ParseExperimentState(row[0].c_str());

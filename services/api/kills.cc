@@ -9,6 +9,20 @@
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
+namespace {
+
+// Marked sets with children that are not marked yet, and who killed them.
+constexpr char kSelectUnfinishedKills[] = R"sql(
+  SELECT e.uid, COALESCE((SELECT max(j.killed_by) FROM jobs j WHERE j.root_uid = e.uid), '')
+  FROM experiments e
+  WHERE e.child = 0 AND e.kill_wanted AND e.kind = 'SET' AND e.state NOT IN ('FINISHED', 'FAILED', 'KILLED')
+    AND EXISTS (
+      SELECT 1
+      FROM experiments c
+      WHERE c.root_uid = e.uid AND NOT c.kill_wanted AND c.state NOT IN ('FINISHED', 'FAILED', 'KILLED'))
+)sql";
+
+}  // namespace
 
 absl::Status KillChildren(Database& db, const std::string& root_uid, const std::string& actor) {
   for (std::int64_t first = 1;; first += kChildrenKilledAtOnce) {
@@ -30,12 +44,7 @@ absl::Status ResumeKills(Database& db) {
   using Kills = std::vector<std::pair<std::string, std::string>>;  // set, user
   RISEML_ASSIGN_OR_RETURN(const Kills kills, db.Read("look for kills", [](pqxx::work& tx) -> absl::StatusOr<Kills> {
     Kills found;
-    for (const auto& row : sql::Query(
-             tx,
-             "SELECT e.uid, COALESCE((SELECT max(j.killed_by) FROM jobs j WHERE j.root_uid = e.uid), '') "
-             "FROM experiments e WHERE e.child = 0 AND e.kill_wanted AND e.kind = 'SET' AND e.state NOT IN "
-             "('FINISHED', 'FAILED', 'KILLED') AND EXISTS (SELECT 1 FROM experiments c WHERE c.root_uid = e.uid AND "
-             "NOT c.kill_wanted AND c.state NOT IN ('FINISHED', 'FAILED', 'KILLED'))"))
+    for (const auto& row : sql::Query(tx, kSelectUnfinishedKills))
       found.emplace_back(row[0].as<std::string>(), row[1].as<std::string>());
     return found;
   }));

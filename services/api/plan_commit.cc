@@ -28,6 +28,69 @@ using internal::v1::PlacementResult;
 
 constexpr int kMostPlanItems = 1000;
 
+constexpr char kLockRootsOf[] = R"sql(
+  SELECT 1
+  FROM experiments
+  WHERE uid IN (SELECT root_uid FROM jobs WHERE uid = ANY($1::uuid[]))
+  ORDER BY uid
+  FOR NO KEY UPDATE
+)sql";
+
+// Of no effect while another job that has not ended builds it.
+constexpr char kClaimEnvironment[] = R"sql(
+  INSERT INTO environments (key, state, build_job)
+  VALUES ($1, 'BUILDING', $2)
+  ON CONFLICT (key) DO UPDATE SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now()
+  WHERE environments.state <> 'BUILDING'
+    OR environments.build_job = EXCLUDED.build_job
+    OR NOT EXISTS (
+      SELECT 1
+      FROM jobs
+      WHERE uid = environments.build_job AND state NOT IN ('FINISHED', 'FAILED', 'KILLED'))
+  RETURNING key
+)sql";
+
+constexpr char kSelectBuilder[] = R"sql(
+  SELECT u.name AS user_name, e.number, e.child, j.name AS job_name
+  FROM environments v
+  JOIN jobs j ON j.uid = v.build_job
+  JOIN experiments e ON e.uid = j.experiment_uid
+  JOIN users u ON u.uid = e.user_uid
+  WHERE v.key = $1
+)sql";
+
+constexpr char kInsertAttempt[] = R"sql(
+  INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key, environment_digest)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+)sql";
+
+constexpr char kRecordWait[] = R"sql(
+  WITH changed AS (
+    UPDATE jobs
+    SET wait_reason = $2, wait_message = $3, version = version + 1
+    WHERE uid = $1 AND state = 'PENDING' AND (wait_reason, wait_message) <> ($2, $3)
+    RETURNING root_uid)
+  INSERT INTO feed (root_uid, kind, uid)
+  SELECT root_uid, 'JOB', $1
+  FROM changed
+)sql";
+
+constexpr char kRecordEviction[] = R"sql(
+  WITH marked AS (
+    UPDATE attempts
+    SET eviction_reason = $3, eviction_message = $4
+    WHERE job_uid = $1 AND number = $2 AND state IN ('STARTING', 'RUNNING', 'SUSPENDED') AND eviction_reason = ''
+    RETURNING job_uid),
+  changed AS (
+    UPDATE jobs
+    SET version = version + 1
+    WHERE uid IN (SELECT job_uid FROM marked)
+    RETURNING uid, root_uid)
+  INSERT INTO feed (root_uid, kind, uid)
+  SELECT root_uid, 'JOB', uid
+  FROM changed
+)sql";
+
 // Whoever changes a job or an experiment locks its root first. All roots of a plan are locked in one order, so that two
 // transactions never wait for each other.
 void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
@@ -36,34 +99,17 @@ void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
     for (const Placement& placement : group.placements()) jobs.push_back(placement.job_uid());
   for (const internal::v1::Wait& wait : request.waits()) jobs.push_back(wait.job_uid());
   for (const internal::v1::Eviction& eviction : request.evictions()) jobs.push_back(eviction.job_uid());
-  sql::Query(
-      tx,
-      "SELECT 1 FROM experiments WHERE uid IN (SELECT root_uid FROM jobs WHERE uid = ANY($1::uuid[])) ORDER BY uid "
-      "FOR NO KEY UPDATE",
-      ArrayLiteral(jobs));
+  sql::Query(tx, kLockRootsOf, ArrayLiteral(jobs));
 }
 
 // One live build for each key. Absent when this job may build it; otherwise the job that does.
 std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
                                         const std::string& job_uid) {
-  const auto claimed = sql::Query(
-      tx,
-      "INSERT INTO environments (key, state, build_job) VALUES ($1, 'BUILDING', $2) ON CONFLICT (key) DO UPDATE "
-      "SET state = 'BUILDING', build_job = EXCLUDED.build_job, update_time = now() WHERE environments.state <> "
-      "'BUILDING' "
-      "OR environments.build_job = EXCLUDED.build_job "
-      "OR NOT EXISTS (SELECT 1 FROM jobs WHERE uid = environments.build_job AND state NOT IN ('FINISHED', 'FAILED', "
-      "'KILLED')) "
-      "RETURNING key",
-      key, job_uid);
-  if (!claimed.empty()) return std::nullopt;
-  const pqxx::row row = sql::QueryRow(
-      tx,
-      "SELECT u.name, e.number, e.child, j.name FROM environments v JOIN jobs j ON j.uid = v.build_job "
-      "JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid WHERE v.key = $1",
-      key);
-  return JobName{{row[0].as<std::string>(), row[1].as<std::int64_t>(), row[2].as<std::int64_t>()},
-                 row[3].as<std::string>()};
+  if (!sql::Query(tx, kClaimEnvironment, key, job_uid).empty()) return std::nullopt;
+  const pqxx::row row = sql::QueryRow(tx, kSelectBuilder, key);
+  return JobName{
+      {row["user_name"].as<std::string>(), row["number"].as<std::int64_t>(), row["child"].as<std::int64_t>()},
+      row["job_name"].as<std::string>()};
 }
 
 void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& placement, std::int64_t epoch,
@@ -98,14 +144,10 @@ void CommitPlacement(pqxx::transaction_base& tx, const internal::v1::Placement& 
     return;
   result->set_attempt(job->attempt_count);
   result->set_token(tokens.Make({job->uid, job->attempt_count}));
-  sql::Query(
-      tx,
-      "INSERT INTO attempts (job_uid, number, state, node, gpu_uuids, epoch, environment_key, environment_digest) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-      job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)), placement.node(),
-      absl::StrJoin(placement.gpu_uuids(), ","), epoch,
-      placement.environment_key().empty() ? placement.uses_environment() : placement.environment_key(),
-      placement.environment().digest());
+  sql::Query(tx, kInsertAttempt, job->uid, job->attempt_count, std::string(Name(AttemptState::kStarting)),
+             placement.node(), absl::StrJoin(placement.gpu_uuids(), ","), epoch,
+             placement.environment_key().empty() ? placement.uses_environment() : placement.environment_key(),
+             placement.environment().digest());
   RecordTransition(tx, {.root_uid = job->root_uid,
                         .object = job->object,
                         .attempt = job->attempt_count,
@@ -145,23 +187,11 @@ void CommitGroup(pqxx::transaction_base& tx, const PlacementGroup& group, std::i
 }
 
 void RecordWait(pqxx::transaction_base& tx, const internal::v1::Wait& wait) {
-  sql::Query(
-      tx,
-      "WITH changed AS (UPDATE jobs SET wait_reason = $2, wait_message = $3, version = version + 1 WHERE uid = $1 "
-      "AND state = 'PENDING' AND (wait_reason, wait_message) <> ($2, $3) RETURNING root_uid) "
-      "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', $1 FROM changed",
-      wait.job_uid(), wait.reason(), wait.message());
+  sql::Query(tx, kRecordWait, wait.job_uid(), wait.reason(), wait.message());
 }
 
 void RecordEviction(pqxx::transaction_base& tx, const internal::v1::Eviction& eviction) {
-  sql::Query(
-      tx,
-      "WITH marked AS (UPDATE attempts SET eviction_reason = $3, eviction_message = $4 WHERE job_uid = $1 AND number = "
-      "$2 AND state IN ('STARTING', 'RUNNING', 'SUSPENDED') AND eviction_reason = '' RETURNING job_uid), "
-      "changed AS (UPDATE jobs SET version = version + 1 WHERE uid IN (SELECT job_uid FROM marked) RETURNING uid, "
-      "root_uid) "
-      "INSERT INTO feed (root_uid, kind, uid) SELECT root_uid, 'JOB', uid FROM changed",
-      eviction.job_uid(), eviction.attempt(), eviction.reason(), eviction.message());
+  sql::Query(tx, kRecordEviction, eviction.job_uid(), eviction.attempt(), eviction.reason(), eviction.message());
 }
 
 }  // namespace

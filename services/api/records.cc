@@ -10,14 +10,18 @@
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
+namespace {
+
+constexpr char kInsertTransition[] = R"sql(
+  INSERT INTO transitions (root_uid, object, attempt, from_state, to_state, reason, message, exit_code, actor)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::int, $9)
+)sql";
+
+}  // namespace
 
 void RecordTransition(pqxx::transaction_base& tx, const TransitionRecord& r) {
-  sql::Query(
-      tx,
-      "INSERT INTO transitions (root_uid, object, attempt, from_state, to_state, reason, message, exit_code, actor) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::int, $9)",
-      r.root_uid, r.object, r.attempt, r.from, r.to, r.reason, r.message,
-      r.exit_code ? std::make_unique<std::string>(std::to_string(*r.exit_code)) : nullptr, r.actor);
+  sql::Query(tx, kInsertTransition, r.root_uid, r.object, r.attempt, r.from, r.to, r.reason, r.message,
+             r.exit_code ? std::make_unique<std::string>(std::to_string(*r.exit_code)) : nullptr, r.actor);
 }
 
 void RecordFeed(pqxx::transaction_base& tx, const std::string& root_uid, FeedKind kind, const std::string& uid) {

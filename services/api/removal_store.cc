@@ -26,6 +26,44 @@ constexpr int kMostReaders = 20;  // named in an error
 // A log that is open for longer will not become complete soon: its node is away.
 constexpr int kLogSeconds = 60;
 
+constexpr char kSelectOpenLog[] = R"sql(
+  SELECT j.name
+  FROM jobs j
+  JOIN attempts a ON a.job_uid = j.uid
+  WHERE j.root_uid = $1
+    AND a.log_state = 'OPEN'
+    AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $2))
+  LIMIT 1
+)sql";
+
+// Other roots that read outputs below this one, each with the range of children whose outputs it reads.
+constexpr char kSelectReaders[] = R"sql(
+  SELECT u.name AS user_name, r.number, min(s.child) AS first_child, max(s.child) AS last_child
+  FROM experiment_inputs i
+  JOIN experiments s ON s.uid = i.input_uid
+  JOIN experiments r ON r.uid = i.root_uid
+  JOIN users u ON u.uid = r.user_uid
+  WHERE s.root_uid = $1 AND i.root_uid <> $1
+  GROUP BY u.name, r.number
+  ORDER BY u.name, r.number
+  LIMIT $2
+)sql";
+
+constexpr char kDeleteExperiments[] = R"sql(
+  WITH gone AS (
+    DELETE FROM experiments
+    WHERE root_uid = $1
+    RETURNING user_uid),
+  counts AS (
+    SELECT user_uid, count(*)
+    FROM gone
+    GROUP BY user_uid)
+  UPDATE users u
+  SET experiments = u.experiments - c.count
+  FROM counts c
+  WHERE c.user_uid = u.uid
+)sql";
+
 absl::StatusOr<std::string> KindName(internal::v1::ListRemovalsRequest::Kind kind) {
   if (kind == internal::v1::ListRemovalsRequest::LOG || kind == internal::v1::ListRemovalsRequest::OUTPUT)
     return internal::v1::ListRemovalsRequest::Kind_Name(kind);
@@ -40,36 +78,26 @@ absl::Status CheckEnded(pqxx::transaction_base& tx, const ExperimentKey& key) {
   if (!IsTerminal(state))
     return Error(Reason::kExperimentRuns, absl::StrCat("experiment ", id, " is ", Name(state),
                                                        "; stop it first: riseml kill ", id, " && riseml wait ", id));
-  const auto open = sql::Query(
-      tx,
-      "SELECT j.name FROM jobs j JOIN attempts a ON a.job_uid = j.uid WHERE j.root_uid = $1 AND a.log_state = 'OPEN' "
-      "AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $2)) LIMIT 1",
-      key.uid, kLogSeconds);
-  if (open.empty()) return absl::OkStatus();
+  if (sql::Query(tx, kSelectOpenLog, key.uid, kLogSeconds).empty()) return absl::OkStatus();
   return Error(Reason::kExperimentRuns,
                absl::StrCat("the log of experiment ", id, " is still being stored; try again in a few seconds"));
 }
 
 // Fails when other experiments read an output below the root.
 absl::Status CheckUnused(pqxx::transaction_base& tx, const rpc::Call& call, const ExperimentKey& key) {
-  const auto rows = sql::Query(
-      tx,
-      "SELECT u.name, r.number, min(s.child), max(s.child) FROM experiment_inputs i JOIN experiments s ON s.uid = "
-      "i.input_uid JOIN experiments r ON r.uid = i.root_uid JOIN users u ON u.uid = r.user_uid "
-      "WHERE s.root_uid = $1 AND i.root_uid <> $1 GROUP BY u.name, r.number ORDER BY u.name, r.number LIMIT $2",
-      key.uid, kMostReaders);
+  const auto rows = sql::Query(tx, kSelectReaders, key.uid, kMostReaders);
   if (rows.empty()) return absl::OkStatus();
   const std::string& caller = call.caller.user();
   std::vector<std::string> readers;
   std::set<std::string> others;
   for (const auto& row : rows) {
-    const ExperimentName reader{.user = row[0].as<std::string>(), .number = row[1].as<std::int64_t>()};
+    const ExperimentName reader{.user = row["user_name"].as<std::string>(), .number = row["number"].as<std::int64_t>()};
     readers.push_back(IdFor(caller, reader));
     if (reader.user != caller && !IsAdmin(call)) others.insert(reader.user);
   }
   ExperimentName source = key.name;
-  if (rows.size() == 1 && rows[0][2].as<std::int64_t>() == rows[0][3].as<std::int64_t>())
-    source.child = rows[0][2].as<std::int64_t>();
+  const auto first_child = rows[0]["first_child"].as<std::int64_t>();
+  if (rows.size() == 1 && first_child == rows[0]["last_child"].as<std::int64_t>()) source.child = first_child;
   const bool one = readers.size() == 1;
   return Error(Reason::kInUse,
                absl::StrCat("the output of ", IdFor(caller, source), " is an input of experiment", one ? " " : "s ",
@@ -98,11 +126,7 @@ void DeleteRows(pqxx::transaction_base& tx, const std::string& root_uid) {
   sql::Query(tx, "DELETE FROM child_counts WHERE root_uid = $1", root_uid);
   sql::Query(tx, "DELETE FROM experiment_inputs WHERE root_uid = $1", root_uid);
   sql::Query(tx, "DELETE FROM requests WHERE resource = $1::text", root_uid);
-  sql::Query(tx,
-             "WITH gone AS (DELETE FROM experiments WHERE root_uid = $1 RETURNING user_uid), "
-             "counts AS (SELECT user_uid, count(*) FROM gone GROUP BY user_uid) "
-             "UPDATE users u SET experiments = u.experiments - c.count FROM counts c WHERE c.user_uid = u.uid",
-             root_uid);
+  sql::Query(tx, kDeleteExperiments, root_uid);
 }
 
 }  // namespace

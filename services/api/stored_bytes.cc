@@ -10,6 +10,36 @@ namespace {
 
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 46;  // 64 TiB; 131,071 of them fit into the sum of a user
 
+constexpr char kReplaceOutput[] = R"sql(
+  UPDATE experiments e
+  SET output_bytes = $2, output_at_least = $3, version = e.version + 1
+  FROM (SELECT uid, output_bytes, user_uid FROM experiments WHERE uid = $1) b
+  WHERE e.uid = b.uid
+  RETURNING b.output_bytes, b.user_uid
+)sql";
+
+constexpr char kGrowSet[] = R"sql(
+  UPDATE experiments e
+  SET output_bytes = e.output_bytes + $2 + $3 - b.shared_bytes,
+    shared_bytes = $3,
+    output_at_least = e.output_at_least OR $4,
+    version = e.version + 1
+  FROM (SELECT uid, shared_bytes FROM experiments WHERE uid = $1) b
+  WHERE e.uid = b.uid
+  RETURNING b.shared_bytes
+)sql";
+
+// Output and logs of a root.
+constexpr char kSelectKeptBytes[] = R"sql(
+  SELECT output_bytes + (
+    SELECT COALESCE(sum(a.log_bytes), 0)
+    FROM jobs j
+    JOIN attempts a ON a.job_uid = j.uid
+    WHERE j.root_uid = $1)::bigint
+  FROM experiments
+  WHERE uid = $1
+)sql";
+
 // False when this attempt has been counted already.
 bool NoteMeasured(pqxx::transaction_base& tx, const JobRow& job, int attempt, std::int64_t bytes) {
   return sql::Query(tx,
@@ -32,12 +62,7 @@ struct OutputRow {
 };
 
 OutputRow ReplaceOutput(pqxx::transaction_base& tx, const JobRow& job, std::int64_t bytes, bool at_least) {
-  const pqxx::row before = sql::QueryRow(
-      tx,
-      "UPDATE experiments e SET output_bytes = $2, output_at_least = $3, version = e.version + 1 FROM (SELECT uid, "
-      "output_bytes, user_uid FROM experiments WHERE uid = $1) b WHERE e.uid = b.uid RETURNING b.output_bytes, "
-      "b.user_uid",
-      job.experiment_uid, bytes, at_least);
+  const pqxx::row before = sql::QueryRow(tx, kReplaceOutput, job.experiment_uid, bytes, at_least);
   RecordFeed(tx, job.root_uid, FeedKind::kExperiment, job.experiment_uid);
   return {before[0].as<std::int64_t>(), before[1].as<std::string>()};
 }
@@ -46,12 +71,7 @@ OutputRow ReplaceOutput(pqxx::transaction_base& tx, const JobRow& job, std::int6
 // grown.
 std::int64_t GrowSet(pqxx::transaction_base& tx, const JobRow& job, std::int64_t grown, std::int64_t shared,
                      bool at_least) {
-  const pqxx::row before = sql::QueryRow(
-      tx,
-      "UPDATE experiments e SET output_bytes = e.output_bytes + $2 + $3 - b.shared_bytes, shared_bytes = $3, "
-      "output_at_least = e.output_at_least OR $4, version = e.version + 1 FROM (SELECT uid, shared_bytes FROM "
-      "experiments WHERE uid = $1) b WHERE e.uid = b.uid RETURNING b.shared_bytes",
-      job.root_uid, grown, shared, at_least);
+  const pqxx::row before = sql::QueryRow(tx, kGrowSet, job.root_uid, grown, shared, at_least);
   RecordFeed(tx, job.root_uid, FeedKind::kExperiment, job.root_uid);
   return grown + shared - before[0].as<std::int64_t>();
 }
@@ -80,11 +100,7 @@ void StoredBytes::AddLog(pqxx::transaction_base& tx, const std::string& root_uid
 }
 
 void StoredBytes::Remove(pqxx::transaction_base& tx, const std::string& root_uid) {
-  const pqxx::row kept = sql::QueryRow(
-      tx,
-      "SELECT output_bytes + (SELECT COALESCE(sum(a.log_bytes), 0) FROM jobs j JOIN attempts a ON a.job_uid = j.uid "
-      "WHERE j.root_uid = $1)::bigint FROM experiments WHERE uid = $1",
-      root_uid);
+  const pqxx::row kept = sql::QueryRow(tx, kSelectKeptBytes, root_uid);
   by_user_[OwnerOfRoot(tx, root_uid)] -= kept[0].as<std::int64_t>();
 }
 

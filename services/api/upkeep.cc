@@ -18,6 +18,19 @@ constexpr std::chrono::minutes kSealInterval(5);
 constexpr int kSealsPerPrune = 12;
 constexpr int kTransitionsAtOnce = 20'000;
 
+// Of experiments that both began and ended long ago.
+constexpr char kDeleteOldTransitions[] = R"sql(
+  DELETE FROM transitions
+  WHERE id IN (
+    SELECT t.id
+    FROM experiments e
+    JOIN transitions t ON t.root_uid = e.uid
+    WHERE e.child = 0
+      AND e.create_time < now() - make_interval(days => $1)
+      AND e.end_time < now() - make_interval(days => $1)
+    LIMIT $2)
+)sql";
+
 // Runs `body` in a transaction; what fails is only logged. Returns whether it succeeded.
 template <class Body>
 bool Attempt(Database& db, absl::string_view doing, Body&& body) {
@@ -39,12 +52,7 @@ void PruneAll(const std::stop_token& stop, Database& db) {
 bool Prune(pqxx::transaction_base& tx) {
   sql::PruneFeed(tx, kFeedHours);
   sql::Query(tx, "DELETE FROM requests WHERE create_time < now() - make_interval(hours => $1)", kRequestHours);
-  const auto removed = sql::Query(
-      tx,
-      "DELETE FROM transitions WHERE id IN (SELECT t.id FROM experiments e JOIN transitions t ON t.root_uid = e.uid "
-      "WHERE e.child = 0 AND e.create_time < now() - make_interval(days => $1) "
-      "AND e.end_time < now() - make_interval(days => $1) LIMIT $2)",
-      kTransitionDays, kTransitionsAtOnce);
+  const auto removed = sql::Query(tx, kDeleteOldTransitions, kTransitionDays, kTransitionsAtOnce);
   return removed.affected_rows() < static_cast<pqxx::result::size_type>(kTransitionsAtOnce);
 }
 
