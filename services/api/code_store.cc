@@ -20,44 +20,60 @@ namespace {
 using internal::v1::CheckRequest;
 using internal::v1::CheckResponse;
 
-const std::string& ProjectSelect() {
-  static const auto* sql =
-      new std::string(absl::StrCat("SELECT p.uid, u.name, p.name, p.slug, ", Micros("p.create_time"),
-                                   " FROM projects p JOIN users u ON u.uid = p.user_uid "));
-  return *sql;
-}
+constexpr char kSelectProjects[] = R"sql(
+  SELECT p.uid, u.name AS user_name, p.name AS project_name, p.slug,
+    (extract(epoch FROM p.create_time) * 1000000)::bigint AS create_micros
+  FROM projects p
+  JOIN users u ON u.uid = p.user_uid
+)sql";
+
+constexpr char kSelectRevisions[] = R"sql(
+  SELECT u.name AS user_name, p.name AS project_name, r.commit_id, r.tree_id, r.number, r.file_count, r.total_bytes,
+    (extract(epoch FROM r.create_time) * 1000000)::bigint AS create_micros
+  FROM revisions r
+  JOIN projects p ON p.uid = r.project_uid
+  JOIN users u ON u.uid = p.user_uid
+)sql";
+
+constexpr char kInsertProject[] = R"sql(
+  INSERT INTO projects (user_uid, name, slug)
+  SELECT uid, $2, $3
+  FROM users
+  WHERE name = $1
+  ON CONFLICT (user_uid, name) DO NOTHING
+  RETURNING uid
+)sql";
+
+constexpr char kInsertRevision[] = R"sql(
+  INSERT INTO revisions (project_uid, number, commit_id, tree_id, file_count, total_bytes, snapshot_window_ms)
+  VALUES ($1, $2, $3, $4, $5, $6, $7)
+)sql";
 
 v1::Project ToProject(const pqxx::row& row) {
   v1::Project project;
-  project.set_uid(row[0].as<std::string>());
-  project.set_name(Print(ProjectName{row[1].as<std::string>(), row[2].as<std::string>()}));
-  project.set_slug(row[3].as<std::string>());
-  *project.mutable_create_time() = ToTimestamp(row[4].as<std::int64_t>());
+  project.set_uid(row["uid"].as<std::string>());
+  project.set_name(Print(ProjectName{row["user_name"].as<std::string>(), row["project_name"].as<std::string>()}));
+  project.set_slug(row["slug"].as<std::string>());
+  *project.mutable_create_time() = ToTimestamp(row["create_micros"].as<std::int64_t>());
   return project;
-}
-
-const std::string& RevisionSelect() {
-  static const auto* sql = new std::string(absl::StrCat(
-      "SELECT u.name, p.name, r.commit_id, r.tree_id, r.number, r.file_count, r.total_bytes, ", Micros("r.create_time"),
-      " FROM revisions r JOIN projects p ON p.uid = r.project_uid JOIN users u ON u.uid = p.user_uid "));
-  return *sql;
 }
 
 v1::Revision ToRevision(const pqxx::row& row) {
   v1::Revision revision;
-  revision.set_commit(row[2].as<std::string>());
-  revision.set_name(Print(RevisionName{row[0].as<std::string>(), row[1].as<std::string>(), revision.commit()}));
-  revision.set_tree(row[3].as<std::string>());
-  revision.set_number(row[4].as<std::int64_t>());
-  revision.set_file_count(row[5].as<std::int64_t>());
-  revision.set_total_bytes(row[6].as<std::int64_t>());
-  *revision.mutable_create_time() = ToTimestamp(row[7].as<std::int64_t>());
+  revision.set_commit(row["commit_id"].as<std::string>());
+  revision.set_name(Print(
+      RevisionName{row["user_name"].as<std::string>(), row["project_name"].as<std::string>(), revision.commit()}));
+  revision.set_tree(row["tree_id"].as<std::string>());
+  revision.set_number(row["number"].as<std::int64_t>());
+  revision.set_file_count(row["file_count"].as<std::int64_t>());
+  revision.set_total_bytes(row["total_bytes"].as<std::int64_t>());
+  *revision.mutable_create_time() = ToTimestamp(row["create_micros"].as<std::int64_t>());
   return revision;
 }
 
 absl::StatusOr<v1::Project> FindProject(pqxx::transaction_base& tx, const rpc::Call& call, const ProjectName& name) {
   const auto rows =
-      sql::Query(tx, absl::StrCat(ProjectSelect(), "WHERE u.name = $1 AND p.name = $2 AND (u.uid = $3 OR $4)"),
+      sql::Query(tx, absl::StrCat(kSelectProjects, "WHERE u.name = $1 AND p.name = $2 AND (u.uid = $3 OR $4)"),
                  name.user, name.project, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(Print(name));
   return ToProject(rows[0]);
@@ -105,16 +121,19 @@ absl::StatusOr<v1::ListProjectsResponse> CodeStore::ListProjects(const rpc::Call
     if (user != call.caller.user() && !IsAdmin(call)) return NotFound(request.parent());
   }
   return db_.Read("list projects", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListProjectsResponse> {
-    const auto rows = sql::Query(
-        tx,
-        absl::StrCat(ProjectSelect(),
-                     "WHERE ($1 = '' OR u.name = $1) AND (u.name, p.name) > ($2, $3) ORDER BY u.name, p.name LIMIT $4"),
-        user, last.empty() ? std::string() : last[0], last.empty() ? std::string() : last[1], size + 1);
+    const std::string page = absl::StrCat(kSelectProjects, R"sql(
+      WHERE ($1 = '' OR u.name = $1) AND (u.name, p.name) > ($2, $3)
+      ORDER BY u.name, p.name
+      LIMIT $4
+    )sql");
+    const auto rows = sql::Query(tx, page, user, last.empty() ? std::string() : last[0],
+                                 last.empty() ? std::string() : last[1], size + 1);
     v1::ListProjectsResponse response;
     for (const auto& row : rows) {
       if (response.projects_size() == size) {
+        const pqxx::row end = rows[size - 1];
         response.set_next_page_token(
-            MakePageToken({rows[size - 1][1].as<std::string>(), rows[size - 1][2].as<std::string>()}, arguments));
+            MakePageToken({end["user_name"].as<std::string>(), end["project_name"].as<std::string>()}, arguments));
         break;
       }
       *response.add_projects() = ToProject(row);
@@ -128,7 +147,7 @@ absl::StatusOr<v1::Revision> CodeStore::GetRevision(const rpc::Call& call, const
   return db_.Read("get revision", [&](pqxx::work& tx) -> absl::StatusOr<v1::Revision> {
     const auto rows = sql::Query(
         tx,
-        absl::StrCat(RevisionSelect(), "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (u.uid = $4 OR $5)"),
+        absl::StrCat(kSelectRevisions, "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (u.uid = $4 OR $5)"),
         parsed.user, parsed.project, parsed.commit, call.caller.user_uid(), IsAdmin(call));
     if (rows.empty()) return NotFound(name);
     return ToRevision(rows[0]);
@@ -148,12 +167,12 @@ absl::StatusOr<v1::ListRevisionsResponse> CodeStore::ListRevisions(const rpc::Ca
     RISEML_ASSIGN_OR_RETURN(const v1::Project project, FindProject(tx, call, name));
     const auto rows = sql::Query(
         tx,
-        absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.number < $2 ORDER BY r.number DESC LIMIT $3"),
+        absl::StrCat(kSelectRevisions, "WHERE r.project_uid = $1 AND r.number < $2 ORDER BY r.number DESC LIMIT $3"),
         project.uid(), before, size + 1);
     v1::ListRevisionsResponse response;
     for (const auto& row : rows) {
       if (response.revisions_size() == size) {
-        response.set_next_page_token(MakePageToken({rows[size - 1][4].as<std::string>()}, arguments));
+        response.set_next_page_token(MakePageToken({rows[size - 1]["number"].as<std::string>()}, arguments));
         break;
       }
       *response.add_revisions() = ToRevision(row);
@@ -168,11 +187,7 @@ absl::StatusOr<internal::v1::ResolveProjectResponse> CodeStore::ResolveProject(
   return db_.Write("resolve project", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ResolveProjectResponse> {
     internal::v1::ResolveProjectResponse response;
     if (request.create()) {
-      const auto created =
-          sql::Query(tx,
-                     "INSERT INTO projects (user_uid, name, slug) SELECT uid, $2, $3 FROM users WHERE name = $1 "
-                     "ON CONFLICT (user_uid, name) DO NOTHING RETURNING uid",
-                     name.user, name.project, SlugOf(name.project));
+      const auto created = sql::Query(tx, kInsertProject, name.user, name.project, SlugOf(name.project));
       response.set_created(!created.empty());
       if (!created.empty()) {
         RISEML_ASSIGN_OR_RETURN(const rpc::Call by_user, ByUser(tx, call, request));
@@ -197,18 +212,14 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
     const auto project = sql::Query(tx, "SELECT head, last_revision FROM projects WHERE uid = $1 FOR NO KEY UPDATE",
                                     request.project_uid());
     if (project.empty()) return NotFound(absl::StrCat("project ", request.project_uid()));
-    const std::string find = absl::StrCat(RevisionSelect(), "WHERE r.project_uid = $1 AND r.commit_id = $2");
+    const std::string find = absl::StrCat(kSelectRevisions, "WHERE r.project_uid = $1 AND r.commit_id = $2");
     if (const auto known = sql::Query(tx, find, request.project_uid(), request.commit()); !known.empty())
       return ToRevision(known[0]);
     if (project[0][0].as<std::string>() != request.parent())
       return Error(Reason::kPushOutdated, "another push of this project finished in the meantime; push again");
-    sql::Query(
-        tx,
-        "INSERT INTO revisions (project_uid, number, commit_id, tree_id, file_count, total_bytes, snapshot_window_ms) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        request.project_uid(), project[0][1].as<std::int64_t>() + 1, request.commit(), request.tree(),
-        request.file_count(), request.total_bytes(),
-        absl::ToInt64Milliseconds(FromProtoDuration(request.snapshot_window())));
+    sql::Query(tx, kInsertRevision, request.project_uid(), project[0][1].as<std::int64_t>() + 1, request.commit(),
+               request.tree(), request.file_count(), request.total_bytes(),
+               absl::ToInt64Milliseconds(FromProtoDuration(request.snapshot_window())));
     sql::Query(tx, "UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1",
                request.project_uid(), request.commit());
     v1::Revision revision = ToRevision(sql::Query(tx, find, request.project_uid(), request.commit())[0]);

@@ -26,12 +26,81 @@ constexpr char kNoJob[] = "00000000-0000-0000-0000-000000000000";
 // A build that was broken off is not touched while it may go on.
 constexpr absl::Duration kBrokenAge = absl::Hours(24);
 
-std::string JobNameOf(const pqxx::row& row, int first) {
-  if (row[first].is_null()) return "";
-  return Print(JobName{{.user = row[first].as<std::string>(),
-                        .number = row[first + 1].as<std::int64_t>(),
-                        .child = row[first + 2].as<std::int64_t>()},
-                       row[first + 3].as<std::string>()});
+// Jobs with a live attempt.
+constexpr char kSelectLiveUsers[] = R"sql(
+  SELECT a.environment_key, u.name AS user_name, e.number, e.child, j.name AS job_name
+  FROM attempts a
+  JOIN jobs j ON j.uid = a.job_uid
+  JOIN experiments e ON e.uid = j.experiment_uid
+  JOIN users u ON u.uid = e.user_uid
+  WHERE a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') AND a.environment_key <> ''
+  ORDER BY j.sequence
+)sql";
+
+constexpr char kUseEnvironment[] = R"sql(
+  INSERT INTO environments (key, state, build_job, user_uid, last_use_time)
+  SELECT $1, 'READY', CASE WHEN $3 THEN $2::uuid ELSE $4::uuid END, e.user_uid, now()
+  FROM experiments e
+  WHERE e.uid = $5
+  ON CONFLICT (key) DO UPDATE SET
+    last_use_time = now(),
+    state = CASE WHEN $3 THEN 'READY' ELSE environments.state END,
+    build_job = CASE WHEN $3 THEN EXCLUDED.build_job ELSE environments.build_job END,
+    user_uid = EXCLUDED.user_uid
+  WHERE $3 OR environments.state <> 'REMOVED'
+  RETURNING key
+)sql";
+
+constexpr char kSelectUsed[] = R"sql(
+  SELECT a.environment_key, a.environment_digest, u.name AS user_name, b.number, b.child, bj.name AS job_name,
+    v.plan::text AS plan, v.built_because,
+    j.role = $2 AND a.state <> 'FINISHED' AS unfinished,
+    COALESCE(v.build_job = j.uid, false) AS is_latest
+  FROM jobs j
+  JOIN attempts a ON a.job_uid = j.uid
+  LEFT JOIN environments v ON v.key = a.environment_key
+  LEFT JOIN jobs bj ON bj.uid = v.build_job
+  LEFT JOIN experiments b ON b.uid = bj.experiment_uid
+  LEFT JOIN users u ON u.uid = b.user_uid
+  WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> ''
+  ORDER BY a.create_time DESC
+  LIMIT 1
+)sql";
+
+constexpr char kSelectSharedFailure[] = R"sql(
+  SELECT b.message, e.number, e.child, b.name
+  FROM environments v
+  JOIN jobs b ON b.uid = v.build_job
+  JOIN experiments e ON e.uid = b.experiment_uid
+  JOIN jobs w ON w.uid = $2
+  WHERE v.key = $1 AND v.state = 'FAILED'
+    AND b.uid <> w.uid AND b.state = 'FAILED' AND b.reason = 'ERROR' AND b.end_time > w.create_time
+)sql";
+
+constexpr char kSelectEnvironments[] = R"sql(
+  SELECT v.key, o.name AS owner, u.name AS user_name, b.number, b.child, bj.name AS job_name, v.plan::text AS plan,
+    v.built_because, (extract(epoch FROM v.last_use_time) * 1000000)::bigint AS last_use_micros
+  FROM environments v
+  LEFT JOIN jobs bj ON bj.uid = v.build_job
+  LEFT JOIN experiments b ON b.uid = bj.experiment_uid
+  LEFT JOIN users u ON u.uid = b.user_uid
+  LEFT JOIN users o ON o.uid = COALESCE(v.user_uid, b.user_uid)
+)sql";
+
+// Locks the row, and makes it if there is none.
+constexpr char kLockEnvironment[] = R"sql(
+  INSERT INTO environments (key, state, build_job)
+  VALUES ($1, 'FAILED', $2)
+  ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
+)sql";
+
+// The job in columns user_name, number, child and job_name; empty without one.
+std::string JobNameOf(const pqxx::row& row) {
+  if (row["user_name"].is_null()) return "";
+  return Print(JobName{{.user = row["user_name"].as<std::string>(),
+                        .number = row["number"].as<std::int64_t>(),
+                        .child = row["child"].as<std::int64_t>()},
+                       row["job_name"].as<std::string>()});
 }
 
 absl::Time TimeOfProto(const google::protobuf::Timestamp& time) {
@@ -47,11 +116,8 @@ void AddSteps(const char* plan, Environment& environment) {
 // Jobs with a live attempt by the key of their environment.
 std::map<std::string, std::vector<std::string>> LoadUsers(pqxx::transaction_base& tx) {
   std::map<std::string, std::vector<std::string>> users;
-  for (const auto& row :
-       tx.exec("SELECT a.environment_key, u.name, e.number, e.child, j.name FROM attempts a JOIN jobs j ON j.uid = "
-               "a.job_uid JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid "
-               "WHERE a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') AND a.environment_key <> '' ORDER BY j.sequence"))
-    users[row[0].as<std::string>()].push_back(JobNameOf(row, 1));
+  for (const auto& row : tx.exec(kSelectLiveUsers))
+    users[row["environment_key"].as<std::string>()].push_back(JobNameOf(row));
   return users;
 }
 
@@ -61,16 +127,7 @@ std::string UseEnvironment(pqxx::transaction_base& tx, const internal::v1::Place
   const std::string& key = placement.uses_environment();
   if (key.empty()) return "";
   const bool made = placement.makes_environment();
-  const auto used = sql::Query(
-      tx,
-      "INSERT INTO environments (key, state, build_job, user_uid, last_use_time) "
-      "SELECT $1, 'READY', CASE WHEN $3 THEN $2::uuid ELSE $4::uuid END, e.user_uid, now() FROM experiments e WHERE "
-      "e.uid = $5 "
-      "ON CONFLICT (key) DO UPDATE SET last_use_time = now(), "
-      "state = CASE WHEN $3 THEN 'READY' ELSE environments.state END, "
-      "build_job = CASE WHEN $3 THEN EXCLUDED.build_job ELSE environments.build_job END, "
-      "user_uid = EXCLUDED.user_uid WHERE $3 OR environments.state <> 'REMOVED' RETURNING key",
-      key, job.uid, made, std::string(kNoJob), job.experiment_uid);
+  const auto used = sql::Query(tx, kUseEnvironment, key, job.uid, made, std::string(kNoJob), job.experiment_uid);
   return used.empty() ? absl::StrCat("its environment ", key.substr(0, kShortKey), " was removed") : "";
 }
 
@@ -88,42 +145,29 @@ void RecordPlan(pqxx::transaction_base& tx, const internal::v1::Placement& place
 
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid) {
   v1::UsedEnvironment used;
-  const auto rows =
-      sql::Query(tx,
-                 "SELECT a.environment_key, u.name, b.number, b.child, bj.name, a.environment_digest, v.plan::text, "
-                 "v.built_because, j.role = $2 AND a.state <> 'FINISHED', COALESCE(v.build_job = j.uid, false) FROM "
-                 "jobs j JOIN attempts a ON a.job_uid = j.uid "
-                 "LEFT JOIN environments v ON v.key = a.environment_key LEFT JOIN jobs bj ON bj.uid = v.build_job "
-                 "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
-                 "WHERE (j.experiment_uid = $1 OR j.root_uid = $1) AND a.environment_key <> '' "
-                 "ORDER BY a.create_time DESC LIMIT 1",
-                 experiment_uid, std::string(kBuildRole));
+  const auto rows = sql::Query(tx, kSelectUsed, experiment_uid, std::string(kBuildRole));
   if (rows.empty()) return used;
+  const pqxx::row row = rows[0];
   // What an unfinished build has said is known until another job builds the same.
-  const bool unfinished = rows[0][8].as<bool>(), is_latest = rows[0][9].as<bool>();
-  if (!rows[0][7].is_null() && (!unfinished || is_latest)) used.set_built_because(rows[0][7].as<std::string>());
+  const bool unfinished = row["unfinished"].as<bool>();
+  if (!row["built_because"].is_null() && (!unfinished || row["is_latest"].as<bool>()))
+    used.set_built_because(row["built_because"].as<std::string>());
   if (unfinished) return used;  // what a build is to make is there only once it has succeeded
-  used.set_key(rows[0][0].as<std::string>());
-  used.set_built_by(JobNameOf(rows[0], 1));
-  used.set_digest(rows[0][5].as<std::string>());
-  if (!rows[0][6].is_null()) AddSteps(rows[0][6].c_str(), used);
+  used.set_key(row["environment_key"].as<std::string>());
+  used.set_built_by(JobNameOf(row));
+  used.set_digest(row["environment_digest"].as<std::string>());
+  if (!row["plan"].is_null()) AddSteps(row["plan"].c_str(), used);
   return used;
 }
 
 std::optional<SharedFailure> FindSharedFailure(pqxx::transaction_base& tx, const std::string& key, const JobRow& job) {
-  const auto rows = sql::Query(
-      tx,
-      "SELECT b.message, e.number, e.child, b.name FROM environments v JOIN jobs b ON b.uid = v.build_job "
-      "JOIN experiments e ON e.uid = b.experiment_uid JOIN jobs w ON w.uid = $2 "
-      "WHERE v.key = $1 AND v.state = 'FAILED' AND b.uid <> w.uid AND b.state = 'FAILED' AND b.reason = 'ERROR' "
-      "AND b.end_time > w.create_time",
-      key, job.uid);
+  const auto rows = sql::Query(tx, kSelectSharedFailure, key, job.uid);
   if (rows.empty()) return std::nullopt;
-  const std::string build =
-      absl::StrCat(rows[0][1].as<std::int64_t>(),
-                   rows[0][2].as<std::int64_t>() > 0 ? absl::StrCat(".", rows[0][2].as<std::int64_t>()) : "", ".",
-                   rows[0][3].c_str());
-  return SharedFailure{absl::StrCat(rows[0][0].c_str(), " (in ", build, ", which built the same environment)")};
+  const pqxx::row row = rows[0];
+  const auto child = row["child"].as<std::int64_t>();
+  const std::string build = absl::StrCat(row["number"].as<std::int64_t>(), child > 0 ? absl::StrCat(".", child) : "",
+                                         ".", row["name"].c_str());
+  return SharedFailure{absl::StrCat(row["message"].c_str(), " (in ", build, ", which built the same environment)")};
 }
 
 std::vector<std::string> ChooseForRemoval(const std::vector<v1::StoredEnvironment>& environments,
@@ -159,19 +203,14 @@ absl::StatusOr<std::vector<v1::StoredEnvironment>> EnvironmentStore::List(const 
   return db_.Snapshot("list environments", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<v1::StoredEnvironment>> {
     auto users = LoadUsers(tx);
     std::map<std::string, v1::StoredEnvironment> known;
-    for (const auto& row : tx.exec(absl::StrCat(
-             "SELECT v.key, o.name, ", Micros("v.last_use_time"),
-             ", v.user_uid, u.name, b.number, b.child, bj.name, v.plan::text, v.built_because FROM environments v LEFT "
-             "JOIN jobs bj ON bj.uid = "
-             "v.build_job "
-             "LEFT JOIN experiments b ON b.uid = bj.experiment_uid LEFT JOIN users u ON u.uid = b.user_uid "
-             "LEFT JOIN users o ON o.uid = COALESCE(v.user_uid, b.user_uid)"))) {
-      v1::StoredEnvironment& environment = known[row[0].as<std::string>()];
-      if (!row[1].is_null()) environment.set_owner(Print(UserName{row[1].as<std::string>()}));
-      if (!row[2].is_null()) *environment.mutable_last_use_time() = ToTimestamp(row[2].as<std::int64_t>());
-      environment.set_built_by(JobNameOf(row, 4));
-      AddSteps(row[8].c_str(), environment);
-      environment.set_built_because(row[9].as<std::string>());
+    for (const auto& row : tx.exec(kSelectEnvironments)) {
+      v1::StoredEnvironment& environment = known[row["key"].as<std::string>()];
+      if (!row["owner"].is_null()) environment.set_owner(Print(UserName{row["owner"].as<std::string>()}));
+      if (const auto used = row["last_use_micros"]; !used.is_null())
+        *environment.mutable_last_use_time() = ToTimestamp(used.as<std::int64_t>());
+      environment.set_built_by(JobNameOf(row));
+      AddSteps(row["plan"].c_str(), environment);
+      environment.set_built_because(row["built_because"].as<std::string>());
     }
     std::vector<v1::StoredEnvironment> out;
     for (const internal::v1::StoredEnvironment& one : stored) {
@@ -216,12 +255,7 @@ absl::StatusOr<std::string> EnvironmentStore::FindKey(const std::vector<v1::Stor
 absl::Status EnvironmentStore::BeginRemoval(const rpc::Call* call, const std::string& key) {
   return db_.Write("remove environment", [&](pqxx::work& tx) -> absl::Status {
     // The row's lock makes placements that use it wait, and then find it removed.
-    sql::Query(
-        tx,
-        "INSERT INTO environments (key, state, build_job) VALUES ($1, 'FAILED', $2) ON CONFLICT (key) DO UPDATE SET "
-        "key = "
-        "EXCLUDED.key",
-        key, std::string(kNoJob));
+    sql::Query(tx, kLockEnvironment, key, std::string(kNoJob));
     const auto users = LoadUsers(tx);
     if (const auto used = users.find(key); used != users.end()) {
       const auto job = ParseJobName(used->second.front());

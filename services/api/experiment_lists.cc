@@ -38,6 +38,14 @@ constexpr std::int64_t kPageBytes = 4 << 20;
 constexpr char kListedBytes[] =
     "CASE WHEN e.child = 0 THEN octet_length(e.spec) ELSE 0 END + octet_length(e.result::text)";
 
+// Of a root all rows, of a child those of itself and of its jobs.
+constexpr char kTransitionsOf[] = R"sql(
+  FROM transitions
+  WHERE root_uid = $1 AND id > $2 AND ($3 OR object = $4 OR object LIKE $4 || '.%')
+  ORDER BY id
+  LIMIT $5
+)sql";
+
 // The first UUIDs of a listing, at most `size` and at most kPageBytes together, but one at least.
 std::vector<std::string> FittingPage(const pqxx::result& rows, int size) {
   std::vector<std::string> uids;
@@ -58,45 +66,45 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> states, StateNames(request.states()));
   const v1::ListExperimentsRequest arguments = WithoutPage(request);
   return db_.Snapshot("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
-    std::string where;
-    std::string parent_uid = "00000000-0000-0000-0000-000000000000";
-    const bool of_set = request.parent().find("/experiments/") != std::string::npos;
-    std::string order = "e.number DESC";
-    std::string key_column = "e.number";
-    std::string after_uid = "00000000-0000-0000-0000-000000000000";
-    if (of_set) {
+    // $1 is the parent, or for everybody's experiments the last one of the page before; $2 is what its page ended with.
+    const bool everybody = request.parent() == "users/-";
+    std::string uid = "00000000-0000-0000-0000-000000000000";
+    std::string key_column = "e.number", where, order = "e.number DESC";
+    if (request.parent().find("/experiments/") != std::string::npos) {
       RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.parent()));
-      parent_uid = key.uid;
+      uid = key.uid;
       where = "e.root_uid = $1::uuid AND e.child > 0 AND e.child > $2";
       order = "e.child";
       key_column = "e.child";
-    } else if (request.parent() == "users/-") {
+    } else if (everybody) {
       if (!IsAdmin(call)) return Error(Reason::kPermissionDenied, "only admins may list the experiments of all users");
       key_column = Micros("e.create_time");
-      where = absl::StrCat("$1::uuid IS NOT NULL AND e.child = 0 AND ($2::bigint = 0 OR ", key_column, " < $2 OR (",
-                           key_column, " = $2 AND e.uid > $6::uuid))");
+      where = absl::StrCat("e.child = 0 AND ($2::bigint = 0 OR ", key_column, " < $2 OR (", key_column,
+                           " = $2 AND e.uid > $1::uuid))");
       order = "e.create_time DESC, e.uid";
     } else {
       RISEML_ASSIGN_OR_RETURN(const UserName user, ParseUserName(request.parent()));
       const auto rows = sql::Query(tx, "SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user.user,
                                    call.caller.user_uid(), IsAdmin(call));
       if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat(request.parent(), " not found"));
-      parent_uid = rows[0][0].as<std::string>();
+      uid = rows[0][0].as<std::string>();
       where = "e.user_uid = $1::uuid AND e.child = 0 AND ($2::bigint = 0 OR e.number < $2)";
     }
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 2));
     std::int64_t after = 0;
     if (!last.empty() && (!absl::SimpleAtoi(last[0], &after) || !IsUuid(last[1])))
       return Error(Reason::kInvalidPageToken, "page_token is broken");
-    if (!last.empty()) after_uid = last[1];
-    const auto rows =
-        sql::Query(tx,
-                   absl::StrCat("SELECT e.uid, ", key_column, ", ", kListedBytes,
-                                " FROM experiments e JOIN projects p ON p.uid = e.project_uid WHERE ", where,
-                                " AND ($3 = '{}' OR e.state = ANY($3::text[])) AND ($4 = '' OR p.name = $4) AND "
-                                "$6::uuid IS NOT NULL ORDER BY ",
-                                order, " LIMIT $5"),
-                   parent_uid, after, ArrayLiteral(states), request.project(), size + 1, after_uid);
+    if (everybody && !last.empty()) uid = last[1];
+    const std::string page = absl::StrCat("SELECT e.uid, ", key_column, ", ", kListedBytes, R"sql(
+      FROM experiments e
+      JOIN projects p ON p.uid = e.project_uid
+      WHERE )sql",
+                                          where, R"sql(
+        AND ($3 = '{}' OR e.state = ANY($3::text[]))
+        AND ($4 = '' OR p.name = $4)
+      ORDER BY )sql",
+                                          order, " LIMIT $5");
+    const auto rows = sql::Query(tx, page, uid, after, ArrayLiteral(states), request.project(), size + 1);
     const std::vector<std::string> uids = FittingPage(rows, size);
     v1::ListExperimentsResponse response;
     for (v1::Experiment& e : LoadExperiments(tx, uids, false, options_)) *response.add_experiments() = std::move(e);
@@ -119,29 +127,27 @@ absl::StatusOr<v1::ListTransitionsResponse> ExperimentStore::ListTransitions(
     if (!last.empty() && !absl::SimpleAtoi(last[0], &after))
       return Error(Reason::kInvalidPageToken, "page_token is broken");
     const std::string object = ShortId(key.name);
-    const auto rows = sql::Query(
-        tx,
-        absl::StrCat("SELECT id, object, attempt, from_state, to_state, reason, message, exit_code, actor, ",
-                     Micros("time"),
-                     " FROM transitions WHERE root_uid = $1 AND id > $2 AND ($3 OR object = $4 OR object LIKE $4 || "
-                     "'.%') ORDER BY id LIMIT $5"),
-        key.root_uid, after, key.uid == key.root_uid, object, size + 1);
+    const auto rows =
+        sql::Query(tx,
+                   absl::StrCat("SELECT id, object, attempt, from_state, to_state, reason, message, exit_code, actor, ",
+                                Micros("time"), " AS time_micros", kTransitionsOf),
+                   key.root_uid, after, key.uid == key.root_uid, object, size + 1);
     v1::ListTransitionsResponse response;
     for (const auto& row : rows) {
       if (response.transitions_size() == size) {
-        response.set_next_page_token(MakePageToken({rows[size - 1][0].as<std::string>()}, arguments));
+        response.set_next_page_token(MakePageToken({rows[size - 1]["id"].as<std::string>()}, arguments));
         break;
       }
       v1::Transition* t = response.add_transitions();
-      t->set_object(row[1].as<std::string>());
-      t->set_attempt(row[2].as<int>());
-      t->set_from(row[3].as<std::string>());
-      t->set_to(row[4].as<std::string>());
-      t->set_reason(row[5].as<std::string>());
-      t->set_message(row[6].as<std::string>());
-      if (!row[7].is_null()) t->set_exit_code(row[7].as<int>());
-      t->set_actor(row[8].as<std::string>());
-      *t->mutable_time() = ToTimestamp(row[9].as<std::int64_t>());
+      t->set_object(row["object"].as<std::string>());
+      t->set_attempt(row["attempt"].as<int>());
+      t->set_from(row["from_state"].as<std::string>());
+      t->set_to(row["to_state"].as<std::string>());
+      t->set_reason(row["reason"].as<std::string>());
+      t->set_message(row["message"].as<std::string>());
+      if (!row["exit_code"].is_null()) t->set_exit_code(row["exit_code"].as<int>());
+      t->set_actor(row["actor"].as<std::string>());
+      *t->mutable_time() = ToTimestamp(row["time_micros"].as<std::int64_t>());
     }
     return response;
   });

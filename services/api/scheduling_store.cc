@@ -22,6 +22,60 @@ namespace {
 
 using internal::v1::Observation;
 
+// Times of a node are taken as far as they make sense here.
+constexpr char kMoveAttempt[] = R"sql(
+  UPDATE attempts SET
+    state = $3,
+    reason = $4,
+    message = $5,
+    exit_code = COALESCE($6::text::int, exit_code),
+    exit_class = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN $8 ELSE exit_class END,
+    start_time = CASE WHEN start_time IS NULL AND $3 = 'RUNNING' THEN now() ELSE start_time END,
+    end_time = CASE
+      WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED')
+      THEN LEAST(now(), GREATEST(start_time, COALESCE(to_timestamp($7::text::float8 / 1e6), now())))
+      ELSE end_time
+    END
+  WHERE job_uid = $1 AND number = $2
+)sql";
+
+constexpr char kCompleteUnusedLog[] = R"sql(
+  UPDATE attempts
+  SET log_state = 'COMPLETE'
+  WHERE job_uid = $1 AND number = $2 AND start_time IS NULL AND log_state = 'OPEN'
+)sql";
+
+// A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one. Epochs begin with the time, so
+// that nodes accept them even after the database was made anew or restored from a copy.
+constexpr char kAcquireLeadership[] = R"sql(
+  INSERT INTO leadership (name, holder, epoch, expire_time)
+  VALUES ($1, $2, extract(epoch FROM now())::bigint, now() + make_interval(secs => $3))
+  ON CONFLICT (name) DO UPDATE SET
+    holder = EXCLUDED.holder,
+    expire_time = EXCLUDED.expire_time,
+    epoch = CASE
+      WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN leadership.epoch
+      ELSE GREATEST(leadership.epoch + 1, EXCLUDED.epoch)
+    END
+  WHERE leadership.holder = $2 OR leadership.expire_time < now()
+  RETURNING epoch
+)sql";
+
+constexpr char kSelectNodes[] = R"sql(
+  SELECT n.name, n.content, (extract(epoch FROM n.update_time) * 1000000)::bigint AS update_micros,
+    COALESCE(sum(j.cpus), 0) AS used_cpus,
+    COALESCE(sum(j.memory_bytes), 0)::bigint AS used_memory_bytes,
+    COALESCE(sum(j.gpus), 0) AS used_gpus
+  FROM nodes n
+  LEFT JOIN attempts a
+    ON a.node = regexp_replace(n.name, '^nodes/', '') AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED')
+  LEFT JOIN jobs j ON j.uid = a.job_uid
+  WHERE n.name > $1
+  GROUP BY n.name
+  ORDER BY n.name
+  LIMIT $2
+)sql";
+
 // Adds who leads, as metadata "holder" and "epoch".
 absl::Status WithLeader(pqxx::transaction_base& tx, absl::Status status) {
   for (const auto& row :
@@ -89,10 +143,9 @@ void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, 
 
 void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& observation, StoredBytes& stored) {
   std::optional<AttemptEvent> event = EventOf(observation);
-  const auto rows = sql::Query(tx,
-                               "SELECT state, eviction_reason, eviction_message FROM attempts WHERE job_uid = $1 AND "
-                               "number = $2",
-                               job.uid, observation.attempt());
+  const auto rows =
+      sql::Query(tx, "SELECT state, eviction_reason, eviction_message FROM attempts WHERE job_uid = $1 AND number = $2",
+                 job.uid, observation.attempt());
   if (!event || rows.empty()) return;
   // Also of an attempt that has been lost meanwhile: its output is there.
   if (observation.output().has_bytes()) stored.TakeOutput(tx, job, observation.attempt(), observation.output());
@@ -110,24 +163,13 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
   const std::optional<AttemptState> to = Next(from, *event);
   if (!to) return;
   const auto exit_code = cause.exit_code ? std::make_unique<std::string>(std::to_string(*cause.exit_code)) : nullptr;
-  sql::Query(
-      tx,
-      "UPDATE attempts SET state = $3, reason = $4, message = $5, exit_code = COALESCE($6::text::int, exit_code), "
-      "exit_class = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN $8 ELSE exit_class END, "
-      "start_time = CASE WHEN start_time IS NULL AND $3 = 'RUNNING' THEN now() ELSE start_time END, "
-      "end_time = CASE WHEN $3 IN ('FINISHED', 'FAILED', 'KILLED') THEN LEAST(now(), GREATEST(start_time, "
-      "COALESCE(to_timestamp($7::text::float8 / 1e6), now()))) ELSE end_time END WHERE job_uid = $1 AND number = $2",
-      job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message, exit_code,
-      cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr,
-      v1::Attempt::ExitClass_Name(observation.exit_class()));
+  sql::Query(tx, kMoveAttempt, job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message,
+             exit_code, cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr,
+             v1::Attempt::ExitClass_Name(observation.exit_class()));
   // What ended without ever having run has written nothing, and nobody will report the end of its log. A lost attempt
   // may have run unseen.
   if (IsTerminal(*to) && *event != AttemptEvent::kLost)
-    sql::Query(
-        tx,
-        "UPDATE attempts SET log_state = 'COMPLETE' WHERE job_uid = $1 AND number = $2 AND start_time IS NULL AND "
-        "log_state = 'OPEN'",
-        job.uid, observation.attempt());
+    sql::Query(tx, kCompleteUnusedLog, job.uid, observation.attempt());
   RecordTransition(tx, {.root_uid = job.root_uid,
                         .object = job.object,
                         .attempt = observation.attempt(),
@@ -164,17 +206,8 @@ absl::StatusOr<std::int64_t> SchedulingStore::AcquireLeadership(const internal::
   if (request.holder().empty() || lease < absl::Seconds(1) || lease > absl::Minutes(10))
     return Error(Reason::kInvalidArgument, "holder must be set and lease be 1 s to 10 min");
   return db_.Write("acquire leadership", [&](pqxx::work& tx) -> absl::StatusOr<std::int64_t> {
-    // A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one. Epochs begin with the time,
-    // so that nodes accept them even after the database was made anew or restored from a copy.
-    const auto rows =
-        sql::Query(tx,
-                   "INSERT INTO leadership (name, holder, epoch, expire_time) "
-                   "VALUES ($1, $2, extract(epoch FROM now())::bigint, now() + make_interval(secs => $3)) "
-                   "ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, expire_time = EXCLUDED.expire_time, "
-                   "epoch = CASE WHEN leadership.holder = $2 AND leadership.epoch = $4 THEN leadership.epoch "
-                   "ELSE GREATEST(leadership.epoch + 1, EXCLUDED.epoch) END "
-                   "WHERE leadership.holder = $2 OR leadership.expire_time < now() RETURNING epoch",
-                   std::string(kSchedulerActor), request.holder(), absl::ToDoubleSeconds(lease), request.epoch());
+    const auto rows = sql::Query(tx, kAcquireLeadership, std::string(kSchedulerActor), request.holder(),
+                                 absl::ToDoubleSeconds(lease), request.epoch());
     if (rows.empty()) return WithLeader(tx, Error(Reason::kNotLeader, "another scheduler holds the lease"));
     return rows[0][0].as<std::int64_t>();
   });
@@ -259,27 +292,19 @@ absl::StatusOr<v1::ListNodesResponse> SchedulingStore::ListNodes(const v1::ListN
   const v1::ListNodesRequest arguments = WithoutPage(request);
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
   return db_.Read("list nodes", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListNodesResponse> {
-    const auto rows = sql::Query(
-        tx,
-        absl::StrCat("SELECT n.name, n.content, COALESCE(sum(j.cpus), 0), COALESCE(sum(j.memory_bytes), 0)::bigint, "
-                     "COALESCE(sum(j.gpus), 0), ",
-                     Micros("n.update_time"),
-                     " FROM nodes n LEFT JOIN attempts a ON a.node = regexp_replace(n.name, '^nodes/', '') "
-                     "AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') LEFT JOIN jobs j ON j.uid = a.job_uid "
-                     "WHERE n.name > $1 GROUP BY n.name ORDER BY n.name LIMIT $2"),
-        last.empty() ? std::string() : last[0], size + 1);
+    const auto rows = sql::Query(tx, kSelectNodes, last.empty() ? std::string() : last[0], size + 1);
     v1::ListNodesResponse response;
     for (const auto& row : rows) {
       if (response.nodes_size() == size) {
-        response.set_next_page_token(MakePageToken({rows[size - 1][0].as<std::string>()}, arguments));
+        response.set_next_page_token(MakePageToken({rows[size - 1]["name"].as<std::string>()}, arguments));
         break;
       }
       v1::Node* node = response.add_nodes();
-      node->ParseFromString(pqxx::binarystring(row[1]).str());
-      node->set_used_cpus(row[2].as<double>());
-      node->set_used_memory_bytes(row[3].as<std::int64_t>());
-      node->set_used_gpus(row[4].as<int>());
-      *node->mutable_update_time() = ToTimestamp(row[5].as<std::int64_t>());
+      node->ParseFromString(pqxx::binarystring(row["content"]).str());
+      node->set_used_cpus(row["used_cpus"].as<double>());
+      node->set_used_memory_bytes(row["used_memory_bytes"].as<std::int64_t>());
+      node->set_used_gpus(row["used_gpus"].as<int>());
+      *node->mutable_update_time() = ToTimestamp(row["update_micros"].as<std::int64_t>());
     }
     return response;
   });

@@ -32,25 +32,62 @@ absl::Status CheckRole(v1::User::Role role) {
   return InvalidField("role", "must be one of VIEWER, USER, ADMIN");
 }
 
-const std::string& UserSelect() {
-  static const auto* sql = new std::string(absl::StrCat(
-      "SELECT uid, name, email, role, enabled, ", Micros("create_time"),
-      ", COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0), experiments FROM users "));
-  return *sql;
-}
+constexpr char kSelectUsers[] = R"sql(
+  SELECT uid, name, email, role, enabled, experiments,
+    COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0) AS stored_bytes,
+    (extract(epoch FROM create_time) * 1000000)::bigint AS create_micros
+  FROM users
+)sql";
+
+constexpr char kSelectKeys[] = R"sql(
+  SELECT id,
+    (extract(epoch FROM create_time) * 1000000)::bigint AS create_micros,
+    (extract(epoch FROM expire_time) * 1000000)::bigint AS expire_micros,
+    (extract(epoch FROM last_use_time) * 1000000)::bigint AS last_use_micros
+  FROM api_keys
+  WHERE user_uid = $1 AND revoke_time IS NULL AND (expire_time IS NULL OR expire_time > now())
+  ORDER BY create_time
+)sql";
+
+constexpr char kNoteUse[] = R"sql(
+  UPDATE api_keys
+  SET last_use_time = now()
+  WHERE id IN (SELECT id FROM api_keys WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED)
+)sql";
+
+// Columns of UserCaller: uid, name, role.
+constexpr char kSelectKey[] = R"sql(
+  SELECT u.uid, u.name, u.role, k.secret_hash,
+    u.enabled AND k.revoke_time IS NULL AS valid,
+    k.expire_time <= now() AS expired,
+    k.last_use_time IS NULL OR k.last_use_time < now() - interval '1 minute' AS note_use
+  FROM api_keys k
+  JOIN users u ON u.uid = k.user_uid
+  WHERE k.id = $1
+)sql";
+
+constexpr char kSelectOwnerOfAttempt[] = R"sql(
+  SELECT u.uid, u.name, u.role
+  FROM attempts a
+  JOIN jobs j ON j.uid = a.job_uid
+  JOIN experiments e ON e.uid = j.experiment_uid
+  JOIN users u ON u.uid = e.user_uid
+  WHERE a.job_uid = $1 AND a.number = $2
+    AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $3))
+)sql";
 
 v1::User ToUser(const pqxx::row& row, const UserLimits& limits) {
   v1::User user;
-  user.set_uid(row[0].as<std::string>());
-  user.set_name(Print(UserName{row[1].as<std::string>()}));
-  user.set_email(row[2].as<std::string>());
+  user.set_uid(row["uid"].as<std::string>());
+  user.set_name(Print(UserName{row["name"].as<std::string>()}));
+  user.set_email(row["email"].as<std::string>());
   v1::User::Role role = v1::User::ROLE_UNSPECIFIED;
-  v1::User::Role_Parse(row[3].as<std::string>(), &role);
+  v1::User::Role_Parse(row["role"].as<std::string>(), &role);
   user.set_role(role);
-  user.set_enabled(row[4].as<bool>());
-  *user.mutable_create_time() = ToTimestamp(row[5].as<std::int64_t>());
-  user.set_stored_bytes(row[6].as<std::int64_t>());
-  user.set_experiment_count(row[7].as<std::int64_t>());
+  user.set_enabled(row["enabled"].as<bool>());
+  *user.mutable_create_time() = ToTimestamp(row["create_micros"].as<std::int64_t>());
+  user.set_stored_bytes(row["stored_bytes"].as<std::int64_t>());
+  user.set_experiment_count(row["experiments"].as<std::int64_t>());
   user.set_stored_bytes_limit(limits.bytes);
   user.set_experiment_limit(limits.experiments);
   v1::UpdateUserRequest changeable;
@@ -62,19 +99,15 @@ v1::User ToUser(const pqxx::row& row, const UserLimits& limits) {
 }
 
 void AddKeys(pqxx::transaction_base& tx, v1::User* user) {
-  for (const auto& row :
-       sql::Query(tx,
-                  absl::StrCat("SELECT id, ", Micros("create_time"), ", ", Micros("expire_time"), ", ",
-                               Micros("last_use_time"),
-                               " FROM api_keys WHERE user_uid = $1 AND revoke_time IS NULL "
-                               "AND (expire_time IS NULL OR expire_time > now()) ORDER BY create_time"),
-                  user->uid())) {
+  for (const auto& row : sql::Query(tx, kSelectKeys, user->uid())) {
     v1::ApiKey* key = user->add_api_keys();
-    key->set_id(row[0].as<std::string>());
+    key->set_id(row["id"].as<std::string>());
     key->set_prefix(KeyPrefix(key->id()));
-    *key->mutable_create_time() = ToTimestamp(row[1].as<std::int64_t>());
-    if (!row[2].is_null()) *key->mutable_expire_time() = ToTimestamp(row[2].as<std::int64_t>());
-    if (!row[3].is_null()) *key->mutable_last_use_time() = ToTimestamp(row[3].as<std::int64_t>());
+    *key->mutable_create_time() = ToTimestamp(row["create_micros"].as<std::int64_t>());
+    if (const auto expires = row["expire_micros"]; !expires.is_null())
+      *key->mutable_expire_time() = ToTimestamp(expires.as<std::int64_t>());
+    if (const auto used = row["last_use_micros"]; !used.is_null())
+      *key->mutable_last_use_time() = ToTimestamp(used.as<std::int64_t>());
   }
 }
 
@@ -86,7 +119,7 @@ absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call,
   RISEML_ASSIGN_OR_RETURN(const UserName parsed, ParseUserName(name));
   const auto rows = sql::Query(
       tx,
-      absl::StrCat(UserSelect(), "WHERE name = $1 AND (uid = $2 OR $3)", lock == RowLock::kUpdate ? " FOR UPDATE" : ""),
+      absl::StrCat(kSelectUsers, "WHERE name = $1 AND (uid = $2 OR $3)", lock == RowLock::kUpdate ? " FOR UPDATE" : ""),
       parsed.user, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty()) return NotFound(name);
   v1::User user = ToUser(rows[0], limits);
@@ -121,21 +154,16 @@ std::string InsertKey(pqxx::transaction_base& tx, const std::string& user_uid, v
 internal::v1::Caller UserCaller(const pqxx::row& row) {
   internal::v1::Caller caller;
   caller.set_kind(internal::v1::Caller::USER);
-  caller.set_user_uid(row[0].as<std::string>());
-  caller.set_user(row[1].as<std::string>());
+  caller.set_user_uid(row["uid"].as<std::string>());
+  caller.set_user(row["name"].as<std::string>());
   v1::User::Role role = v1::User::ROLE_UNSPECIFIED;
-  v1::User::Role_Parse(row[2].as<std::string>(), &role);
+  v1::User::Role_Parse(row["role"].as<std::string>(), &role);
   caller.set_role(role);
   return caller;
 }
 
 // Nobody waits for the time of the last use: whoever changes the key just now makes it as good as used.
-void NoteUse(pqxx::transaction_base& tx, const std::string& key_id) {
-  sql::Query(tx,
-             "UPDATE api_keys SET last_use_time = now() WHERE id IN "
-             "(SELECT id FROM api_keys WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED)",
-             key_id);
-}
+void NoteUse(pqxx::transaction_base& tx, const std::string& key_id) { sql::Query(tx, kNoteUse, key_id); }
 
 absl::Status BadCredential() {
   return Error(Reason::kUnauthenticated, "the API key is not valid; log in with `riseml user login`");
@@ -210,12 +238,12 @@ absl::StatusOr<v1::ListUsersResponse> UserStore::List(const v1::ListUsersRequest
   const v1::ListUsersRequest arguments = WithoutPage(request);
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 1));
   return db_.Read("list users", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListUsersResponse> {
-    const auto rows = sql::Query(tx, absl::StrCat(UserSelect(), "WHERE name > $1 ORDER BY name LIMIT $2"),
+    const auto rows = sql::Query(tx, absl::StrCat(kSelectUsers, "WHERE name > $1 ORDER BY name LIMIT $2"),
                                  last.empty() ? std::string() : last[0], size + 1);
     v1::ListUsersResponse response;
     for (const auto& row : rows) {
       if (response.users_size() == size) {
-        response.set_next_page_token(MakePageToken({rows[size - 1][1].as<std::string>()}, arguments));
+        response.set_next_page_token(MakePageToken({rows[size - 1]["name"].as<std::string>()}, arguments));
         break;
       }
       *response.add_users() = ToUser(row, limits_);
@@ -272,19 +300,16 @@ absl::StatusOr<v1::RotateApiKeyResponse> UserStore::RotateKey(const rpc::Call& c
 
 absl::StatusOr<internal::v1::Caller> UserStore::FindByKey(const ApiKey& key) {
   return db_.Read("authenticate", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
-    const auto rows = sql::Query(
-        tx,
-        "SELECT u.uid, u.name, u.role, k.secret_hash, u.enabled AND k.revoke_time IS NULL, k.expire_time <= now(), "
-        "k.last_use_time IS NULL OR k.last_use_time < now() - interval '1 minute' "
-        "FROM api_keys k JOIN users u ON u.uid = k.user_uid WHERE k.id = $1",
-        key.id);
+    const auto rows = sql::Query(tx, kSelectKey, key.id);
     // The same work for an unknown id as for a wrong secret.
-    const std::string stored = rows.empty() ? std::string(32, '\0') : pqxx::binarystring(rows[0][3]).str();
-    if (!EqualSecrets(stored, key.secret_hash) || rows.empty() || !rows[0][4].as<bool>()) return BadCredential();
-    if (!rows[0][5].is_null() && rows[0][5].as<bool>())
+    const std::string stored = rows.empty() ? std::string(32, '\0') : pqxx::binarystring(rows[0]["secret_hash"]).str();
+    if (!EqualSecrets(stored, key.secret_hash) || rows.empty()) return BadCredential();
+    const pqxx::row row = rows[0];
+    if (!row["valid"].as<bool>()) return BadCredential();
+    if (!row["expired"].is_null() && row["expired"].as<bool>())
       return Error(Reason::kKeyExpired, "the API key has expired; ask an admin for `riseml user rotate-key`");
-    if (rows[0][6].as<bool>()) NoteUse(tx, key.id);
-    internal::v1::Caller caller = UserCaller(rows[0]);
+    if (row["note_use"].as<bool>()) NoteUse(tx, key.id);
+    internal::v1::Caller caller = UserCaller(row);
     caller.set_key_id(key.id);
     return caller;
   });
@@ -301,13 +326,7 @@ absl::StatusOr<internal::v1::Caller> UserStore::FindByName(const std::string& na
 
 absl::StatusOr<internal::v1::Caller> UserStore::FindByAttempt(const AttemptId& id, absl::Duration grace) {
   return db_.Read("authenticate attempt", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
-    const auto rows = sql::Query(
-        tx,
-        "SELECT u.uid, u.name, u.role FROM attempts a JOIN jobs j ON j.uid = a.job_uid JOIN experiments e ON e.uid = "
-        "j.experiment_uid "
-        "JOIN users u ON u.uid = e.user_uid WHERE a.job_uid = $1 AND a.number = $2 "
-        "AND (a.end_time IS NULL OR a.end_time > now() - make_interval(secs => $3))",
-        id.job_uid, id.attempt, absl::ToDoubleSeconds(grace));
+    const auto rows = sql::Query(tx, kSelectOwnerOfAttempt, id.job_uid, id.attempt, absl::ToDoubleSeconds(grace));
     if (rows.empty())
       return Error(Reason::kUnauthenticated, "the token's attempt does not exist, or has ended too long ago");
     internal::v1::Caller caller = UserCaller(rows[0]);
