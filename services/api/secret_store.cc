@@ -21,6 +21,33 @@ constexpr int kMostSecrets = 500;  // of a user
 constexpr std::size_t kLongestName = 255;
 constexpr std::size_t kLargestValue = 64 << 10;
 
+constexpr char kUpsertSecret[] = R"sql(
+  INSERT INTO secrets (user_uid, project, name, sealed)
+  VALUES ($1, $2, $3, $4)
+  ON CONFLICT (user_uid, project, name) DO UPDATE SET sealed = EXCLUDED.sealed, update_time = now()
+  RETURNING $5::text AS user_name, project, name,
+)sql";
+
+constexpr char kSelectSpecOfJob[] = R"sql(
+  SELECT r.spec, r.user_uid, p.name
+  FROM jobs j
+  JOIN experiments r ON r.uid = j.root_uid
+  JOIN projects p ON p.uid = r.project_uid
+  WHERE j.uid = $1
+)sql";
+
+// The project's before the user's.
+constexpr char kUseSecret[] = R"sql(
+  UPDATE secrets
+  SET use_time = now()
+  WHERE user_uid = $1 AND name = $3
+    AND project = (
+      SELECT max(project)
+      FROM secrets
+      WHERE user_uid = $1 AND project IN ('', $2) AND name = $3)
+  RETURNING sealed, project
+)sql";
+
 struct Owner {
   std::string user, project;
 };
@@ -45,22 +72,20 @@ std::string Binding(const std::string& user_uid, const std::string& project, con
   return absl::StrCat(user_uid, "/", project, "/", name);
 }
 
-void SetTime(const pqxx::field& field, google::protobuf::Timestamp* time) {
-  *time = ToTimestamp(field.as<std::int64_t>());
-}
-
-// Columns: user, project, name, create_time, update_time, use_time.
+// Columns: user_name, project, name, and Times().
 v1::Secret ToSecret(const pqxx::row& row) {
   v1::Secret secret;
-  secret.set_name(Print(SecretName{row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<std::string>()}));
-  SetTime(row[3], secret.mutable_create_time());
-  SetTime(row[4], secret.mutable_update_time());
-  if (!row[5].is_null()) SetTime(row[5], secret.mutable_use_time());
+  secret.set_name(Print(
+      SecretName{row["user_name"].as<std::string>(), row["project"].as<std::string>(), row["name"].as<std::string>()}));
+  SetTime(row["create_micros"], &v1::Secret::mutable_create_time, &secret);
+  SetTime(row["update_micros"], &v1::Secret::mutable_update_time, &secret);
+  SetTime(row["use_micros"], &v1::Secret::mutable_use_time, &secret);
   return secret;
 }
 
 std::string Times() {
-  return absl::StrCat(Micros("create_time"), ", ", Micros("update_time"), ", ", Micros("use_time"));
+  return absl::StrCat(Micros("create_time"), " AS create_micros, ", Micros("update_time"), " AS update_micros, ",
+                      Micros("use_time"), " AS use_micros");
 }
 
 // Names of the secrets that an experiment asks for.
@@ -96,15 +121,9 @@ absl::StatusOr<v1::Secret> SecretStore::Set(const rpc::Call& call, const v1::Set
     if (others[0].as<int>() >= kMostSecrets)
       return LimitExceeded(absl::StrCat("a user has at most ", kMostSecrets, " secrets; delete some"), kMostSecrets,
                            others[0].as<int>());
-    const auto row = sql::QueryRow(
-        tx,
-        absl::StrCat(
-            "INSERT INTO secrets (user_uid, project, name, sealed) VALUES ($1, $2, $3, $4) "
-            "ON CONFLICT (user_uid, project, name) DO UPDATE SET sealed = EXCLUDED.sealed, update_time = now() "
-            "RETURNING $5::text, project, name, ",
-            Times()),
-        uid, owner.project, name, pqxx::binarystring(box_.Seal(request.value(), Binding(uid, owner.project, name))),
-        owner.user);
+    const auto row =
+        sql::QueryRow(tx, absl::StrCat(kUpsertSecret, Times()), uid, owner.project, name,
+                      pqxx::binarystring(box_.Seal(request.value(), Binding(uid, owner.project, name))), owner.user);
     v1::Secret secret = ToSecret(row);
     RecordAudit(tx, call, secret.name());
     return secret;
@@ -119,7 +138,7 @@ absl::StatusOr<v1::ListSecretsResponse> SecretStore::List(const rpc::Call& call,
     v1::ListSecretsResponse response;
     for (const auto& row :
          sql::Query(tx,
-                    absl::StrCat("SELECT $2::text, project, name, ", Times(),
+                    absl::StrCat("SELECT $2::text AS user_name, project, name, ", Times(),
                                  " FROM secrets WHERE user_uid = $1 ORDER BY project, name LIMIT ", kMostSecrets),
                     uid, owner.user))
       *response.add_secrets() = ToSecret(row);
@@ -157,12 +176,7 @@ absl::Status SecretStore::Require(const std::string& user_uid, const std::string
 absl::StatusOr<std::map<std::string, std::string>> SecretStore::Fetch(const rpc::Call& call) {
   using Values = std::map<std::string, std::string>;
   return db_.Write("fetch secrets", [&](pqxx::work& tx) -> absl::StatusOr<Values> {
-    const auto rows = sql::Query(
-        tx,
-        "SELECT r.spec, r.user_uid, p.name, j.name, e.number, e.child FROM jobs j JOIN experiments e ON e.uid = "
-        "j.experiment_uid JOIN experiments r ON r.uid = j.root_uid JOIN projects p ON p.uid = r.project_uid WHERE "
-        "j.uid = $1",
-        call.caller.job_uid());
+    const auto rows = sql::Query(tx, kSelectSpecOfJob, call.caller.job_uid());
     if (rows.empty()) return Error(Reason::kNotFound, "the job of this token does not exist any more");
     v1::TrainSpec spec;
     spec.ParseFromString(pqxx::binarystring(rows[0][0]).str());
@@ -170,13 +184,7 @@ absl::StatusOr<std::map<std::string, std::string>> SecretStore::Fetch(const rpc:
     Values values;
     std::vector<std::string> missing;
     for (const std::string& name : NamesOf(spec)) {
-      // The project's before the user's.
-      const auto found = sql::Query(
-          tx,
-          "UPDATE secrets SET use_time = now() WHERE user_uid = $1 AND name = $3 AND project = (SELECT max(project) "
-          "FROM "
-          "secrets WHERE user_uid = $1 AND project IN ('', $2) AND name = $3) RETURNING sealed, project",
-          user_uid, project, name);
+      const auto found = sql::Query(tx, kUseSecret, user_uid, project, name);
       if (found.empty()) {
         missing.push_back(name);
         continue;

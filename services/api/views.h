@@ -67,15 +67,23 @@ v1::Job::State JobStateProto(const char* name);
 std::string ArrayLiteral(const std::vector<std::string>& items);
 // Microseconds since 1970 into a Timestamp.
 google::protobuf::Timestamp ToTimestamp(std::int64_t micros);
+// Sets a time of a message to the microseconds in a column; leaves it absent for NULL.
+template <class Message>
+void SetTime(const pqxx::field& field, google::protobuf::Timestamp* (Message::*mutable_field)(), Message* message) {
+  if (!field.is_null()) *(message->*mutable_field)() = ToTimestamp(field.as<std::int64_t>());
+}
 // SQL for the micros of a timestamptz column.
 std::string Micros(absl::string_view column);
 
 // Column of a query over jobs `j`: nodes on which the job has failed through no fault of its own, with commas between;
 // NULL when there are none.
-inline constexpr char kAvoidedNodes[] =
-    "CASE WHEN j.attempt_count > 1 OR (j.attempt_count = 1 AND j.state = 'PENDING') THEN (SELECT string_agg(DISTINCT "
-    "f.node, ',' ORDER BY f.node) FROM attempts f WHERE f.job_uid = j.uid AND f.state = 'FAILED' AND f.exit_class = "
-    "'INFRASTRUCTURE') END";
+inline constexpr char kAvoidedNodes[] = R"sql(
+  CASE WHEN j.attempt_count > 1 OR (j.attempt_count = 1 AND j.state = 'PENDING') THEN (
+    SELECT string_agg(DISTINCT f.node, ',' ORDER BY f.node)
+    FROM attempts f
+    WHERE f.job_uid = j.uid AND f.state = 'FAILED' AND f.exit_class = 'INFRASTRUCTURE')
+  END
+)sql";
 std::vector<absl::string_view> SplitNodes(const pqxx::field& nodes);
 
 }  // namespace riseml::api

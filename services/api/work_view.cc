@@ -15,35 +15,82 @@
 namespace riseml::api {
 namespace {
 
-constexpr int kRootColumn = 6;
-
+// In the order of WorkColumn.
 std::string WorkSelect() {
-  return absl::StrCat(
-      "SELECT j.uid, u.name, e.number, e.child, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, "
-      "j.sequence, j.cpus, j.memory_bytes, j.gpus, j.wait_reason, j.wait_message, j.version, "
-      "e.user_uid, e.project_uid, e.commit_id, a.number, a.node, a.state, a.gpu_uuids, j.reason, "
-      "j.message, a.eviction_reason <> '', ",
-      Micros("j.not_before"), ", ", kAvoidedNodes,
-      ", j.member_index, j.member_count, j.gang "
-      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid JOIN users u ON u.uid = e.user_uid "
-      "LEFT JOIN attempts a ON a.job_uid = j.uid AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED') ");
+  return absl::StrCat(R"sql(
+      SELECT u.name, e.number, e.child, e.user_uid, e.project_uid, e.commit_id,
+        j.uid, j.name, j.experiment_uid, j.root_uid, j.role, j.state, j.kill_wanted, j.sequence,
+        j.cpus, j.memory_bytes, j.gpus, j.wait_reason, j.wait_message, j.version, j.reason, j.message,
+        j.member_index, j.member_count, j.gang, )sql",
+                      Micros("j.not_before"), ", ", kAvoidedNodes, R"sql(,
+        a.number, a.node, a.state, a.gpu_uuids, a.eviction_reason <> ''
+      FROM jobs j
+      JOIN experiments e ON e.uid = j.experiment_uid
+      JOIN users u ON u.uid = e.user_uid
+      LEFT JOIN attempts a ON a.job_uid = j.uid AND a.state IN ('STARTING', 'RUNNING', 'SUSPENDED')
+    )sql");
 }
 
+enum WorkColumn : int {
+  kWorkUser,
+  kWorkNumber,
+  kWorkChild,
+  kWorkUserUid,
+  kWorkProjectUid,
+  kWorkCommit,
+  kWorkUid,
+  kWorkJob,
+  kWorkExperimentUid,
+  kWorkRootUid,
+  kWorkRole,
+  kWorkState,
+  kWorkKillWanted,
+  kWorkSequence,
+  kWorkCpus,
+  kWorkMemoryBytes,
+  kWorkGpus,
+  kWorkWaitReason,
+  kWorkWaitMessage,
+  kWorkVersion,
+  kWorkReason,
+  kWorkMessage,
+  kWorkMemberIndex,
+  kWorkMemberCount,
+  kWorkGang,
+  kWorkNotBeforeMicros,
+  kWorkAvoidedNodes,
+  kWorkAttempt,
+  kWorkNode,
+  kWorkAttemptState,
+  kWorkGpuUuids,
+  kWorkEvicted
+};
+
+constexpr char kSelectTemplate[] = R"sql(
+  SELECT e.uid, e.root_uid, e.number, e.child, e.parameters::text AS parameters, e.commit_id, e.tree_id,
+    e.user_uid, e.project_uid, j.role, u.name AS user_name, p.name AS project_name
+  FROM jobs j
+  JOIN experiments e ON e.uid = j.experiment_uid
+  JOIN users u ON u.uid = e.user_uid
+  JOIN projects p ON p.uid = e.project_uid
+  WHERE j.uid = $1
+)sql";
+
 void FillHead(const pqxx::row& row, const ExperimentName& experiment, internal::v1::Work* work) {
-  work->set_job_uid(row[0].as<std::string>());
-  work->set_job(Print(JobName{experiment, row[4].as<std::string>()}));
-  work->set_experiment_uid(row[5].as<std::string>());
-  work->set_root_uid(row[6].as<std::string>());
-  work->set_role(row[7].as<std::string>());
-  work->set_state(JobStateProto(row[8].c_str()));
-  work->set_kill(row[9].as<bool>());
-  work->set_sequence(row[10].as<std::int64_t>());
-  work->mutable_resources()->set_cpus(row[11].as<double>());
-  work->mutable_resources()->set_memory_bytes(row[12].as<std::int64_t>());
-  work->mutable_resources()->set_gpus(row[13].as<int>());
-  work->set_wait_reason(row[14].as<std::string>());
-  work->set_wait_message(row[15].as<std::string>());
-  work->set_version(row[16].as<std::int64_t>());
+  work->set_job_uid(row[kWorkUid].as<std::string>());
+  work->set_job(Print(JobName{experiment, row[kWorkJob].as<std::string>()}));
+  work->set_experiment_uid(row[kWorkExperimentUid].as<std::string>());
+  work->set_root_uid(row[kWorkRootUid].as<std::string>());
+  work->set_role(row[kWorkRole].as<std::string>());
+  work->set_state(JobStateProto(row[kWorkState].c_str()));
+  work->set_kill(row[kWorkKillWanted].as<bool>());
+  work->set_sequence(row[kWorkSequence].as<std::int64_t>());
+  work->mutable_resources()->set_cpus(row[kWorkCpus].as<double>());
+  work->mutable_resources()->set_memory_bytes(row[kWorkMemoryBytes].as<std::int64_t>());
+  work->mutable_resources()->set_gpus(row[kWorkGpus].as<int>());
+  work->set_wait_reason(row[kWorkWaitReason].as<std::string>());
+  work->set_wait_message(row[kWorkWaitMessage].as<std::string>());
+  work->set_version(row[kWorkVersion].as<std::int64_t>());
 }
 
 void FillNeeds(const pqxx::row& row, const v1::TrainSpec& spec, internal::v1::Work* work) {
@@ -51,16 +98,17 @@ void FillNeeds(const pqxx::row& row, const v1::TrainSpec& spec, internal::v1::Wo
   work->set_queue(spec.queue());
   *work->mutable_node_selectors() = spec.node_selectors();
   if (work->role() == kBuildRole) *work->mutable_next_resources() = spec.resources();
-  if (!row[27].is_null()) *work->mutable_not_before() = ToTimestamp(row[27].as<std::int64_t>());
-  for (absl::string_view node : SplitNodes(row[28])) work->add_avoided_nodes(std::string(node));
-  work->set_member_index(row[29].as<int>());
-  work->set_member_count(row[30].as<int>());
-  if (!row[31].is_null()) work->set_gang(row[31].as<std::string>());
+  if (const auto not_before = row[kWorkNotBeforeMicros]; !not_before.is_null())
+    *work->mutable_not_before() = ToTimestamp(not_before.as<std::int64_t>());
+  for (absl::string_view node : SplitNodes(row[kWorkAvoidedNodes])) work->add_avoided_nodes(std::string(node));
+  work->set_member_index(row[kWorkMemberIndex].as<int>());
+  work->set_member_count(row[kWorkMemberCount].as<int>());
+  if (!row[kWorkGang].is_null()) work->set_gang(row[kWorkGang].as<std::string>());
   if (spec.install().empty() && spec.framework().empty()) return;
   internal::v1::ResolveEnvironmentRequest* const environment = work->mutable_environment();
-  environment->set_owner_uid(row[17].as<std::string>());
-  environment->set_project_uid(row[18].as<std::string>());
-  environment->set_commit(row[19].as<std::string>());
+  environment->set_owner_uid(row[kWorkUserUid].as<std::string>());
+  environment->set_project_uid(row[kWorkProjectUid].as<std::string>());
+  environment->set_commit(row[kWorkCommit].as<std::string>());
   *environment->mutable_install() = spec.install();
   environment->set_framework(spec.framework());
   environment->set_framework_version(spec.framework_version());
@@ -69,17 +117,17 @@ void FillNeeds(const pqxx::row& row, const v1::TrainSpec& spec, internal::v1::Wo
 }
 
 void FillAttempt(const pqxx::row& row, const AttemptTokens& tokens, internal::v1::Work* work) {
-  if (row[20].is_null()) return;
+  if (row[kWorkAttempt].is_null()) return;
   internal::v1::LiveAttempt* const attempt = work->mutable_attempt();
-  attempt->set_number(row[20].as<int>());
-  attempt->set_node(row[21].as<std::string>());
+  attempt->set_number(row[kWorkAttempt].as<int>());
+  attempt->set_node(row[kWorkNode].as<std::string>());
   v1::Attempt::State state = v1::Attempt::STATE_UNSPECIFIED;
-  v1::Attempt::State_Parse(row[22].as<std::string>(), &state);
+  v1::Attempt::State_Parse(row[kWorkAttemptState].as<std::string>(), &state);
   attempt->set_state(state);
-  for (absl::string_view gpu : absl::StrSplit(row[23].c_str(), ',', absl::SkipEmpty()))
+  for (absl::string_view gpu : absl::StrSplit(row[kWorkGpuUuids].c_str(), ',', absl::SkipEmpty()))
     attempt->add_gpu_uuids(std::string(gpu));
   attempt->set_token(tokens.Make({work->job_uid(), attempt->number()}));
-  attempt->set_evicted(row[26].as<bool>());
+  attempt->set_evicted(row[kWorkEvicted].as<bool>());
 }
 
 }  // namespace
@@ -93,27 +141,22 @@ std::vector<std::string> WaitingAndLiveJobUids(pqxx::transaction_base& tx) {
 }
 
 absl::StatusOr<internal::v1::JobTemplate> LoadJobTemplate(pqxx::transaction_base& tx, const std::string& uid) {
-  const pqxx::result rows =
-      sql::Query(tx,
-                 "SELECT e.root_uid, j.role, u.name, e.number, e.child, p.name, e.parameters::text, e.uid, "
-                 "e.commit_id, e.tree_id, "
-                 "e.user_uid, e.project_uid FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid "
-                 "JOIN users u ON u.uid = e.user_uid JOIN projects p ON p.uid = e.project_uid WHERE j.uid = $1",
-                 uid);
+  const pqxx::result rows = sql::Query(tx, kSelectTemplate, uid);
   if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat("there is no job ", uid));
   const pqxx::row& row = rows[0];
-  const std::string root_uid = row[0].as<std::string>();
-  const auto configs = LoadRootConfigs(tx, rows, 0, false);
-  const ExperimentName experiment{
-      .user = row[2].as<std::string>(), .number = row[3].as<std::int64_t>(), .child = row[4].as<std::int64_t>()};
+  const std::string root_uid = row["root_uid"].as<std::string>(), commit = row["commit_id"].as<std::string>();
+  const auto configs = LoadRootConfigs(tx, rows, static_cast<int>(rows.column_number("root_uid")), false);
+  const ExperimentName experiment{.user = row["user_name"].as<std::string>(),
+                                  .number = row["number"].as<std::int64_t>(),
+                                  .child = row["child"].as<std::int64_t>()};
   internal::v1::JobTemplate job;
-  FillTemplate(configs.at(root_uid).spec, row[1].as<std::string>(), experiment, row[5].as<std::string>(),
-               ParametersFromJson(row[6].as<std::string>()), row[7].as<std::string>(), root_uid,
-               row[8].as<std::string>(), &job);
-  job.set_commit(row[8].as<std::string>());
-  job.set_tree(row[9].as<std::string>());
-  job.set_owner_uid(row[10].as<std::string>());
-  job.set_project_uid(row[11].as<std::string>());
+  FillTemplate(configs.at(root_uid).spec, row["role"].as<std::string>(), experiment,
+               row["project_name"].as<std::string>(), ParametersFromJson(row["parameters"].as<std::string>()),
+               row["uid"].as<std::string>(), root_uid, commit, &job);
+  job.set_commit(commit);
+  job.set_tree(row["tree_id"].as<std::string>());
+  job.set_owner_uid(row["user_uid"].as<std::string>());
+  job.set_project_uid(row["project_uid"].as<std::string>());
   return job;
 }
 
@@ -122,22 +165,23 @@ std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::
   const pqxx::result rows =
       sql::Query(tx, WorkSelect() + "WHERE j.uid = ANY($1::uuid[]) AND j.state <> 'CREATED' ORDER BY j.sequence",
                  ArrayLiteral(uids));
-  const auto configs = LoadRootConfigs(tx, rows, kRootColumn, false);
+  const auto configs = LoadRootConfigs(tx, rows, kWorkRootUid, false);
   std::vector<internal::v1::Work> out;
   out.reserve(rows.size());
   for (const auto& row : rows) {
-    const std::optional<JobState> state = FindJobState(row[8].c_str());
+    const std::optional<JobState> state = FindJobState(row[kWorkState].c_str());
     if (!state) {
-      LogError("job_state_unknown", {{"job_uid", row[0].c_str()}, {"state", row[8].c_str()}});
+      LogError("job_state_unknown", {{"job_uid", row[kWorkUid].c_str()}, {"state", row[kWorkState].c_str()}});
       continue;
     }
     internal::v1::Work& work = out.emplace_back();
-    const ExperimentName experiment{
-        .user = row[1].as<std::string>(), .number = row[2].as<std::int64_t>(), .child = row[3].as<std::int64_t>()};
+    const ExperimentName experiment{.user = row[kWorkUser].as<std::string>(),
+                                    .number = row[kWorkNumber].as<std::int64_t>(),
+                                    .child = row[kWorkChild].as<std::int64_t>()};
     FillHead(row, experiment, &work);
     if (IsTerminal(*state)) {  // nobody will start it
-      work.set_reason(row[24].as<std::string>());
-      work.set_message(row[25].as<std::string>());
+      work.set_reason(row[kWorkReason].as<std::string>());
+      work.set_message(row[kWorkMessage].as<std::string>());
       continue;
     }
     FillNeeds(row, configs.at(work.root_uid()).spec, &work);
