@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/api/children.h"
 #include "services/api/environment_store.h"
 #include "services/api/experiment_spec.h"
 #include "services/api/inputs.h"
@@ -22,6 +23,47 @@
 
 namespace riseml::api {
 namespace {
+
+// One history row for each object that was made.
+constexpr char kInsertCreations[] = R"sql(
+  INSERT INTO transitions (root_uid, object, from_state, to_state, actor)
+  SELECT $1, number || CASE WHEN child > 0 THEN '.' || child ELSE '' END, '', state, $2
+  FROM experiments
+  WHERE root_uid = $1
+  UNION ALL
+  SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || j.name, '', j.state, $2
+  FROM jobs j
+  JOIN experiments e ON e.uid = j.experiment_uid
+  WHERE j.root_uid = $1
+)sql";
+
+constexpr char kSelectRevision[] = R"sql(
+  SELECT p.user_uid, p.uid, r.tree_id
+  FROM revisions r
+  JOIN projects p ON p.uid = r.project_uid
+  JOIN users u ON u.uid = p.user_uid
+  WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (p.user_uid = $4 OR $5)
+)sql";
+
+constexpr char kCountExperiments[] = R"sql(
+  UPDATE users
+  SET last_experiment = last_experiment + 1, experiments = experiments + $2
+  WHERE uid = $1
+  RETURNING last_experiment, experiments, COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0) AS stored_bytes
+)sql";
+
+constexpr char kInsertRoot[] = R"sql(
+  INSERT INTO experiments (
+    uid, root_uid, user_uid, number, kind, project_uid, commit_id, tree_id, state, spec, config_text,
+    concurrency, child_count, labels, display_name, description, client_version)
+  VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+)sql";
+
+constexpr char kAddResults[] = R"sql(
+  UPDATE experiments
+  SET result = result || $2::jsonb, version = version + 1
+  WHERE uid = $1 AND octet_length((result || $2::jsonb)::text) <= $3
+)sql";
 
 std::string ToJson(const google::protobuf::Map<std::string, std::string>& map) {
   nlohmann::json json = nlohmann::json::object();
@@ -78,28 +120,10 @@ void InsertChildren(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const
   children.complete();
 }
 
-// One history row for each object that was made.
-void InsertCreations(pqxx::transaction_base& tx, const std::string& root_uid, const std::string& actor) {
-  sql::Query(
-      tx,
-      "INSERT INTO transitions (root_uid, object, from_state, to_state, actor) "
-      "SELECT $1, number || CASE WHEN child > 0 THEN '.' || child ELSE '' END, '', state, $2 FROM experiments WHERE "
-      "root_uid = $1 "
-      "UNION ALL SELECT $1, e.number || CASE WHEN e.child > 0 THEN '.' || e.child ELSE '' END || '.' || j.name, '', "
-      "j.state, $2 "
-      "FROM jobs j JOIN experiments e ON e.uid = j.experiment_uid WHERE j.root_uid = $1",
-      root_uid, actor);
-}
-
 absl::StatusOr<ExperimentStore::RevisionKey> ReadRevision(pqxx::transaction_base& tx, const rpc::Call& call,
                                                           const std::string& user, const std::string& project,
                                                           const std::string& commit) {
-  const auto rows = sql::Query(
-      tx,
-      "SELECT p.user_uid, p.uid, r.tree_id FROM revisions r JOIN projects p ON p.uid = r.project_uid JOIN users u ON "
-      "u.uid = p.user_uid "
-      "WHERE u.name = $1 AND p.name = $2 AND r.commit_id = $3 AND (p.user_uid = $4 OR $5)",
-      user, project, commit, call.caller.user_uid(), IsAdmin(call));
+  const auto rows = sql::Query(tx, kSelectRevision, user, project, commit, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty())
     return Error(Reason::kNotFound, absl::StrCat(Print(RevisionName{user, project, commit}), " not found"));
   return ExperimentStore::RevisionKey{rows[0][0].as<std::string>(), rows[0][1].as<std::string>(),
@@ -119,11 +143,7 @@ v1::Experiment LoadOne(pqxx::transaction_base& tx, const std::string& uid, bool 
 // Counts new experiments for their owner and returns the number of their root. Locks the owner's row.
 absl::StatusOr<std::int64_t> NextNumber(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
                                         const std::string& user_uid, std::int64_t made, const UserLimits& limits) {
-  const pqxx::row row = sql::QueryRow(
-      tx,
-      "UPDATE users SET last_experiment = last_experiment + 1, experiments = experiments + $2 WHERE uid = $1 RETURNING "
-      "last_experiment, experiments, COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0)",
-      user_uid, made);
+  const pqxx::row row = sql::QueryRow(tx, kCountExperiments, user_uid, made);
   const std::int64_t kept = row[1].as<std::int64_t>(), bytes = row[2].as<std::int64_t>();
   if (limits.experiments >= 0 && kept > limits.experiments)
     return LimitExceeded(
@@ -193,23 +213,18 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
     RISEML_ASSIGN_OR_RETURN(rows.number,
                             NextNumber(tx, call, owner.user, revision.user_uid, 1 + std::ssize(combinations), limits_));
     const std::string state = wanted.needs_build ? "BUILDING" : "PENDING";
-    sql::Query(
-        tx,
-        "INSERT INTO experiments (uid, root_uid, user_uid, number, kind, project_uid, commit_id, tree_id, state, spec, "
-        "config_text, "
-        "concurrency, child_count, labels, display_name, description, client_version) "
-        "VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-        rows.root_uid, revision.user_uid, rows.number, spec.is_set() ? "SET" : "EXPERIMENT", revision.project_uid,
-        request.revision(), revision.tree, state, pqxx::binarystring(spec.SerializeAsString()), request.config_text(),
-        spec.concurrency(), static_cast<int>(combinations.size()), ToJson(request.labels()), request.display_name(),
-        request.description(), request.client_version());
+    sql::Query(tx, kInsertRoot, rows.root_uid, revision.user_uid, rows.number, spec.is_set() ? "SET" : "EXPERIMENT",
+               revision.project_uid, request.revision(), revision.tree, state,
+               pqxx::binarystring(spec.SerializeAsString()), request.config_text(), spec.concurrency(),
+               static_cast<int>(combinations.size()), ToJson(request.labels()), request.display_name(),
+               request.description(), request.client_version());
     RecordInputs(tx, rows.root_uid, spec);
     if (spec.is_set()) {
       InsertChildren(tx, spec, combinations, revision, request.revision(), rows);
       CountNewChildren(tx, rows.root_uid, static_cast<int>(combinations.size()));
     }
     InsertJobs(tx, spec, rows, wanted.needs_build, spec.is_set());
-    InsertCreations(tx, rows.root_uid, call.caller.user());
+    sql::Query(tx, kInsertCreations, rows.root_uid, call.caller.user());
     if (spec.is_set() && !wanted.needs_build) ReleaseChildren(tx, rows.root_uid, spec.concurrency(), {});
     RecordFeed(tx, rows.root_uid, FeedKind::kAll);
     v1::Experiment made = LoadOne(tx, rows.root_uid, true, options_);
@@ -233,15 +248,15 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, cons
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.name()));
     if (seen) return key;
     if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
-    const pqxx::row row =
-        sql::QueryRow(tx, "SELECT state, kill_wanted, child, kind = 'SET' FROM experiments WHERE uid = $1", key.uid);
-    in_pieces = row[3].as<bool>();
-    const ExperimentState state = ParseExperimentState(row[0].c_str());
+    const pqxx::row row = sql::QueryRow(
+        tx, "SELECT state, kill_wanted, child, kind = 'SET' AS is_set FROM experiments WHERE uid = $1", key.uid);
+    in_pieces = row["is_set"].as<bool>();
+    const ExperimentState state = ParseExperimentState(row["state"].c_str());
     if (IsTerminal(state) && state != ExperimentState::kKilled)
       return Error(Reason::kExperimentDone,
                    absl::StrCat("experiment ", ShortId(key.name), " is ", Name(state), " already"));
-    if (!IsTerminal(state) && !row[1].as<bool>()) {
-      const auto child = row[2].as<std::int64_t>();
+    if (!IsTerminal(state) && !row["kill_wanted"].as<bool>()) {
+      const auto child = row["child"].as<std::int64_t>();
       api::Kill(tx, key.root_uid, child > 0 ? ChildRange{child, child} : kFirstPiece, call.caller.user());
       RecordAudit(tx, call, Print(key.name));
     }
@@ -283,11 +298,7 @@ absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::Rep
         tx, "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3",
         job->uid, call.caller.attempt(), request.sequence());
     if (newer.affected_rows() == 0) return absl::OkStatus();
-    const auto stored =
-        sql::Query(tx,
-                   "UPDATE experiments SET result = result || $2::jsonb, version = version + 1 WHERE uid = $1 AND "
-                   "octet_length((result || $2::jsonb)::text) <= $3",
-                   job->experiment_uid, json, kMaxStoredBytes);
+    const auto stored = sql::Query(tx, kAddResults, job->experiment_uid, json, kMaxStoredBytes);
     if (stored.affected_rows() == 0)
       return Error(Reason::kLimitExceeded, "all results of an experiment together may have at most 256 KiB of JSON");
     RecordFeed(tx, job->root_uid, FeedKind::kExperiment, job->experiment_uid);

@@ -48,12 +48,6 @@ bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Caus
 // Derives the state of a set anew and releases children whose turn has come.
 void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid);
 
-// Begins to count the children of a new set, all of which are CREATED.
-void CountNewChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
-
-// Releases the next children of a set, at most `count`, in their order. `children`: all of the set as they are now.
-void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count, const ChildCounts& children);
-
 // Experiments below a root by the numbers of children, both ends included; 0 is the root itself.
 struct ChildRange {
   std::int64_t first = 0;

@@ -107,9 +107,11 @@ void StoredBytes::Remove(pqxx::transaction_base& tx, const std::string& root_uid
 void StoredBytes::Write(pqxx::transaction_base& tx) const {
   for (const auto& [user_uid, bytes] : by_user_)
     if (bytes != 0)
-      sql::Query(tx,
-                 "INSERT INTO user_usage (user_uid, stored_bytes) VALUES ($1, $2) ON CONFLICT (user_uid) DO UPDATE SET "
-                 "stored_bytes = user_usage.stored_bytes + excluded.stored_bytes",
+      sql::Query(tx, R"sql(
+        INSERT INTO user_usage (user_uid, stored_bytes)
+        VALUES ($1, $2)
+        ON CONFLICT (user_uid) DO UPDATE SET stored_bytes = user_usage.stored_bytes + excluded.stored_bytes
+      )sql",
                  user_uid, bytes);
 }
 
