@@ -49,7 +49,8 @@ constexpr char kCountExperiments[] = R"sql(
   UPDATE users
   SET last_experiment = last_experiment + 1, experiments = experiments + $2
   WHERE uid = $1
-  RETURNING last_experiment, experiments, COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0) AS stored_bytes
+  RETURNING last_experiment, experiments,
+    COALESCE((SELECT stored_bytes FROM user_usage WHERE user_uid = users.uid), 0) AS stored_bytes
 )sql";
 
 constexpr char kInsertRoot[] = R"sql(
