@@ -1,10 +1,12 @@
 #include "services/api/plan_commit.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -64,14 +66,14 @@ constexpr char kInsertAttempt[] = R"sql(
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 )sql";
 
-constexpr char kRecordWait[] = R"sql(
+constexpr char kRecordWaits[] = R"sql(
   WITH changed AS (
     UPDATE jobs
     SET wait_reason = $2, wait_message = $3, version = version + 1
-    WHERE uid = $1 AND state = 'PENDING' AND (wait_reason, wait_message) <> ($2, $3)
-    RETURNING root_uid)
+    WHERE uid = ANY($1::uuid[]) AND state = 'PENDING' AND (wait_reason, wait_message) <> ($2, $3)
+    RETURNING uid, root_uid)
   INSERT INTO feed (root_uid, kind, uid)
-  SELECT root_uid, 'JOB', $1
+  SELECT root_uid, 'JOB', uid
   FROM changed
 )sql";
 
@@ -186,8 +188,12 @@ void CommitGroup(pqxx::transaction_base& tx, const PlacementGroup& group, std::i
   tx.exec("RELEASE SAVEPOINT whole_group");
 }
 
-void RecordWait(pqxx::transaction_base& tx, const internal::v1::Wait& wait) {
-  sql::Query(tx, kRecordWait, wait.job_uid(), wait.reason(), wait.message());
+// Most jobs of a large set wait for the same: one statement for all of them.
+void RecordWaits(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
+  std::map<std::pair<std::string, std::string>, std::vector<std::string>> jobs;  // by reason and message
+  for (const internal::v1::Wait& wait : request.waits())
+    jobs[{wait.reason(), wait.message()}].push_back(wait.job_uid());
+  for (const auto& [why, uids] : jobs) sql::Query(tx, kRecordWaits, ArrayLiteral(uids), why.first, why.second);
 }
 
 void RecordEviction(pqxx::transaction_base& tx, const internal::v1::Eviction& eviction) {
@@ -224,7 +230,7 @@ internal::v1::CommitPlanResponse CommitWholePlan(pqxx::transaction_base& tx, con
   internal::v1::CommitPlanResponse response;
   for (const PlacementGroup& group : request.groups())
     CommitGroup(tx, group, request.epoch(), tokens, response.add_groups());
-  for (const internal::v1::Wait& wait : request.waits()) RecordWait(tx, wait);
+  RecordWaits(tx, request);
   for (const internal::v1::Eviction& eviction : request.evictions()) RecordEviction(tx, eviction);
   return response;
 }

@@ -1,6 +1,6 @@
 #include "services/scheduler/controller/waits.h"
 
-#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,8 +14,8 @@ namespace {
 using internal::v1::CommitPlanRequest;
 using internal::v1::Wait;
 
-constexpr std::size_t kMaxWaits = 500;              // a call
-constexpr std::size_t kMaxAtOnce = 10 * kMaxWaits;  // a pass
+constexpr std::size_t kMaxWaits =
+    200;  // a pass, in one call: what can start does not stand behind thousands of reasons
 constexpr absl::Duration kEnvironmentPoll = absl::Seconds(1);
 constexpr absl::Duration kMessageInterval = absl::Seconds(5);
 
@@ -50,27 +50,24 @@ void Waits::ForRetry(const std::string& uid, const Job& job) {
 }
 
 bool Waits::Send() {
-  const std::vector<Wait> changed = TakeChanged();
-  for (std::size_t begin = 0; begin < changed.size(); begin += kMaxWaits) {
-    CommitPlanRequest request;
-    request.set_epoch(shared_.epoch);
-    const std::size_t end = std::min(changed.size(), begin + kMaxWaits);
-    for (std::size_t i = begin; i < end; ++i) *request.add_waits() = changed[i];
-    const auto response = shared_.ports.api.CommitPlan(request);
-    if (SaysOthersLead(response.status())) return false;
-    if (!response.ok()) {
-      LogWarning("waits_not_committed", {{"waits", request.waits_size()}, {"error", response.status().message()}});
-      shared_.alarm.At(shared_.Now() + absl::Seconds(1));
-      return true;
-    }
-    for (const Wait& wait : request.waits()) {
-      Job& job = *shared_.jobs.Find(wait.job_uid());
-      job.wait_reason = wait.reason();
-      job.wait_message = wait.message();
-      job.wait_committed = shared_.Now();
-    }
+  CommitPlanRequest request;
+  request.set_epoch(shared_.epoch);
+  for (Wait& wait : TakeChanged()) *request.add_waits() = std::move(wait);
+  if (request.waits().empty()) return true;
+  const auto response = shared_.ports.api.CommitPlan(request);
+  if (SaysOthersLead(response.status())) return false;
+  if (!response.ok()) {
+    LogWarning("waits_not_committed", {{"waits", request.waits_size()}, {"error", response.status().message()}});
+    shared_.alarm.At(shared_.Now() + absl::Seconds(1));
+    return true;
   }
-  if (changed.size() == kMaxAtOnce) shared_.alarm.At(shared_.Now());
+  for (const Wait& wait : request.waits()) {
+    Job& job = *shared_.jobs.Find(wait.job_uid());
+    job.wait_reason = wait.reason();
+    job.wait_message = wait.message();
+    job.wait_committed = shared_.Now();
+  }
+  if (request.waits_size() == static_cast<int>(kMaxWaits)) shared_.alarm.At(shared_.Now());
   return true;
 }
 
@@ -78,7 +75,7 @@ bool Waits::Send() {
 std::vector<Wait> Waits::TakeChanged() {
   const absl::Time now = shared_.Now();
   std::vector<Wait> changed;
-  for (auto it = waits_.begin(); it != waits_.end() && changed.size() < kMaxAtOnce;) {
+  for (auto it = waits_.begin(); it != waits_.end() && changed.size() < kMaxWaits;) {
     const Job* const job = shared_.jobs.Find(it->first);
     const auto& [reason, message] = it->second;
     const bool placed = job == nullptr || job->Live() != nullptr || job->work.state() != v1::Job::PENDING;
