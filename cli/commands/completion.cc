@@ -20,7 +20,7 @@ struct Entry {
   std::string values;  // shell command that prints what an argument may be; empty: anything, or none
 };
 
-// What an argument of a command may be, told by the program itself.
+// The command that prints the values of an argument; empty: any, or none.
 std::string ValuesOf(const std::string& path, const std::string& type) {
   if (type == "ID") return path == "kill" || path == "wait" ? "riseml status -q" : "riseml status -a -q -n 20";
   if (type == "KEY") return "riseml environment list -q";

@@ -58,7 +58,7 @@ std::vector<std::string> WaitingAndLiveJobUids(pqxx::transaction_base& tx);
 // Jobs with these UUIDs as the scheduler sees them, by sequence. Never CREATED ones.
 std::vector<internal::v1::Work> LoadWork(pqxx::transaction_base& tx, const std::vector<std::string>& uids,
                                          const AttemptTokens& tokens);
-// What a node needs to start the job. NOT_FOUND.
+// Loads all that a node needs to start the job. NOT_FOUND.
 absl::StatusOr<internal::v1::JobTemplate> LoadJobTemplate(pqxx::transaction_base& tx, const std::string& uid);
 
 // State names of the database are those of the protos.

@@ -66,7 +66,7 @@ void Pause() { poll(nullptr, 0, static_cast<int>(absl::ToInt64Milliseconds(kPoll
 
 void Say(absl::string_view text) { std::fprintf(stdout, "%s\n", std::string(text).c_str()); }
 
-// What an installation is, as far as it has been started once: enough to look at it and to stop it.
+// An installation that has been started once: enough to look at it and to stop it.
 struct Installation {
   UniqueFd sockets;
   StackPlan plan;

@@ -1,5 +1,5 @@
-// What the scheduler may rely on when it asks for environments: of the fake that its own tests use, and of builder over
-// TLS on loopback with a directory of its own.
+// The promises that the scheduler relies on when it asks for environments: of the fake that its own tests use, and of
+// builder over TLS on loopback with a directory of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <prometheus/registry.h>
