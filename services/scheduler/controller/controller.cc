@@ -27,9 +27,10 @@ class Controller::Term {
     calls_.TakeResults();
     jobs_.FireTimers(shared_.Now());
     SyncDirty();
-    if (!observations_.Send() || !placer_.Place()) return false;
+    if (!observations_.SendFacts() || !placer_.Place()) return false;
     SyncDirty();  // starts what was placed
-    if (!observations_.Send() || !waits_.Send() || !nodes_.Report()) return false;
+    if (!observations_.SendFacts() || !observations_.SendVerdicts()) return false;
+    if (!waits_.Send() || !nodes_.Report()) return false;
     if (jobs_.has_dirty()) shared_.alarm.At(shared_.Now());
     shared_.alarm.At(jobs_.NextTimer());
     return true;

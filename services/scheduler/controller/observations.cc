@@ -1,6 +1,7 @@
 #include "services/scheduler/controller/observations.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "services/common/base/log.h"
@@ -12,6 +13,8 @@ namespace {
 using internal::v1::Observation;
 
 constexpr std::size_t kMaxObservations = 500;  // a call
+// A pass, in one call: what runs and what can start does not stand behind a set of thousands that no node can hold.
+constexpr std::size_t kMaxVerdicts = 100;
 constexpr absl::Duration kConfirmation = absl::Seconds(5);
 
 }  // namespace
@@ -34,11 +37,26 @@ Observation Impossible(const std::string& job_uid, absl::string_view reason, abs
 void Observations::Add(Job& job, std::vector<Observation> facts) {
   if (job.observed) return;
   job.observed = true;
-  for (Observation& fact : facts) unsent_.push_back(std::move(fact));
+  for (Observation& fact : facts) {
+    if (fact.event() == Observation::IMPOSSIBLE) {
+      verdicts_.push_back(std::move(fact));
+    } else {
+      facts_.push_back(std::move(fact));
+    }
+  }
 }
 
-bool Observations::Send() {
-  const std::vector<Observation> observations = std::exchange(unsent_, {});
+bool Observations::SendFacts() { return Send(std::exchange(facts_, {})); }
+
+bool Observations::SendVerdicts() {
+  const auto end = verdicts_.begin() + static_cast<std::ptrdiff_t>(std::min(verdicts_.size(), kMaxVerdicts));
+  std::vector<Observation> verdicts(std::make_move_iterator(verdicts_.begin()), std::make_move_iterator(end));
+  verdicts_.erase(verdicts_.begin(), end);
+  if (!verdicts_.empty()) shared_.alarm.At(shared_.Now());
+  return Send(verdicts);
+}
+
+bool Observations::Send(const std::vector<Observation>& observations) {
   for (const Observation& observation : observations)
     if (Job* const job = shared_.jobs.Find(observation.job_uid())) job->observed = false;
   for (std::size_t begin = 0; begin < observations.size(); begin += kMaxObservations) {

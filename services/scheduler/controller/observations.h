@@ -1,6 +1,7 @@
 // Facts about attempts and jobs on their way to api.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -19,17 +20,22 @@ class Observations {
  public:
   explicit Observations(const Shared& shared) : shared_(shared) {}
 
-  // At most one call for a job between two Sends counts; each may add several facts, in order.
+  // A job for which something is still unsent takes nothing more; each call may add several facts, in order.
   void Add(Job& job, std::vector<internal::v1::Observation> facts);
-  // Sends what was added. A fact that was not accepted is found again by whoever looks at its job. False when the
-  // leadership is lost.
-  bool Send();
+
+  // Send what was added: SendFacts all facts about attempts and environments, SendVerdicts some of the jobs that can
+  // never run, and the next pass goes on. What was not accepted is found again by whoever looks at its job. False when
+  // the leadership is lost.
+  bool SendFacts();
+  bool SendVerdicts();
 
  private:
+  bool Send(const std::vector<internal::v1::Observation>& observations);
   void Accepted(const internal::v1::Observation& observation);
 
   const Shared& shared_;
-  std::vector<internal::v1::Observation> unsent_;
+  std::vector<internal::v1::Observation> facts_;
+  std::deque<internal::v1::Observation> verdicts_;
   int failures_ = 0;  // in a row
 };
 

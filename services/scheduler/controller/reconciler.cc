@@ -265,6 +265,7 @@ void Reconciler::Stop(const std::string& uid, Job& job, int attempt, const std::
 
 void Reconciler::SyncWaiting(const std::string& uid, Job& job) {
   if (job.work.state() != v1::Job::PENDING || job.work.kill() || job.settled) return;
+  if (job.observed) return;  // what api is about to be told decides
   NoteLeftBehind(uid, job);
   if (job.work.has_not_before() && shared_.Now() < FromProtoTime(job.work.not_before()))
     return parts_.waits.ForRetry(uid, job);
@@ -320,6 +321,7 @@ void Reconciler::ShareFailures() {
                               {Impossible(uid, "BUILD_FAILED",
                                           absl::StrCat(failed.message, " (in ", name.ok() ? ShortId(*name) : failed.job,
                                                        ", which built the same environment)"))});
+      shared_.jobs.MarkDirty(uid);
     }
   }
 }

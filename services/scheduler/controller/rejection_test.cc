@@ -38,6 +38,31 @@ TEST_F(ControllerTest, KilledJobThatIsRejectedEnds) {
   EXPECT_EQ(w_.api.Outcome("a"), "KILLED 1");
 }
 
+// A set of hundreds that no node can hold is reported in portions, and one that can start passes it.
+TEST_F(ControllerTest, JobThatCanStartDoesNotStandBehindThoseThatNeverCan) {
+  w_.impossible_after = absl::ZeroDuration();
+  w_.Start();
+  w_.Settle();
+  for (int i = 0; i < 450; ++i)
+    w_.api.Add(absl::StrCat("large-", i), [](Work& work) { work.mutable_resources()->set_cpus(1000); });
+  w_.api.after = [&](const std::string& call) {
+    if (call == "ReportObservations" && !w_.api.observations().empty() && w_.api.placements().empty()) {
+      w_.api.after = [](const std::string&) { return absl::OkStatus(); };
+      w_.api.Add("small");
+    }
+    return absl::OkStatus();
+  };
+  std::size_t told_before = 0;
+  w_.api.before = [&](const std::string& call) {
+    if (call == "CommitPlan" && w_.api.placements().empty()) told_before = w_.api.observations().size();
+    return absl::OkStatus();
+  };
+  w_.Settle();
+  EXPECT_EQ(w_.api.Outcome("small"), "STARTING 1");
+  EXPECT_LE(told_before, 100u);
+  for (int i = 0; i < 450; ++i) EXPECT_THAT(w_.Events(absl::StrCat("large-", i)), ElementsAre("IMPOSSIBLE 0"));
+}
+
 TEST_F(ControllerTest, AttemptThatApiDoesNotKnowHoldsItsCapacityUntilItHasEnded) {
   internal::v1::StartAttemptRequest stray;
   stray.set_job_uid("stray");
