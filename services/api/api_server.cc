@@ -191,7 +191,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
 absl::StatusOr<config::v1::ApiConfig> LoadApiConfig(const std::string& path) {
   config::v1::ApiConfig config;
   RISEML_RETURN_IF_ERROR(config::LoadConfig(path, &config));
-  if (config.database_connections() == 0) config.set_database_connections(8);
+  if (config.database_connections() == 0) config.set_database_connections(6);
   if (config.mode().empty()) config.set_mode("local");
   if (!config.has_token_grace()) config.mutable_token_grace()->set_seconds(24 * 3600);
   if (!config.has_environments_max_age()) config.mutable_environments_max_age()->set_seconds(kEnvironmentsMaxAge);
