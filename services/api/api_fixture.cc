@@ -322,13 +322,15 @@ void ApiTestBase::TearDown() {
     ADD_FAILURE() << row[0].c_str() << " has " << row[2].c_str() << " experiments, but " << row[1].c_str()
                   << " are counted";
   const auto stored = tx.exec(
-      "SELECT u.name, COALESCE(k.stored_bytes, 0), roots.bytes + logs.bytes FROM users u LEFT JOIN user_usage k ON "
+      "SELECT u.name, COALESCE(k.stored_bytes, 0), roots.bytes + logs.bytes + code.bytes FROM users u LEFT JOIN "
+      "user_usage k ON "
       "k.user_uid = u.uid, "
       "LATERAL (SELECT COALESCE(sum(output_bytes), 0) AS bytes FROM experiments WHERE user_uid = u.uid AND uid = "
       "root_uid) roots, "
       "LATERAL (SELECT COALESCE(sum(a.log_bytes), 0) AS bytes FROM experiments e JOIN jobs j ON j.experiment_uid = "
-      "e.uid JOIN attempts a ON a.job_uid = j.uid WHERE e.user_uid = u.uid) logs "
-      "WHERE COALESCE(k.stored_bytes, 0) <> roots.bytes + logs.bytes");
+      "e.uid JOIN attempts a ON a.job_uid = j.uid WHERE e.user_uid = u.uid) logs, "
+      "LATERAL (SELECT COALESCE(sum(stored_bytes), 0) AS bytes FROM projects WHERE user_uid = u.uid) code "
+      "WHERE COALESCE(k.stored_bytes, 0) <> roots.bytes + logs.bytes + code.bytes");
   for (const auto& row : stored)
     ADD_FAILURE() << row[0].c_str() << " keeps " << row[2].c_str() << " bytes, but " << row[1].c_str()
                   << " are counted";

@@ -21,7 +21,7 @@ using internal::v1::CheckRequest;
 using internal::v1::CheckResponse;
 
 constexpr char kSelectProjects[] = R"sql(
-  SELECT p.uid, u.name AS user_name, p.name AS project_name, p.slug,
+  SELECT p.uid, u.name AS user_name, p.name AS project_name, p.slug, p.stored_bytes,
     (extract(epoch FROM p.create_time) * 1000000)::bigint AS create_micros
   FROM projects p
   JOIN users u ON u.uid = p.user_uid
@@ -55,6 +55,7 @@ v1::Project ToProject(const pqxx::row& row) {
   project.set_name(Print(ProjectName{row["user_name"].as<std::string>(), row["project_name"].as<std::string>()}));
   project.set_slug(row["slug"].as<std::string>());
   *project.mutable_create_time() = ToTimestamp(row["create_micros"].as<std::int64_t>());
+  project.set_stored_bytes(row["stored_bytes"].as<std::int64_t>());
   return project;
 }
 
@@ -97,6 +98,27 @@ absl::StatusOr<rpc::Call> ByUser(pqxx::transaction_base& tx, rpc::Call call, con
   call.caller.set_acting_service(service);
   if (!request.caller_peer().empty()) call.peer = request.caller_peer();
   return call;
+}
+
+// Nothing is reserved: pushes at once may each take what is left.
+absl::Status CheckPack(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
+                       const internal::v1::ResolveProjectRequest& request, const UserLimits& limits) {
+  RISEML_ASSIGN_OR_RETURN(const rpc::Call by_user, ByUser(tx, call, request));
+  const auto rows = sql::Query(
+      tx, "SELECT k.stored_bytes FROM users u JOIN user_usage k ON k.user_uid = u.uid WHERE u.name = $1", user);
+  return CheckRoom(by_user, user, rows.empty() ? 0 : rows[0][0].as<std::int64_t>(), CountedBytes(request.pack_bytes()),
+                   limits);
+}
+
+// Takes over what the repository of a project takes, unless that was not measured. The project is locked.
+void TakeRepositoryBytes(pqxx::transaction_base& tx, const internal::v1::RegisterRevisionRequest& request,
+                         const std::string& user_uid, std::int64_t before) {
+  if (request.repository_bytes() <= 0) return;
+  const std::int64_t bytes = CountedBytes(request.repository_bytes());
+  sql::Query(tx, "UPDATE projects SET stored_bytes = $2 WHERE uid = $1", request.project_uid(), bytes);
+  StoredBytes stored;
+  stored.AddCode(user_uid, bytes - before);
+  stored.Write(tx);
 }
 
 }  // namespace
@@ -186,6 +208,7 @@ absl::StatusOr<internal::v1::ResolveProjectResponse> CodeStore::ResolveProject(
   RISEML_ASSIGN_OR_RETURN(const ProjectName name, ParseProjectName(request.project()));
   return db_.Write("resolve project", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::ResolveProjectResponse> {
     internal::v1::ResolveProjectResponse response;
+    if (request.pack_bytes() > 0) RISEML_RETURN_IF_ERROR(CheckPack(tx, call, name.user, request, limits_));
     if (request.create()) {
       const auto created = sql::Query(tx, kInsertProject, name.user, name.project, SlugOf(name.project));
       response.set_created(!created.empty());
@@ -209,8 +232,9 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
   if (!IsHexId(request.commit()) || !IsHexId(request.tree()))
     return Error(Reason::kInvalidArgument, "commit and tree must be 40 lower-case hex digits");
   return db_.Write("register revision", [&](pqxx::work& tx) -> absl::StatusOr<v1::Revision> {
-    const auto project = sql::Query(tx, "SELECT head, last_revision FROM projects WHERE uid = $1 FOR NO KEY UPDATE",
-                                    request.project_uid());
+    const auto project = sql::Query(
+        tx, "SELECT head, last_revision, user_uid, stored_bytes FROM projects WHERE uid = $1 FOR NO KEY UPDATE",
+        request.project_uid());
     if (project.empty()) return NotFound(absl::StrCat("project ", request.project_uid()));
     const std::string find = absl::StrCat(kSelectRevisions, "WHERE r.project_uid = $1 AND r.commit_id = $2");
     if (const auto known = sql::Query(tx, find, request.project_uid(), request.commit()); !known.empty())
@@ -225,6 +249,7 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
     v1::Revision revision = ToRevision(sql::Query(tx, find, request.project_uid(), request.commit())[0]);
     RISEML_ASSIGN_OR_RETURN(const rpc::Call by_user, ByUser(tx, call, request));
     RecordAudit(tx, by_user, revision.name());
+    TakeRepositoryBytes(tx, request, project[0][2].as<std::string>(), project[0][3].as<std::int64_t>());
     return revision;
   });
 }

@@ -9,6 +9,7 @@
 #include "riseml/v1/project.pb.h"
 #include "riseml/v1/revision.pb.h"
 #include "services/api/database.h"
+#include "services/api/stored_bytes.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {
@@ -16,7 +17,7 @@ namespace riseml::api {
 // Thread-safe.
 class CodeStore {
  public:
-  explicit CodeStore(Database& db) : db_(db) {}  // outlives this
+  CodeStore(Database& db, UserLimits limits) : db_(db), limits_(limits) {}  // `db` outlives this
 
   absl::StatusOr<v1::Project> GetProject(const rpc::Call& call, const std::string& name);
   absl::StatusOr<v1::ListProjectsResponse> ListProjects(const rpc::Call& call, const v1::ListProjectsRequest& request);
@@ -36,6 +37,7 @@ class CodeStore {
 
  private:
   Database& db_;
+  const UserLimits limits_;
 };
 
 }  // namespace riseml::api

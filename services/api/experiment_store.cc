@@ -14,7 +14,6 @@
 #include "services/api/kills.h"
 #include "services/api/lifecycle.h"
 #include "services/api/records.h"
-#include "services/common/base/byte_size.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -121,10 +120,15 @@ void InsertChildren(pqxx::transaction_base& tx, const v1::TrainSpec& spec, const
   children.complete();
 }
 
+enum class ProjectLock { kNone, kKeepsIt };
+
+// A lock keeps the project from being deleted until the transaction ends.
 absl::StatusOr<ExperimentStore::RevisionKey> ReadRevision(pqxx::transaction_base& tx, const rpc::Call& call,
                                                           const std::string& user, const std::string& project,
-                                                          const std::string& commit) {
-  const auto rows = sql::Query(tx, kSelectRevision, user, project, commit, call.caller.user_uid(), IsAdmin(call));
+                                                          const std::string& commit, ProjectLock lock) {
+  const auto rows =
+      sql::Query(tx, absl::StrCat(kSelectRevision, lock == ProjectLock::kKeepsIt ? "FOR KEY SHARE OF p" : ""), user,
+                 project, commit, call.caller.user_uid(), IsAdmin(call));
   if (rows.empty())
     return Error(Reason::kNotFound, absl::StrCat(Print(RevisionName{user, project, commit}), " not found"));
   return ExperimentStore::RevisionKey{rows[0][0].as<std::string>(), rows[0][1].as<std::string>(),
@@ -151,11 +155,7 @@ absl::StatusOr<std::int64_t> NextNumber(pqxx::transaction_base& tx, const rpc::C
         absl::StrCat("user ", user, " has ", kept - made, " experiments and may have ", limits.experiments,
                      ", this is ", made, " more; delete some that nobody needs: riseml rm ID"),
         limits.experiments, kept);
-  if (limits.bytes >= 0 && bytes >= limits.bytes)
-    return LimitExceeded(absl::StrCat(user == call.caller.user() ? "you keep " : absl::StrCat("user ", user, " keeps "),
-                                      PrintSize(bytes), " of outputs and logs, ", PrintSize(limits.bytes),
-                                      " are allowed; delete experiments that you do not need: riseml rm ID"),
-                         limits.bytes, bytes);
+  RISEML_RETURN_IF_ERROR(CheckRoom(call, user, bytes, 0, limits));
   return row[0].as<std::int64_t>();
 }
 
@@ -165,7 +165,8 @@ absl::StatusOr<ExperimentStore::RevisionKey> ExperimentStore::FindRevision(const
                                                                            const std::string& user,
                                                                            const std::string& project,
                                                                            const std::string& commit) {
-  return db_.Read("find revision", [&](pqxx::work& tx) { return ReadRevision(tx, call, user, project, commit); });
+  return db_.Read("find revision",
+                  [&](pqxx::work& tx) { return ReadRevision(tx, call, user, project, commit, ProjectLock::kNone); });
 }
 
 absl::StatusOr<std::optional<v1::Experiment>> ExperimentStore::FindReplay(const rpc::Call& call,
@@ -203,8 +204,8 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
   const std::vector<Parameters> combinations =
       spec.is_set() ? spec::Combinations(*wanted.spec.train) : std::vector<Parameters>();
   return db_.Write("create experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
-    RISEML_ASSIGN_OR_RETURN(const RevisionKey revision,
-                            ReadRevision(tx, call, owner.user, request.project(), request.revision()));
+    RISEML_ASSIGN_OR_RETURN(const RevisionKey revision, ReadRevision(tx, call, owner.user, request.project(),
+                                                                     request.revision(), ProjectLock::kKeepsIt));
     RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Input> inputs,
                             ResolveInputs(tx, call, owner.user, wanted.spec.train->inputs));
     spec.mutable_inputs()->Assign(inputs.begin(), inputs.end());

@@ -28,7 +28,7 @@ class ExperimentStore {
     bool needs_build = false;  // the environment was missing when asked
   };
   // One transaction: experiment, children, all jobs, history, audit, the remembered request. LIMIT_EXCEEDED when the
-  // owner would have more experiments than a user may, or has as many bytes of outputs and logs already.
+  // owner would have more experiments than a user may, or keeps as many bytes already.
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const NewExperiment& wanted);
 
   // Returns the experiment that an earlier request of the same id made, if any.

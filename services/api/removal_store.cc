@@ -22,7 +22,7 @@ namespace riseml::api {
 namespace {
 
 constexpr int kMostItems = 500;
-constexpr int kMostReaders = 20;  // named in an error
+constexpr int kMostNamed = 20;  // experiments in an error
 // A log that is open for longer will not become complete soon: its node is away.
 constexpr int kLogSeconds = 60;
 
@@ -64,10 +64,28 @@ constexpr char kDeleteExperiments[] = R"sql(
   WHERE c.user_uid = u.uid
 )sql";
 
+// Locks the project: nobody makes an experiment with it, or pushes to it, until the transaction ends.
+constexpr char kLockProject[] = R"sql(
+  SELECT p.uid, p.user_uid, p.stored_bytes
+  FROM projects p
+  JOIN users u ON u.uid = p.user_uid
+  WHERE u.name = $1 AND p.name = $2 AND (u.uid = $3 OR $4)
+  FOR UPDATE OF p
+)sql";
+
+constexpr char kSelectExperimentsOfProject[] = R"sql(
+  SELECT number, count(*) OVER () AS count
+  FROM experiments
+  WHERE project_uid = $1 AND child = 0
+  ORDER BY number
+  LIMIT $2
+)sql";
+
 absl::StatusOr<std::string> KindName(internal::v1::ListRemovalsRequest::Kind kind) {
-  if (kind == internal::v1::ListRemovalsRequest::LOG || kind == internal::v1::ListRemovalsRequest::OUTPUT)
+  if (kind != internal::v1::ListRemovalsRequest::KIND_UNSPECIFIED &&
+      internal::v1::ListRemovalsRequest::Kind_IsValid(kind))
     return internal::v1::ListRemovalsRequest::Kind_Name(kind);
-  return Error(Reason::kInvalidArgument, "kind must be LOG or OUTPUT");
+  return Error(Reason::kInvalidArgument, "kind must be LOG, OUTPUT or REPOSITORY");
 }
 
 // Fails when something below the root still runs or writes.
@@ -85,7 +103,7 @@ absl::Status CheckEnded(pqxx::transaction_base& tx, const ExperimentKey& key) {
 
 // Fails when other experiments read an output below the root.
 absl::Status CheckUnused(pqxx::transaction_base& tx, const rpc::Call& call, const ExperimentKey& key) {
-  const auto rows = sql::Query(tx, kSelectReaders, key.uid, kMostReaders);
+  const auto rows = sql::Query(tx, kSelectReaders, key.uid, kMostNamed);
   if (rows.empty()) return absl::OkStatus();
   const std::string& caller = call.caller.user();
   std::vector<std::string> readers;
@@ -129,6 +147,23 @@ void DeleteRows(pqxx::transaction_base& tx, const std::string& root_uid) {
   sql::Query(tx, kDeleteExperiments, root_uid);
 }
 
+// Fails while the project has experiments: they name its revisions.
+absl::Status CheckNoExperiments(pqxx::transaction_base& tx, const rpc::Call& call, const ProjectName& name,
+                                const std::string& project_uid) {
+  const auto rows = sql::Query(tx, kSelectExperimentsOfProject, project_uid, kMostNamed);
+  if (rows.empty()) return absl::OkStatus();
+  std::vector<std::string> ids;
+  for (const auto& row : rows)
+    ids.push_back(
+        IdFor(call.caller.user(), ExperimentName{.user = name.user, .number = row["number"].as<std::int64_t>()}));
+  const auto count = rows[0]["count"].as<std::int64_t>();
+  return Error(Reason::kInUse,
+               absl::StrCat("project ", name.project, " has ", count, " experiment", count == 1 ? "" : "s", "; delete ",
+                            count == 1 ? "it" : "them", " first",
+                            count > std::ssize(ids) ? absl::StrCat(", these ", ids.size(), " to begin with") : "",
+                            ": riseml rm ", absl::StrJoin(ids, " ")));
+}
+
 }  // namespace
 
 absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperimentRequest& request) {
@@ -153,6 +188,29 @@ absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperim
     stored.Write(tx);
     RememberRequest(tx, call, request.request_id(), hash, Print(key.name));
     RecordAudit(tx, call, Print(key.name));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status RemovalStore::DeleteProject(const rpc::Call& call, const v1::DeleteProjectRequest& request) {
+  RISEML_ASSIGN_OR_RETURN(const ProjectName name, ParseProjectName(request.name()));
+  const std::string hash = HashWithoutId(request);
+  return db_.Write("delete project", [&](pqxx::work& tx) -> absl::Status {
+    RISEML_ASSIGN_OR_RETURN(const std::optional<std::string> seen, FindRequest(tx, call, request.request_id(), hash));
+    if (seen) return absl::OkStatus();
+    const auto rows = sql::Query(tx, kLockProject, name.user, name.project, call.caller.user_uid(), IsAdmin(call));
+    if (rows.empty()) return NotFound(request.name());
+    const auto uid = rows[0]["uid"].as<std::string>(), user_uid = rows[0]["user_uid"].as<std::string>();
+    RISEML_RETURN_IF_ERROR(CheckNoExperiments(tx, call, name, uid));
+    sql::Query(tx, "INSERT INTO removals (kind, item) VALUES ('REPOSITORY', $1) ON CONFLICT DO NOTHING", uid);
+    sql::Query(tx, "DELETE FROM revisions WHERE project_uid = $1", uid);
+    sql::Query(tx, "DELETE FROM secrets WHERE user_uid = $1 AND project = $2", user_uid, name.project);
+    sql::Query(tx, "DELETE FROM projects WHERE uid = $1", uid);
+    RememberRequest(tx, call, request.request_id(), hash, request.name());
+    RecordAudit(tx, call, request.name());
+    StoredBytes stored;
+    stored.AddCode(user_uid, -rows[0]["stored_bytes"].as<std::int64_t>());
+    stored.Write(tx);
     return absl::OkStatus();
   });
 }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "services/api/records.h"
+#include "services/common/base/byte_size.h"
+#include "services/common/base/status.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -81,6 +84,19 @@ std::string OwnerOfRoot(pqxx::transaction_base& tx, const std::string& root_uid)
 }
 
 }  // namespace
+
+absl::Status CheckRoom(const rpc::Call& call, const std::string& user, std::int64_t kept, std::int64_t more,
+                       const UserLimits& limits) {
+  if (limits.bytes < 0 || kept + std::max<std::int64_t>(more, 1) <= limits.bytes) return absl::OkStatus();
+  const bool own = user == call.caller.user();
+  return LimitExceeded(
+      absl::StrCat(own ? "you keep " : absl::StrCat("user ", user, " keeps "), PrintSize(kept),
+                   " of outputs, logs and code, ",
+                   more > 0 ? absl::StrCat("this push adds ", PrintSize(more), ", ") : "", PrintSize(limits.bytes),
+                   " are allowed; delete what you do not need with riseml rm ID or riseml project rm NAME, or ask an "
+                   "administrator to raise the limit"),
+      limits.bytes, kept + more);
+}
 
 std::int64_t CountedBytes(std::int64_t reported) { return std::clamp<std::int64_t>(reported, 0, kMostBytes); }
 

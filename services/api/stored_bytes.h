@@ -1,4 +1,4 @@
-// Accounts for the bytes that outputs and logs of users take: users.stored_bytes is kept equal to the rows it derives
+// Accounts for the bytes that outputs, logs and code of users take: user_usage is kept equal to the rows it derives
 // from, in the transaction that changes them.
 #pragma once
 
@@ -7,8 +7,10 @@
 #include <pqxx/pqxx>
 #include <string>
 
+#include "absl/status/status.h"
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "services/api/lifecycle.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 
@@ -18,11 +20,17 @@ struct UserLimits {
   std::int64_t bytes = -1;
 };
 
-// Bytes of one output or log as they are counted: what is no size becomes one, so that sums stay far from overflow.
+// Returns LIMIT_EXCEEDED if `user` keeps `kept` bytes and may not add `more`, or keeps as many as allowed already. The
+// message is for the caller, who may be somebody else.
+absl::Status CheckRoom(const rpc::Call& call, const std::string& user, std::int64_t kept, std::int64_t more,
+                       const UserLimits& limits);
+
+// Bytes of one output, log or repository as they are counted: what is no size becomes one, so that sums stay far from
+// overflow.
 std::int64_t CountedBytes(std::int64_t reported);
 
-// Changes that a transaction makes. All roots are locked before any user: two transactions that lock both in other
-// orders would wait for each other, hence the users' rows are written at the end, in one order.
+// Changes that a transaction makes. All roots and projects are locked before any user: two transactions that lock both
+// in other orders would wait for each other, hence the users' rows are written at the end, in one order.
 class StoredBytes {
  public:
   // Takes over the size of an output. The first report of an attempt counts, and of several attempts the newest one:
@@ -33,7 +41,10 @@ class StoredBytes {
   // Everything below the root goes: call it while the rows are there. The root is locked.
   void Remove(pqxx::transaction_base& tx, const std::string& root_uid);
 
-  // Writes the users' rows. No root may be locked afterwards.
+  // The repository of a project of the user has grown, or shrunk. The project is locked.
+  void AddCode(const std::string& user_uid, std::int64_t bytes) { by_user_[user_uid] += bytes; }
+
+  // Writes the users' rows. No root or project may be locked afterwards.
   void Write(pqxx::transaction_base& tx) const;
 
  private:

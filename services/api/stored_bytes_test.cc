@@ -1,5 +1,5 @@
-// Bytes of outputs and logs: what is counted for a user, and what follows. After each test the fixture compares the
-// sums with the rows.
+// Bytes of outputs, logs and code: what is counted for a user, and what follows. After each test the fixture compares
+// the sums with the rows.
 #include "services/api/stored_bytes.h"
 
 #include <gmock/gmock.h>
@@ -200,9 +200,10 @@ TEST_F(StoredBytesTest, WhoKeepsTooMuchIsRefusedUntilSomethingIsDeleted) {
   v1::CreateExperimentRequest request = api_->CreateRequest(user_, kSingle);
   const absl::Status refused = api_->Create(key_, request).status();
   EXPECT_TRUE(HasReason(refused, Reason::kLimitExceeded)) << refused;
-  EXPECT_EQ(std::string(refused.message()),
-            "you keep 500 GiB of outputs and logs, 500 GiB are allowed; delete experiments that you do not need: "
-            "riseml rm ID");
+  EXPECT_EQ(
+      std::string(refused.message()),
+      "you keep 500 GiB of outputs, logs and code, 500 GiB are allowed; delete what you do not need with riseml rm "
+      "ID or riseml project rm NAME, or ask an administrator to raise the limit");
   EXPECT_EQ(MetadataOf(refused)["limit"], absl::StrCat(500 * kGib));
   EXPECT_EQ(MetadataOf(refused)["used"], absl::StrCat(500 * kGib));
   EXPECT_THAT(std::string(api_->Create(api_->admin_key(), user_, kSingle).status().message()),

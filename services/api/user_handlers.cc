@@ -133,6 +133,11 @@ grpc::Status ProjectHandler::ListProjects(grpc::ServerContext* context, const v1
   return rpc::Unary(context, "riseml.v1.ProjectService/ListProjects",
                     [&](const rpc::Call& call) { return rpc::Answer(code_.ListProjects(call, *request), response); });
 }
+grpc::Status ProjectHandler::DeleteProject(grpc::ServerContext* context, const v1::DeleteProjectRequest* request,
+                                           v1::DeleteProjectResponse*) {
+  return rpc::Unary(context, "riseml.v1.ProjectService/DeleteProject",
+                    [&](const rpc::Call& call) { return removals_.DeleteProject(call, *request); });
+}
 
 grpc::Status RevisionHandler::GetRevision(grpc::ServerContext* context, const v1::GetRevisionRequest* request,
                                           v1::Revision* response) {

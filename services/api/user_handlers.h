@@ -43,12 +43,15 @@ class UserHandler final : public v1::UserService::Service {
 
 class ProjectHandler final : public v1::ProjectService::Service {
  public:
-  explicit ProjectHandler(CodeStore& code) : code_(code) {}  // outlives this
+  ProjectHandler(CodeStore& code, RemovalStore& removals) : code_(code), removals_(removals) {}  // both outlive this
   grpc::Status GetProject(grpc::ServerContext*, const v1::GetProjectRequest*, v1::Project*) override;
   grpc::Status ListProjects(grpc::ServerContext*, const v1::ListProjectsRequest*, v1::ListProjectsResponse*) override;
+  grpc::Status DeleteProject(grpc::ServerContext*, const v1::DeleteProjectRequest*,
+                             v1::DeleteProjectResponse*) override;
 
  private:
   CodeStore& code_;
+  RemovalStore& removals_;
 };
 
 class RevisionHandler final : public v1::RevisionService::Service {
