@@ -78,7 +78,7 @@ absl::StatusOr<v1::FindMissingResponse> FileHandler::DoFindMissing(const rpc::Ca
     *response.mutable_missing() = request.oids();
     return response;
   }
-  RISEML_ASSIGN_OR_RETURN(const ProjectState project, services_.registry.Resolve(found.name(), false, AuthorOf(call)));
+  RISEML_ASSIGN_OR_RETURN(const ProjectState project, services_.registry.Resolve(found.name(), {}, AuthorOf(call)));
   response.set_head(project.head);
   const absl::StatusOr<Repository> repository = services_.store.OpenRepository(project.id);
   if (!repository.ok() && !HasReason(repository.status(), Reason::kNotFound)) return repository.status();

@@ -12,6 +12,7 @@
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/open_calls.h"
 #include "services/common/rpc/remote_authenticator.h"
+#include "services/common/rpc/remover.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
 #include "services/gitsync/code_handler.h"
@@ -53,6 +54,10 @@ absl::Status Run(const runtime::Arguments& arguments) {
   StreamGuard user_streams({}, clock);
   // Few services call, and a node that unpacks much code reads slowly.
   StreamGuard service_streams({.per_user = 12, .reserved = 0, .patience = absl::Minutes(2)}, clock);
+  const rpc::Remover remover(
+      {.kind = internal::v1::ListRemovalsRequest::REPOSITORY,
+       .remove = [&](const std::string& item) { return store->RemoveRepository(ProjectId{item}); }},
+      api);
   FileHandler files({*store, registry, pusher, authenticator, open_calls, user_streams}, limits);
   CodeHandler code(*store, service_streams);
 

@@ -26,6 +26,11 @@ struct Author {
   std::string request_id;  // of the call
 };
 
+struct ResolveOptions {
+  bool create = false;          // when it is absent
+  std::int64_t pack_bytes = 0;  // that the caller is about to add to the repository; 0: none
+};
+
 struct NewRevision {
   ProjectId project;
   std::string commit;  // 40 hex digits
@@ -34,6 +39,7 @@ struct NewRevision {
   std::int64_t file_count = 0;
   std::int64_t total_bytes = 0;
   absl::Duration snapshot_window;
+  std::int64_t repository_bytes = 0;  // on the disk; 0: not measured
   Author author;
 };
 
@@ -42,11 +48,13 @@ class RevisionRegistry {
  public:
   virtual ~RevisionRegistry() = default;
 
-  // `project` is a resource name. NOT_FOUND when it is absent and `create` is false.
-  virtual absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const Author& author) = 0;
+  // `project` is a resource name. NOT_FOUND when it is absent and not to be created. LIMIT_EXCEEDED when its owner may
+  // not keep `pack_bytes` more; then nothing is created.
+  virtual absl::StatusOr<ProjectState> Resolve(absl::string_view project, const ResolveOptions& options,
+                                               const Author& author) = 0;
 
   // Makes the commit the newest revision; atomic compare-and-swap on `parent` (PUSH_OUTDATED). A commit that is
-  // registered already is returned as it is.
+  // registered already is returned as it is. NOT_FOUND when the project was deleted.
   virtual absl::StatusOr<v1::Revision> Register(const NewRevision& revision) = 0;
 };
 

@@ -1,9 +1,11 @@
 #include "services/gitsync/push.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/files/walk_tree.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -17,14 +19,32 @@ absl::Status Outdated(absl::string_view project) {
                absl::StrCat("another push to ", project, " finished in the meantime; push again"));
 }
 
-// Does the newest revision have this tree? DATA_LOSS when its commit is gone.
-absl::StatusOr<bool> HasTree(const RepositoryStore& store, const ProjectState& project, const git::ObjectId& tree) {
+// The repository of a deleted project goes on its own, by api's list of removals.
+absl::Status Deleted(absl::string_view project) {
+  return Error(Reason::kNotFound,
+               absl::StrCat(project, " was deleted during the push; push again to make a new project of this name"));
+}
+
+absl::StatusOr<std::int64_t> BytesOf(const PackFiles& pack) {
+  std::int64_t bytes = 0;
+  for (const char* part : {".pack", ".idx"}) {
+    std::error_code error;
+    bytes += static_cast<std::int64_t>(std::filesystem::file_size(absl::StrCat(pack.stem, part), error));
+    if (error) return ErrnoError(error.value(), absl::StrCat("look at ", pack.stem, part));
+  }
+  return bytes;
+}
+
+// Does the newest revision have this tree? DATA_LOSS when its commit is gone, unless the project was deleted.
+absl::StatusOr<bool> HasTree(const RepositoryStore& store, const ProjectState& project, const git::ObjectId& tree,
+                             absl::string_view name) {
   if (project.head.empty()) return false;
   const std::optional<git::ObjectId> commit = git::FromHex(project.head);
   if (!commit) return absl::InternalError("api named a newest revision that is no commit id");
   const absl::StatusOr<Repository> repository = store.OpenRepository(project.id);
   const absl::StatusOr<CommitInfo> info =
       repository.ok() ? repository->ReadCommit(*commit) : absl::StatusOr<CommitInfo>(repository.status());
+  if (!info.ok() && store.WasRemoved(project.id)) return Deleted(name);
   if (HasReason(info.status(), Reason::kNotFound))
     return absl::DataLossError(
         absl::StrCat("revision ", project.head, " of project ", project.id.value,
@@ -34,6 +54,15 @@ absl::StatusOr<bool> HasTree(const RepositoryStore& store, const ProjectState& p
 }
 
 }  // namespace
+
+absl::StatusOr<ProjectState> Pusher::Resolve(const PushTarget& target, std::int64_t pack_bytes) {
+  const bool create = target.id.value.empty();
+  absl::StatusOr<ProjectState> project =
+      registry_.Resolve(target.project, {.create = create, .pack_bytes = pack_bytes}, target.author);
+  if (!create && (HasReason(project.status(), Reason::kNotFound) || (project.ok() && project->id != target.id)))
+    return Deleted(target.project);
+  return project;
+}
 
 absl::StatusOr<std::unique_ptr<PushSession>> Pusher::Begin(const v1::PushHeader& request, const PushTarget& target) {
   PushSession::Header header;
@@ -47,8 +76,8 @@ absl::StatusOr<std::unique_ptr<PushSession>> Pusher::Begin(const v1::PushHeader&
 
   std::optional<git::ObjectId> known;
   if (!target.id.value.empty()) {
-    RISEML_ASSIGN_OR_RETURN(const ProjectState project, registry_.Resolve(target.project, false, target.author));
-    RISEML_ASSIGN_OR_RETURN(const bool has_tree, HasTree(store_, project, header.tree));
+    RISEML_ASSIGN_OR_RETURN(const ProjectState project, Resolve(target, 0));
+    RISEML_ASSIGN_OR_RETURN(const bool has_tree, HasTree(store_, project, header.tree, target.project));
     if (has_tree) known = git::FromHex(project.head);
     if (!has_tree && project.head != header.parent) return Outdated(target.project);
   }
@@ -61,7 +90,13 @@ absl::StatusOr<std::unique_ptr<PushSession>> Pusher::Begin(const v1::PushHeader&
 }
 
 absl::StatusOr<v1::PushResponse> PushSession::Finish() {
-  if (known_) return FinishKnown();
+  absl::StatusOr<v1::PushResponse> response = known_ ? FinishKnown() : FinishNew();
+  // Without its directory many a step may fail.
+  if (!response.ok() && pusher_.store_.WasRemoved(target_.id)) return Deleted(target_.project);
+  return response;
+}
+
+absl::StatusOr<v1::PushResponse> PushSession::FinishNew() {
   RISEML_RETURN_IF_ERROR(reader_.Finish());
 
   const std::string content = PrintCommit(header_.tree, header_.parent, target_.user, pusher_.clock_.Now());
@@ -69,21 +104,23 @@ absl::StatusOr<v1::PushResponse> PushSession::Finish() {
   RISEML_ASSIGN_OR_RETURN(const PackFiles pack, writer_->Finish());
   RISEML_ASSIGN_OR_RETURN(const TreeSummary summary, Check(pack));
 
-  RISEML_ASSIGN_OR_RETURN(const ProjectState project, pusher_.registry_.Resolve(target_.project, true, target_.author));
+  RISEML_ASSIGN_OR_RETURN(const std::int64_t pack_bytes, BytesOf(pack));
+  RISEML_ASSIGN_OR_RETURN(const ProjectState project, pusher_.Resolve(target_, pack_bytes));
+  target_.id = project.id;
   if (project.head != header_.parent) {
-    RISEML_ASSIGN_OR_RETURN(const bool has_tree, HasTree(pusher_.store_, project, header_.tree));
+    RISEML_ASSIGN_OR_RETURN(const bool has_tree, HasTree(pusher_.store_, project, header_.tree, target_.project));
     if (!has_tree) return Outdated(target_.project);
     known_ = git::FromHex(project.head);
-    target_.id = project.id;
     return FinishKnown();
   }
   RISEML_ASSIGN_OR_RETURN(Repository repository, pusher_.store_.EnsureRepository(project.id));
   RISEML_RETURN_IF_ERROR(repository.AddPack(pack));
 
   NewRevision revision{project.id,    git::Hex(commit), git::Hex(header_.tree),  header_.parent,
-                       summary.files, summary.bytes,    header_.snapshot_window, target_.author};
+                       summary.files, summary.bytes,    header_.snapshot_window, DiskBytesBelow(repository.path()),
+                       target_.author};
   v1::PushResponse response;
-  RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), pusher_.registry_.Register(revision));
+  RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), Register(revision));
   response.set_created(true);
   response.set_project_created(project.created);
   MoveRefs(project.id, commit);
@@ -101,12 +138,19 @@ absl::StatusOr<v1::PushResponse> PushSession::FinishKnown() {
   RISEML_ASSIGN_OR_RETURN(const TreeSummary summary,
                           CheckTree(info.tree, {}, repository.objects(), pusher_.limits_, pusher_.summaries_));
   const NewRevision revision{target_.id,    git::Hex(*known_), git::Hex(info.tree),     info.parent,
-                             summary.files, summary.bytes,     header_.snapshot_window, target_.author};
+                             summary.files, summary.bytes,     header_.snapshot_window, 0,
+                             target_.author};
   v1::PushResponse response;
   // Registered already: the registry answers with what it has.
-  RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), pusher_.registry_.Register(revision));
+  RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), Register(revision));
   MoveRefs(target_.id, *known_);
   return response;
+}
+
+absl::StatusOr<v1::Revision> PushSession::Register(const NewRevision& revision) {
+  absl::StatusOr<v1::Revision> registered = pusher_.registry_.Register(revision);
+  if (HasReason(registered.status(), Reason::kNotFound)) return Deleted(target_.project);
+  return registered;
 }
 
 absl::StatusOr<TreeSummary> PushSession::Check(const PackFiles& pack) {

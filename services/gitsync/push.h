@@ -43,6 +43,10 @@ class Pusher {
  private:
   friend class PushSession;
 
+  // Resolves the project of a push, and creates it if it did not exist when access was checked. NOT_FOUND when it was
+  // deleted since then, even if there is a new one of this name.
+  absl::StatusOr<ProjectState> Resolve(const PushTarget& target, std::int64_t pack_bytes);
+
   RepositoryStore& store_;
   RevisionRegistry& registry_;
   const Limits limits_;
@@ -59,7 +63,8 @@ class PushSession {
   absl::Status Add(const v1::PushFrame& frame) { return reader_.Add(frame); }
 
   // Order: the objects become durable, the registry accepts the commit, the references move. A crash in between leaves
-  // objects that nobody names. INVALID_ARGUMENT, LIMIT_EXCEEDED, PUSH_OUTDATED, and whatever the registry says.
+  // objects that nobody names. INVALID_ARGUMENT, LIMIT_EXCEEDED, PUSH_OUTDATED, NOT_FOUND when the project was deleted
+  // meanwhile, and whatever the registry says.
   absl::StatusOr<v1::PushResponse> Finish();
 
  private:
@@ -79,13 +84,15 @@ class PushSession {
         writer_(std::move(writer)),
         reader_(pusher.limits_, *writer_) {}
 
+  absl::StatusOr<v1::PushResponse> FinishNew();
   absl::StatusOr<v1::PushResponse> FinishKnown();
+  absl::StatusOr<v1::Revision> Register(const NewRevision& revision);
   absl::StatusOr<TreeSummary> Check(const PackFiles& pack);
   void MoveRefs(const ProjectId& project, const git::ObjectId& commit);
 
   Pusher& pusher_;
   const Header header_;
-  PushTarget target_;
+  PushTarget target_;  // with the id of a project that this push has created
   TemporaryDirectory temporary_;
   std::unique_ptr<PackWriter> writer_;
   FrameReader reader_;

@@ -22,10 +22,12 @@ void SetCaller(const Author& author, Request* request) {
 RegistryClient::RegistryClient(const std::shared_ptr<grpc::Channel>& channel)
     : stub_(internal::v1::RevisionRegistryService::NewStub(channel)) {}
 
-absl::StatusOr<ProjectState> RegistryClient::Resolve(absl::string_view project, bool create, const Author& author) {
+absl::StatusOr<ProjectState> RegistryClient::Resolve(absl::string_view project, const ResolveOptions& options,
+                                                     const Author& author) {
   internal::v1::ResolveProjectRequest request;
   request.set_project(std::string(project));
-  request.set_create(create);
+  request.set_create(options.create);
+  request.set_pack_bytes(options.pack_bytes);
   SetCaller(author, &request);
   auto response = rpc::Invoke<internal::v1::ResolveProjectResponse>(
       [&](auto* context, auto* out) { return stub_->ResolveProject(context, request, out); },
@@ -45,6 +47,7 @@ absl::StatusOr<v1::Revision> RegistryClient::Register(const NewRevision& revisio
   request.set_file_count(revision.file_count);
   request.set_total_bytes(revision.total_bytes);
   *request.mutable_snapshot_window() = ToProtoDuration(revision.snapshot_window);
+  request.set_repository_bytes(revision.repository_bytes);
   SetCaller(revision.author, &request);
   return rpc::Invoke<v1::Revision>(
       [&](auto* context, auto* out) { return stub_->RegisterRevision(context, request, out); },

@@ -14,7 +14,8 @@ namespace riseml::gitsync {
 class RegistryClient final : public RevisionRegistry {
  public:
   explicit RegistryClient(const std::shared_ptr<grpc::Channel>& channel);
-  absl::StatusOr<ProjectState> Resolve(absl::string_view project, bool create, const Author& author) override;
+  absl::StatusOr<ProjectState> Resolve(absl::string_view project, const ResolveOptions& options,
+                                       const Author& author) override;
   absl::StatusOr<v1::Revision> Register(const NewRevision& revision) override;
 
  private:

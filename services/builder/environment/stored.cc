@@ -41,21 +41,6 @@ std::optional<std::int64_t> ChangeTime(const std::string& path) {
   return info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
 }
 
-// Bytes on the disk of everything below a directory; what cannot be read does not count.
-std::int64_t BytesBelow(const std::string& path) {
-  std::set<std::pair<dev_t, ino_t>> counted;
-  std::int64_t bytes = 0;
-  const LookAtEntry look = [&](const TreeEntry& entry) {
-    struct stat info {};
-    if (lstat(absl::StrCat(path, "/", entry.path).c_str(), &info) != 0) return false;
-    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) && !counted.emplace(info.st_dev, info.st_ino).second) return false;
-    bytes += info.st_blocks * 512;
-    return true;
-  };
-  WalkTree(path, look, Unreadable::kIsSkipped).IgnoreError();
-  return bytes;
-}
-
 // Not true for a link to one.
 bool IsDirectory(const std::string& path) {
   struct stat info {};
@@ -207,7 +192,7 @@ std::optional<internal::v1::StoredEnvironment> StoredEnvironments::Look(const st
     MutexLock lock(mu_);
     if (const auto known = sizes_.find({key, *time}); known != sizes_.end()) bytes = known->second;
   }
-  environment.set_bytes(bytes ? *bytes : BytesBelow(path));
+  environment.set_bytes(bytes ? *bytes : DiskBytesBelow(path));
   MutexLock lock(mu_);
   if (environment.complete()) sizes_[{key, *time}] = environment.bytes();
   return environment;

@@ -1,4 +1,4 @@
-// Removes what deleted experiments have left in a store: asks api for it, and reports what is gone.
+// Removes what deleted experiments or projects have left in a store: asks api for it, and reports what is gone.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

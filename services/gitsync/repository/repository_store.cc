@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -19,6 +20,7 @@ namespace riseml::gitsync {
 namespace {
 
 constexpr int kFormatVersion = 1;
+constexpr std::size_t kRememberedRemovals = 4096;
 
 absl::StatusOr<UniqueFd> LockDirectory(const std::string& data_dir) {
   const std::string path = absl::StrCat(data_dir, "/LOCK");
@@ -82,17 +84,44 @@ absl::StatusOr<Repository> RepositoryStore::OpenRepository(const ProjectId& proj
   return Repository::Open(PathOf(project));
 }
 
-absl::StatusOr<Repository> RepositoryStore::EnsureRepository(const ProjectId& project) const {
+absl::StatusOr<Repository> RepositoryStore::EnsureRepository(const ProjectId& project) {
   absl::StatusOr<Repository> existing = OpenRepository(project);
   if (!HasReason(existing.status(), Reason::kNotFound)) return existing;
   RISEML_ASSIGN_OR_RETURN(const TemporaryDirectory temporary, MakeTemporary());
   const std::string fresh = absl::StrCat(temporary.path(), "/repository.git");
   RISEML_RETURN_IF_ERROR(Repository::Create(fresh));
+  const std::shared_ptr<Mutex> lock = LockOf(project);
+  MutexLock guard(*lock);
+  if (WasRemoved(project)) return Error(Reason::kNotFound, "the project was deleted");
   // Whoever comes second finds a repository with content and keeps it.
   if (std::rename(fresh.c_str(), PathOf(project).c_str()) != 0 && errno != EEXIST && errno != ENOTEMPTY)
     return ErrnoError(errno, absl::StrCat("rename to ", PathOf(project)));
   RISEML_RETURN_IF_ERROR(SyncDirectory(data_dir_));
   return OpenRepository(project);
+}
+
+absl::Status RepositoryStore::RemoveRepository(const ProjectId& project) {
+  if (!IsUuid(project.value)) return Error(Reason::kInvalidArgument, "the project's id is not a UUID");
+  // The next start removes what lies there. A rename needs no room on a disk that is full.
+  const std::string doomed = absl::StrCat(data_dir_, "/tmp/", NewUuid());
+  {
+    const std::shared_ptr<Mutex> lock = LockOf(project);
+    MutexLock guard(*lock);
+    {
+      MutexLock list(mu_);
+      removed_.push_back(project);
+      if (removed_.size() > kRememberedRemovals) removed_.pop_front();
+    }
+    if (std::rename(PathOf(project).c_str(), doomed.c_str()) != 0 && errno != ENOENT)
+      return ErrnoError(errno, absl::StrCat("rename ", PathOf(project)));
+  }
+  RISEML_RETURN_IF_ERROR(SyncDirectory(data_dir_));
+  return RemoveTree(doomed);
+}
+
+bool RepositoryStore::WasRemoved(const ProjectId& project) const {
+  MutexLock guard(mu_);
+  return std::ranges::find(removed_, project) != removed_.end();
 }
 
 absl::StatusOr<TemporaryDirectory> RepositoryStore::MakeTemporary() const {
@@ -101,15 +130,17 @@ absl::StatusOr<TemporaryDirectory> RepositoryStore::MakeTemporary() const {
   return TemporaryDirectory(std::move(path));
 }
 
+std::shared_ptr<Mutex> RepositoryStore::LockOf(const ProjectId& project) {
+  MutexLock guard(mu_);
+  std::erase_if(locks_, [](const auto& entry) { return entry.second.expired(); });
+  std::weak_ptr<Mutex>& slot = locks_[project];
+  std::shared_ptr<Mutex> lock = slot.lock();
+  if (lock == nullptr) slot = lock = std::make_shared<Mutex>();
+  return lock;
+}
+
 absl::Status RepositoryStore::MoveRefs(const ProjectId& project, const git::ObjectId& commit) {
-  std::shared_ptr<Mutex> lock;
-  {
-    MutexLock guard(mu_);
-    std::erase_if(ref_locks_, [](const auto& entry) { return entry.second.expired(); });
-    std::weak_ptr<Mutex>& slot = ref_locks_[project];
-    lock = slot.lock();
-    if (lock == nullptr) slot = lock = std::make_shared<Mutex>();
-  }
+  const std::shared_ptr<Mutex> lock = LockOf(project);
   MutexLock guard(*lock);
   RISEML_ASSIGN_OR_RETURN(Repository repository, OpenRepository(project));
   return repository.MoveRefs(commit);

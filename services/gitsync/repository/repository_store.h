@@ -1,6 +1,7 @@
 // The directory of all repositories: DIR/FORMAT, DIR/<project uuid>.git and DIR/tmp.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,8 +37,16 @@ class RepositoryStore {
 
   // NOT_FOUND when nothing was pushed to the project yet.
   absl::StatusOr<Repository> OpenRepository(const ProjectId& project) const;
-  // Makes the repository when it is absent.
-  absl::StatusOr<Repository> EnsureRepository(const ProjectId& project) const;
+  // Makes the repository when it is absent. NOT_FOUND when it was removed since the start: a push that has begun before
+  // its project was deleted does not bring it back.
+  absl::StatusOr<Repository> EnsureRepository(const ProjectId& project);
+
+  // Removes the repository of a deleted project. Nobody finds it any more once this has begun, and a crash leaves no
+  // part of it. Also succeeds when it is absent.
+  absl::Status RemoveRepository(const ProjectId& project);
+  // True for a repository that was removed since the start. The newest few thousand are remembered, which is enough for
+  // the pushes that were under way.
+  bool WasRemoved(const ProjectId& project) const;
 
   // On the repositories' file system, so that files can be moved into one.
   absl::StatusOr<TemporaryDirectory> MakeTemporary() const;
@@ -49,12 +58,15 @@ class RepositoryStore {
   RepositoryStore(std::string data_dir, UniqueFd lock) : data_dir_(std::move(data_dir)), lock_(std::move(lock)) {}
   absl::Status MergeAllPacks() const;
   std::string PathOf(const ProjectId& project) const;
+  std::shared_ptr<Mutex> LockOf(const ProjectId& project);
 
   const std::string data_dir_;
   const UniqueFd lock_;
-  Mutex mu_;
-  // References of a project move one after the other. The locks of projects nobody moves are dropped.
-  std::map<ProjectId, std::weak_ptr<Mutex>> ref_locks_ ABSL_GUARDED_BY(mu_);
+  mutable Mutex mu_;
+  // References of a project move one after the other, and its directory appears and vanishes under the same lock. The
+  // locks of projects nobody uses are dropped.
+  std::map<ProjectId, std::weak_ptr<Mutex>> locks_ ABSL_GUARDED_BY(mu_);
+  std::deque<ProjectId> removed_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace riseml::gitsync

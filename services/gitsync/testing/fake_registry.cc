@@ -8,12 +8,15 @@
 
 namespace riseml::gitsync {
 
-absl::StatusOr<ProjectState> FakeRegistry::Resolve(absl::string_view project, bool create, const Author&) {
+absl::StatusOr<ProjectState> FakeRegistry::Resolve(absl::string_view project, const ResolveOptions& options,
+                                                   const Author&) {
   MutexLock lock(mu_);
+  if (bytes_left_ && options.pack_bytes > *bytes_left_)
+    return LimitExceeded("the owner keeps too much", *bytes_left_, options.pack_bytes);
   const std::string name(project);
   const auto it = projects_.find(name);
   if (it != projects_.end()) return ProjectState{it->second.id, it->second.head, false};
-  if (!create) return Error(Reason::kNotFound, "there is no such project");
+  if (!options.create) return Error(Reason::kNotFound, "there is no such project");
   const ProjectId id{NewUuid()};
   projects_[name] = Project{name, id, {}, ""};
   return ProjectState{id, "", true};
@@ -22,6 +25,7 @@ absl::StatusOr<ProjectState> FakeRegistry::Resolve(absl::string_view project, bo
 absl::StatusOr<v1::Revision> FakeRegistry::Register(const NewRevision& revision) {
   MutexLock lock(mu_);
   if (failure_) return *std::exchange(failure_, std::nullopt);
+  if (deleted_) projects_.erase(*std::exchange(deleted_, std::nullopt));
   const auto it = std::find_if(projects_.begin(), projects_.end(),
                                [&](const auto& entry) { return entry.second.id == revision.project; });
   if (it == projects_.end()) return Error(Reason::kNotFound, "there is no such project");
@@ -38,6 +42,7 @@ absl::StatusOr<v1::Revision> FakeRegistry::Register(const NewRevision& revision)
   out.set_file_count(revision.file_count);
   out.set_total_bytes(revision.total_bytes);
   project.head = revision.commit;
+  repository_bytes_ = revision.repository_bytes;
   if (lost_) return *std::exchange(lost_, std::nullopt);
   return out;
 }
@@ -50,6 +55,26 @@ void FakeRegistry::FailNextRegister(absl::Status status) {
 void FakeRegistry::LoseNextAnswer(absl::Status status) {
   MutexLock lock(mu_);
   lost_ = std::move(status);
+}
+
+void FakeRegistry::SetBytesLeft(std::int64_t bytes) {
+  MutexLock lock(mu_);
+  bytes_left_ = bytes;
+}
+
+void FakeRegistry::Delete(absl::string_view project) {
+  MutexLock lock(mu_);
+  projects_.erase(std::string(project));
+}
+
+void FakeRegistry::DeleteBeforeNextRegister(absl::string_view project) {
+  MutexLock lock(mu_);
+  deleted_ = std::string(project);
+}
+
+std::int64_t FakeRegistry::repository_bytes() const {
+  MutexLock lock(mu_);
+  return repository_bytes_;
 }
 
 std::string FakeRegistry::UidOf(absl::string_view project) const {

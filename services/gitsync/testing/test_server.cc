@@ -71,7 +71,9 @@ grpc::Status FakeAccess::Check(grpc::ServerContext*, const internal::v1::CheckRe
 grpc::Status FakeRegistryService::ResolveProject(grpc::ServerContext* context,
                                                  const internal::v1::ResolveProjectRequest* request,
                                                  internal::v1::ResolveProjectResponse* response) {
-  const auto project = registry_.Resolve(request->project(), request->create(), AuthorOf(*context, *request));
+  const auto project =
+      registry_.Resolve(request->project(), {.create = request->create(), .pack_bytes = request->pack_bytes()},
+                        AuthorOf(*context, *request));
   if (!project.ok()) return rpc::ToGrpc(project.status());
   response->set_uid(project->id.value);
   response->set_head(project->head);
@@ -82,9 +84,10 @@ grpc::Status FakeRegistryService::ResolveProject(grpc::ServerContext* context,
 grpc::Status FakeRegistryService::RegisterRevision(grpc::ServerContext* context,
                                                    const internal::v1::RegisterRevisionRequest* request,
                                                    v1::Revision* response) {
-  const auto revision = registry_.Register(
-      {ProjectId{request->project_uid()}, request->commit(), request->tree(), request->parent(), request->file_count(),
-       request->total_bytes(), FromProtoDuration(request->snapshot_window()), AuthorOf(*context, *request)});
+  const auto revision =
+      registry_.Register({ProjectId{request->project_uid()}, request->commit(), request->tree(), request->parent(),
+                          request->file_count(), request->total_bytes(), FromProtoDuration(request->snapshot_window()),
+                          request->repository_bytes(), AuthorOf(*context, *request)});
   if (revision.ok()) *response = *revision;
   return rpc::ToGrpc(revision.status());
 }

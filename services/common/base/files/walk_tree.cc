@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -86,6 +88,21 @@ absl::Status WalkTree(const std::string& top, const LookAtEntry& look, Unreadabl
   const ListedDirectory directory = OpenListed(AT_FDCWD, top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory == nullptr) return ErrnoError(errno, absl::StrCat("list ", top));
   return TreeWalker(top, look, unreadable).Walk(directory.get(), "", 0);
+}
+
+std::int64_t DiskBytesBelow(const std::string& top) {
+  constexpr std::int64_t kBlock = 512;  // unit of st_blocks on every file system
+  std::set<std::pair<dev_t, ino_t>> counted;
+  std::int64_t bytes = 0;
+  const LookAtEntry look = [&](const TreeEntry& entry) {
+    struct stat info {};
+    if (lstat(absl::StrCat(top, "/", entry.path).c_str(), &info) != 0) return false;
+    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) && !counted.emplace(info.st_dev, info.st_ino).second) return false;
+    bytes += info.st_blocks * kBlock;
+    return true;
+  };
+  WalkTree(top, look, Unreadable::kIsSkipped).IgnoreError();
+  return bytes;
 }
 
 }  // namespace riseml

@@ -1,6 +1,7 @@
 // Walks through directory trees that others may change meanwhile.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -24,5 +25,9 @@ enum class Unreadable { kIsAnError, kIsSkipped };
 // `look`; PERMISSION_DENIED for a directory that cannot be read, LIMIT_EXCEEDED for more than 200 directories in each
 // other, unless these are skipped.
 absl::Status WalkTree(const std::string& top, const LookAtEntry& look, Unreadable unreadable = Unreadable::kIsAnError);
+
+// Returns the bytes that everything below a directory takes on the disk. A file with several names counts once; what
+// cannot be read does not count.
+std::int64_t DiskBytesBelow(const std::string& top);
 
 }  // namespace riseml
