@@ -40,6 +40,7 @@ void Build(cmdline::Command app, Plan& plan) {
   AddWait(app, plan);
   AddCode(app, plan);
   AddRm(app, plan);
+  AddProject(app, plan);
   AddSecret(app, plan);
   AddEnvironment(app, plan);
   AddUser(app, plan);

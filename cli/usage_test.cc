@@ -58,7 +58,7 @@ TEST_F(CliTest, MistypedCommandsNameTheNearest) {
 }
 
 TEST_F(CliTest, GroupsAloneShowTheirHelp) {
-  for (const char* group : {"user", "system", "secret", "code", "environment", "env"}) {
+  for (const char* group : {"user", "system", "secret", "code", "environment", "env", "project"}) {
     const Finished run = Run({group});
     EXPECT_EQ(run.exit_code, 0) << group;
     EXPECT_THAT(run.out, HasSubstr("Subcommands:")) << group;

@@ -26,6 +26,7 @@ std::string ValuesOf(const std::string& path, const std::string& type) {
   if (type == "KEY") return "riseml environment list -q";
   if (type == "SHELL") return "echo bash zsh fish";
   if (type == "NAME" && absl::StartsWith(path, "user ")) return "riseml user list -q";
+  if (type == "NAME" && path == "project rm") return "riseml project list -q";
   return type == "NAME" && path == "secret rm" ? "riseml secret list -q" : "";
 }
 

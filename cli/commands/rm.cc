@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/client/experiments.h"
-#include "cli/client/prompt.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/deletions.h"
 #include "cli/render/format.h"
 #include "cli/render/state.h"
 #include "services/common/base/names.h"
@@ -58,12 +58,7 @@ absl::StatusOr<std::vector<Doomed>> Find(Connection& connection, const std::vect
   return out;
 }
 
-absl::Status Ask(Session& session, const std::vector<Doomed>& all) {
-  for (const Doomed& doomed : all) session.Tell(absl::StrCat("  ", Described(doomed), "\n"));
-  return Confirm("Delete with results, logs and outputs? This cannot be undone.");
-}
-
-absl::Status Delete(Connection& connection, const Doomed& doomed) {
+absl::Status DeleteExperiment(Connection& connection, const Doomed& doomed) {
   v1::DeleteExperimentRequest request;
   request.set_name(doomed.subject.experiment);
   request.set_request_id(NewUuid());
@@ -76,30 +71,23 @@ absl::Status Delete(Connection& connection, const Doomed& doomed) {
 absl::StatusOr<int> Rm(Session& session, const RmOptions& options) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   RISEML_ASSIGN_OR_RETURN(const std::vector<Doomed> all, Find(*connection, options.ids));
-  if (!options.yes) RISEML_RETURN_IF_ERROR(Ask(session, all));
-  int exit_code = kExitOk;
-  for (const Doomed& doomed : all) {
-    const absl::Status deleted = Delete(*connection, doomed);
-    if (deleted.ok()) {
-      if (!options.quiet) session.Print(absl::StrCat("deleted ", Described(doomed), "\n"));
-      continue;
-    }
-    // The others are deleted all the same.
-    if (all.size() == 1 || IsUnreachable(deleted)) return deleted;
-    session.Tell(ErrorText(While(doomed.subject.shown, deleted)));
-    exit_code = kExitError;
-  }
-  return exit_code;
+  std::vector<Deletion> deletions;
+  for (const Doomed& doomed : all)
+    deletions.push_back({doomed.subject.shown, Described(doomed),
+                         [connection, &doomed] { return DeleteExperiment(*connection, doomed); }});
+  return DeleteAll(session, deletions,
+                   {"Delete with results, logs and outputs? This cannot be undone.", options.yes, options.quiet});
 }
 
 }  // namespace
 
 void AddRm(cmdline::Command app, Plan& plan) {
-  cmdline::Command command = AddCommand(
-      app, "rm", "Delete experiments or sets that have ended, with their results, logs and outputs",
-      "  riseml rm 14 15\n"
-      "  riseml rm --yes 14        without a question\n\n"
-      "What another experiment reads as an input stays. Code and environments stay too: see riseml environment rm.");
+  cmdline::Command command =
+      AddCommand(app, "rm", "Delete experiments or sets that have ended, with their results, logs and outputs",
+                 "  riseml rm 14 15\n"
+                 "  riseml rm --yes 14        without a question\n\n"
+                 "What another experiment reads as an input stays. Code and environments stay too: see riseml project "
+                 "rm and\nriseml environment rm.");
   auto options = std::make_shared<RmOptions>();
   command.AddOption("ids", options->ids, "Experiments or sets").Type("ID").Required().Check(CheckId);
   command.AddFlag("-y,--yes", options->yes, "Do not ask");

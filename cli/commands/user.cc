@@ -237,7 +237,7 @@ void AddUser(cmdline::Command app, Plan& plan) {
   disable.AddOption("username", options->username, "Name").Required().Type("NAME");
   disable.AddFlag("-y,--yes", options->yes, "Do not ask");
   cmdline::Command list =
-      Runs(AddCommand(group, "list", "List users, and what the outputs and logs of each take (admins)",
+      Runs(AddCommand(group, "list", "List users, and what the outputs, logs and code of each take (admins)",
                       "  riseml user list"),
            plan, options, List);
   list.AddFlag("--json", options->json, "Print JSON");

@@ -120,6 +120,47 @@ class FakeUsers final : public v1::UserService::Service {
   }
 };
 
+class FakeProjects final : public v1::ProjectService::Service {
+ public:
+  explicit FakeProjects(FakeContent& content) : content_(content) {}
+  grpc::Status GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
+                          v1::Project* out) override {
+    return rpc::Unary(context, "riseml.v1.ProjectService/GetProject", [&](const rpc::Call&) {
+      MutexLock lock(content_.mu_);
+      const auto found = content_.projects_.find(request->name());
+      if (found == content_.projects_.end()) return NotFound();
+      *out = found->second;
+      return absl::OkStatus();
+    });
+  }
+  grpc::Status ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
+                            v1::ListProjectsResponse* out) override {
+    return rpc::Unary(context, "riseml.v1.ProjectService/ListProjects", [&](const rpc::Call&) {
+      MutexLock lock(content_.mu_);
+      for (const auto& [name, project] : content_.projects_)
+        if (request->parent() == "users/-" || absl::StartsWith(name, absl::StrCat(request->parent(), "/")))
+          *out->add_projects() = project;
+      return absl::OkStatus();
+    });
+  }
+  // Refuses while there are experiments of the project.
+  grpc::Status DeleteProject(grpc::ServerContext* context, const v1::DeleteProjectRequest* request,
+                             v1::DeleteProjectResponse*) override {
+    return rpc::Unary(context, "riseml.v1.ProjectService/DeleteProject", [&](const rpc::Call&) {
+      MutexLock lock(content_.mu_);
+      for (const auto& [name, experiment] : content_.experiments_)
+        if (experiment.project() == request->name())
+          return Error(Reason::kInUse, "project census has 1 experiment; delete it first: riseml rm 14");
+      if (content_.projects_.erase(request->name()) == 0) return NotFound();
+      content_.deleted_.push_back(request->name());
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  FakeContent& content_;
+};
+
 namespace {
 
 class FakeClusters final : public v1::ClusterService::Service {
@@ -147,18 +188,6 @@ class FakeNodes final : public v1::NodeService::Service {
       node->set_ready(true);
       node->set_cpus(32);
       node->set_memory_bytes(std::int64_t{64} << 30);
-      return absl::OkStatus();
-    });
-  }
-};
-
-class FakeProjects final : public v1::ProjectService::Service {
- public:
-  grpc::Status GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
-                          v1::Project* out) override {
-    return rpc::Unary(context, "riseml.v1.ProjectService/GetProject", [&](const rpc::Call&) {
-      out->set_name(request->name());
-      out->set_uid("project-uid");
       return absl::OkStatus();
     });
   }
@@ -221,7 +250,7 @@ FakeCluster::FakeCluster(const std::string& dir) : authenticator_(std::make_uniq
   services_.push_back(std::make_unique<FakeUsers>(content_));
   services_.push_back(std::make_unique<FakeClusters>(content_));
   services_.push_back(std::make_unique<FakeNodes>());
-  services_.push_back(std::make_unique<FakeProjects>());
+  services_.push_back(std::make_unique<FakeProjects>(content_));
   services_.push_back(std::make_unique<FakeFiles>());
   for (auto& service : MakeExperimentServices(content_)) services_.push_back(std::move(service));
   rpc::ServerOptions options;

@@ -34,6 +34,15 @@ v1::Job MakeJob(const std::string& id, const std::string& job, v1::Job::State st
 
 void FakeContent::Changed() { changed_.notify_all(); }
 
+FakeContent::FakeContent() {
+  v1::Project census;
+  census.set_name("users/paul/projects/census");
+  census.set_uid("project-uid");
+  census.set_stored_bytes(12'345'678);
+  census.mutable_create_time()->set_seconds(1'700'000'000);
+  Put(census);
+}
+
 void FakeContent::Put(const v1::Experiment& experiment) {
   MutexLock lock(mu_);
   experiments_[experiment.name()] = experiment;
@@ -117,6 +126,11 @@ std::vector<std::string> FakeContent::killed() const {
   MutexLock lock(mu_);
   return killed_;
 }
+void FakeContent::Put(const v1::Project& project) {
+  MutexLock lock(mu_);
+  projects_[project.name()] = project;
+}
+
 std::vector<std::string> FakeContent::deleted() const {
   MutexLock lock(mu_);
   return deleted_;

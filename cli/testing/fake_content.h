@@ -9,6 +9,7 @@
 #include "riseml/v1/cluster.pb.h"
 #include "riseml/v1/experiment.pb.h"
 #include "riseml/v1/job.pb.h"
+#include "riseml/v1/project.pb.h"
 #include "services/common/base/mutex.h"
 
 namespace riseml::cli {
@@ -16,6 +17,9 @@ namespace riseml::cli {
 // Thread-safe; a change wakes every open stream.
 class FakeContent {
  public:
+  // Holds the project census of paul.
+  FakeContent();
+
   struct Log {
     std::string job;  // resource name
     std::string bytes;
@@ -46,13 +50,15 @@ class FakeContent {
   void SetCluster(const v1::ClusterInfo& cluster);
   std::vector<v1::CreateExperimentRequest> created() const;
   std::vector<std::string> killed() const;
-  std::vector<std::string> deleted() const;
+  std::vector<std::string> deleted() const;  // experiments and projects
+  void Put(const v1::Project& project);
 
  private:
   friend class FakeCluster;
   friend class FakeExperiments;
   friend class FakeJobs;
   friend class FakeLogs;
+  friend class FakeProjects;
   friend class FakeUsers;
 
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -62,7 +68,8 @@ class FakeContent {
   v1::ClusterInfo cluster_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, v1::Experiment> experiments_ ABSL_GUARDED_BY(mu_);  // by resource name
   std::map<std::string, v1::Job> jobs_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, Log> logs_ ABSL_GUARDED_BY(mu_);  // by job uid
+  std::map<std::string, Log> logs_ ABSL_GUARDED_BY(mu_);              // by job uid
+  std::map<std::string, v1::Project> projects_ ABSL_GUARDED_BY(mu_);  // by resource name
   std::vector<v1::CreateExperimentRequest> created_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> killed_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> deleted_ ABSL_GUARDED_BY(mu_);
