@@ -119,5 +119,18 @@ TEST_F(WalkTreeTest, TooManyDirectoriesInEachOtherAreAnErrorUnlessTheyAreSkipped
   EXPECT_GT(shown, 200);
 }
 
+TEST_F(WalkTreeTest, BytesOnTheDiskCountAFileOfSeveralNamesOnce) {
+  EXPECT_EQ(DiskBytesBelow(root_), 0);
+  EXPECT_EQ(DiskBytesBelow(root_ + "/absent"), 0);
+  fs::create_directory(root_ + "/a");
+  const std::int64_t directories = DiskBytesBelow(root_);
+  std::ofstream(root_ + "/a/file") << std::string(300'000, 'x');
+  const std::int64_t bytes = DiskBytesBelow(root_);
+  EXPECT_GE(bytes, directories + 300'000);
+  fs::create_hard_link(root_ + "/a/file", root_ + "/a/again");
+  fs::create_symlink(root_ + "/a/file", root_ + "/link");
+  EXPECT_LT(DiskBytesBelow(root_), bytes + 300'000);
+}
+
 }  // namespace
 }  // namespace riseml
