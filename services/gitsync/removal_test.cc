@@ -1,8 +1,10 @@
 // Repositories of deleted projects, pushes that are under way meanwhile, and the bytes that a repository takes.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/files/walk_tree.h"
@@ -14,7 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using git::Mode;
-using ::testing::HasSubstr;
 
 class RemovalTest : public PushTest {
  protected:
@@ -132,6 +133,33 @@ TEST_F(RemovalTest, ARemovalInTheMiddleOfAPushLeavesNoRepository) {
   ASSERT_TRUE(store_->RemoveRepository(id).ok());
   ExpectDeleted((*session)->Finish().status());
   EXPECT_FALSE(fs::exists(PathOf(id)));
+}
+
+TEST_F(RemovalTest, PushesAndRemovalsAtOnceLeaveTheNewestProjectOnly) {
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_TRUE(PushText("1").ok());
+    const ProjectId old = Id();
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 3; ++i)
+        threads.emplace_back([&, i] {
+          const absl::Status pushed = PushText(absl::StrCat("new ", i)).status();
+          EXPECT_TRUE(pushed.ok() || HasReason(pushed, Reason::kNotFound) || HasReason(pushed, Reason::kPushOutdated))
+              << pushed;
+        });
+      threads.emplace_back([&] {
+        registry_.Delete(kProject);
+        EXPECT_TRUE(store_->RemoveRepository(old).ok());
+      });
+    }
+    EXPECT_FALSE(fs::exists(PathOf(old)));
+    EXPECT_TRUE(NothingTemporary());
+    const ProjectId last = Id();
+    registry_.Delete(kProject);
+    if (!last.value.empty()) ASSERT_TRUE(store_->RemoveRepository(last).ok());
+    for (const auto& entry : fs::directory_iterator(data_.File("repositories")))
+      EXPECT_NE(entry.path().extension(), ".git") << entry.path();
+  }
 }
 
 TEST_F(RemovalTest, TheRegistryLearnsWhatTheRepositoryTakes) {

@@ -1,6 +1,7 @@
 #include "services/gitsync/repository/object_database.h"
 
 #include <git2/sys/odb_backend.h>
+#include <git2/sys/repository.h>
 
 #include <algorithm>
 #include <utility>
@@ -43,6 +44,11 @@ absl::Status ObjectDatabase::AddPack(const std::string& index_path) {
     if (code != 0) backend->free(backend);
   }
   return code == 0 ? absl::OkStatus() : GitError(code, absl::StrCat("open ", index_path));
+}
+
+absl::Status ObjectDatabase::ServeFor(git_repository* repository) const {
+  const int code = git_repository_set_odb(repository, odb_.get());
+  return code == 0 ? absl::OkStatus() : GitError(code, "set the object database of a repository");
 }
 
 bool ObjectDatabase::Has(const git::ObjectId& id) const {

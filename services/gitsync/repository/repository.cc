@@ -52,6 +52,7 @@ absl::StatusOr<Repository> Repository::Open(const std::string& path) {
   GitHandle<git_repository> repository(raw);
   RISEML_ASSIGN_OR_RETURN(ObjectDatabase objects, ObjectDatabase::Create());
   RISEML_RETURN_IF_ERROR(objects.AddRepository(path));
+  RISEML_RETURN_IF_ERROR(objects.ServeFor(repository.get()));
   return Repository(path, std::move(repository), std::move(objects));
 }
 
