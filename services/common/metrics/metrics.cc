@@ -79,9 +79,9 @@ struct Exposer::Impl {
 
   bool Serve(bool first) {
     try {
-      // Requests that are sent by halves hold a thread for a second only.
+      // Requests that are sent by halves hold a thread for a second only, and dozens of them leave one for others.
       auto made = std::make_unique<prometheus::Exposer>(
-          std::vector<std::string>{"listening_ports", address, "num_threads", "16", "request_timeout_ms", "1000"});
+          std::vector<std::string>{"listening_ports", address, "num_threads", "64", "request_timeout_ms", "1000"});
       made->RegisterCollectable(ProcessRegistry());
       exposer = std::move(made);
       if (!first) LogInfo("metrics_served", {{"address", address}});
