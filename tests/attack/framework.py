@@ -6,6 +6,8 @@ import signal
 import time
 import traceback
 
+import grpc
+
 from installation import Installation
 from sampling import Sampler
 from victim import JobProbe, StatusProbe
@@ -136,6 +138,13 @@ def _judge(row, name, probe, times, after):
         row.reasons.append(f"{name} still takes {later:.2f} s {RECOVERY_S:.0f} s after it")
 
 
+def _what(error):
+    """One line of an exception; of a call its code and message."""
+    if isinstance(error, grpc.RpcError):
+        return f"{error.code().name}: {error.details()}"
+    return f"{type(error).__name__}: {error}".split("\n")[0]
+
+
 def _advance(body, seconds):
     """Runs a generator to its next yield; True when its time was up."""
     try:
@@ -191,7 +200,7 @@ def run(one):
             row.reasons.append("what should hold after it could not be checked in time")
     except Exception as error:  # an attack that breaks says nothing about what it attacks
         traceback.print_exc()
-        row.reasons.append(f"broke: {type(error).__name__}: {error}".split("\n")[0])
+        row.reasons.append("broke: " + _what(error))
     finally:
         case.end()
         installation.close()
