@@ -298,6 +298,18 @@ void ApiFixture::RunToEnd(const std::string& job_uid, int exit_code) {
   EXPECT_TRUE(Report(job_uid, placed->attempt(), internal::v1::Observation::EXITED, exit_code).ok());
 }
 
+void ApiFixture::CompleteLog(const std::string& job_uid, int attempt, std::int64_t bytes) {
+  const auto stub = internal::v1::LogRegistryService::NewStub(ServiceChannel("loghandler"));
+  internal::v1::ReportLogEndRequest request;
+  request.set_job_uid(job_uid);
+  request.set_attempt(attempt);
+  request.set_log_state(v1::Attempt::COMPLETE);
+  request.set_log_bytes(bytes);
+  const auto reported = rpc::Invoke<internal::v1::ReportLogEndResponse>(
+      [&](auto* c, auto* r) { return stub->ReportLogEnd(c, request, r); });
+  EXPECT_TRUE(reported.ok()) << reported.status();
+}
+
 void ApiTestBase::SetUp() {
   static int users = 0;
   user_ = absl::StrCat("user", ++users);

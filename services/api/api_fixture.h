@@ -84,6 +84,8 @@ class ApiFixture {
                       int exit_code = 0);
   // Places and reports until the end.
   void RunToEnd(const std::string& job_uid, int exit_code = 0);
+  // The log handler's part: the log of an attempt is complete.
+  void CompleteLog(const std::string& job_uid, int attempt = 1, std::int64_t bytes = 0);
 
   // Stops the service and starts it anew on the same database.
   void Restart();

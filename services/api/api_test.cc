@@ -269,6 +269,28 @@ TEST_F(ApiTest, ResultsComeByTokenOfTheAttempt) {
   EXPECT_EQ(report(forged, 1, 3).code(), absl::StatusCode::kUnauthenticated);
 }
 
+TEST_F(ApiTest, ResultsStandOnceTheAttemptAndItsLogHaveEnded) {
+  const v1::Experiment e = Create(kSingle);
+  const std::string uid = e.jobs(0).uid();
+  const auto placed = api_->Place(uid);
+  const auto stub = v1::JobService::NewStub(api_->UserChannel());
+  const auto report = [&](double accuracy, int sequence) {
+    v1::ReportResultsRequest request;
+    (*request.mutable_results()->mutable_fields())["accuracy"].set_number_value(accuracy);
+    request.set_sequence(sequence);
+    return rpc::Invoke<v1::ReportResultsResponse>([&](auto* c, auto* r) { return stub->ReportResults(c, request, r); },
+                                                  {.credential = placed->token()})
+        .status();
+  };
+  ASSERT_TRUE(api_->Report(uid, 1, internal::v1::Observation::STARTED).ok());
+  ASSERT_TRUE(api_->Report(uid, 1, internal::v1::Observation::EXITED).ok());
+  EXPECT_TRUE(report(0.5, 1).ok()) << "its node may have been cut off when it was reported";
+  api_->CompleteLog(uid);
+  EXPECT_EQ(report(0.9, 2).code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(report(0.5, 1).ok()) << "a repetition";
+  EXPECT_EQ(Get(e.name()).result().fields().at("accuracy").number_value(), 0.5);
+}
+
 TEST_F(ApiTest, TenThousandChildrenAllOrNothing) {
   std::string yaml =
       "project: digits\ntrain:\n  image: x\n  resources: {}\n  parameters:\n    a: {range: {min: 1, max: 100, step: "

@@ -59,11 +59,28 @@ constexpr char kInsertRoot[] = R"sql(
   VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 )sql";
 
+// A node sends the end of a log after all results. From then on they stand.
+constexpr char kTakeReport[] = R"sql(
+  UPDATE attempts
+  SET result_sequence = $3
+  WHERE job_uid = $1 AND number = $2 AND result_sequence < $3 AND NOT (end_time IS NOT NULL AND log_state = 'COMPLETE')
+)sql";
+
 constexpr char kAddResults[] = R"sql(
   UPDATE experiments
   SET result = result || $2::jsonb, version = version + 1
   WHERE uid = $1 AND octet_length((result || $2::jsonb)::text) <= $3
 )sql";
+
+// A report that was not taken is a repeated one, or comes too late.
+absl::Status CheckReportedBefore(pqxx::transaction_base& tx, const std::string& job_uid, int attempt,
+                                 std::int64_t sequence) {
+  const auto known =
+      sql::Query(tx, "SELECT 1 FROM attempts WHERE job_uid = $1 AND number = $2 AND result_sequence >= $3", job_uid,
+                 attempt, sequence);
+  if (!known.empty()) return absl::OkStatus();
+  return Error(Reason::kPermissionDenied, "the attempt of this token has ended, and its results stand");
+}
 
 std::string ToJson(const google::protobuf::Map<std::string, std::string>& map) {
   nlohmann::json json = nlohmann::json::object();
@@ -296,10 +313,8 @@ absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::Rep
     const auto job = ReadJob(tx, call.caller.job_uid());
     if (!job) return Error(Reason::kNotFound, "the job of this token does not exist any more");
     if (!LockRoot(tx, job->root_uid)) return Error(Reason::kNotFound, "the experiment of this token was deleted");
-    const auto newer = sql::Query(
-        tx, "UPDATE attempts SET result_sequence = $3 WHERE job_uid = $1 AND number = $2 AND result_sequence < $3",
-        job->uid, call.caller.attempt(), request.sequence());
-    if (newer.affected_rows() == 0) return absl::OkStatus();
+    const auto taken = sql::Query(tx, kTakeReport, job->uid, call.caller.attempt(), request.sequence());
+    if (taken.affected_rows() == 0) return CheckReportedBefore(tx, job->uid, call.caller.attempt(), request.sequence());
     const auto stored = sql::Query(tx, kAddResults, job->experiment_uid, json, kMaxStoredBytes);
     if (stored.affected_rows() == 0)
       return Error(Reason::kLimitExceeded, "all results of an experiment together may have at most 256 KiB of JSON");

@@ -111,14 +111,7 @@ class ProjectsTest : public ApiTestBase {
   // Ends an experiment, with its log.
   void End(const v1::Experiment& experiment) {
     api_->RunToEnd(experiment.jobs(0).uid());
-    const auto stub = internal::v1::LogRegistryService::NewStub(api_->ServiceChannel("loghandler"));
-    internal::v1::ReportLogEndRequest request;
-    request.set_job_uid(experiment.jobs(0).uid());
-    request.set_attempt(1);
-    request.set_log_state(v1::Attempt::COMPLETE);
-    EXPECT_TRUE(rpc::Invoke<internal::v1::ReportLogEndResponse>([&](auto* c, auto* r) {
-                  return stub->ReportLogEnd(c, request, r);
-                }).ok());
+    api_->CompleteLog(experiment.jobs(0).uid());
   }
 };
 

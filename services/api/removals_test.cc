@@ -50,21 +50,11 @@ class RemovalsTest : public ApiTestBase {
                [&](auto* c, auto* r) { return stub->ReportRemoved(c, request, r); })
         .status();
   }
-  void CompleteLog(const std::string& job_uid) {
-    const auto stub = internal::v1::LogRegistryService::NewStub(api_->ServiceChannel("loghandler"));
-    internal::v1::ReportLogEndRequest request;
-    request.set_job_uid(job_uid);
-    request.set_attempt(1);
-    request.set_log_state(v1::Attempt::COMPLETE);
-    const auto reported = rpc::Invoke<internal::v1::ReportLogEndResponse>(
-        [&](auto* c, auto* r) { return stub->ReportLogEnd(c, request, r); });
-    EXPECT_TRUE(reported.ok()) << reported.status();
-  }
   v1::Experiment Ended(const std::string& yaml) {
     const v1::Experiment made = Create(yaml);
     for (const v1::Job& job : made.jobs()) {
       api_->RunToEnd(job.uid());
-      CompleteLog(job.uid());
+      api_->CompleteLog(job.uid());
     }
     return made;
   }
@@ -136,7 +126,7 @@ TEST_F(RemovalsTest, WhatRunsOrStillStoresItsLogStays) {
   status = Delete(key_, experiment.name());
   EXPECT_TRUE(HasReason(status, Reason::kExperimentRuns)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("the log of experiment 1 is still being stored"));
-  CompleteLog(experiment.jobs(0).uid());
+  api_->CompleteLog(experiment.jobs(0).uid());
   EXPECT_TRUE(Delete(key_, experiment.name()).ok());
 }
 

@@ -29,8 +29,9 @@ constexpr char kUpsertSecret[] = R"sql(
 )sql";
 
 constexpr char kSelectSpecOfJob[] = R"sql(
-  SELECT r.spec, r.user_uid, p.name
+  SELECT r.spec, r.user_uid, p.name, a.end_time IS NOT NULL AS ended
   FROM jobs j
+  JOIN attempts a ON a.job_uid = j.uid AND a.number = $2
   JOIN experiments r ON r.uid = j.root_uid
   JOIN projects p ON p.uid = r.project_uid
   WHERE j.uid = $1
@@ -176,8 +177,10 @@ absl::Status SecretStore::Require(const std::string& user_uid, const std::string
 absl::StatusOr<std::map<std::string, std::string>> SecretStore::Fetch(const rpc::Call& call) {
   using Values = std::map<std::string, std::string>;
   return db_.Write("fetch secrets", [&](pqxx::work& tx) -> absl::StatusOr<Values> {
-    const auto rows = sql::Query(tx, kSelectSpecOfJob, call.caller.job_uid());
+    const auto rows = sql::Query(tx, kSelectSpecOfJob, call.caller.job_uid(), call.caller.attempt());
     if (rows.empty()) return Error(Reason::kNotFound, "the job of this token does not exist any more");
+    if (rows[0]["ended"].as<bool>())
+      return Error(Reason::kPermissionDenied, "the attempt of this token has ended, and needs no secrets any more");
     v1::TrainSpec spec;
     spec.ParseFromString(pqxx::binarystring(rows[0][0]).str());
     const std::string user_uid = rows[0][1].as<std::string>(), project = rows[0][2].as<std::string>();

@@ -80,17 +80,6 @@ class StoredBytesTest : public ApiTestBase {
     tx.exec_params("UPDATE jobs SET not_before = NULL WHERE uid = $1", job_uid);
     tx.commit();
   }
-  void EndLog(const std::string& job_uid, int attempt, std::int64_t bytes) {
-    const auto stub = internal::v1::LogRegistryService::NewStub(api_->ServiceChannel("loghandler"));
-    internal::v1::ReportLogEndRequest request;
-    request.set_job_uid(job_uid);
-    request.set_attempt(attempt);
-    request.set_log_state(v1::Attempt::COMPLETE);
-    request.set_log_bytes(bytes);
-    const auto reported = rpc::Invoke<internal::v1::ReportLogEndResponse>(
-        [&](auto* c, auto* r) { return stub->ReportLogEnd(c, request, r); });
-    EXPECT_TRUE(reported.ok()) << reported.status();
-  }
   absl::Status Delete(const std::string& name) {
     const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
     v1::DeleteExperimentRequest request;
@@ -109,10 +98,10 @@ TEST_F(StoredBytesTest, OutputAndLogOfAnExperimentCountUntilItIsDeleted) {
   EXPECT_EQ(Stored(), 5000);
   EXPECT_EQ(Get(experiment.name()).output_bytes(), 5000);
   EXPECT_TRUE(Get(experiment.name()).output_at_least());
-  EndLog(Uid(experiment), 1, 70);
-  EndLog(Uid(experiment), 1, 70);
+  api_->CompleteLog(Uid(experiment), 1, 70);
+  api_->CompleteLog(Uid(experiment), 1, 70);
   EXPECT_EQ(Stored(), 5070) << "once, however often it is reported";
-  EndLog(Uid(experiment), 1, 90);
+  api_->CompleteLog(Uid(experiment), 1, 90);
   EXPECT_EQ(Stored(), 5090) << "a log that has grown all the same";
   ASSERT_TRUE(Delete(experiment.name()).ok());
   EXPECT_EQ(Stored(), 0);
@@ -168,7 +157,7 @@ TEST_F(StoredBytesTest, ASetHasTheOutputsOfItsChildrenAndWhatTheyShare) {
   EXPECT_EQ(Child(set, 2).output_bytes(), 200);
   Run(Uid(Child(set, 3)), SizeOf(300, 1000));
   EXPECT_EQ(Stored(), 1600) << "somebody has tidied up";
-  for (int child = 1; child <= 3; ++child) EndLog(Uid(Child(set, child)), 1, 10);
+  for (int child = 1; child <= 3; ++child) api_->CompleteLog(Uid(Child(set, child)), 1, 10);
   EXPECT_EQ(Stored(), 1630);
   ASSERT_TRUE(Delete(set.name()).ok());
   EXPECT_EQ(Stored(), 0);
@@ -177,10 +166,10 @@ TEST_F(StoredBytesTest, ASetHasTheOutputsOfItsChildrenAndWhatTheyShare) {
 TEST_F(StoredBytesTest, NumbersThatAreNoSizesAreClamped) {
   const v1::Experiment first = Create(kSingle), second = Create(kSingle);
   Run(Uid(first), SizeOf(-5));
-  EndLog(Uid(first), 1, std::numeric_limits<std::int64_t>::min());
+  api_->CompleteLog(Uid(first), 1, std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(Stored(), 0);
   Run(Uid(second), SizeOf(std::numeric_limits<std::int64_t>::max()));
-  EndLog(Uid(second), 1, std::numeric_limits<std::int64_t>::max());
+  api_->CompleteLog(Uid(second), 1, std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(Stored(), 2 * (std::int64_t{1} << 46));
   EXPECT_TRUE(Delete(second.name()).ok());
 }
@@ -192,7 +181,7 @@ TEST_F(StoredBytesTest, WhoKeepsTooMuchIsRefusedUntilSomethingIsDeleted) {
   const v1::Experiment large = Create(kSingle), running = Create(kSingle), waiting = Create(kSingle);
   ASSERT_EQ(api_->Place(Uid(running))->attempt(), 1);
   Run(Uid(large), SizeOf(500 * kGib - 1));
-  EndLog(Uid(large), 1, 0);
+  api_->CompleteLog(Uid(large), 1, 0);
   Create(kSingle);
   Run(Uid(waiting), SizeOf(1));
   EXPECT_EQ(Caller(key_).experiment_count(), 4);
@@ -220,7 +209,7 @@ TEST_F(StoredBytesTest, ReportsAndDeletionsOfOneUserAtOnceKeepTheSum) {
   for (int i = 0; i < 8; ++i) {
     ended.push_back(Create(kSingle));
     Run(Uid(ended.back()), SizeOf(1000 + i));
-    EndLog(Uid(ended.back()), 1, 10);
+    api_->CompleteLog(Uid(ended.back()), 1, 10);
     running.push_back(Create(kSingle));
     ASSERT_EQ(api_->Place(Uid(running.back()))->attempt(), 1);
   }
@@ -234,7 +223,7 @@ TEST_F(StoredBytesTest, ReportsAndDeletionsOfOneUserAtOnceKeepTheSum) {
         for (int i = half; i < 8; i += 2) EXPECT_TRUE(Delete(ended[i].name()).ok());
       });
     threads.emplace_back([&] {
-      for (const v1::Experiment& experiment : running) EndLog(Uid(experiment), 1, 2);
+      for (const v1::Experiment& experiment : running) api_->CompleteLog(Uid(experiment), 1, 2);
     });
   }
   EXPECT_EQ(Stored(), 8 * 3);
