@@ -27,6 +27,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/utf8.h"
 #include "services/common/git/tree.h"
 #include "services/common/spec/features.h"
 #include "services/common/spec/grid.h"
@@ -212,7 +213,7 @@ absl::Status CheckTexts(const TrainOptions& options) {
   texts.insert(texts.end(), options.env.begin(), options.env.end());
   texts.insert(texts.end(), options.inputs.begin(), options.inputs.end());
   for (const std::string& text : texts) {
-    if (!git::IsValidUtf8(text))
+    if (!IsValidUtf8(text))
       return absl::InvalidArgumentError(absl::StrCat(
           "--name, --description, --label, --env and --input must be UTF-8, unlike '", git::Printable(text), "'"));
   }

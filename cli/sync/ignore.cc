@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "services/common/git/tree.h"
+#include "services/common/base/utf8.h"
 
 namespace riseml::sync {
 namespace {
@@ -211,7 +211,7 @@ const Pattern* FindPattern(const std::vector<PatternFile>& files, absl::string_v
 }
 
 std::string PatternFor(absl::string_view path) {
-  const bool plain = git::IsValidUtf8(path);
+  const bool plain = IsValidUtf8(path);
   std::string out = "/";
   for (const char c : path) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(c)) || (!plain && !absl::ascii_isascii(c))) {

@@ -6,8 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "riseml/v1/project.grpc.pb.h"
 #include "services/api/api_fixture.h"
+#include "services/common/base/status.h"
 
 namespace riseml::api {
 namespace {
@@ -48,6 +51,25 @@ TEST_F(ListsTest, ExperimentsOfAllUsersPageWithoutGapOrRepeat) {
     request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty());
   for (const std::string& name : made) EXPECT_TRUE(listed.contains(name)) << name;
+}
+
+// A token that somebody has changed so that the database would refuse it.
+TEST_F(ListsTest, ATokenOfTextThatIsNoTextIsRefusedAsAToken) {
+  api_->NewRevision(user_, "other");
+  const auto stub = v1::ProjectService::NewStub(api_->UserChannel());
+  const auto list = [&](const std::string& token) {
+    v1::ListProjectsRequest request;
+    request.set_parent("users/" + user_);
+    request.set_page_size(1);
+    request.set_page_token(token);
+    return rpc::Invoke<v1::ListProjectsResponse>(
+        [&](auto* c, auto* r) { return stub->ListProjects(c, request, r); }, {.credential = key_});
+  };
+  std::string text;
+  ASSERT_TRUE(absl::WebSafeBase64Unescape(list("")->next_page_token(), &text));
+  ASSERT_TRUE(list(absl::WebSafeBase64Escape(text + "x")).ok()) << "the next name";
+  for (const std::string& end : {std::string("\xff"), std::string("\0", 1)})
+    EXPECT_EQ(ReasonName(list(absl::WebSafeBase64Escape(text + end)).status()), "INVALID_PAGE_TOKEN");
 }
 
 TEST_F(ListsTest, APageEndsByBytesToo) {

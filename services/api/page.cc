@@ -6,6 +6,7 @@
 #include "absl/strings/str_split.h"
 #include "services/api/records.h"
 #include "services/common/base/status.h"
+#include "services/common/base/utf8.h"
 
 namespace riseml::api {
 namespace {
@@ -30,7 +31,9 @@ absl::StatusOr<std::vector<std::string>> ReadPageToken(absl::string_view token,
   if (token.empty()) return std::vector<std::string>();
   std::string text;
   std::vector<std::string> parts;
-  if (absl::WebSafeBase64Unescape(token, &text)) parts = absl::StrSplit(text, kSeparator);
+  // The database takes neither NUL nor what is no UTF-8.
+  const bool is_text = absl::WebSafeBase64Unescape(token, &text) && !absl::StrContains(text, '\0') && IsValidUtf8(text);
+  if (is_text) parts = absl::StrSplit(text, kSeparator);
   if (parts.size() != key_parts + 1 || parts.front() != HashOf(request))
     return Error(Reason::kInvalidPageToken, "page_token was not made for this request; begin without one");
   parts.erase(parts.begin());

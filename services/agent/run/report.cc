@@ -21,7 +21,7 @@
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "services/common/git/tree.h"
+#include "services/common/base/utf8.h"
 
 namespace riseml::agent {
 namespace {
@@ -129,7 +129,7 @@ absl::StatusOr<std::string> ReportLine(const std::vector<std::string>& arguments
     if (equals == std::string::npos || equals == 0)
       return Error(Reason::kInvalidArgument,
                    absl::StrCat("'", argument, "' is not NAME=VALUE; write it without blanks, e.g. accuracy=0.93"));
-    if (!git::IsValidUtf8(argument))  // the JSON printer would change it without a word
+    if (!IsValidUtf8(argument))  // the JSON printer would change it without a word
       return Error(Reason::kInvalidArgument,
                    absl::StrCat("'", absl::CHexEscape(argument), "' is not UTF-8; write it as UTF-8"));
     const std::string name = argument.substr(0, equals);

@@ -45,8 +45,6 @@ absl::Status CheckEntryName(absl::string_view name);
 // matter; whoever writes or reads files of a tree must not follow links.
 absl::Status CheckLinkTarget(absl::string_view target);
 
-bool IsValidUtf8(absl::string_view text);
-
 // `text` for messages: what is not printable UTF-8 is escaped, so that a file name cannot forge terminal output.
 std::string Printable(absl::string_view text);
 
