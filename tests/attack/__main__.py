@@ -64,8 +64,12 @@ def main():
         if one.disk_mb and os.geteuid() != 0:
             print(line((one.id, one.what, "not run: takes root, to give the installation a disk of its own")))
             continue
-        rows.append(run(one))
-        show(rows[-1])
+        row = run(one)
+        if row.not_here:
+            print(line((one.id, one.what, "not run: " + row.not_here)), flush=True)
+            continue
+        rows.append(row)
+        show(row)
     fell = [row.id for row in rows if not row.held()]
     print(f"\n{len(rows) - len(fell)} held, {len(fell)} fell" + (": " + " ".join(fell) if fell else ""))
     return 1 if fell else 0

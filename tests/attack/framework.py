@@ -108,11 +108,16 @@ class Case:
         self._closers = []
 
 
+class NotHere(Exception):
+    """The machine lacks what the attack is about; the text says what."""
+
+
 @dataclasses.dataclass
 class Row:
     """A row of the table."""
     id: str
     what: str
+    not_here: str = ""  # why it could not be run on this machine
     status: tuple = (0.0, 0.0, 0.0)  # seconds before, worst during, after
     job: tuple = (0.0, 0.0, 0.0)
     growth: tuple = (0.0, "")
@@ -198,6 +203,8 @@ def run(one):
             row.notes.append("restarted: " + ", ".join(sorted(sampler.restarted)))
         if _advance(body, PREPARATION_LIMIT_S):
             row.reasons.append("what should hold after it could not be checked in time")
+    except NotHere as error:
+        row.not_here = str(error)
     except Exception as error:  # an attack that breaks says nothing about what it attacks
         traceback.print_exc()
         row.reasons.append("broke: " + _what(error))

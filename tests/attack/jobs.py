@@ -7,7 +7,7 @@ import time
 
 import grpc
 
-from framework import attack
+from framework import NotHere, attack
 from installation import processes_below
 from job_scripts import look, script, start_of
 from rpc import messages
@@ -138,8 +138,15 @@ def _(case):
     return take_ports(case, "loghandler", lambda: case.victim.log_now(number, 5) == "said\n")
 
 
+def need_own_network(case):
+    info = case.victim.run("system", "info", "-l").decode()
+    if "shared" in info:
+        raise NotHere("jobs share the network of this machine; riseml system info -l says so")
+
+
 @attack("A19", "a job reads a port of another user's job")
 def _(case):
+    need_own_network(case)
     server = ("import socket\none = socket.socket()\none.bind(('0.0.0.0', 0))\none.listen(9)\nprint(one.getsockname()[1], flush=True)\n"
               "while True:\n    peer, _ = one.accept()\n    peer.sendall(b'secret')\n    peer.close()\n")
     served = case.victim.script("server", server)
@@ -158,6 +165,7 @@ def _(case):
 
 @attack("A19.platform", "a job reaches listeners and /metrics of the platform")
 def _(case):
+    need_own_network(case)
     internal = {name: port for name, port in case.installation.ports.items() if not name.endswith(".user")}
     yield
     connect = (f"import socket\nfor name, port in {internal!r}.items():\n    try:\n"
