@@ -30,6 +30,7 @@ LAYERS = {
 # Rooms of a service. Each may include those behind it and none before it; files above the rooms may include all of them.
 ROOMS = {
     "services/agent": ["node", "launch", "ship", "output", "run", "shell", "attempt", "process"],
+    "services/api": ["handler", "watch", "scheduling", "experiment", "code", "user", "data"],
     "services/builder": ["environment", "reads"],
     "services/gitsync": ["repository"],
     "services/loghandler": ["follow", "ingest", "store"],

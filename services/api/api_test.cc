@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "services/api/api_fixture.h"
+#include "services/api/testing/api_fixture.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 

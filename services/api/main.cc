@@ -3,10 +3,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/api/api_server.h"
-#include "services/api/audit_log.h"
-#include "services/api/database.h"
+#include "services/api/data/database.h"
 #include "services/api/migrations.h"
-#include "services/api/user_store.h"
+#include "services/api/user/audit_log.h"
+#include "services/api/user/user_store.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "services/api/api_fixture.h"
+#include "services/api/testing/api_fixture.h"
 #include "services/common/base/id.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/status.h"

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "services/api/api_fixture.h"
+#include "services/api/testing/api_fixture.h"
 #include "services/scheduler/controller/api/fake_api.h"
 #include "services/scheduler/controller/api/grpc_api.h"
 

@@ -1,0 +1,41 @@
+// The database as the stores of this service use it: transactions whose changes watchers are told about at once.
+#pragma once
+
+#include <utility>
+
+#include "services/api/data/feed_hub.h"
+#include "services/common/sql/pool.h"
+
+namespace riseml::api {
+
+// Thread-safe.
+class Database {
+ public:
+  Database(sql::Pool& pool, FeedHub& feed) : pool_(pool), feed_(feed) {}  // both outlive this
+
+  template <class Body>
+  auto Read(absl::string_view doing, Body&& body) {
+    return pool_.Transact(doing, std::forward<Body>(body));
+  }
+  // Reads with several statements that all see the same rows, whatever others change or delete meanwhile.
+  template <class Body>
+  auto Snapshot(absl::string_view doing, Body&& body) {
+    return pool_.Transact(doing, [&](pqxx::work& tx) {
+      tx.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+      return body(tx);
+    });
+  }
+  template <class Body>
+  auto Write(absl::string_view doing, Body&& body) {
+    auto result = pool_.Transact(doing, std::forward<Body>(body));
+    feed_.Wake();
+    return result;
+  }
+  FeedHub& feed() { return feed_; }
+
+ private:
+  sql::Pool& pool_;
+  FeedHub& feed_;
+};
+
+}  // namespace riseml::api

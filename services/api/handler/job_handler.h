@@ -1,0 +1,27 @@
+// JobService on the wire, for users.
+#pragma once
+
+#include "riseml/v1/job.grpc.pb.h"
+#include "services/api/experiment/experiment_store.h"
+#include "services/api/user/secret_store.h"
+#include "services/common/rpc/server.h"
+
+namespace riseml::api {
+
+// Thread-safe.
+class JobHandler final : public v1::JobService::Service {
+ public:
+  // Both outlive this.
+  JobHandler(ExperimentStore& experiments, SecretStore& secrets) : experiments_(experiments), secrets_(secrets) {}
+  grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest*, v1::Job*) override;
+  grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
+  grpc::Status ReportResults(grpc::ServerContext*, const v1::ReportResultsRequest*,
+                             v1::ReportResultsResponse*) override;
+  grpc::Status FetchSecrets(grpc::ServerContext*, const v1::FetchSecretsRequest*, v1::FetchSecretsResponse*) override;
+
+ private:
+  ExperimentStore& experiments_;
+  SecretStore& secrets_;
+};
+
+}  // namespace riseml::api

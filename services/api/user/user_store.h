@@ -1,0 +1,48 @@
+// Users and their API keys.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "riseml/internal/v1/access.pb.h"
+#include "riseml/v1/user.pb.h"
+#include "services/api/data/database.h"
+#include "services/api/data/keys.h"
+#include "services/api/data/stored_bytes.h"
+#include "services/common/rpc/call.h"
+
+namespace riseml::api {
+
+// Thread-safe.
+class UserStore {
+ public:
+  // `db` outlives this. `limits` are told to users.
+  explicit UserStore(Database& db, UserLimits limits = {}) : db_(db), limits_(limits) {}
+
+  absl::StatusOr<v1::CreateUserResponse> Create(const rpc::Call& call, const v1::CreateUserRequest& request);
+  absl::StatusOr<v1::User> Get(const rpc::Call& call, const std::string& name);
+  absl::StatusOr<v1::ListUsersResponse> List(const v1::ListUsersRequest& request);
+  absl::StatusOr<v1::User> Update(const rpc::Call& call, const v1::UpdateUserRequest& request);
+  absl::StatusOr<v1::User> Disable(const rpc::Call& call, const std::string& name);
+  absl::StatusOr<v1::RotateApiKeyResponse> RotateKey(const rpc::Call& call, const v1::RotateApiKeyRequest& request);
+
+  // The user a key belongs to. UNAUTHENTICATED, whatever is wrong with it.
+  absl::StatusOr<internal::v1::Caller> FindByKey(const ApiKey& key);
+  // The user with this name part. UNAUTHENTICATED for one who is absent or disabled.
+  absl::StatusOr<internal::v1::Caller> FindByName(const std::string& name);
+  // The owner of an attempt, when the attempt lives or has ended less than `grace` ago.
+  absl::StatusOr<internal::v1::Caller> FindByAttempt(const AttemptId& id, absl::Duration grace);
+
+  // Creates user admin and a key when there is no user at all; otherwise answers ALREADY_EXISTS.
+  absl::StatusOr<std::string> Bootstrap();
+  // A further key for user admin, who is enabled and an administrator afterwards. For the owner of the installation,
+  // who has lost every key; NOT_FOUND when there is no user admin.
+  absl::StatusOr<std::string> MakeAdminKey();
+
+ private:
+  Database& db_;
+  const UserLimits limits_;
+};
+
+}  // namespace riseml::api

@@ -1,0 +1,193 @@
+// Watch streams: callback reactors that keep a position in the feed and write what is new. A watcher needs neither a
+// thread nor a queue of its own.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/api/data/feed_hub.h"
+#include "services/common/base/clock.h"
+#include "services/common/base/executor.h"
+#include "services/common/base/mutex.h"
+#include "services/common/rpc/call.h"
+#include "services/common/rpc/status.h"
+#include "services/common/rpc/user_calls.h"
+
+namespace riseml::api {
+
+// Messages that a watcher has to write next.
+template <class Response>
+struct WatchBatch {
+  std::vector<Response> responses;
+  bool end = false;      // the stream ends with OK behind these
+  bool more = false;     // there is more already: `fill` is called again without being woken, to go on with it
+  std::string root_uid;  // not empty: from now on only changes below this root concern the stream
+};
+
+// Bounds how often a stream that people watch is filled: ten times at once, then four times a second. What happens
+// meanwhile is told together.
+class Pace {
+ public:
+  // False: not yet.
+  bool Take(absl::Time now) {
+    left_ = std::min(kBurst, left_ + absl::ToDoubleSeconds(now - last_) * kPerSecond);
+    last_ = now;
+    if (left_ < 1) return false;
+    left_ -= 1;
+    return true;
+  }
+
+ private:
+  static constexpr double kBurst = 10, kPerSecond = 4;
+  double left_ = kBurst;
+  absl::Time last_ = absl::UnixEpoch();
+};
+
+// A stream that is refused at once.
+template <class Response>
+class RefusedWatch final : public grpc::ServerWriteReactor<Response> {
+ public:
+  // Owns itself until gRPC is done with it.
+  static RefusedWatch* Start(const absl::Status& status) { return new RefusedWatch(status); }
+  void OnDone() override { delete this; }
+
+ private:
+  explicit RefusedWatch(const absl::Status& status) { this->Finish(rpc::ToGrpc(status)); }
+};
+
+// One open stream. `fill` is called on the executor, never twice at once, and gives what is new since its last call.
+//
+// Between two calls of `fill` the stream writes one response after the other; a slow reader holds at most one batch.
+// The feed wakes a stream in which nothing happens every 15 s, so that `fill` can check access anew and show life.
+template <class Response>
+class Watch final : public grpc::ServerWriteReactor<Response>, public std::enable_shared_from_this<Watch<Response>> {
+ public:
+  using Fill = std::function<absl::StatusOr<WatchBatch<Response>>()>;
+
+  // The stream owns itself until gRPC is done with it. One that a user watches has his place and is paced.
+  static Watch* Start(FeedHub& feed, Executor& executor, Fill fill,
+                      std::optional<rpc::UserCalls::Place> place = std::nullopt) {
+    auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill), std::move(place)));
+    watch->self_ = watch;
+    const int subscription = feed.Subscribe([weak = std::weak_ptr<Watch>(watch)] {
+      if (const auto strong = weak.lock()) strong->Wake();
+    });
+    {
+      MutexLock lock(watch->mu_);
+      watch->subscription_ = subscription;
+      watch->filling_ = false;
+      watch->news_ = true;
+    }
+    watch->Advance();
+    return watch.get();
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      MutexLock lock(mu_);
+      writing_ = false;
+      if (!ok) cancelled_ = true;
+    }
+    Advance();
+  }
+  void OnCancel() override {
+    {
+      MutexLock lock(mu_);
+      cancelled_ = true;
+    }
+    Advance();
+  }
+  void OnDone() override {
+    feed_.Unsubscribe(subscription_);
+    self_.reset();
+  }
+
+ private:
+  Watch(FeedHub& feed, Executor& executor, Fill fill, std::optional<rpc::UserCalls::Place> place)
+      : feed_(feed), executor_(executor), fill_(std::move(fill)), place_(std::move(place)) {}
+
+  void Wake() {
+    {
+      MutexLock lock(mu_);
+      news_ = true;
+    }
+    Advance();
+  }
+
+  // The one place that decides what happens next.
+  void Advance() {
+    MutexLock lock(mu_);
+    if (finished_ || writing_ || filling_) return;
+    if (cancelled_) return FinishLocked(grpc::Status::CANCELLED);
+    if (!pending_.empty()) {
+      current_ = std::move(pending_.front());
+      pending_.pop_front();
+      writing_ = true;
+      this->StartWrite(&current_);
+      return;
+    }
+    if (end_) return FinishLocked(end_status_);
+    if (!more_) {
+      if (!news_) return;
+      if (place_ && !pace_.Take(clock_.Now())) return feed_.WakeLater(subscription_);
+      news_ = false;
+    }
+    more_ = false;  // what is news meanwhile is read behind the rest of this
+    filling_ = true;
+    executor_.Run([self = this->shared_from_this()] { self->FillOnce(); });
+  }
+
+  void FillOnce() {
+    absl::StatusOr<WatchBatch<Response>> batch = fill_();
+    if (batch.ok() && !batch->root_uid.empty()) feed_.Narrow(subscription_, batch->root_uid);
+    {
+      MutexLock lock(mu_);
+      filling_ = false;
+      if (!batch.ok()) {
+        end_ = true;
+        end_status_ = rpc::ToGrpc(batch.status());
+      } else {
+        for (Response& response : batch->responses) pending_.push_back(std::move(response));
+        end_ = batch->end;
+        more_ = batch->more;
+      }
+    }
+    Advance();
+  }
+
+  void FinishLocked(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    finished_ = true;
+    this->Finish(status);
+  }
+
+  FeedHub& feed_;
+  Executor& executor_;
+  const Fill fill_;
+  const std::optional<rpc::UserCalls::Place> place_;  // of a user's stream
+  const SystemClock clock_;
+  int subscription_ = 0;  // set by Start before the first fill
+  std::shared_ptr<Watch> self_;
+  Mutex mu_;
+  Pace pace_ ABSL_GUARDED_BY(mu_);
+  std::deque<Response> pending_ ABSL_GUARDED_BY(mu_);
+  Response current_ ABSL_GUARDED_BY(mu_);
+  grpc::Status end_status_ ABSL_GUARDED_BY(mu_) = grpc::Status::OK;
+  bool news_ ABSL_GUARDED_BY(mu_) = false;  // woken since the last fill that began anew
+  bool more_ ABSL_GUARDED_BY(mu_) = false;  // the last fill has not told all it found
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool filling_ ABSL_GUARDED_BY(mu_) = true;  // until Start is done: the feed may wake it before
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  bool end_ ABSL_GUARDED_BY(mu_) = false;
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace riseml::api
