@@ -102,7 +102,7 @@ struct ApiServer::Parts {
 
   const SystemClock clock;
   sql::Pool user_pool, service_pool, access_pool;
-  FeedHub feed;
+  WatchCache feed;
   Database user_db, service_db, access_db;
   const AttemptTokens tokens;
   const SecretBox box;
@@ -128,7 +128,7 @@ struct ApiServer::Parts {
 
   std::vector<std::unique_ptr<grpc::Service>> handlers;
   std::unique_ptr<rpc::Server> internal_server, user_server;
-  std::jthread keeper, collector;
+  std::jthread upkeep, collector;
 
   template <class Handler, class... Arguments>
   grpc::Service* Add(Arguments&&... arguments) {
@@ -190,7 +190,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
                                                              .listener = config.user_listener(),
                                                              .authenticator = &p.authenticator,
                                                              .services = p.AddUserServices(info)}));
-  p.keeper = std::jthread([&p](std::stop_token stop) { KeepUp(stop, p.service_db); });
+  p.upkeep = std::jthread([&p](std::stop_token stop) { KeepUp(stop, p.service_db); });
   const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
                                  .max_bytes = config.environments_max_bytes()};
   p.collector = std::jthread(

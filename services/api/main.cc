@@ -60,7 +60,7 @@ absl::Status Serve(const config::v1::ApiConfig& config) {
 absl::Status PrintAdminKey(const config::v1::ApiConfig& config, bool lost) {
   RISEML_RETURN_IF_ERROR(sql::CheckSchema(config.database(), Migrations()));
   sql::Pool pool(config.database(), 1);
-  FeedHub feed(pool);
+  WatchCache feed(pool);
   Database db(pool, feed);
   const absl::StatusOr<std::string> key = lost ? UserStore(db).MakeAdminKey() : UserStore(db).Bootstrap();
   if (HasReason(key.status(), Reason::kAlreadyExists)) return absl::OkStatus();  // repeated at every start
@@ -72,7 +72,7 @@ absl::Status PrintAdminKey(const config::v1::ApiConfig& config, bool lost) {
 absl::Status PrintAuditReport(const config::v1::ApiConfig& config) {
   RISEML_RETURN_IF_ERROR(sql::CheckSchema(config.database(), Migrations()));
   sql::Pool pool(config.database(), 1);
-  FeedHub feed(pool);
+  WatchCache feed(pool);
   Database db(pool, feed);
   RISEML_ASSIGN_OR_RETURN(const AuditReport report, db.Snapshot("verify the audit log", VerifyAudit));
   std::printf(

@@ -24,7 +24,7 @@ constexpr absl::Duration kLongestPause = absl::Seconds(2);
 
 // A call under way: everything gRPC needs until the answer is there.
 template <class Request, class Response>
-struct RegistryClient::Question {
+struct RegistryClient::PendingCall {
   grpc::ClientContext context;
   Request request;
   Response response;
@@ -53,33 +53,33 @@ void RegistryClient::Leave(grpc::ClientContext* context) {
 }
 
 template <class Request, class Response, class Send>
-void RegistryClient::Ask(std::shared_ptr<Question<Request, Response>> question, Send send) {
-  auto ask = [this, question, send] {
-    rpc::Prepare(question->context, kTimeout, NewUuid());
-    Enter(&question->context);
-    send(question.get(), [this, question](const grpc::Status& status) {
-      question->done(rpc::FromGrpc(status), question->response);
+void RegistryClient::Start(std::shared_ptr<PendingCall<Request, Response>> call, Send send) {
+  auto ask = [this, call, send] {
+    rpc::Prepare(call->context, kTimeout, NewUuid());
+    Enter(&call->context);
+    send(call.get(), [this, call](const grpc::Status& status) {
+      call->done(rpc::FromGrpc(status), call->response);
       {
         MutexLock lock(mu_);
-        --asked_;
+        --running_;
       }
-      AskNext();
-      Leave(&question->context);  // the last: Stop may return then
+      StartNext();
+      Leave(&call->context);  // the last: Stop may return then
     });
   };
   {
     MutexLock lock(mu_);
     waiting_.push_back(std::move(ask));
   }
-  AskNext();
+  StartNext();
 }
 
-void RegistryClient::AskNext() {
+void RegistryClient::StartNext() {
   std::function<void()> ask;
   {
     MutexLock lock(mu_);
-    if (waiting_.empty() || asked_ >= kMaxQuestions || stopped_) return;
-    ++asked_;
+    if (waiting_.empty() || running_ >= kMaxCalls || stopped_) return;
+    ++running_;
     ask = std::move(waiting_.front());
     waiting_.pop_front();
   }
@@ -96,10 +96,10 @@ void RegistryClient::ListStreams(absl::string_view credential, absl::string_view
 // Asks for the pages one after the other. `first` holds those that are there; null at the start.
 void RegistryClient::ListFrom(internal::v1::ListStreamsRequest request,
                               std::shared_ptr<internal::v1::ListStreamsResponse> first, Listed done) {
-  auto question = std::make_shared<Question<internal::v1::ListStreamsRequest, internal::v1::ListStreamsResponse>>();
-  question->request = request;
-  question->done = [this, request = std::move(request), first = std::move(first), done = std::move(done)](
-                       const absl::Status& status, internal::v1::ListStreamsResponse& page) mutable {
+  auto call = std::make_shared<PendingCall<internal::v1::ListStreamsRequest, internal::v1::ListStreamsResponse>>();
+  call->request = request;
+  call->done = [this, request = std::move(request), first = std::move(first), done = std::move(done)](
+                   const absl::Status& status, internal::v1::ListStreamsResponse& page) mutable {
     if (!status.ok()) return done(status);
     request.set_page_token(page.next_page_token());
     if (first == nullptr) {
@@ -110,19 +110,20 @@ void RegistryClient::ListFrom(internal::v1::ListStreamsRequest request,
     if (request.page_token().empty()) return done(std::move(*first));
     ListFrom(std::move(request), std::move(first), std::move(done));
   };
-  Ask(question, [this](auto* q, auto then) {
+  Start(call, [this](auto* q, auto then) {
     registry_->async()->ListStreams(&q->context, &q->request, &q->response, std::move(then));
   });
 }
 
 void RegistryClient::CheckRead(absl::string_view credential, absl::string_view name, Checked done) {
-  auto question = std::make_shared<Question<internal::v1::CheckRequest, internal::v1::CheckResponse>>();
-  question->request.set_credential(std::string(credential));
-  question->request.set_permission(internal::v1::CheckRequest::READ);
-  question->request.set_resource(std::string(name));
-  question->done = [done = std::move(done)](const absl::Status& status, internal::v1::CheckResponse&) { done(status); };
-  Ask(question,
-      [this](auto* q, auto then) { access_->async()->Check(&q->context, &q->request, &q->response, std::move(then)); });
+  auto call = std::make_shared<PendingCall<internal::v1::CheckRequest, internal::v1::CheckResponse>>();
+  call->request.set_credential(std::string(credential));
+  call->request.set_permission(internal::v1::CheckRequest::READ);
+  call->request.set_resource(std::string(name));
+  call->done = [done = std::move(done)](const absl::Status& status, internal::v1::CheckResponse&) { done(status); };
+  Start(call, [this](auto* q, auto then) {
+    access_->async()->Check(&q->context, &q->request, &q->response, std::move(then));
+  });
 }
 
 void RegistryClient::Start(std::function<void(const std::vector<std::string>&)> on_roots_changed,

@@ -28,11 +28,11 @@ struct RegistryOptions {
   absl::Duration sweep = absl::Seconds(1);  // between looks for overdue logs; also between tries of a report
 };
 
-// Thread-safe. One thread hears of changes, one reports. At most kMaxQuestions questions are put to api at once, the
+// Thread-safe. One thread hears of changes, one reports. At most kMaxCalls calls of api run at once, the
 // others wait: a thousand readers that come together must not be a thousand calls.
 class RegistryClient final : public StreamRegistry {
  public:
-  static constexpr int kMaxQuestions = 8;
+  static constexpr int kMaxCalls = 8;
 
   // `channel` leads to api's internal listener; `store` and `clock` outlive this.
   RegistryClient(RegistryOptions options, std::shared_ptr<grpc::Channel> channel, Store& store, const Clock& clock);
@@ -53,10 +53,10 @@ class RegistryClient final : public StreamRegistry {
 
  private:
   template <class Request, class Response>
-  struct Question;
+  struct PendingCall;
   template <class Request, class Response, class Send>
-  void Ask(std::shared_ptr<Question<Request, Response>> question, Send send);
-  void AskNext();
+  void Start(std::shared_ptr<PendingCall<Request, Response>> call, Send send);
+  void StartNext();
   void ListFrom(internal::v1::ListStreamsRequest request, std::shared_ptr<internal::v1::ListStreamsResponse> first,
                 Listed done);
   void Enter(grpc::ClientContext* context);
@@ -81,8 +81,8 @@ class RegistryClient final : public StreamRegistry {
   std::condition_variable_any changed_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_set<grpc::ClientContext*> open_ ABSL_GUARDED_BY(mu_);  // calls under way
-  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);       // questions; at most two a follower
-  int asked_ ABSL_GUARDED_BY(mu_) = 0;
+  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);       // calls; at most two a follower
+  int running_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_set<StreamId> to_report_ ABSL_GUARDED_BY(mu_);
   EndTracker tracker_ ABSL_GUARDED_BY(mu_);
   std::jthread watcher_;

@@ -19,7 +19,7 @@ internal::v1::AttemptEnded StoppedOnRequest();
 // An attempt that was killed as the disk was nearly full. Its user's fault: it is not tried again as for the node's.
 internal::v1::AttemptEnded EndedForDisk(absl::string_view message);
 
-// The end that the node has decided on for an attempt (Keeper::EndAttempt), if it has.
+// The end that the node has decided on for an attempt (AttemptReconciler::EndAttempt), if it has.
 std::optional<internal::v1::AttemptEnded> DecidedEnd(const AttemptDir& dir);
 
 }  // namespace riseml::agent

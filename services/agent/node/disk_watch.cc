@@ -102,7 +102,7 @@ void DiskWatch::EndOne(Disk& disk) const {
 void DiskWatch::End(const Disk& disk, const DiskUse& use, bool since, bool shared) const {
   const std::string why = WhyEndedForDisk(name_, disk.space, use, since, shared);
   LogWarning("attempt_ended_for_disk", {{"attempt", Print(use.id)}, {"message", why}});
-  if (const absl::Status ended = parts_.keeper.EndAttempt(use.id, EndedForDisk(why)); !ended.ok())
+  if (const absl::Status ended = parts_.reconciler.EndAttempt(use.id, EndedForDisk(why)); !ended.ok())
     LogError("attempt_not_ended", {{"attempt", Print(use.id)}, {"error", std::string(ended.message())}});
 }
 
@@ -111,7 +111,7 @@ std::vector<DiskUse> DiskWatch::Uses(const Disk& disk, bool shared) const {
   for (const AttemptStatus& status : parts_.table.List()) {
     if (status.phase() == AttemptStatus::ENDED) continue;
     const AttemptId id{status.job_uid(), status.attempt()};
-    const AttemptDir dir = parts_.keeper.DirOf(id);
+    const AttemptDir dir = parts_.reconciler.DirOf(id);
     const auto start = ReadMessage<StartAttemptRequest>(dir.start());
     if (!start.ok()) continue;
     const Launcher::Places places = parts_.launcher.PlacesOf(dir, *start);

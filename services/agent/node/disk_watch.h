@@ -13,18 +13,18 @@
 #include "services/agent/attempt/attempt_table.h"
 #include "services/agent/launch/launcher.h"
 #include "services/agent/node/agent_metrics.h"
+#include "services/agent/node/attempt_reconciler.h"
 #include "services/agent/node/disk_guard.h"
-#include "services/agent/node/keeper.h"
 #include "services/common/base/clock.h"
 
 namespace riseml::agent {
 
-// A thread of its own: files are counted while the workers of Keeper go on.
+// A thread of its own: files are counted while the workers of AttemptReconciler go on.
 class DiskWatch {
  public:
   // What it works with; references outlive it.
   struct Parts {
-    Keeper& keeper;
+    AttemptReconciler& reconciler;
     const Launcher& launcher;
     const AttemptTable& table;
     AgentMetrics& metrics;

@@ -13,8 +13,8 @@
 #include "services/agent/launch/network.h"
 #include "services/agent/launch/package_settings.h"
 #include "services/agent/launch/passwords.h"
+#include "services/agent/node/attempt_reconciler.h"
 #include "services/agent/node/disk_watch.h"
-#include "services/agent/node/keeper.h"
 #include "services/agent/node/node_service.h"
 #include "services/agent/output/outputs.h"
 #include "services/common/base/clock.h"
@@ -99,17 +99,18 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   AgentMetrics agent_metrics(*registry);
   const Launcher launcher({config, agent, isolation, network.own, environment}, *code, *secrets);
   launcher.LookAtAllKeptSteps(clock.Now());
-  RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper,
-                          Keeper::Start(config.data_dir() + "/attempts", launcher, node, table, agent_metrics, clock));
+  RISEML_ASSIGN_OR_RETURN(
+      std::unique_ptr<AttemptReconciler> reconciler,
+      AttemptReconciler::Start(config.data_dir() + "/attempts", launcher, node, table, agent_metrics, clock));
   RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
   const rpc::Remover remover(
       {.kind = internal::v1::ListRemovalsRequest::OUTPUT,
        .remove = [&](const std::string& item) { return RemoveOutput(config.volume_output_dir(), item); }},
       api);
-  NodeService service(node, *keeper, table);
+  NodeService service(node, *reconciler, table);
   RISEML_RETURN_IF_ERROR(MakeDirectories(config.volume_output_dir()));
   const DiskWatch disks(node, {config.data_dir(), config.volume_output_dir()},
-                        {.keeper = *keeper,
+                        {.reconciler = *reconciler,
                          .launcher = launcher,
                          .table = table,
                          .metrics = agent_metrics,

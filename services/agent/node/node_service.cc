@@ -104,8 +104,9 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-NodeService::NodeService(v1::Node node, Keeper& keeper, AttemptTable& table, absl::Duration alive_interval)
-    : keeper_(keeper),
+NodeService::NodeService(v1::Node node, AttemptReconciler& reconciler, AttemptTable& table,
+                         absl::Duration alive_interval)
+    : reconciler_(reconciler),
       table_(table),
       alive_interval_(alive_interval),
       node_(std::move(node)),
@@ -154,13 +155,13 @@ void NodeService::StopWatches() {
 grpc::Status NodeService::StartAttempt(grpc::ServerContext* context, const internal::v1::StartAttemptRequest* request,
                                        internal::v1::StartAttemptResponse*) {
   return rpc::Unary(context, "riseml.internal.v1.NodeAgentService/StartAttempt",
-                    [&](const rpc::Call&) { return keeper_.StartAttempt(*request); });
+                    [&](const rpc::Call&) { return reconciler_.StartAttempt(*request); });
 }
 
 grpc::Status NodeService::StopAttempt(grpc::ServerContext* context, const internal::v1::StopAttemptRequest* request,
                                       internal::v1::StopAttemptResponse*) {
   return rpc::Unary(context, "riseml.internal.v1.NodeAgentService/StopAttempt", [&](const rpc::Call&) {
-    return keeper_.StopAttempt({request->job_uid(), request->attempt()}, request->epoch());
+    return reconciler_.StopAttempt({request->job_uid(), request->attempt()}, request->epoch());
   });
 }
 
@@ -174,7 +175,7 @@ grpc::Status NodeService::ForgetAttempts(grpc::ServerContext* context,
                                kMaxForget, request->attempts_size());
         std::vector<AttemptId> ids;
         for (const internal::v1::AttemptRef& ref : request->attempts()) ids.push_back({ref.job_uid(), ref.attempt()});
-        return keeper_.ForgetAttempts(ids, request->epoch());
+        return reconciler_.ForgetAttempts(ids, request->epoch());
       });
 }
 

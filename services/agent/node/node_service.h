@@ -10,7 +10,7 @@
 #include "riseml/internal/v1/node_agent.grpc.pb.h"
 #include "riseml/v1/node.pb.h"
 #include "services/agent/attempt/attempt_table.h"
-#include "services/agent/node/keeper.h"
+#include "services/agent/node/attempt_reconciler.h"
 #include "services/common/base/mutex.h"
 
 namespace riseml::agent {
@@ -20,7 +20,8 @@ class NodeService final
     : public internal::v1::NodeAgentService::WithCallbackMethod_WatchNode<internal::v1::NodeAgentService::Service> {
  public:
   // References outlive this.
-  NodeService(v1::Node node, Keeper& keeper, AttemptTable& table, absl::Duration alive_interval = absl::Seconds(5));
+  NodeService(v1::Node node, AttemptReconciler& reconciler, AttemptTable& table,
+              absl::Duration alive_interval = absl::Seconds(5));
   ~NodeService() override;
 
   grpc::Status StartAttempt(grpc::ServerContext* context, const internal::v1::StartAttemptRequest* request,
@@ -44,7 +45,7 @@ class NodeService final
   // Writes the node into the message when it is newer than the version, which then is that of the message.
   bool TakeNode(std::int64_t* version, internal::v1::WatchNodeResponse* message);
 
-  Keeper& keeper_;
+  AttemptReconciler& reconciler_;
   AttemptTable& table_;
   const absl::Duration alive_interval_;
   Mutex node_mu_;  // apart from mu_, under which watches are told to go on

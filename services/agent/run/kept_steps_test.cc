@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "services/agent/run/step_keeper.h"
+#include "services/agent/run/step_cache.h"
 #include "services/agent/run/tree_copy.h"
 #include "services/agent/testing.h"
 #include "services/common/base/files/file.h"

@@ -33,7 +33,7 @@ StepRunner::StepRunner(const std::string& dir, const internal::v1::RunPlan& plan
       watch_(std::move(watch)),
       shell_(ChooseShell(plan_.shell())),
       sequence_(plan_),
-      keeper_(plan_, dir_ + kStepsDirectory, shell_, output_write_) {}
+      cache_(plan_, dir_ + kStepsDirectory, shell_, output_write_) {}
 
 // Steps and commands have a shell each: what a step leaves in the shell is not there when the environment is reused.
 absl::Status StepRunner::OpenSession(const Step& step) {
@@ -55,12 +55,12 @@ absl::Status StepRunner::StartShell() {
 
 // What earlier builds have kept comes before the first step.
 absl::Status StepRunner::Begin(absl::Time began) {
-  if (const absl::Status begun = keeper_.Begin(began, clock_.Now()); !begun.ok())
+  if (const absl::Status begun = cache_.Begin(began, clock_.Now()); !begun.ok())
     RISEML_RETURN_IF_ERROR(output_.Print(
         absl::StrCat("==> What the steps make is not kept for later builds: ", std::string(begun.message()), "\n")));
-  if (!keeper_.HasPreparation()) return StartNext();
+  if (!cache_.HasPreparation()) return StartNext();
   const ForkedTask::Work prepare = [this]() -> absl::StatusOr<std::string> {
-    RISEML_ASSIGN_OR_RETURN(const int steps, keeper_.Prepare(clock_.Now()));
+    RISEML_ASSIGN_OR_RETURN(const int steps, cache_.Prepare(clock_.Now()));
     return absl::StrCat(steps);
   };
   return task_.Start(prepare, [this](absl::StatusOr<std::string> steps) { return OnPrepared(std::move(steps)); });
@@ -70,10 +70,10 @@ absl::Status StepRunner::OnPrepared(absl::StatusOr<std::string> steps) {
   int count = 0;
   if (steps.ok() && absl::SimpleAtoi(*steps, &count)) {
     sequence_.Skip(count);
-    keeper_.CountFrom(clock_.Now());
+    cache_.CountFrom(clock_.Now());
     return StartNext();
   }
-  if (keeper_.IsAnew()) {
+  if (cache_.IsAnew()) {
     RISEML_RETURN_IF_ERROR(output_.Print(
         absl::StrCat("==> What earlier builds kept of the steps could not be removed, and later builds may use it: ",
                      std::string(steps.status().message()), "\n")));
@@ -83,7 +83,7 @@ absl::Status StepRunner::OnPrepared(absl::StatusOr<std::string> steps) {
       output_.Print(absl::StrCat("==> All steps run, as what an earlier build kept of them cannot be used: ",
                                  std::string(steps.status().message()), "\n")));
   const ForkedTask::Work undo = [this]() -> absl::StatusOr<std::string> {
-    RISEML_RETURN_IF_ERROR(keeper_.Undo());
+    RISEML_RETURN_IF_ERROR(cache_.Undo());
     return std::string();
   };
   // Steps that met parts of what was kept could make a broken environment.
@@ -95,13 +95,13 @@ absl::Status StepRunner::OnPrepared(absl::StatusOr<std::string> steps) {
 // The shell waits meanwhile.
 absl::Status StepRunner::KeepSteps() {
   const int done = step_.number - 1;
-  const ForkedTask::Work keep = [this, done] { return keeper_.Keep(done, main_, clock_.Now()); };
+  const ForkedTask::Work keep = [this, done] { return cache_.Keep(done, main_, clock_.Now()); };
   return task_.Start(keep, [this, done](const absl::StatusOr<std::string>& line) -> absl::Status {
     RISEML_RETURN_IF_ERROR(output_.Print(
         line.ok() ? *line
                   : absl::StrCat("==> ", NameSteps(done, step_.total),
                                  " not kept for later builds: ", std::string(line.status().message()), "\n")));
-    if (!line.ok() || !line->empty()) keeper_.CountFrom(clock_.Now());
+    if (!line.ok() || !line->empty()) cache_.CountFrom(clock_.Now());
     return LetStepBegin();
   });
 }
@@ -137,7 +137,7 @@ absl::Status StepRunner::HandleReports() {
     if (!step) continue;
     step_ = *std::move(step);
     failure_.reset();
-    const bool may_keep = step_.build && keeper_.MayKeep(step_.number - 1, main_, clock_.Now());
+    const bool may_keep = step_.build && cache_.MayKeep(step_.number - 1, main_, clock_.Now());
     RISEML_RETURN_IF_ERROR(may_keep ? KeepSteps() : LetStepBegin());
   }
   return absl::OkStatus();

@@ -15,7 +15,7 @@
 #include "absl/time/time.h"
 #include "services/agent/process/forked_task.h"
 #include "services/agent/process/output_pipe.h"
-#include "services/agent/run/step_keeper.h"
+#include "services/agent/run/step_cache.h"
 #include "services/agent/shell/command_sequence.h"
 #include "services/agent/shell/shell_session.h"
 #include "services/common/base/clock.h"
@@ -76,7 +76,7 @@ class StepRunner {
   const std::string shell_;
   CommandSequence sequence_;
   std::unique_ptr<ShellSession> session_;  // of the steps, then of the commands
-  StepKeeper keeper_;
+  StepCache cache_;
   ForkedTask task_;  // while it runs, no step does
   Step step_;        // the one that runs
   pid_t main_ = 0;   // the shell

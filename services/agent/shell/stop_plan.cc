@@ -26,28 +26,28 @@ struct StopPlan::View {
 };
 
 void StopPlan::Tell(const View& view, const ProcessStat& process) {
-  Memory& memory = MemoryOf(process);
-  memory.told = view.now;
+  ProcessState& state = StateOf(process);
+  state.told = view.now;
   const ProcessDetail detail = view.snapshot.inspect(process);
-  memory.copied = detail.copy_of_parent ? detail.command : "";
+  state.copied = detail.copy_of_parent ? detail.command : "";
   signals_.push_back({process.pid, SIGTERM});
   // A process that the job itself has stopped would not get it either.
-  if (memory.halted || process.state == 'T') signals_.push_back({process.pid, SIGCONT});
-  memory.halted = false;
+  if (state.halted || process.state == 'T') signals_.push_back({process.pid, SIGCONT});
+  state.halted = false;
 }
 
 // A shell that has got SIGTERM deals with what it starts now; its background jobs get their own after a while.
 void StopPlan::ApproachChildren(const View& view, const ProcessStat& shell) {
-  if (view.now < MemoryOf(shell).told + kBackground) return;
+  if (view.now < StateOf(shell).told + kBackground) return;
   for (const ProcessStat* child : view.ChildrenOf(shell.pid))
     if (view.snapshot.inspect(*child).background) Approach(view, *child, absl::ZeroDuration());
 }
 
 void StopPlan::Approach(const View& view, const ProcessStat& process, absl::Duration patience) {
-  Memory& memory = MemoryOf(process);
+  ProcessState& state = StateOf(process);
   const ProcessDetail detail = view.snapshot.inspect(process);
-  if (memory.told <= view.now) {
-    if (!memory.copied.empty() && memory.copied != detail.command) {
+  if (state.told <= view.now) {
+    if (!state.copied.empty() && state.copied != detail.command) {
       Tell(view, process);
     } else if (detail.shell) {
       ApproachChildren(view, process);
@@ -61,13 +61,13 @@ void StopPlan::Approach(const View& view, const ProcessStat& process, absl::Dura
       if (!of_child.background) front.emplace_back(child, std::move(of_child));
     }
   }
-  memory.exposed = std::min(memory.exposed, view.now);
+  state.exposed = std::min(state.exposed, view.now);
   if (front.empty()) {
-    if (memory.halted || view.now >= memory.exposed + patience) Tell(view, process);
+    if (state.halted || view.now >= state.exposed + patience) Tell(view, process);
     return;
   }
-  if (!memory.halted) signals_.push_back({process.pid, SIGSTOP});
-  memory.halted = true;
+  if (!state.halted) signals_.push_back({process.pid, SIGSTOP});
+  state.halted = true;
   for (const auto& [child, of_child] : front) {
     const auto writes_to_it = [&read = of_child.standard_input](const auto& other) {
       return !read.empty() && other.second.standard_output == read;
@@ -82,7 +82,7 @@ std::vector<StopSignal> StopPlan::Next(const StopSnapshot& snapshot, absl::Time 
   for (const ProcessStat& process : snapshot.family) view.children.emplace(process.parent, &process);
   if (now >= last_call_) {
     for (const ProcessStat& process : snapshot.family)
-      if (MemoryOf(process).told > now) Tell(view, process);
+      if (StateOf(process).told > now) Tell(view, process);
   } else {
     const bool main_alive = std::ranges::any_of(
         snapshot.family, [&snapshot](const ProcessStat& process) { return process.pid == snapshot.main; });

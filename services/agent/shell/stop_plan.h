@@ -46,7 +46,7 @@ class StopPlan {
 
  private:
   using Key = std::pair<pid_t, std::int64_t>;  // pid and start: never another process
-  struct Memory {
+  struct ProcessState {
     absl::Time exposed = absl::InfiniteFuture();  // since when nothing above it is left to end first
     absl::Time told = absl::InfiniteFuture();     // when it got SIGTERM
     bool halted = false;
@@ -57,11 +57,11 @@ class StopPlan {
   void Approach(const View& view, const ProcessStat& process, absl::Duration patience);
   void ApproachChildren(const View& view, const ProcessStat& shell);
   void Tell(const View& view, const ProcessStat& process);
-  Memory& MemoryOf(const ProcessStat& process) { return memories_[Key{process.pid, process.start_ticks}]; }
+  ProcessState& StateOf(const ProcessStat& process) { return states_[Key{process.pid, process.start_ticks}]; }
 
   const absl::Time last_call_;
   bool first_ = true;
-  std::map<Key, Memory> memories_;
+  std::map<Key, ProcessState> states_;
   std::vector<StopSignal> signals_;
 };
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "services/api/data/feed_hub.h"
+#include "services/api/data/watch_cache.h"
 #include "services/common/sql/pool.h"
 
 namespace riseml::api {
@@ -11,7 +11,7 @@ namespace riseml::api {
 // Thread-safe.
 class Database {
  public:
-  Database(sql::Pool& pool, FeedHub& feed) : pool_(pool), feed_(feed) {}  // both outlive this
+  Database(sql::Pool& pool, WatchCache& feed) : pool_(pool), feed_(feed) {}  // both outlive this
 
   template <class Body>
   auto Read(absl::string_view doing, Body&& body) {
@@ -31,11 +31,11 @@ class Database {
     feed_.Wake();
     return result;
   }
-  FeedHub& feed() { return feed_; }
+  WatchCache& feed() { return feed_; }
 
  private:
   sql::Pool& pool_;
-  FeedHub& feed_;
+  WatchCache& feed_;
 };
 
 }  // namespace riseml::api

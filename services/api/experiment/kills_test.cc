@@ -41,7 +41,7 @@ class KillsTest : public ApiTestBase {
   }
 
   sql::Pool pool_{api_->database(), 1};
-  FeedHub feed_{pool_};
+  WatchCache feed_{pool_};
   Database db_{pool_, feed_};
 };
 

@@ -3,7 +3,7 @@
 
 #include "riseml/internal/v1/access.grpc.pb.h"
 #include "services/api/code/code_store.h"
-#include "services/api/data/feed_hub.h"
+#include "services/api/data/watch_cache.h"
 #include "services/api/user/authenticator.h"
 #include "services/common/base/executor.h"
 #include "services/common/rpc/server.h"
@@ -14,7 +14,7 @@ namespace riseml::api {
 class AccessHandler final
     : public internal::v1::AccessService::WithCallbackMethod_WatchAccess<internal::v1::AccessService::Service> {
  public:
-  AccessHandler(Authenticator& authenticator, CodeStore& code, FeedHub& feed, Executor& executor)
+  AccessHandler(Authenticator& authenticator, CodeStore& code, WatchCache& feed, Executor& executor)
       : authenticator_(authenticator), code_(code), feed_(feed), executor_(executor) {}  // all outlive this
   grpc::Status Authenticate(grpc::ServerContext*, const internal::v1::AuthenticateRequest*,
                             internal::v1::Caller*) override;
@@ -25,7 +25,7 @@ class AccessHandler final
  private:
   Authenticator& authenticator_;
   CodeStore& code_;
-  FeedHub& feed_;
+  WatchCache& feed_;
   Executor& executor_;
 };
 

@@ -159,14 +159,14 @@ grpc::Status ExperimentHandler::ListTransitions(grpc::ServerContext* context, co
 grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentHandler::WatchExperiment(
     grpc::CallbackServerContext* context, const v1::WatchExperimentRequest* request) {
   const rpc::Call call = rpc::CallOf(*context, "riseml.v1.ExperimentService/WatchExperiment");
-  absl::StatusOr<rpc::UserCalls::Place> place = rpc::UserCalls::OfProcess().EnterStream(call.caller);
-  if (!place.ok()) return RefusedWatch<v1::WatchExperimentResponse>::Start(place.status());
+  absl::StatusOr<rpc::UserCalls::Permit> permit = rpc::UserCalls::OfProcess().EnterStream(call.caller);
+  if (!permit.ok()) return RefusedWatch<v1::WatchExperimentResponse>::Start(permit.status());
   return Watch<v1::WatchExperimentResponse>::Start(
       db_.feed(), executor_,
       ExperimentWatcher(
           db_, [this](const rpc::Call& open) { return authenticator_.Recheck(open); }, experiments_.options(), call,
           *request),
-      *std::move(place));
+      *std::move(permit));
 }
 
 }  // namespace riseml::api

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "riseml/v1/user.grpc.pb.h"
-#include "services/api/data/feed_hub.h"
+#include "services/api/data/watch_cache.h"
 #include "services/api/user/authenticator.h"
 #include "services/api/user/user_store.h"
 #include "services/common/rpc/server.h"
@@ -12,7 +12,7 @@ namespace riseml::api {
 // Thread-safe.
 class UserHandler final : public v1::UserService::Service {
  public:
-  UserHandler(UserStore& users, Authenticator& authenticator, FeedHub& feed)
+  UserHandler(UserStore& users, Authenticator& authenticator, WatchCache& feed)
       : users_(users), authenticator_(authenticator), feed_(feed) {}  // all outlive this
   grpc::Status GetCaller(grpc::ServerContext*, const v1::GetCallerRequest*, v1::User*) override;
   grpc::Status CreateUser(grpc::ServerContext*, const v1::CreateUserRequest*, v1::CreateUserResponse*) override;
@@ -28,7 +28,7 @@ class UserHandler final : public v1::UserService::Service {
 
   UserStore& users_;
   Authenticator& authenticator_;
-  FeedHub& feed_;
+  WatchCache& feed_;
 };
 
 }  // namespace riseml::api

@@ -110,7 +110,7 @@ ApiFixture::ApiFixture() {
   config_.mutable_token_grace()->set_seconds(3600);
   EXPECT_TRUE(sql::Migrate(config_.database(), Migrations()).ok());
   sql::Pool pool(config_.database(), 1);
-  FeedHub feed(pool);
+  WatchCache feed(pool);
   Database db(pool, feed);
   admin_key_ = *UserStore(db).Bootstrap();
   Restart();
@@ -118,7 +118,7 @@ ApiFixture::ApiFixture() {
 
 absl::StatusOr<std::string> ApiFixture::MakeAdminKey() {
   sql::Pool pool(config_.database(), 1);
-  FeedHub feed(pool);
+  WatchCache feed(pool);
   Database db(pool, feed);
   return UserStore(db).MakeAdminKey();
 }

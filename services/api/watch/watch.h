@@ -14,7 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "services/api/data/feed_hub.h"
+#include "services/api/data/watch_cache.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
 #include "services/common/base/mutex.h"
@@ -73,10 +73,10 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
  public:
   using Fill = std::function<absl::StatusOr<WatchBatch<Response>>()>;
 
-  // The stream owns itself until gRPC is done with it. One that a user watches has his place and is paced.
-  static Watch* Start(FeedHub& feed, Executor& executor, Fill fill,
-                      std::optional<rpc::UserCalls::Place> place = std::nullopt) {
-    auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill), std::move(place)));
+  // The stream owns itself until gRPC is done with it. One that a user watches has his permit and is paced.
+  static Watch* Start(WatchCache& feed, Executor& executor, Fill fill,
+                      std::optional<rpc::UserCalls::Permit> permit = std::nullopt) {
+    auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill), std::move(permit)));
     watch->self_ = watch;
     const int subscription = feed.Subscribe([weak = std::weak_ptr<Watch>(watch)] {
       if (const auto strong = weak.lock()) strong->Wake();
@@ -112,8 +112,8 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   }
 
  private:
-  Watch(FeedHub& feed, Executor& executor, Fill fill, std::optional<rpc::UserCalls::Place> place)
-      : feed_(feed), executor_(executor), fill_(std::move(fill)), place_(std::move(place)) {}
+  Watch(WatchCache& feed, Executor& executor, Fill fill, std::optional<rpc::UserCalls::Permit> permit)
+      : feed_(feed), executor_(executor), fill_(std::move(fill)), permit_(std::move(permit)) {}
 
   void Wake() {
     {
@@ -138,7 +138,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
     if (end_) return FinishLocked(end_status_);
     if (!more_) {
       if (!news_) return;
-      if (place_ && !pace_.Take(clock_.Now())) return feed_.WakeLater(subscription_);
+      if (permit_ && !pace_.Take(clock_.Now())) return feed_.WakeLater(subscription_);
       news_ = false;
     }
     more_ = false;  // what is news meanwhile is read behind the rest of this
@@ -169,10 +169,10 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
     this->Finish(status);
   }
 
-  FeedHub& feed_;
+  WatchCache& feed_;
   Executor& executor_;
   const Fill fill_;
-  const std::optional<rpc::UserCalls::Place> place_;  // of a user's stream
+  const std::optional<rpc::UserCalls::Permit> permit_;  // of a user's stream
   const SystemClock clock_;
   int subscription_ = 0;  // set by Start before the first fill
   std::shared_ptr<Watch> self_;

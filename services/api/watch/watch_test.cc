@@ -48,7 +48,7 @@ TEST_F(WatchTest, WatchSendsEverythingThenChangesThenEnds) {
 // A stream that tells in pieces what it found is woken meanwhile: it looks again when the pieces are told.
 TEST_F(WatchTest, NewsBetweenTwoPiecesAreNotForgotten) {
   sql::Pool pool(api_->database(), 1);
-  FeedHub feed(pool);  // reads nothing: it was not started
+  WatchCache feed(pool);  // reads nothing: it was not started
   ThreadExecutor executor(1);
   using Stream = Watch<v1::WatchExperimentResponse>;
   std::promise<void> looked_again;
@@ -114,7 +114,7 @@ TEST_F(WatchTest, AUserWithTooManyWatchesIsRefusedFurtherOnes) {
 TEST_F(WatchTest, TheEndOfJobsIsToldBeforeTheEndOfTheirExperiment) {
   const v1::Experiment e = Create(kSingle);
   sql::Pool pool(api_->database(), 2);
-  FeedHub feed(pool);
+  WatchCache feed(pool);
   ASSERT_TRUE(feed.Start().ok());
   Database db(pool, feed);
   rpc::Call call;

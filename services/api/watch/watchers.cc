@@ -31,7 +31,7 @@ class Cursor {
     std::vector<sql::FeedRow> rows;
   };
 
-  Cursor(FeedHub& feed, std::string resume_token) : feed_(feed), resume_token_(std::move(resume_token)) {}
+  Cursor(WatchCache& feed, std::string resume_token) : feed_(feed), resume_token_(std::move(resume_token)) {}
 
   // `root_uid`: only changes below it; empty: all.
   absl::StatusOr<Changes> Next(const std::string& root_uid = "") {
@@ -48,7 +48,7 @@ class Cursor {
       changes.everything = true;
       return changes;
     }
-    RISEML_ASSIGN_OR_RETURN(FeedHub::News news, feed_.Since(place_, root_uid));
+    RISEML_ASSIGN_OR_RETURN(WatchCache::News news, feed_.Since(place_, root_uid));
     place_ = news.place;
     changes.rows = std::move(news.rows);
     changes.more = news.more;
@@ -59,9 +59,9 @@ class Cursor {
   const sql::FeedPosition& position() const { return place_.position; }
 
  private:
-  FeedHub& feed_;
+  WatchCache& feed_;
   const std::string resume_token_;
-  FeedHub::Place place_;
+  WatchCache::Place place_;
   bool started_ = false;
 };
 
@@ -358,7 +358,7 @@ Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
   };
 }
 
-Watch<internal::v1::WatchAccessResponse>::Fill AccessWatcher(FeedHub& feed, Authenticator& authenticator) {
+Watch<internal::v1::WatchAccessResponse>::Fill AccessWatcher(WatchCache& feed, Authenticator& authenticator) {
   return [&feed, &authenticator]() -> absl::StatusOr<WatchBatch<internal::v1::WatchAccessResponse>> {
     RISEML_RETURN_IF_ERROR(feed.CheckOpen());
     // No change of an experiment concerns it: it is woken together with all watchers only.

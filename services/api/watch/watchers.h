@@ -31,6 +31,6 @@ Watch<internal::v1::WatchWorkResponse>::Fill WorkWatcher(Database& db, const Att
 Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
                                                               const internal::v1::WatchStreamsRequest& request);
 
-Watch<internal::v1::WatchAccessResponse>::Fill AccessWatcher(FeedHub& feed, Authenticator& authenticator);
+Watch<internal::v1::WatchAccessResponse>::Fill AccessWatcher(WatchCache& feed, Authenticator& authenticator);
 
 }  // namespace riseml::api

@@ -59,8 +59,8 @@ template <class Body>  // absl::Status(const Call&)
 grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {
   const absl::Time start = StartOfCall();
   const Call call = CallOf(*context, method);
-  const absl::StatusOr<UserCalls::Place> place = UserCalls::OfProcess().Enter(call.caller, TimeLeft(*context));
-  if (!place.ok()) return Finish(call, start, place.status());
+  const absl::StatusOr<UserCalls::Permit> permit = UserCalls::OfProcess().Enter(call.caller, TimeLeft(*context));
+  if (!permit.ok()) return Finish(call, start, permit.status());
   if (absl::Status late = CheckWaitedFor(*context); !late.ok()) return Finish(call, start, late);
   return Finish(call, start, std::forward<Body>(body)(call));
 }

@@ -30,8 +30,8 @@ UserCalls& UserCalls::OfProcess() {
   return *calls;
 }
 
-absl::StatusOr<UserCalls::Place> UserCalls::Enter(const internal::v1::Caller& caller, absl::Duration limit) {
-  if (!HasBound(caller)) return Place();
+absl::StatusOr<UserCalls::Permit> UserCalls::Enter(const internal::v1::Caller& caller, absl::Duration limit) {
+  if (!HasBound(caller)) return Permit();
   const Key key(caller.kind(), caller.user());
   MutexLock lock(mu_);
   Share& share = shares_[key];
@@ -55,11 +55,11 @@ absl::StatusOr<UserCalls::Place> UserCalls::Enter(const internal::v1::Caller& ca
     }
   }
   ++share.running;
-  return Place(*this, key, &Share::running);
+  return Permit(*this, key, &Share::running);
 }
 
-absl::StatusOr<UserCalls::Place> UserCalls::EnterStream(const internal::v1::Caller& caller) {
-  if (!HasBound(caller)) return Place();
+absl::StatusOr<UserCalls::Permit> UserCalls::EnterStream(const internal::v1::Caller& caller) {
+  if (!HasBound(caller)) return Permit();
   const Key key(caller.kind(), caller.user());
   MutexLock lock(mu_);
   Share& share = shares_[key];
@@ -69,7 +69,7 @@ absl::StatusOr<UserCalls::Place> UserCalls::EnterStream(const internal::v1::Call
                                         limits_.streams, share.streams),
                           kStreamAgain);
   ++share.streams;
-  return Place(*this, key, &Share::streams);
+  return Permit(*this, key, &Share::streams);
 }
 
 void UserCalls::Leave(const Key& key, int Share::*count) {
@@ -87,7 +87,7 @@ void UserCalls::ForgetIfIdle(const Key& key) {
   if (share.running == 0 && share.waiting == 0 && share.streams == 0) shares_.erase(key);
 }
 
-UserCalls::Place& UserCalls::Place::operator=(Place&& other) noexcept {
+UserCalls::Permit& UserCalls::Permit::operator=(Permit&& other) noexcept {
   if (this == &other) return *this;
   Release();
   calls_ = std::exchange(other.calls_, nullptr);
@@ -96,7 +96,7 @@ UserCalls::Place& UserCalls::Place::operator=(Place&& other) noexcept {
   return *this;
 }
 
-void UserCalls::Place::Release() {
+void UserCalls::Permit::Release() {
   if (calls_ != nullptr) std::exchange(calls_, nullptr)->Leave(key_, count_);
 }
 

@@ -24,7 +24,7 @@ struct UserLimits {
 // Thread-safe. Callers that are not users or jobs have no bound.
 class UserCalls {
  public:
-  class Place;
+  class Permit;
 
   explicit UserCalls(UserLimits limits = UserLimits()) : limits_(limits) {}
 
@@ -33,10 +33,10 @@ class UserCalls {
 
   // Waits until few enough calls of the caller run. LIMIT_EXCEEDED, with a retry delay, when too many wait already;
   // DEADLINE_EXCEEDED after `limit`.
-  absl::StatusOr<Place> Enter(const internal::v1::Caller& caller, absl::Duration limit);
+  absl::StatusOr<Permit> Enter(const internal::v1::Caller& caller, absl::Duration limit);
 
   // LIMIT_EXCEEDED, with a retry delay, when the caller has too many streams.
-  absl::StatusOr<Place> EnterStream(const internal::v1::Caller& caller);
+  absl::StatusOr<Permit> EnterStream(const internal::v1::Caller& caller);
 
  private:
   using Key = std::pair<internal::v1::Caller::Kind, std::string>;  // kind, user
@@ -54,16 +54,16 @@ class UserCalls {
 };
 
 // Given back when destroyed. The UserCalls outlive it.
-class UserCalls::Place {
+class UserCalls::Permit {
  public:
-  Place() = default;  // of a caller without a bound
-  Place(Place&& other) noexcept { *this = std::move(other); }
-  Place& operator=(Place&& other) noexcept;
-  ~Place() { Release(); }
+  Permit() = default;  // of a caller without a bound
+  Permit(Permit&& other) noexcept { *this = std::move(other); }
+  Permit& operator=(Permit&& other) noexcept;
+  ~Permit() { Release(); }
 
  private:
   friend class UserCalls;
-  Place(UserCalls& calls, Key key, int Share::*count) : calls_(&calls), key_(std::move(key)), count_(count) {}
+  Permit(UserCalls& calls, Key key, int Share::*count) : calls_(&calls), key_(std::move(key)), count_(count) {}
   void Release();
 
   UserCalls* calls_ = nullptr;

@@ -25,16 +25,16 @@ internal::v1::Caller CallerOf(const std::string& user, internal::v1::Caller::Kin
 
 TEST(UserCallsTest, AnotherUserHasPlacesWhenOneHasTakenAllOfHis) {
   UserCalls calls({.running = 2});
-  std::vector<absl::StatusOr<UserCalls::Place>> places;
+  std::vector<absl::StatusOr<UserCalls::Permit>> permits;
   for (int i = 0; i < 2; ++i) {
-    places.push_back(calls.Enter(CallerOf("mallory"), kAtOnce));
-    ASSERT_TRUE(places.back().ok()) << places.back().status();
+    permits.push_back(calls.Enter(CallerOf("mallory"), kAtOnce));
+    ASSERT_TRUE(permits.back().ok()) << permits.back().status();
   }
   EXPECT_EQ(calls.Enter(CallerOf("mallory"), kAtOnce).status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_TRUE(calls.Enter(CallerOf("mallory", internal::v1::Caller::JOB), kAtOnce).ok()) << "his jobs have their own";
   EXPECT_TRUE(calls.Enter(CallerOf("paul"), kAtOnce).ok());
   EXPECT_TRUE(calls.Enter(CallerOf("", internal::v1::Caller::SERVICE), kAtOnce).ok());
-  places.pop_back();
+  permits.pop_back();
   EXPECT_TRUE(calls.Enter(CallerOf("mallory"), kAtOnce).ok());
 }
 

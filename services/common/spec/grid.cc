@@ -28,13 +28,13 @@ const std::string* ValueOf(const Combination& parameters, absl::string_view name
   return nullptr;
 }
 
-std::string UnknownPlaceholder(const Piece& piece, const std::vector<std::string>& names) {
-  const std::string meant = MeantParameter(piece.name, names);
-  std::string out = absl::StrCat("the placeholder ", piece.text, " names no parameter");
+std::string UnknownPlaceholder(const CommandToken& token, const std::vector<std::string>& names) {
+  const std::string meant = MeantParameter(token.name, names);
+  std::string out = absl::StrCat("the placeholder ", token.text, " names no parameter");
   absl::StrAppend(&out, meant.empty() ? ": " : absl::StrCat("; did you mean {{", meant, "}}? Otherwise "));
-  if (std::all_of(piece.name.begin(), piece.name.end(), IsNameCharacter))
-    absl::StrAppend(&out, "declare '", piece.name, "' under 'parameters:', or ");
-  return absl::StrCat(out, "write {{", piece.text, "}} where the braces are meant as text");
+  if (std::all_of(token.name.begin(), token.name.end(), IsNameCharacter))
+    absl::StrAppend(&out, "declare '", token.name, "' under 'parameters:', or ");
+  return absl::StrCat(out, "write {{", token.text, "}} where the braces are meant as text");
 }
 
 }  // namespace
@@ -70,10 +70,10 @@ absl::StatusOr<std::string> Substitute(absl::string_view command, const Combinat
   for (const auto& [name, value] : parameters) names.push_back(name);
   std::string out;
   if (names.empty()) out = std::string(command);
-  for (const Piece& piece : names.empty() ? std::vector<Piece>() : SplitCommand(command, names)) {
-    if (piece.kind == Piece::Kind::kUnknown && undeclared == Undeclared::kRefuse)
-      return Error(Reason::kInvalidSpec, UnknownPlaceholder(piece, names));
-    out += piece.kind == Piece::Kind::kPlaceholder ? *ValueOf(parameters, piece.name) : piece.text;
+  for (const CommandToken& token : names.empty() ? std::vector<CommandToken>() : SplitCommand(command, names)) {
+    if (token.kind == CommandToken::Kind::kUnknown && undeclared == Undeclared::kRefuse)
+      return Error(Reason::kInvalidSpec, UnknownPlaceholder(token, names));
+    out += token.kind == CommandToken::Kind::kPlaceholder ? *ValueOf(parameters, token.name) : token.text;
     if (out.size() > kLongestCommand) break;
   }
   if (out.size() <= kLongestCommand) return out;

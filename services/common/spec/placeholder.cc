@@ -47,24 +47,24 @@ std::size_t EscapedLength(absl::string_view text) {
   return end == text.npos ? 0 : end + 4;
 }
 
-void AddText(std::vector<Piece>& pieces, absl::string_view text, std::size_t offset) {
+void AddText(std::vector<CommandToken>& tokens, absl::string_view text, std::size_t offset) {
   if (text.empty()) return;
-  if (pieces.empty() || pieces.back().kind != Piece::Kind::kText)
-    pieces.push_back({.kind = Piece::Kind::kText, .text = "", .name = "", .offset = offset});
-  absl::StrAppend(&pieces.back().text, text);
+  if (tokens.empty() || tokens.back().kind != CommandToken::Kind::kText)
+    tokens.push_back({.kind = CommandToken::Kind::kText, .text = "", .name = "", .offset = offset});
+  absl::StrAppend(&tokens.back().text, text);
 }
 
 }  // namespace
 
 bool IsNameCharacter(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-'; }
 
-std::vector<Piece> SplitCommand(absl::string_view command, const std::vector<std::string>& declared) {
-  std::vector<Piece> pieces;
+std::vector<CommandToken> SplitCommand(absl::string_view command, const std::vector<std::string>& declared) {
+  std::vector<CommandToken> tokens;
   std::size_t at = 0;
   while (at < command.size()) {
     const absl::string_view rest = command.substr(at);
     if (const std::size_t length = EscapedLength(rest); length > 0) {
-      AddText(pieces, rest.substr(2, length - 4), at);
+      AddText(tokens, rest.substr(2, length - 4), at);
       at += length;
       continue;
     }
@@ -77,7 +77,7 @@ std::vector<Piece> SplitCommand(absl::string_view command, const std::vector<std
           std::any_of(words.begin(), words.end(), [&](absl::string_view word) { return IsDeclared(word, declared); });
       if (known || IsName(name) || names_one) {
         const std::size_t length = inside.size() + 4;
-        pieces.push_back({.kind = known ? Piece::Kind::kPlaceholder : Piece::Kind::kUnknown,
+        tokens.push_back({.kind = known ? CommandToken::Kind::kPlaceholder : CommandToken::Kind::kUnknown,
                           .text = std::string(rest.substr(0, length)),
                           .name = std::string(name),
                           .offset = at});
@@ -86,10 +86,10 @@ std::vector<Piece> SplitCommand(absl::string_view command, const std::vector<std
       }
     }
     const std::size_t next = std::min(rest.find("{{", 1), rest.size());
-    AddText(pieces, rest.substr(0, next), at);
+    AddText(tokens, rest.substr(0, next), at);
     at += next;
   }
-  return pieces;
+  return tokens;
 }
 
 std::string MeantParameter(absl::string_view inside, const std::vector<std::string>& declared) {

@@ -12,8 +12,8 @@ namespace riseml::spec {
 // True for the characters of a parameter's name.
 bool IsNameCharacter(char c);
 
-// One piece of a command.
-struct Piece {
+// One token of a command.
+struct CommandToken {
   enum class Kind {
     kText,         // literal text
     kPlaceholder,  // {{ name }} of a declared parameter
@@ -22,13 +22,13 @@ struct Piece {
   Kind kind = Kind::kText;
   std::string text;        // as written; of kText with "{{{{x}}}}" already turned into "{{x}}"
   std::string name;        // of the parameter; empty for kText
-  std::size_t offset = 0;  // of the piece in the command
+  std::size_t offset = 0;  // of the token in the command
 };
 
 // Splits a command. Blanks inside of the braces do not count. "{{{{x}}}}" stands for the text "{{x}}". Something looks
 // like a placeholder if there is a name between the braces, or anything with the name of a declared parameter in it,
 // such as {{ params.lr }} or {{ lr | float }}. Other braces are text.
-std::vector<Piece> SplitCommand(absl::string_view command, const std::vector<std::string>& declared);
+std::vector<CommandToken> SplitCommand(absl::string_view command, const std::vector<std::string>& declared);
 
 // The parameter of `declared` that was most likely meant by what stands between the braces; empty if none is close.
 std::string MeantParameter(absl::string_view inside, const std::vector<std::string>& declared);

@@ -41,19 +41,19 @@ void FillStream(const StreamId& id, const std::string& job, v1::FollowResponse* 
   response->mutable_stream()->set_job(job);
 }
 
-void FillPiece(const StreamId& id, Piece piece, v1::FollowResponse* response) {
-  if (piece.gap_length > 0) {
+void FillChunk(const StreamId& id, Chunk chunk, v1::FollowResponse* response) {
+  if (chunk.gap_length > 0) {
     Name(id, response->mutable_gap());
-    response->mutable_gap()->set_first_offset(piece.first_offset);
-    response->mutable_gap()->set_length(piece.gap_length);
+    response->mutable_gap()->set_first_offset(chunk.first_offset);
+    response->mutable_gap()->set_length(chunk.gap_length);
     return;
   }
-  v1::LogChunk* chunk = response->mutable_chunk();
-  Name(id, chunk);
-  chunk->set_first_offset(piece.first_offset);
-  chunk->set_data(std::move(piece.data));
-  for (const auto& [offset, ms] : piece.times) {
-    v1::TimeMark* mark = chunk->add_times();
+  v1::LogChunk* out = response->mutable_chunk();
+  Name(id, out);
+  out->set_first_offset(chunk.first_offset);
+  out->set_data(std::move(chunk.data));
+  for (const auto& [offset, ms] : chunk.times) {
+    v1::TimeMark* mark = out->add_times();
     mark->set_offset(offset);
     mark->mutable_time()->set_seconds(ms / 1000);
     mark->mutable_time()->set_nanos(static_cast<std::int32_t>(ms % 1000) * 1'000'000);

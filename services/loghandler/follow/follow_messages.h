@@ -16,7 +16,7 @@ absl::Status CheckFollowRequest(const v1::FollowRequest& request);
 
 void FillStream(const StreamId& id, const std::string& job, v1::FollowResponse* response);
 // A chunk or a gap.
-void FillPiece(const StreamId& id, Piece piece, v1::FollowResponse* response);
+void FillChunk(const StreamId& id, Chunk chunk, v1::FollowResponse* response);
 void FillEnd(const StreamId& id, std::int64_t final_offset, bool complete, v1::FollowResponse* response);
 // The end of a stream that cannot be read any further.
 void FillDamagedEnd(const StreamId& id, std::int64_t offset, const absl::Status& why, v1::FollowResponse* response);

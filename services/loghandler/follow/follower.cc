@@ -320,10 +320,10 @@ absl::StatusOr<bool> Follower::AdvanceOwn(const StreamId& id, Entry& entry, v1::
   const StreamState state = stream->state();  // before reading: an end seen here has all its bytes
   const bool at_present_end = request_.no_follow() && entry.offset >= entry.present_end;
   if (!at_present_end) {
-    RISEML_ASSIGN_OR_RETURN(Piece piece, handler_.store_.Read(*stream, entry.offset));
-    if (!piece.empty()) {
-      entry.offset = piece.end();
-      FillPiece(id, std::move(piece), response);
+    RISEML_ASSIGN_OR_RETURN(Chunk chunk, handler_.store_.Read(*stream, entry.offset));
+    if (!chunk.empty()) {
+      entry.offset = chunk.end();
+      FillChunk(id, std::move(chunk), response);
       return true;
     }
   }

@@ -77,7 +77,7 @@ class Store {
   // Removes all logs of a job, which must have ended; also one that nobody knows. INVALID_ARGUMENT for no UUID.
   absl::Status Remove(const std::string& job_uid);
 
-  absl::StatusOr<Piece> Read(const Stream& stream, std::int64_t offset) { return stream.Read(offset, cache_); }
+  absl::StatusOr<Chunk> Read(const Stream& stream, std::int64_t offset) { return stream.Read(offset, cache_); }
   absl::StatusOr<std::int64_t> TailOffset(const Stream& stream, std::int64_t lines) {
     return stream.TailOffset(lines, cache_);
   }

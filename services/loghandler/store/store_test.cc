@@ -69,9 +69,9 @@ TEST_F(StoreTest, RandomBlocksInAnyOrderGiveTheLogExactly) {
   EXPECT_EQ(ReadAll(*store_, *stream_), log);
   for (int i = 0; i < 200; ++i) {
     const std::int64_t from = random() % log.size();
-    const absl::StatusOr<Piece> piece = store_->Read(*stream_, from);
-    ASSERT_TRUE(piece.ok());
-    EXPECT_EQ(piece->data, log.substr(from, piece->data.size()));
+    const absl::StatusOr<Chunk> chunk = store_->Read(*stream_, from);
+    ASSERT_TRUE(chunk.ok());
+    EXPECT_EQ(chunk->data, log.substr(from, chunk->data.size()));
   }
   Open();
   EXPECT_TRUE(stream_->state().complete);
@@ -215,9 +215,9 @@ TEST_F(StoreTest, ManyWritersOfOneStreamStoreItOnce) {
             std::max<std::int64_t>(0, stream_->state().next_offset - static_cast<std::int64_t>(mine() % 500));
         const auto length = std::min<std::int64_t>(1 + mine() % 3000, log.size() - first);
         EXPECT_TRUE(store_->Append(stream_, ZstdBlock(first, log.substr(first, length))).ok());
-        const absl::StatusOr<Piece> piece = store_->Read(*stream_, first);
-        EXPECT_TRUE(piece.ok());
-        EXPECT_EQ(piece->data, log.substr(first, piece->data.size()));
+        const absl::StatusOr<Chunk> chunk = store_->Read(*stream_, first);
+        EXPECT_TRUE(chunk.ok());
+        EXPECT_EQ(chunk->data, log.substr(first, chunk->data.size()));
       }
     });
   }

@@ -33,7 +33,7 @@ struct StreamOptions {
 };
 
 // Bytes as a reader gets them, or a gap, or nothing.
-struct Piece {
+struct Chunk {
   std::int64_t first_offset = 0;
   std::string data;                                          // at most kMaxRawLength
   std::int64_t gap_length = 0;                               // more than 0: these bytes are lost, data is empty
@@ -78,7 +78,7 @@ class Stream {
   const StreamId& id() const { return id_; }
 
   // The next durable bytes from `offset` on; empty at the durable end. DATA_LOSS when the file is damaged there.
-  absl::StatusOr<Piece> Read(std::int64_t offset, SegmentCache& cache) const;
+  absl::StatusOr<Chunk> Read(std::int64_t offset, SegmentCache& cache) const;
   // Offset at which the last `lines` lines begin (an unfinished last line counts).
   absl::StatusOr<std::int64_t> TailOffset(std::int64_t lines, SegmentCache& cache) const;
 
@@ -86,7 +86,7 @@ class Stream {
   void CloseIfClean();
 
  private:
-  struct Part {  // entries of one file, in order
+  struct FileEntries {  // entries of one file, in order
     std::string path;
     bool grows = false;
     std::vector<BlockEntry> entries;
@@ -110,7 +110,7 @@ class Stream {
   absl::Status WriteManifest(std::int64_t end, std::int64_t lines, absl::Time now);
   absl::Status Sync(int fd, const std::string& path) const;
   absl::Status SyncDirectories(NewEntries entries) const;
-  absl::StatusOr<Part> Locate(std::int64_t offset, SegmentCache& cache) const;
+  absl::StatusOr<FileEntries> Locate(std::int64_t offset, SegmentCache& cache) const;
   absl::StatusOr<std::string> SegmentOfLine(std::int64_t line, SegmentCache& cache) const;
 
   const std::string dir_;

@@ -10,27 +10,27 @@
 namespace riseml::loghandler {
 namespace {
 
-constexpr std::size_t kMaxPieceTimes = 1024;  // no further block joins a piece with more
+constexpr std::size_t kMaxPieceTimes = 1024;  // no further block joins a chunk with more
 
 absl::Status Damaged(const std::string& path, std::int64_t offset) {
   return absl::DataLossError(
       absl::StrCat(path, ": holds nothing for log offset ", offset, "; restore the file from a backup"));
 }
 
-// Takes over when the bytes of a block were printed; the time in force at the piece's start is moved there.
-void AddTimes(const v1::LogBlock& block, Piece* piece) {
+// Takes over when the bytes of a block were printed; the time in force at the chunk's start is moved there.
+void AddTimes(const v1::LogBlock& block, Chunk* chunk) {
   for (int i = 0; i + 1 < block.times_size(); i += 2) {
     if (block.times(i) < 0 || block.times(i) >= block.raw_length()) continue;
-    const std::int64_t at = std::max(piece->first_offset, block.first_offset() + block.times(i));
-    while (!piece->times.empty() && piece->times.back().first >= at) piece->times.pop_back();
-    piece->times.emplace_back(at, block.times(i + 1));
+    const std::int64_t at = std::max(chunk->first_offset, block.first_offset() + block.times(i));
+    while (!chunk->times.empty() && chunk->times.back().first >= at) chunk->times.pop_back();
+    chunk->times.emplace_back(at, block.times(i + 1));
   }
 }
 
 }  // namespace
 
-absl::StatusOr<Stream::Part> Stream::Locate(std::int64_t offset, SegmentCache& cache) const {
-  Part part;
+absl::StatusOr<Stream::FileEntries> Stream::Locate(std::int64_t offset, SegmentCache& cache) const {
+  FileEntries part;
   const auto select = [&part, offset](const std::vector<BlockEntry>& entries, std::int64_t limit) {
     auto it =
         std::partition_point(entries.begin(), entries.end(), [&](const BlockEntry& e) { return e.end() <= offset; });
@@ -59,23 +59,23 @@ absl::StatusOr<Stream::Part> Stream::Locate(std::int64_t offset, SegmentCache& c
   return part;
 }
 
-absl::StatusOr<Piece> Stream::Read(std::int64_t offset, SegmentCache& cache) const {
-  Piece piece{.first_offset = offset};
-  RISEML_ASSIGN_OR_RETURN(const Part part, Locate(offset, cache));
-  if (part.entries.empty()) return piece;
+absl::StatusOr<Chunk> Stream::Read(std::int64_t offset, SegmentCache& cache) const {
+  Chunk chunk{.first_offset = offset};
+  RISEML_ASSIGN_OR_RETURN(const FileEntries part, Locate(offset, cache));
+  if (part.entries.empty()) return chunk;
   if (const BlockEntry& first = part.entries.front(); (first.flags & kGap) != 0) {
-    piece.gap_length = first.end() - offset;
-    return piece;
+    chunk.gap_length = first.end() - offset;
+    return chunk;
   }
   RISEML_ASSIGN_OR_RETURN(const auto file, part.grows ? cache.OpenRaw(part.path) : cache.OpenIndexed(part.path));
   for (const BlockEntry& entry : part.entries) {
-    if ((entry.flags & kGap) != 0 || piece.times.size() > kMaxPieceTimes) break;
+    if ((entry.flags & kGap) != 0 || chunk.times.size() > kMaxPieceTimes) break;
     RISEML_ASSIGN_OR_RETURN(const v1::LogBlock block, ReadBlock(file->fd.get(), file->path, entry));
     RISEML_ASSIGN_OR_RETURN(const std::string bytes, DecodeBlock(block));
-    piece.data.append(bytes, std::max<std::int64_t>(0, offset - entry.first_offset));
-    AddTimes(block, &piece);
+    chunk.data.append(bytes, std::max<std::int64_t>(0, offset - entry.first_offset));
+    AddTimes(block, &chunk);
   }
-  return piece;
+  return chunk;
 }
 
 absl::StatusOr<std::string> Stream::SegmentOfLine(std::int64_t line, SegmentCache& cache) const {
@@ -105,7 +105,7 @@ absl::StatusOr<std::string> Stream::SegmentOfLine(std::int64_t line, SegmentCach
 
 absl::StatusOr<std::int64_t> Stream::TailOffset(std::int64_t lines, SegmentCache& cache) const {
   std::int64_t newline = 0;  // the tail begins after this newline, counted from 1
-  Part part;
+  FileEntries part;
   {
     MutexLock lock(mu_);
     if (lines <= 0) return durable_.offset;

@@ -64,13 +64,13 @@ inline std::string RandomLog(std::mt19937& random, std::size_t length) {
 inline std::string ReadAll(Store& store, const Stream& stream, std::int64_t from = 0) {
   std::string all;
   while (true) {
-    const absl::StatusOr<Piece> piece = store.Read(stream, from);
-    EXPECT_TRUE(piece.ok()) << piece.status();
-    if (!piece.ok() || piece->empty()) return all;
-    EXPECT_EQ(piece->first_offset, from);
-    EXPECT_LE(piece->data.size(), static_cast<std::size_t>(kMaxRawLength));
-    all += piece->data + std::string(piece->gap_length, '#');
-    from = piece->end();
+    const absl::StatusOr<Chunk> chunk = store.Read(stream, from);
+    EXPECT_TRUE(chunk.ok()) << chunk.status();
+    if (!chunk.ok() || chunk->empty()) return all;
+    EXPECT_EQ(chunk->first_offset, from);
+    EXPECT_LE(chunk->data.size(), static_cast<std::size_t>(kMaxRawLength));
+    all += chunk->data + std::string(chunk->gap_length, '#');
+    from = chunk->end();
   }
 }
 

@@ -1,4 +1,4 @@
-// The supervising process: from a child of the terminal's process to the keeper of the stack.
+// The supervising process: from a child of the terminal's process to the one that keeps the stack running.
 #pragma once
 
 #include <string>

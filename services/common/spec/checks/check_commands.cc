@@ -48,12 +48,12 @@ absl::Status CheckSubstitution(const View& run, const Train& train) {
 
 // "${{ lr }}" is how other systems write it; here the shell would expand "$0" of "$0.1".
 absl::Status CheckDollars(const View& where, absl::string_view command, const Train& train) {
-  for (const Piece& piece : SplitCommand(command, NamesOf(train))) {
-    const bool text = piece.kind == Piece::Kind::kText || piece.offset == 0;
-    if (text || command[piece.offset - 1] != '$') continue;
-    if (piece.offset >= 2 && command[piece.offset - 2] == '\\') continue;
+  for (const CommandToken& token : SplitCommand(command, NamesOf(train))) {
+    const bool text = token.kind == CommandToken::Kind::kText || token.offset == 0;
+    if (text || command[token.offset - 1] != '$') continue;
+    if (token.offset >= 2 && command[token.offset - 2] == '\\') continue;
     return where.FailSentence(
-        absl::StrCat("the shell would read $", piece.text, " as a variable: write ", piece.text, " without the $"));
+        absl::StrCat("the shell would read $", token.text, " as a variable: write ", token.text, " without the $"));
   }
   return absl::OkStatus();
 }
@@ -95,15 +95,15 @@ std::string RiskOf(const std::string& value, absl::string_view before, const Par
 void WarnAboutValues(const View& where, absl::string_view command, const Train& train,
                      std::vector<std::string>& warnings) {
   std::vector<std::string> told;
-  for (const Piece& piece : SplitCommand(command, NamesOf(train))) {
-    if (piece.kind != Piece::Kind::kPlaceholder || std::ranges::count(told, piece.name) > 0) continue;
+  for (const CommandToken& token : SplitCommand(command, NamesOf(train))) {
+    if (token.kind != CommandToken::Kind::kPlaceholder || std::ranges::count(told, token.name) > 0) continue;
     const auto parameter =
-        std::ranges::find_if(train.parameters, [&](const Parameter& p) { return p.name == piece.name; });
+        std::ranges::find_if(train.parameters, [&](const Parameter& p) { return p.name == token.name; });
     for (const std::string& value : parameter->values) {
-      const std::string risk = RiskOf(value, command.substr(0, piece.offset), *parameter);
+      const std::string risk = RiskOf(value, command.substr(0, token.offset), *parameter);
       if (risk.empty()) continue;
       if (warnings.size() < kMostWarnings) warnings.push_back(where.Note(risk));
-      told.push_back(piece.name);
+      told.push_back(token.name);
       break;
     }
   }
@@ -112,8 +112,8 @@ void WarnAboutValues(const View& where, absl::string_view command, const Train& 
 // Whether a command has the parameter in it, as placeholder or by the name of its variable.
 bool Uses(absl::string_view command, const Parameter& parameter, const std::vector<std::string>& names) {
   if (absl::StrContains(command, EnvironmentName(parameter.name))) return true;
-  const std::vector<Piece> pieces = SplitCommand(command, names);
-  return std::ranges::any_of(pieces, [&](const Piece& piece) { return piece.name == parameter.name; });
+  const std::vector<CommandToken> tokens = SplitCommand(command, names);
+  return std::ranges::any_of(tokens, [&](const CommandToken& token) { return token.name == parameter.name; });
 }
 
 void WarnAboutUnused(const View& run, const Train& train, std::vector<std::string>& warnings) {
@@ -131,15 +131,15 @@ void WarnAboutUnused(const View& run, const Train& train, std::vector<std::strin
 
 // "--lr {{lr}}" in a file without parameters: more likely forgotten than meant as text.
 void WarnAboutForgottenParameters(const View& where, absl::string_view command, std::vector<std::string>& warnings) {
-  for (const Piece& piece : SplitCommand(command, {})) {
-    if (piece.kind != Piece::Kind::kUnknown) continue;
-    absl::string_view before = command.substr(0, piece.offset);
+  for (const CommandToken& token : SplitCommand(command, {})) {
+    if (token.kind != CommandToken::Kind::kUnknown) continue;
+    absl::string_view before = command.substr(0, token.offset);
     if (!before.empty() && (before.back() == ' ' || before.back() == '=')) before.remove_suffix(1);
     const std::size_t blank = before.find_last_of(" \t\n");
     const absl::string_view option = before.substr(blank == before.npos ? 0 : blank + 1);
     if (!absl::StartsWith(option, "--") || warnings.size() >= kMostWarnings) continue;
-    warnings.push_back(where.Note(absl::StrCat(piece.text, " is text, since the file declares no parameters: add '",
-                                               piece.name, "' under 'parameters:' if values should take its place")));
+    warnings.push_back(where.Note(absl::StrCat(token.text, " is text, since the file declares no parameters: add '",
+                                               token.name, "' under 'parameters:' if values should take its place")));
   }
 }
 
@@ -175,13 +175,13 @@ void WarnAboutAndLists(const View& where, absl::string_view command, std::vector
 absl::Status CheckInstallSteps(const View& install, const Train& train) {
   if (install.origin().lenient) return absl::OkStatus();
   for (std::size_t i = 0; i < train.install.size(); ++i)
-    for (const Piece& piece : SplitCommand(train.install[i], NamesOf(train)))
-      if (piece.kind == Piece::Kind::kPlaceholder)
+    for (const CommandToken& token : SplitCommand(train.install[i], NamesOf(train)))
+      if (token.kind == CommandToken::Kind::kPlaceholder)
         return CommandView(install, i)
             .FailSentence(absl::StrCat(
                 "install steps get no parameters, as all combinations share one environment: write the value "
                 "instead of ",
-                piece.text));
+                token.text));
   return absl::OkStatus();
 }
 

@@ -1,4 +1,4 @@
-// Keeper: what each look at an attempt does.
+// AttemptReconciler: what each look at an attempt does.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "services/agent/attempt/attempt_end.h"
 #include "services/agent/launch/network.h"
 #include "services/agent/launch/shares.h"
-#include "services/agent/node/keeper.h"
+#include "services/agent/node/attempt_reconciler.h"
 #include "services/agent/process/output_pipe.h"
 #include "services/agent/process/process.h"
 #include "services/agent/shell/command_sequence.h"
@@ -73,7 +73,7 @@ bool MayPass(const absl::Status& status) {
 
 }  // namespace
 
-absl::Status Keeper::Sync(const std::string& key) {
+absl::Status AttemptReconciler::Sync(const std::string& key) {
   const std::optional<AttemptId> id = ParseAttemptId(key);
   if (!id || !FileExists(DirOf(*id).path())) return absl::OkStatus();
   const AttemptDir dir = DirOf(*id);
@@ -95,7 +95,8 @@ absl::Status Keeper::Sync(const std::string& key) {
   return SyncIdle(*id, dir, journal.started.has_value());
 }
 
-absl::StatusOr<Keeper::KnownAttempt> Keeper::Know(const AttemptId& id, const AttemptDir& dir) const {
+absl::StatusOr<AttemptReconciler::KnownAttempt> AttemptReconciler::Know(const AttemptId& id,
+                                                                        const AttemptDir& dir) const {
   KnownAttempt known;
   RISEML_ASSIGN_OR_RETURN(known.journal, ReadJournal(dir.journal()));
   if (!known.journal.ended) return known;
@@ -108,34 +109,34 @@ absl::StatusOr<Keeper::KnownAttempt> Keeper::Know(const AttemptId& id, const Att
 }
 
 // `run` ends at once when it has written its last record; who does not is killed, with the whole sandbox.
-absl::Status Keeper::SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process) {
-  Memory& memory = MemoryOf(id);
+absl::Status AttemptReconciler::SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process) {
+  SyncState& state = SyncStateOf(id);
   absl::StatusOr<UniqueFd> fd = OpenProcess(process);
   const absl::Time now = clock_.Now();
-  memory.end_seen = std::min(memory.end_seen, now);
+  state.end_seen = std::min(state.end_seen, now);
   if (!fd.ok()) {
     queue_.Add(Print(id));
     return absl::OkStatus();
   }
-  if (now - memory.end_seen >= kEndMargin) {
+  if (now - state.end_seen >= kEndMargin) {
     LogWarning("attempt_killed_after_its_end", {{"attempt", Print(id)}, {"pid", process.pid()}});
     RISEML_RETURN_IF_ERROR(SignalProcess(*fd, SIGKILL));
   }
   queue_.AddAfter(Print(id), kEndMargin);
-  if (memory.watched_run == process.pid()) return absl::OkStatus();
-  memory.watched_run = process.pid();
+  if (state.watched_run == process.pid()) return absl::OkStatus();
+  state.watched_run = process.pid();
   return watcher_->WatchProcess(Print(id), "run", *std::move(fd));
 }
 
-absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const AttemptEnded&) {
-  Memory& memory = MemoryOf(id);
-  if (!memory.cleaned) {
+absl::Status AttemptReconciler::SyncEnded(const AttemptId& id, const AttemptDir& dir, const AttemptEnded&) {
+  SyncState& state = SyncStateOf(id);
+  if (!state.cleaned) {
     absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
     const std::string owner = OwnerOf(start);
     RISEML_RETURN_IF_ERROR(trash_.Take(dir.code(), owner));
     RISEML_RETURN_IF_ERROR(trash_.Take(dir.temporary(), owner));
-    memory.output.Reset();
-    memory.cleaned = true;
+    state.output.Reset();
+    state.cleaned = true;
     if (start.ok())
       housekeeping_.Run(owner, [this, job = std::move(*start->mutable_template_())] {
         launcher_.LookAtKeptSteps(job, clock_.Now());
@@ -153,51 +154,51 @@ absl::Status Keeper::SyncEnded(const AttemptId& id, const AttemptDir& dir, const
   return absl::OkStatus();
 }
 
-absl::Status Keeper::Remove(const AttemptId& id, const AttemptDir& dir) {
+absl::Status AttemptReconciler::Remove(const AttemptId& id, const AttemptDir& dir) {
   RISEML_RETURN_IF_ERROR(trash_.Take(dir.path(), OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()))));
   watcher_->Forget(Print(id));
   meter_.Forget(id);
   table_.Remove(id);
   {
     MutexLock lock(mu_);
-    memories_.erase(id);
+    sync_states_.erase(id);
   }
   LogInfo("attempt_forgotten", {{"attempt", Print(id)}});
   return absl::OkStatus();
 }
 
-absl::Status Keeper::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder) {
-  Memory& memory = MemoryOf(id);
+absl::Status AttemptReconciler::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder) {
+  SyncState& state = SyncStateOf(id);
   const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
   const absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
   if (!fd.ok()) {  // it is just ending
     queue_.AddAfter(Print(id), kSoon);
     return absl::OkStatus();
   }
-  if (memory.watched_run != holder) {
+  if (state.watched_run != holder) {
     LaunchRecord launch = ReadMessage<LaunchRecord>(dir.launch()).value_or(LaunchRecord());
     launch.set_boot_id(boot_id_);
     *launch.mutable_process() = *process;
     RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
     RISEML_ASSIGN_OR_RETURN(UniqueFd watched, OpenProcess(*process));
     RISEML_RETURN_IF_ERROR(watcher_->WatchProcess(Print(id), "run", std::move(watched)));
-    memory.watched_run = holder;
+    state.watched_run = holder;
   }
-  HoldOutputOf(memory, dir);
+  HoldOutputOf(state, dir);
   if (FileExists(dir.end())) return SignalProcess(*fd, SIGKILL);
   RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
-  if (launcher_.own_network() && !memory.forwarded) ForwardPortOf(id, dir, memory);
+  if (launcher_.own_network() && !state.forwarded) ForwardPortOf(id, dir, state);
   if (!FileExists(dir.stop())) return absl::OkStatus();
   const absl::Time now = clock_.Now();
-  memory.stop_seen = std::min(memory.stop_seen, now);
+  state.stop_seen = std::min(state.stop_seen, now);
   const StartAttemptRequest start = ReadMessage<StartAttemptRequest>(dir.start()).value_or(StartAttemptRequest());
   const int grace = start.grace().seconds() > 0 ? static_cast<int>(start.grace().seconds()) : kDefaultGraceSeconds;
-  const bool overdue = now - memory.stop_seen > absl::Seconds(grace) + kStopMargin;
+  const bool overdue = now - state.stop_seen > absl::Seconds(grace) + kStopMargin;
   return SignalProcess(*fd, overdue ? SIGKILL : SIGTERM);
 }
 
-absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started) {
-  const std::future<absl::Status>& preparation = MemoryOf(id).preparation;
+absl::Status AttemptReconciler::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started) {
+  const std::future<absl::Status>& preparation = SyncStateOf(id).preparation;
   if (preparation.valid() && preparation.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
     return absl::OkStatus();
   const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
@@ -230,29 +231,30 @@ absl::Status Keeper::SyncIdle(const AttemptId& id, const AttemptDir& dir, bool s
 }
 
 // On a full disk the end itself finds room only once the attempt's own files go.
-absl::Status Keeper::MakeRoom(const AttemptDir& dir) {
+absl::Status AttemptReconciler::MakeRoom(const AttemptDir& dir) {
   if (!FileExists(dir.end())) return absl::OkStatus();
   const std::string owner = OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()));
   RISEML_RETURN_IF_ERROR(trash_.Take(dir.code(), owner));
   return trash_.Take(dir.temporary(), owner);
 }
 
-absl::Status Keeper::Launch(const AttemptId& id, const AttemptDir& dir) {
+absl::Status AttemptReconciler::Launch(const AttemptId& id, const AttemptDir& dir) {
   const absl::StatusOr<StartAttemptRequest> start = ReadMessage<StartAttemptRequest>(dir.start());
   if (!start.ok()) return End(id, dir, EndOf(Observation::LOST, "DAMAGED", start.status().message()));
   const absl::Status prepared = PrepareAndStart(id, dir, *start);
   return prepared.ok() ? prepared : OnPrepareFailed(id, dir, prepared);
 }
 
-absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
-  Memory& memory = MemoryOf(id);
-  memory.preparing_since = std::min(memory.preparing_since, clock_.Now());
+absl::Status AttemptReconciler::PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
+                                                const StartAttemptRequest& start) {
+  SyncState& state = SyncStateOf(id);
+  state.preparing_since = std::min(state.preparing_since, clock_.Now());
   if (!FileExists(dir.launch())) {
-    if (!memory.preparation.valid()) {
+    if (!state.preparation.valid()) {
       BeginPreparation(id, dir, start);
       return absl::OkStatus();
     }
-    RISEML_RETURN_IF_ERROR(memory.preparation.get());
+    RISEML_RETURN_IF_ERROR(state.preparation.get());
   }
   if (WantedEnd(dir)) {
     queue_.Add(Print(id));
@@ -265,7 +267,7 @@ absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
   launch.set_isolation(launcher_.isolation());
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
   RISEML_ASSIGN_OR_RETURN(const pid_t pid, launcher_.StartRun(dir, start));
-  HoldOutputOf(memory, dir);
+  HoldOutputOf(state, dir);
   if (const absl::StatusOr<internal::v1::ProcessId> process = Identify(pid); process.ok()) {
     *launch.mutable_process() = *process;
   } else {  // gone already; its number is enough to know that it was started
@@ -279,24 +281,24 @@ absl::Status Keeper::PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
 }
 
 // A download may take minutes, and others must not wait for it. The attempt is looked at again when it is over.
-void Keeper::BeginPreparation(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
-  Memory& memory = MemoryOf(id);
+void AttemptReconciler::BeginPreparation(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
+  SyncState& state = SyncStateOf(id);
   auto done = std::make_shared<std::promise<absl::Status>>();
-  memory.preparation = done->get_future();
-  preparations_.Run(start.template_().owner_uid(), [this, id, dir, start, done, cancelled = memory.cancel.get_token()] {
+  state.preparation = done->get_future();
+  preparations_.Run(start.template_().owner_uid(), [this, id, dir, start, done, cancelled = state.cancel.get_token()] {
     done->set_value(launcher_.Prepare(dir, start, cancelled));
     queue_.Add(Print(id));
   });
 }
 
-absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why) {
-  Memory& memory = MemoryOf(id);
+absl::Status AttemptReconciler::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir, const absl::Status& why) {
+  SyncState& state = SyncStateOf(id);
   if (const auto wanted = WantedEnd(dir)) return End(id, dir, *wanted);
-  const bool again = MayPass(why) || memory.cancel.stop_requested();
-  if (again && clock_.Now() - memory.preparing_since < kPrepareLimit) {
-    if (memory.prepare_failures == 0)
+  const bool again = MayPass(why) || state.cancel.stop_requested();
+  if (again && clock_.Now() - state.preparing_since < kPrepareLimit) {
+    if (state.prepare_failures == 0)
       LogWarning("prepare_waits", {{"attempt", Print(id)}, {"error", std::string(why.message())}});
-    queue_.AddAfter(Print(id), PauseAfter(memory.prepare_failures++));
+    queue_.AddAfter(Print(id), PauseAfter(state.prepare_failures++));
     return absl::OkStatus();
   }
   LogWarning("prepare_failed", {{"attempt", Print(id)}, {"error", why.ToString()}});
@@ -308,34 +310,34 @@ absl::Status Keeper::OnPrepareFailed(const AttemptId& id, const AttemptDir& dir,
 }
 
 // The job's PORT can be reached from the machine. Its network is there a moment after the job is.
-void Keeper::ForwardPortOf(const AttemptId& id, const AttemptDir& dir, Memory& memory) {
+void AttemptReconciler::ForwardPortOf(const AttemptId& id, const AttemptDir& dir, SyncState& state) {
   const auto plan = ReadMessage<internal::v1::RunPlan>(dir.run_plan());
   int port = 0;
   // The job can write to its plan: it gets no port that a service of the platform might listen on.
   const bool wanted = plan.ok() && plan->environment().contains("PORT") &&
                       absl::SimpleAtoi(plan->environment().at("PORT"), &port) && IsJobPort(port);
   const absl::Status forwarded = wanted ? ForwardPort(dir.path(), port) : absl::OkStatus();
-  if (absl::IsUnavailable(forwarded) && ++memory.forward_tries < kMostForwardTries) {
+  if (absl::IsUnavailable(forwarded) && ++state.forward_tries < kMostForwardTries) {
     queue_.AddAfter(Print(id), kSoon);
     return;
   }
   if (!forwarded.ok())
     LogWarning("port_not_forwarded", {{"attempt", Print(id)}, {"error", std::string(forwarded.message())}});
-  memory.forwarded = true;
+  state.forwarded = true;
 }
 
 // While somebody holds the pipe, what a job has printed outlives a sudden death of its `run`.
-void Keeper::HoldOutputOf(Memory& memory, const AttemptDir& dir) {
-  if (memory.output.valid()) return;
-  if (absl::StatusOr<UniqueFd> held = HoldOutput(dir.output()); held.ok()) memory.output = *std::move(held);
+void AttemptReconciler::HoldOutputOf(SyncState& state, const AttemptDir& dir) {
+  if (state.output.valid()) return;
+  if (absl::StatusOr<UniqueFd> held = HoldOutput(dir.output()); held.ok()) state.output = *std::move(held);
 }
 
-absl::Status Keeper::End(const AttemptId& id, const AttemptDir& dir, AttemptEnded ended) {
-  Memory& memory = MemoryOf(id);
-  if (memory.output.valid()) {  // of a `run` that cannot copy any more
+absl::Status AttemptReconciler::End(const AttemptId& id, const AttemptDir& dir, AttemptEnded ended) {
+  SyncState& state = SyncStateOf(id);
+  if (state.output.valid()) {  // of a `run` that cannot copy any more
     RISEML_ASSIGN_OR_RETURN(const UniqueFd log_file, OpenFile(dir.log(), O_WRONLY | O_APPEND | O_NOFOLLOW));
-    RISEML_RETURN_IF_ERROR(OutputPipe(memory.output.get(), log_file.get()).CopyAll());
-    memory.output.Reset();
+    RISEML_RETURN_IF_ERROR(OutputPipe(state.output.get(), log_file.get()).CopyAll());
+    state.output.Reset();
   }
   *ended.mutable_time() = ToProtoTime(clock_.Now());
   struct stat log {};
@@ -350,33 +352,33 @@ absl::Status Keeper::End(const AttemptId& id, const AttemptDir& dir, AttemptEnde
   return Publish(id, dir);
 }
 
-absl::Status Keeper::EnsureShip(const AttemptId& id, const AttemptDir& dir) {
-  Memory& memory = MemoryOf(id);
+absl::Status AttemptReconciler::EnsureShip(const AttemptId& id, const AttemptDir& dir) {
+  SyncState& state = SyncStateOf(id);
   RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.ship_lock()));
   const absl::Time now = clock_.Now();
   if (holder == 0) {
-    if (now < memory.next_ship) {
-      queue_.AddAfter(Print(id), memory.next_ship - now);
+    if (now < state.next_ship) {
+      queue_.AddAfter(Print(id), state.next_ship - now);
       return absl::OkStatus();
     }
     // Another one is started only after a pause: this one has no lock yet, and one that dies at once must not be
     // started in a loop.
-    const absl::Duration pause = PauseAfter(memory.ship_failures++);
-    memory.next_ship = now + pause;
-    memory.watched_ship = 0;
+    const absl::Duration pause = PauseAfter(state.ship_failures++);
+    state.next_ship = now + pause;
+    state.watched_ship = 0;
     RISEML_RETURN_IF_ERROR(launcher_.StartShip(dir).status());
     metrics_.ships_started.Increment();
     queue_.AddAfter(Print(id), pause);
     return absl::OkStatus();
   }
-  if (memory.watched_ship == holder) return absl::OkStatus();
+  if (state.watched_ship == holder) return absl::OkStatus();
   const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
   absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
   if (!fd.ok()) {
     queue_.AddAfter(Print(id), kSoon);
     return absl::OkStatus();
   }
-  memory.watched_ship = holder;
+  state.watched_ship = holder;
   return watcher_->WatchProcess(Print(id), "ship", *std::move(fd));
 }
 

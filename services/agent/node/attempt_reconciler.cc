@@ -1,4 +1,4 @@
-#include "services/agent/node/keeper.h"
+#include "services/agent/node/attempt_reconciler.h"
 
 #include <algorithm>
 #include <chrono>
@@ -38,8 +38,9 @@ constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
 
 }  // namespace
 
-Keeper::Keeper(std::string directory, const Launcher& launcher, const v1::Node& node, AttemptTable& table,
-               AgentMetrics& metrics, const Clock& clock, std::string boot_id, std::int64_t epoch)
+AttemptReconciler::AttemptReconciler(std::string directory, const Launcher& launcher, const v1::Node& node,
+                                     AttemptTable& table, AgentMetrics& metrics, const Clock& clock,
+                                     std::string boot_id, std::int64_t epoch)
     : directory_(std::move(directory)),
       launcher_(launcher),
       table_(table),
@@ -54,28 +55,31 @@ Keeper::Keeper(std::string directory, const Launcher& launcher, const v1::Node& 
       housekeeping_(kHousekeeping),
       meter_(launcher) {}
 
-absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Start(std::string directory, const Launcher& launcher,
-                                                      const v1::Node& node, AttemptTable& table, AgentMetrics& metrics,
-                                                      const Clock& clock, int workers) {
+absl::StatusOr<std::unique_ptr<AttemptReconciler>> AttemptReconciler::Start(std::string directory,
+                                                                            const Launcher& launcher,
+                                                                            const v1::Node& node, AttemptTable& table,
+                                                                            AgentMetrics& metrics, const Clock& clock,
+                                                                            int workers) {
   RISEML_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   RISEML_ASSIGN_OR_RETURN(std::string boot_id, BootId());
   RISEML_ASSIGN_OR_RETURN(const std::int64_t epoch, EpochFence::Read(directory + kEpochFile));
-  std::unique_ptr<Keeper> keeper(
-      new Keeper(std::move(directory), launcher, node, table, metrics, clock, std::move(boot_id), epoch));
-  RISEML_ASSIGN_OR_RETURN(
-      keeper->watcher_, ProcessWatcher::Start([raw = keeper.get()](const std::string& key) { raw->queue_.Add(key); }));
-  RISEML_RETURN_IF_ERROR(keeper->Scan());
+  std::unique_ptr<AttemptReconciler> reconciler(
+      new AttemptReconciler(std::move(directory), launcher, node, table, metrics, clock, std::move(boot_id), epoch));
+  RISEML_ASSIGN_OR_RETURN(reconciler->watcher_, ProcessWatcher::Start([raw = reconciler.get()](const std::string& key) {
+                            raw->queue_.Add(key);
+                          }));
+  RISEML_RETURN_IF_ERROR(reconciler->Scan());
   for (int i = 0; i < workers; ++i)
-    keeper->threads_.emplace_back([raw = keeper.get()](std::stop_token stop) { raw->Work(stop); });
-  keeper->threads_.emplace_back([raw = keeper.get()](std::stop_token stop) { raw->LookAgainAtAll(stop); });
-  return keeper;
+    reconciler->threads_.emplace_back([raw = reconciler.get()](std::stop_token stop) { raw->Work(stop); });
+  reconciler->threads_.emplace_back([raw = reconciler.get()](std::stop_token stop) { raw->LookAgainAtAll(stop); });
+  return reconciler;
 }
 
-Keeper::~Keeper() {
+AttemptReconciler::~AttemptReconciler() {
   for (std::jthread& thread : threads_) thread.request_stop();
   {
     MutexLock lock(mu_);
-    for (const auto& [id, memory] : memories_) memory->cancel.request_stop();
+    for (const auto& [id, state] : sync_states_) state->cancel.request_stop();
   }
   preparations_.Stop();
   housekeeping_.Stop();
@@ -84,7 +88,7 @@ Keeper::~Keeper() {
   watcher_.reset();
 }
 
-absl::Status Keeper::Scan() {
+absl::Status AttemptReconciler::Scan() {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(directory_, error)) {
     const std::string name = entry.path().filename().string();
@@ -107,7 +111,7 @@ absl::Status Keeper::Scan() {
   return absl::OkStatus();
 }
 
-void Keeper::LookAgainAtAll(std::stop_token stop) {
+void AttemptReconciler::LookAgainAtAll(std::stop_token stop) {
   Mutex mu;
   std::condition_variable_any never;
   while (!stop.stop_requested()) {
@@ -119,7 +123,7 @@ void Keeper::LookAgainAtAll(std::stop_token stop) {
   }
 }
 
-void Keeper::Work(std::stop_token stop) {
+void AttemptReconciler::Work(std::stop_token stop) {
   while (const std::optional<std::string> key = queue_.Get(stop)) {
     if (const absl::Status status = Sync(*key); !status.ok()) {
       metrics_.sync_failures.Increment();
@@ -130,14 +134,14 @@ void Keeper::Work(std::stop_token stop) {
   }
 }
 
-Keeper::Memory& Keeper::MemoryOf(const AttemptId& id) {
+AttemptReconciler::SyncState& AttemptReconciler::SyncStateOf(const AttemptId& id) {
   MutexLock lock(mu_);
-  std::unique_ptr<Memory>& memory = memories_[id];
-  if (memory == nullptr) memory = std::make_unique<Memory>();
-  return *memory;
+  std::unique_ptr<SyncState>& state = sync_states_[id];
+  if (state == nullptr) state = std::make_unique<SyncState>();
+  return *state;
 }
 
-absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
+absl::Status AttemptReconciler::StartAttempt(const StartAttemptRequest& start) {
   const AttemptId id{start.job_uid(), start.attempt()};
   if (!IsUuid(id.job_uid) || id.attempt < 1)
     return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
@@ -169,7 +173,7 @@ absl::Status Keeper::StartAttempt(const StartAttemptRequest& start) {
   return absl::OkStatus();
 }
 
-absl::Status Keeper::StopAttempt(const AttemptId& id, std::int64_t epoch) {
+absl::Status AttemptReconciler::StopAttempt(const AttemptId& id, std::int64_t epoch) {
   if (!IsUuid(id.job_uid) || id.attempt < 1)
     return Error(Reason::kInvalidArgument, "an attempt is named by the UUID of its job and a number from 1");
   RISEML_RETURN_IF_ERROR(fence_.Pass(epoch));
@@ -183,7 +187,7 @@ absl::Status Keeper::StopAttempt(const AttemptId& id, std::int64_t epoch) {
 
 // Not waiting for the disk, which is the one thing short of: the file outlives this process, and no attempt outlives
 // the machine.
-absl::Status Keeper::EndAttempt(const AttemptId& id, const AttemptEnded& ended) {
+absl::Status AttemptReconciler::EndAttempt(const AttemptId& id, const AttemptEnded& ended) {
   const AttemptDir dir = DirOf(id);
   const absl::Status written = WriteFileQuickly(dir.end(), ended.SerializeAsString(), 0600);
   if (!FileExists(dir.end())) return written;  // an empty one says enough
@@ -192,13 +196,13 @@ absl::Status Keeper::EndAttempt(const AttemptId& id, const AttemptEnded& ended) 
   return absl::OkStatus();
 }
 
-void Keeper::CancelPreparation(const AttemptId& id) {
+void AttemptReconciler::CancelPreparation(const AttemptId& id) {
   MutexLock lock(mu_);
-  if (const auto it = memories_.find(id); it != memories_.end()) it->second->cancel.request_stop();
+  if (const auto it = sync_states_.find(id); it != sync_states_.end()) it->second->cancel.request_stop();
 }
 
 // Nothing when the disks have room for another attempt.
-std::optional<std::string> Keeper::WhyDiskRefuses() const {
+std::optional<std::string> AttemptReconciler::WhyDiskRefuses() const {
   for (const std::string& path : {directory_, launcher_.output_directory()}) {
     const absl::StatusOr<DiskSpace> space = SpaceAt(path);  // the output volume is made by the first attempt
     if (space.ok() && space->free < LeastForStarts(*space)) return WhyNoStarts(*space);
@@ -207,20 +211,20 @@ std::optional<std::string> Keeper::WhyDiskRefuses() const {
 }
 
 // Records the end of an attempt that has never been here; false, and nothing done, for a known one.
-absl::StatusOr<bool> Keeper::RecordEnd(const AttemptId& id, AttemptEnded ended) {
+absl::StatusOr<bool> AttemptReconciler::RecordEnd(const AttemptId& id, AttemptEnded ended) {
   *ended.mutable_time() = ToProtoTime(clock_.Now());
   RISEML_ASSIGN_OR_RETURN(const bool recorded, Launcher::CreateTombstone(directory_, id, ended));
   if (recorded) RISEML_RETURN_IF_ERROR(Publish(id, DirOf(id)));
   return recorded;
 }
 
-absl::Status Keeper::ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch) {
+absl::Status AttemptReconciler::ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch) {
   RISEML_RETURN_IF_ERROR(fence_.Pass(epoch));
   for (const AttemptId& id : ids) RISEML_RETURN_IF_ERROR(ForgetAttempt(id));
   return absl::OkStatus();
 }
 
-absl::Status Keeper::ForgetAttempt(const AttemptId& id) {
+absl::Status AttemptReconciler::ForgetAttempt(const AttemptId& id) {
   const std::optional<AttemptStatus> status = table_.Find(id);
   if (!status || status->phase() != AttemptStatus::ENDED) return absl::OkStatus();
   const absl::Status marked = Mark(DirOf(id).forget());
@@ -229,7 +233,7 @@ absl::Status Keeper::ForgetAttempt(const AttemptId& id) {
   return absl::OkStatus();
 }
 
-absl::Status Keeper::Publish(const AttemptId& id, const AttemptDir& dir) {
+absl::Status AttemptReconciler::Publish(const AttemptId& id, const AttemptDir& dir) {
   RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(id, dir));
   Show(id, dir, known.journal);
   return absl::OkStatus();
@@ -247,7 +251,7 @@ std::string ProcessUid(const AttemptDir& dir) {
 }  // namespace
 
 // Resources are released and the environment is sealed before anybody is told of the end.
-void Keeper::Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
+void AttemptReconciler::Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
   AttemptStatus status = ShownStatus(id, dir, journal);
   if (journal.ended) {
     if (const absl::Status settled = launcher_.SettleEnvironment(dir, *journal.ended); !settled.ok())

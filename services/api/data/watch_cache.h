@@ -19,10 +19,10 @@
 namespace riseml::api {
 
 // Thread-safe. Keeps the last 50,000 changes; a watcher that is further behind has to start anew.
-class FeedHub {
+class WatchCache {
  public:
-  explicit FeedHub(sql::Pool& pool) : pool_(pool) {}  // outlives this
-  ~FeedHub() { Stop(); }
+  explicit WatchCache(sql::Pool& pool) : pool_(pool) {}  // outlives this
+  ~WatchCache() { Stop(); }
 
   // Reads the newest part of the feed, then follows it. UNAVAILABLE when the database is away.
   absl::Status Start();
@@ -40,7 +40,7 @@ class FeedHub {
   // Where a watcher stands.
   struct Place {
     sql::FeedPosition position;  // holds in every process; changes behind it may be known here already
-    std::uint64_t sequence = 0;  // of the newest change that was taken from this hub; 0: none yet
+    std::uint64_t sequence = 0;  // of the newest change that was taken from this cache; 0: none yet
   };
   // Behind everything known here.
   Place Newest();
@@ -58,8 +58,8 @@ class FeedHub {
   // from before a restore.
   absl::Status CheckReached(const sql::FeedPosition& position);
 
-  // `wake` is called, on the hub's thread, whenever something may be new and every 15 s; it must not block. Returns an
-  // id for Narrow and for Unsubscribe, after which it is not called any more.
+  // `wake` is called, on the cache's thread, whenever something may be new and every 15 s; it must not block. Returns
+  // an id for Narrow and for Unsubscribe, after which it is not called any more.
   int Subscribe(std::function<void()> wake);
   // Restricts the subscriber to changes below the root from now on.
   void Narrow(int id, const std::string& root_uid);
@@ -97,8 +97,8 @@ class FeedHub {
   std::map<int, Subscriber> subscribers_ ABSL_GUARDED_BY(subscribers_mu_);
   std::map<std::string, std::set<int>> by_root_ ABSL_GUARDED_BY(subscribers_mu_);  // those of all under ""
   int next_id_ ABSL_GUARDED_BY(subscribers_mu_) = 1;
-  sql::FeedSnapshot seen_;          // of the hub's thread
-  std::size_t rows_since_all_ = 0;  // read since all subscribers were woken; of the hub's thread
+  sql::FeedSnapshot seen_;          // of the cache's thread
+  std::size_t rows_since_all_ = 0;  // read since all subscribers were woken; of the cache's thread
   std::jthread thread_;
 };
 

@@ -1,4 +1,4 @@
-#include "services/api/data/feed_hub.h"
+#include "services/api/data/watch_cache.h"
 
 #include <algorithm>
 #include <chrono>
@@ -23,7 +23,7 @@ constexpr absl::Duration kRestartDelay = absl::Milliseconds(500);
 
 }  // namespace
 
-absl::Status FeedHub::Start() {
+absl::Status WatchCache::Start() {
   RISEML_ASSIGN_OR_RETURN(
       std::vector<sql::FeedRow> tail,
       pool_.Transact("read the feed", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<sql::FeedRow>> {
@@ -44,12 +44,12 @@ absl::Status FeedHub::Start() {
   return absl::OkStatus();
 }
 
-void FeedHub::Stop() {
+void WatchCache::Stop() {
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
 }
 
-void FeedHub::Close() {
+void WatchCache::Close() {
   {
     MutexLock lock(mu_);
     closed_ = true;
@@ -57,13 +57,13 @@ void FeedHub::Close() {
   WakeAll();
 }
 
-absl::Status FeedHub::CheckOpen() {
+absl::Status WatchCache::CheckOpen() {
   MutexLock lock(mu_);
   if (!closed_) return absl::OkStatus();
   return WithRetryDelay(Error(Reason::kShuttingDown, "api is stopping; watch again"), kRestartDelay);
 }
 
-void FeedHub::Wake() {
+void WatchCache::Wake() {
   {
     MutexLock lock(mu_);
     woken_ = true;
@@ -71,7 +71,7 @@ void FeedHub::Wake() {
   wake_.notify_one();
 }
 
-void FeedHub::Run(std::stop_token stop) {
+void WatchCache::Run(std::stop_token stop) {
   const SystemClock clock;
   absl::Time last_wake = clock.Now(), last_late = last_wake;
   while (!stop.stop_requested()) {
@@ -94,7 +94,7 @@ void FeedHub::Run(std::stop_token stop) {
 }
 
 // One look at the database, taken in pieces.
-void FeedHub::ReadNews() {
+void WatchCache::ReadNews() {
   const absl::StatusOr<sql::FeedSnapshot> shown =
       pool_.Transact("read the feed", [&](pqxx::work& tx) -> absl::StatusOr<sql::FeedSnapshot> {
         tx.exec(kOneLook);
@@ -117,7 +117,7 @@ void FeedHub::ReadNews() {
   newest_ = std::max(newest_, seen_.done);
 }
 
-void FeedHub::Keep(std::vector<sql::FeedRow> rows) {
+void WatchCache::Keep(std::vector<sql::FeedRow> rows) {
   if (rows.empty()) return;
   rows_since_all_ += rows.size();
   std::set<std::string> roots;
@@ -134,12 +134,12 @@ void FeedHub::Keep(std::vector<sql::FeedRow> rows) {
   WakeConcerned(std::move(roots));
 }
 
-void FeedHub::WakeLater(int id) {
+void WatchCache::WakeLater(int id) {
   MutexLock lock(mu_);
   late_.insert(id);
 }
 
-void FeedHub::WakeLate() {
+void WatchCache::WakeLate() {
   std::set<int> late;
   {
     MutexLock lock(mu_);
@@ -150,12 +150,12 @@ void FeedHub::WakeLate() {
     if (const auto subscriber = subscribers_.find(id); subscriber != subscribers_.end()) subscriber->second.wake();
 }
 
-void FeedHub::WakeAll() {
+void WatchCache::WakeAll() {
   MutexLock lock(subscribers_mu_);
   for (const auto& [id, subscriber] : subscribers_) subscriber.wake();
 }
 
-void FeedHub::WakeConcerned(std::set<std::string> roots) {
+void WatchCache::WakeConcerned(std::set<std::string> roots) {
   roots.insert("");
   MutexLock lock(subscribers_mu_);
   for (const std::string& root : roots) {
@@ -165,12 +165,12 @@ void FeedHub::WakeConcerned(std::set<std::string> roots) {
   }
 }
 
-FeedHub::Place FeedHub::Newest() {
+WatchCache::Place WatchCache::Newest() {
   MutexLock lock(mu_);
   return {newest_, last_sequence_};
 }
 
-absl::Status FeedHub::CheckReached(const sql::FeedPosition& position) {
+absl::Status WatchCache::CheckReached(const sql::FeedPosition& position) {
   if (position <= Newest().position) return absl::OkStatus();
   // Another process may have read more of the feed than this one.
   RISEML_ASSIGN_OR_RETURN(
@@ -182,7 +182,7 @@ absl::Status FeedHub::CheckReached(const sql::FeedPosition& position) {
   return Error(Reason::kResumeTokenExpired, "the resume token is of another database; watch again without one");
 }
 
-absl::StatusOr<FeedHub::News> FeedHub::Since(const Place& after, const std::string& root_uid) {
+absl::StatusOr<WatchCache::News> WatchCache::Since(const Place& after, const std::string& root_uid) {
   RISEML_RETURN_IF_ERROR(CheckOpen());
   MutexLock lock(mu_);
   const std::uint64_t before_all = last_sequence_ - rows_.size();
@@ -203,14 +203,14 @@ absl::StatusOr<FeedHub::News> FeedHub::Since(const Place& after, const std::stri
   return news;
 }
 
-int FeedHub::Subscribe(std::function<void()> wake) {
+int WatchCache::Subscribe(std::function<void()> wake) {
   MutexLock lock(subscribers_mu_);
   subscribers_[next_id_].wake = std::move(wake);
   by_root_[""].insert(next_id_);
   return next_id_++;
 }
 
-void FeedHub::Narrow(int id, const std::string& root_uid) {
+void WatchCache::Narrow(int id, const std::string& root_uid) {
   MutexLock lock(subscribers_mu_);
   const auto subscriber = subscribers_.find(id);
   if (subscriber == subscribers_.end() || subscriber->second.root_uid == root_uid) return;
@@ -219,7 +219,7 @@ void FeedHub::Narrow(int id, const std::string& root_uid) {
   by_root_[root_uid].insert(id);
 }
 
-void FeedHub::Unsubscribe(int id) {
+void WatchCache::Unsubscribe(int id) {
   MutexLock lock(subscribers_mu_);
   const auto subscriber = subscribers_.find(id);
   if (subscriber == subscribers_.end()) return;
@@ -227,7 +227,7 @@ void FeedHub::Unsubscribe(int id) {
   subscribers_.erase(subscriber);
 }
 
-void FeedHub::Detach(int id, const std::string& root_uid) {
+void WatchCache::Detach(int id, const std::string& root_uid) {
   const auto concerned = by_root_.find(root_uid);
   concerned->second.erase(id);
   if (concerned->second.empty()) by_root_.erase(concerned);

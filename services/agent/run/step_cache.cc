@@ -1,4 +1,4 @@
-#include "services/agent/run/step_keeper.h"
+#include "services/agent/run/step_cache.h"
 
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -78,9 +78,9 @@ std::string NameSteps(int steps, int total) {
   return steps == 1 ? absl::StrCat("Step 1 of ", total, " is") : absl::StrCat("Steps 1-", steps, " of ", total, " are");
 }
 
-std::string StepKeeper::EnvironmentKey() const { return fs::path(reuse().environment()).filename().string(); }
+std::string StepCache::EnvironmentKey() const { return fs::path(reuse().environment()).filename().string(); }
 
-absl::Status StepKeeper::Begin(absl::Time began, absl::Time now) {
+absl::Status StepCache::Begin(absl::Time began, absl::Time now) {
   counted_from_ = now;
   // Only bash can say all that its items have set.
   if (!plan_.has_step_reuse() || !absl::EndsWith(shell_, "bash")) return absl::OkStatus();
@@ -88,20 +88,20 @@ absl::Status StepKeeper::Begin(absl::Time began, absl::Time now) {
   return absl::OkStatus();
 }
 
-bool StepKeeper::IsAnew() const {
+bool StepCache::IsAnew() const {
   return plan_.has_step_reuse() &&
          std::ranges::any_of(plan_.build_steps(), [](const auto& step) { return step.anew(); });
 }
 
 // What cannot be removed does not keep the rest.
-absl::Status StepKeeper::RemoveKept() const {
+absl::Status StepCache::RemoveKept() const {
   absl::Status first;
   for (const internal::v1::BuildStep& step : plan_.build_steps())
     if (IsStepKey(step.prefix_key())) first.Update(RemoveKeptSteps(reuse().directory(), step.prefix_key()));
   return first;
 }
 
-absl::StatusOr<int> StepKeeper::Prepare(absl::Time now) const {
+absl::StatusOr<int> StepCache::Prepare(absl::Time now) const {
   const int steps = StepsKept(plan_, reuse().directory());
   if (steps == 0) return 0;
   if (IsAnew()) {
@@ -113,7 +113,7 @@ absl::StatusOr<int> StepKeeper::Prepare(absl::Time now) const {
   return steps;
 }
 
-absl::Status StepKeeper::Use(int steps, const HeldKeptSteps& kept) const {
+absl::Status StepCache::Use(int steps, const HeldKeptSteps& kept) const {
   RISEML_RETURN_IF_ERROR(places_->CheckForConflicts(kept.path + kKeptCode));
   const std::string& build = kept.description.built_by();
   RISEML_RETURN_IF_ERROR(
@@ -129,7 +129,7 @@ absl::Status StepKeeper::Use(int steps, const HeldKeptSteps& kept) const {
   return TakeState(kept, replacement);
 }
 
-absl::Status StepKeeper::RunReuseCommands(int steps) const {
+absl::Status StepCache::RunReuseCommands(int steps) const {
   std::string commands;
   for (int step = 0; step < steps; ++step)
     if (const std::string& command = plan_.build_steps(step).reuse_command(); !command.empty())
@@ -143,7 +143,7 @@ absl::Status StepKeeper::RunReuseCommands(int steps) const {
 }
 
 // What the shell of the earlier build had set, without what only that build was given.
-absl::Status StepKeeper::TakeState(const HeldKeptSteps& kept, const Replacement& replacement) const {
+absl::Status StepCache::TakeState(const HeldKeptSteps& kept, const Replacement& replacement) const {
   std::error_code error;
   if (!fs::is_directory(replacement.In(kept.description.directory()), error))
     return absl::FailedPreconditionError("the project has no longer the directory that they change to");
@@ -156,7 +156,7 @@ absl::Status StepKeeper::TakeState(const HeldKeptSteps& kept, const Replacement&
                              StateWithVariables(replacement.In(state), before, now), 0600);
 }
 
-bool StepKeeper::MayKeep(int steps, pid_t shell, absl::Time now) const {
+bool StepCache::MayKeep(int steps, pid_t shell, absl::Time now) const {
   if (!places_ || steps < 1 || !IsStepKey(KeyOf(steps))) return false;
   if (now - counted_from_ < FromProtoDuration(reuse().least_time())) return false;
   if (HasKeptSteps(reuse().directory(), KeyOf(steps))) return false;
@@ -164,7 +164,7 @@ bool StepKeeper::MayKeep(int steps, pid_t shell, absl::Time now) const {
   return std::ranges::all_of(Descendants(getpid()), [shell](pid_t pid) { return pid == shell; });
 }
 
-absl::Status StepKeeper::CheckRoom(const TreeSize& size) const {
+absl::Status StepCache::CheckRoom(const TreeSize& size) const {
   if (size.bytes > reuse().bytes_limit())
     return Error(Reason::kLimitExceeded, absl::StrCat("they make ", PrintBytes(size.bytes), ", more than the ",
                                                       PrintBytes(reuse().bytes_limit()), " that are kept for a user"));
@@ -178,7 +178,7 @@ absl::Status StepKeeper::CheckRoom(const TreeSize& size) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<KeptSteps> StepKeeper::Describe(const NewKeptSteps& kept, pid_t shell) const {
+absl::StatusOr<KeptSteps> StepCache::Describe(const NewKeptSteps& kept, pid_t shell) const {
   KeptSteps description;
   std::error_code error;
   description.set_directory(fs::read_symlink(absl::StrCat("/proc/", shell, "/cwd"), error).string());
@@ -192,7 +192,7 @@ absl::StatusOr<KeptSteps> StepKeeper::Describe(const NewKeptSteps& kept, pid_t s
   return description;
 }
 
-absl::StatusOr<std::string> StepKeeper::Keep(int steps, pid_t shell, absl::Time now) const {
+absl::StatusOr<std::string> StepCache::Keep(int steps, pid_t shell, absl::Time now) const {
   RISEML_ASSIGN_OR_RETURN(const std::vector<BuildPlace> places, places_->Made());
   RISEML_ASSIGN_OR_RETURN(const TreeSize size, SizeOf(places));
   if (reuse().has_least_time() && !IsWorthKeeping(now - counted_from_, size)) return std::string();

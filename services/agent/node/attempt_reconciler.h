@@ -36,14 +36,15 @@
 namespace riseml::agent {
 
 // Thread-safe.
-class Keeper {
+class AttemptReconciler {
  public:
   // Adopts what lies in `directory` (made when absent). References outlive this.
-  static absl::StatusOr<std::unique_ptr<Keeper>> Start(std::string directory, const Launcher& launcher,
-                                                       const v1::Node& node, AttemptTable& table, AgentMetrics& metrics,
-                                                       const Clock& clock, int workers = 4);
+  static absl::StatusOr<std::unique_ptr<AttemptReconciler>> Start(std::string directory, const Launcher& launcher,
+                                                                  const v1::Node& node, AttemptTable& table,
+                                                                  AgentMetrics& metrics, const Clock& clock,
+                                                                  int workers = 4);
   // Attempts go on; only the keeping ends.
-  ~Keeper();
+  ~AttemptReconciler();
 
   // Recorded durably when it returns. See NodeAgentService for the errors.
   absl::Status StartAttempt(const internal::v1::StartAttemptRequest& start);
@@ -56,7 +57,7 @@ class Keeper {
 
  private:
   // State of an attempt between two syncs; may be lost without harm.
-  struct Memory {
+  struct SyncState {
     bool cleaned = false;
     absl::Time stop_seen = absl::InfiniteFuture();
     absl::Time end_seen = absl::InfiniteFuture();
@@ -72,8 +73,8 @@ class Keeper {
     std::future<absl::Status> preparation;  // valid from its begin until its outcome has been taken
   };
 
-  Keeper(std::string directory, const Launcher& launcher, const v1::Node& node, AttemptTable& table,
-         AgentMetrics& metrics, const Clock& clock, std::string boot_id, std::int64_t epoch);
+  AttemptReconciler(std::string directory, const Launcher& launcher, const v1::Node& node, AttemptTable& table,
+                    AgentMetrics& metrics, const Clock& clock, std::string boot_id, std::int64_t epoch);
   absl::Status Scan();
   absl::Status ForgetAttempt(const AttemptId& id);
   absl::StatusOr<bool> RecordEnd(const AttemptId& id, internal::v1::AttemptEnded ended);
@@ -88,14 +89,14 @@ class Keeper {
   };
   absl::StatusOr<KnownAttempt> Know(const AttemptId& id, const AttemptDir& dir) const;
 
-  // keeper_sync.cc: what each look at an attempt does
+  // attempt_sync.cc: what each look at an attempt does
   absl::Status Sync(const std::string& key);
   absl::Status SyncEnded(const AttemptId& id, const AttemptDir& dir, const internal::v1::AttemptEnded& ended);
   absl::Status SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process);
   absl::Status SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder);
   absl::Status SyncIdle(const AttemptId& id, const AttemptDir& dir, bool started);
-  void ForwardPortOf(const AttemptId& id, const AttemptDir& dir, Memory& memory);
-  void HoldOutputOf(Memory& memory, const AttemptDir& dir);
+  void ForwardPortOf(const AttemptId& id, const AttemptDir& dir, SyncState& state);
+  void HoldOutputOf(SyncState& state, const AttemptDir& dir);
   absl::Status MakeRoom(const AttemptDir& dir);
   absl::Status Launch(const AttemptId& id, const AttemptDir& dir);
   absl::Status PrepareAndStart(const AttemptId& id, const AttemptDir& dir,
@@ -110,7 +111,7 @@ class Keeper {
 
   void CancelPreparation(const AttemptId& id);
   std::optional<std::string> WhyDiskRefuses() const;
-  Memory& MemoryOf(const AttemptId& id);
+  SyncState& SyncStateOf(const AttemptId& id);
 
   const std::string directory_;
   const Launcher& launcher_;
@@ -123,7 +124,7 @@ class Keeper {
   Trash trash_;
   WorkQueue queue_;
   Mutex mu_;
-  std::map<AttemptId, std::unique_ptr<Memory>> memories_
+  std::map<AttemptId, std::unique_ptr<SyncState>> sync_states_
       ABSL_GUARDED_BY(mu_);  // each used by the worker of its attempt
   std::unique_ptr<ProcessWatcher> watcher_;
   FairExecutor preparations_;  // by the user whose the job is, like the others

@@ -31,11 +31,11 @@ bool IsWorthKeeping(absl::Duration took, const TreeSize& size);
 std::string NameSteps(int steps, int total);
 
 // Thread-compatible. Prepare, Undo and Keep take long and are meant for a child (forked_task.h).
-class StepKeeper {
+class StepCache {
  public:
   // `plan` outlives this. `session` is the directory of the shell that runs the steps, `shell` its program, `output`
   // where it prints.
-  StepKeeper(const internal::v1::RunPlan& plan, std::string session, std::string shell, int output)
+  StepCache(const internal::v1::RunPlan& plan, std::string session, std::string shell, int output)
       : plan_(plan), session_(std::move(session)), shell_(std::move(shell)), output_(output) {}
 
   // Remembers what is there before anything runs. `began` is younger than all of it. After an error nothing is kept or
