@@ -2,23 +2,15 @@
 // to the job; everything the node and `ship` rely on lies beside them.
 #pragma once
 
-#include <compare>
-#include <cstdint>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/common/base/id.h"
 
 namespace riseml::agent {
-
-// Names an attempt.
-struct AttemptId {
-  std::string job_uid;
-  std::int32_t attempt = 0;
-  friend auto operator<=>(const AttemptId&, const AttemptId&) = default;
-};
 
 // "<job uid>.<attempt>", its key and directory name.
 std::string Print(const AttemptId& id);

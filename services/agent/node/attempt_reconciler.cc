@@ -17,6 +17,7 @@
 #include "services/common/base/files/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
+#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/proto_time.h"
@@ -112,15 +113,8 @@ absl::Status AttemptReconciler::Scan() {
 }
 
 void AttemptReconciler::LookAgainAtAll(std::stop_token stop) {
-  Mutex mu;
-  std::condition_variable_any never;
-  while (!stop.stop_requested()) {
-    {
-      MutexLock lock(mu);
-      never.wait_for(mu, stop, absl::ToChronoMilliseconds(kLookAgain), [] { return false; });
-    }
+  while (Pause(stop, kLookAgain))
     for (const AttemptStatus& status : table_.List()) queue_.Add(Print(AttemptId{status.job_uid(), status.attempt()}));
-  }
 }
 
 void AttemptReconciler::Work(std::stop_token stop) {

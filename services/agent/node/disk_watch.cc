@@ -11,6 +11,7 @@
 #include "services/agent/node/disk_use.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/pause.h"
 
 namespace riseml::agent {
 namespace {
@@ -36,17 +37,14 @@ DiskWatch::DiskWatch(const v1::Node& node, const std::vector<std::string>& direc
 }
 
 void DiskWatch::Run(std::stop_token stop) {
-  Mutex mu;
-  std::condition_variable_any never;
-  while (!stop.stop_requested()) {
-    absl::Duration pause = absl::Seconds(1);
+  absl::Duration pause;
+  do {
+    pause = absl::Seconds(1);
     for (Disk& disk : disks_) {
       Look(disk);
       pause = std::min(pause, disk.guard.UntilNextLook());
     }
-    MutexLock lock(mu);
-    never.wait_for(mu, stop, absl::ToChronoMilliseconds(pause), [] { return false; });
-  }
+  } while (Pause(stop, pause));
 }
 
 void DiskWatch::Look(Disk& disk) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/call.h"
@@ -115,14 +116,7 @@ NodeService::NodeService(v1::Node node, AttemptReconciler& reconciler, AttemptTa
 NodeService::~NodeService() { StopWatches(); }
 
 void NodeService::Tick(std::stop_token stop) {
-  Mutex mu;
-  std::condition_variable_any never;
-  while (true) {
-    {
-      MutexLock lock(mu);
-      never.wait_for(mu, stop, absl::ToChronoMilliseconds(alive_interval_), [] { return false; });
-    }
-    if (stop.stop_requested()) return;
+  while (Pause(stop, alive_interval_)) {
     MutexLock lock(mu_);
     for (Watch* watch : watches_) watch->SayAlive();
   }

@@ -56,8 +56,7 @@ absl::Status Watch(int epoll, int fd) {
 
 absl::StatusOr<std::string> ParseResultLine(absl::string_view line) {
   // The JSON reader lets other bytes pass; api would refuse the report later, when nobody can be told.
-  if (!IsValidUtf8(line))
-    return Error(Reason::kInvalidArgument, "a name or a text is not UTF-8; write it as UTF-8");
+  if (!IsValidUtf8(line)) return Error(Reason::kInvalidArgument, "a name or a text is not UTF-8; write it as UTF-8");
   google::protobuf::Struct report;
   const auto parsed = google::protobuf::util::JsonStringToMessage(std::string(line), &report);
   if (!parsed.ok())

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "services/common/base/id.h"
 
 namespace riseml::api {
 
@@ -30,10 +31,6 @@ bool EqualSecrets(absl::string_view a, absl::string_view b);
 
 // Tokens of attempts: "rmj_" + job, attempt and an HMAC-SHA256 over both. Nothing is stored: the key makes and verifies
 // them. Whether the attempt still lives is for the caller to check.
-struct AttemptId {
-  std::string job_uid;
-  int attempt = 0;
-};
 class AttemptTokens {
  public:
   explicit AttemptTokens(std::string key) : key_(std::move(key)) {}  // at least 32 bytes

@@ -62,8 +62,8 @@ TEST_F(ListsTest, ATokenOfTextThatIsNoTextIsRefusedAsAToken) {
     request.set_parent("users/" + user_);
     request.set_page_size(1);
     request.set_page_token(token);
-    return rpc::Invoke<v1::ListProjectsResponse>(
-        [&](auto* c, auto* r) { return stub->ListProjects(c, request, r); }, {.credential = key_});
+    return rpc::Invoke<v1::ListProjectsResponse>([&](auto* c, auto* r) { return stub->ListProjects(c, request, r); },
+                                                 {.credential = key_});
   };
   std::string text;
   ASSERT_TRUE(absl::WebSafeBase64Unescape(list("")->next_page_token(), &text));

@@ -6,6 +6,7 @@
 
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
@@ -85,15 +86,12 @@ absl::StatusOr<v1::RemoveEnvironmentResponse> EnvironmentHandler::Remove(const r
 
 void CollectEnvironments(std::stop_token stop, EnvironmentStore& environments, Builder& builder,
                          const EnvironmentLimits& limits, const Clock& clock) {
-  Mutex mu;
-  std::condition_variable_any never;
-  while (!stop.stop_requested()) {
-    const absl::Status status = Collect(environments, builder, limits, clock);
+  absl::Status status;
+  do {
+    status = Collect(environments, builder, limits, clock);
     if (!status.ok()) LogWarning("environments_not_collected", {{"error", std::string(status.message())}});
-    MutexLock lock(mu);
     // Soon after the start builder may not be there yet.
-    never.wait_for(mu, stop, status.ok() ? std::chrono::minutes(60) : std::chrono::minutes(1), [] { return false; });
-  }
+  } while (Pause(stop, status.ok() ? absl::Minutes(60) : absl::Minutes(1)));
 }
 
 }  // namespace riseml::api

@@ -8,13 +8,14 @@
 #include "services/api/user/audit_log.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/pause.h"
 #include "services/common/sql/feed.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
 
-constexpr std::chrono::minutes kSealInterval(5);
+constexpr absl::Duration kSealInterval = absl::Minutes(5);
 constexpr int kSealsPerPrune = 12;
 constexpr int kTransitionsAtOnce = 20'000;
 
@@ -64,9 +65,8 @@ absl::Status PrepareAuditMonths(Database& db) {
 }
 
 void KeepUp(std::stop_token stop, Database& db) {
-  Mutex mu;
-  std::condition_variable_any never;
-  for (int pass = 0; !stop.stop_requested(); ++pass) {
+  int pass = 0;
+  do {
     if (const absl::Status status = ResumeKills(db); !status.ok())
       LogWarning("upkeep_failed", {{"doing", "resume kills"}, {"error", std::string(status.message())}});
     Attempt(db, "seal the audit log", [](pqxx::work& tx) { SealAudit(tx); });
@@ -77,9 +77,8 @@ void KeepUp(std::stop_token stop, Database& db) {
         DropOldAudit(tx);
       });
     }
-    MutexLock lock(mu);
-    never.wait_for(mu, stop, kSealInterval, [] { return false; });
-  }
+    ++pass;
+  } while (Pause(stop, kSealInterval));
 }
 
 }  // namespace riseml::api

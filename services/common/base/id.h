@@ -24,6 +24,13 @@ using ExperimentId = Id<struct ExperimentTag>;  // UUID of an experiment, set or
 using ProjectId = Id<struct ProjectTag>;        // UUID of a project
 using UserId = Id<struct UserTag>;              // UUID of a user
 
+// Names an attempt of a job.
+struct AttemptId {
+  std::string job_uid;
+  int attempt = 0;  // 1 or more
+  friend auto operator<=>(const AttemptId&, const AttemptId&) = default;
+};
+
 // A random (version 4) UUID in lower-case text, from the system's cryptographic generator.
 std::string NewUuid();
 

@@ -19,6 +19,7 @@
 
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
+#include "services/common/base/pause.h"
 
 namespace riseml::metrics {
 namespace {
@@ -40,9 +41,6 @@ struct CallMetrics {
 // Connects to the ports on loopback again and again. The web server looks every two seconds whether it is to stop, and
 // whenever somebody connects; a connection before it was told to stop changes nothing, hence the repetition.
 void KnockUntilStopped(std::stop_token stop, const std::vector<int>& ports) {
-  std::mutex mu;
-  std::condition_variable_any never;
-  std::unique_lock lock(mu);
   do {
     for (const int port : ports) {
       const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -54,7 +52,7 @@ void KnockUntilStopped(std::stop_token stop, const std::vector<int>& ports) {
       [[maybe_unused]] const int refused =
           connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     }
-  } while (!never.wait_for(lock, stop, std::chrono::milliseconds(5), [&stop] { return stop.stop_requested(); }));
+  } while (Pause(stop, absl::Milliseconds(5)));
 }
 
 }  // namespace
@@ -93,12 +91,8 @@ struct Exposer::Impl {
   }
 
   void ServeSoon(const std::stop_token& stop) {
-    std::mutex mu;
-    std::condition_variable_any never;
-    std::unique_lock lock(mu);
-    do {
-      never.wait_for(lock, stop, std::chrono::seconds(1), [&stop] { return stop.stop_requested(); });
-    } while (!stop.stop_requested() && !Serve(/*first=*/false));
+    while (Pause(stop, absl::Seconds(1)) && !Serve(/*first=*/false)) {
+    }
   }
 
   const std::string address;

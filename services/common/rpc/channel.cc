@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/common/base/backoff.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/id.h"
@@ -64,8 +65,8 @@ void Wait(grpc::Channel* channel, absl::Time now, absl::Duration duration) {
 
 absl::Duration Backoff(int failed_tries) {
   thread_local std::minstd_rand random(std::random_device{}());
-  const absl::Duration base = std::min(absl::Milliseconds(50) * (1 << std::min(failed_tries, 10)), absl::Seconds(1));
-  return base * std::uniform_real_distribution<double>(0.5, 1.5)(random);
+  const absl::Duration middle = riseml::Backoff(failed_tries, absl::Milliseconds(50), absl::Seconds(1));
+  return middle * std::uniform_real_distribution<double>(0.5, 1.5)(random);
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,

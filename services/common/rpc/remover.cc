@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/pause.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
 
@@ -24,16 +25,13 @@ Remover::Remover(RemoverOptions options, const std::shared_ptr<grpc::Channel>& c
 }
 
 void Remover::Run(std::stop_token stop) {
-  Mutex mu;
-  std::condition_variable_any never;
   absl::Duration pause = options_.pause;
   while (!stop.stop_requested()) {
     const absl::StatusOr<int> removed = RemoveListed(stop);
     if (removed.ok() && *removed > 0) continue;  // there may be more
     if (!removed.ok()) LogWarning("removal_failed", {{"error", std::string(removed.status().message())}});
     pause = removed.ok() ? options_.pause : std::min(pause * 2, kLongestPause);
-    MutexLock lock(mu);
-    never.wait_for(mu, stop, absl::ToChronoMicroseconds(pause), [] { return false; });
+    Pause(stop, pause);
   }
 }
 

@@ -6,7 +6,6 @@
 // everything again.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,15 +17,9 @@
 #include "absl/time/time.h"
 #include "riseml/internal/v1/node_agent.pb.h"
 #include "riseml/v1/node.pb.h"
+#include "services/common/base/id.h"
 
 namespace riseml::scheduler {
-
-// An attempt by the job's UUID and its number.
-struct AttemptKey {
-  std::string job_uid;
-  int attempt = 0;
-  friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
-};
 
 struct NodeState {
   std::string name;     // as configured, e.g. "local"
@@ -38,7 +31,7 @@ struct NodeState {
 struct AttemptOnNode {
   std::string node;
   internal::v1::AttemptStatus status;
-  AttemptKey key() const { return {status.job_uid(), status.attempt()}; }
+  AttemptId key() const { return {status.job_uid(), status.attempt()}; }
 };
 
 struct ClusterChanges {
@@ -47,13 +40,13 @@ struct ClusterChanges {
   std::vector<NodeState> nodes;
   std::vector<std::string> gone_nodes;  // nodes that the cluster has no more, with their attempts
   std::vector<AttemptOnNode> attempts;
-  std::vector<AttemptKey> gone;  // attempts no node knows any more
+  std::vector<AttemptId> gone;  // attempts no node knows any more
 };
 
 // Members of a gang that are about to start.
 struct GangRequest {
   struct Member {
-    AttemptKey key;
+    AttemptId key;
     std::string role;
     int index = 0;  // within its role, from 0
     std::string node;
@@ -92,9 +85,9 @@ class Cluster {
   // or may not exist.
   virtual absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) = 0;
   // Asks an attempt to end; an unknown one is recorded as stopped, so that a late Start does nothing.
-  virtual absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) = 0;
+  virtual absl::Status Stop(const std::string& node, const AttemptId& key, std::int64_t epoch) = 0;
   // Says that the end of these attempts is recorded. Removes them from the store.
-  virtual absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) = 0;
+  virtual absl::Status Forget(const std::string& node, const std::vector<AttemptId>& keys, std::int64_t epoch) = 0;
 };
 
 }  // namespace riseml::scheduler

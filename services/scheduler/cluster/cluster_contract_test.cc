@@ -25,21 +25,21 @@ class ClusterContract : public testing::Test {
     }));
   }
   // Phase of an attempt; UNSPECIFIED when there is none.
-  AttemptStatus::Phase PhaseOf(const AttemptKey& key) {
+  AttemptStatus::Phase PhaseOf(const AttemptId& key) {
     for (const AttemptOnNode& attempt : f_.cluster().Read(0).attempts)
       if (attempt.key() == key) return attempt.status.phase();
     return AttemptStatus::PHASE_UNSPECIFIED;
   }
-  void AwaitPhase(const AttemptKey& key, AttemptStatus::Phase phase) {
+  void AwaitPhase(const AttemptId& key, AttemptStatus::Phase phase) {
     ASSERT_TRUE(f_.bell.Await([&] { return PhaseOf(key) == phase; })) << AttemptStatus::Phase_Name(PhaseOf(key));
   }
-  void Start(const AttemptKey& key) {
+  void Start(const AttemptId& key) {
     const absl::Status status = f_.cluster().Start("local", RequestFor(key.job_uid, key.attempt));
     ASSERT_TRUE(status.ok()) << status;
   }
 
   Rig f_;
-  const AttemptKey a_{"a", 1};
+  const AttemptId a_{"a", 1};
 };
 
 using Rigs = testing::Types<FakeClusterRig, LocalClusterRig>;

@@ -109,7 +109,7 @@ class NodeAgent final : public internal::v1::NodeAgentService::Service {
   grpc::Status ForgetAttempts(grpc::ServerContext* context, const internal::v1::ForgetAttemptsRequest* request,
                               internal::v1::ForgetAttemptsResponse*) override {
     return rpc::Unary(context, "ForgetAttempts", [&](const rpc::Call&) {
-      std::vector<AttemptKey> keys;
+      std::vector<AttemptId> keys;
       for (const auto& ref : request->attempts()) keys.push_back({ref.job_uid(), ref.attempt()});
       return node_.Forget(keys, request->epoch());
     });

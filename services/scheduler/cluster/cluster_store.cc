@@ -93,7 +93,7 @@ void ClusterStore::FinishList(const std::string& name, absl::Time now) {
     MutexLock lock(mu_);
     Node& node = nodes_.at(name);
     if (node.listing)
-      for (const AttemptKey& key : node.unlisted) Erase({key, name});
+      for (const AttemptId& key : node.unlisted) Erase({key, name});
     node.listing = false;
     node.unlisted.clear();
     node.state.synced = true;
@@ -136,10 +136,10 @@ absl::StatusOr<std::vector<std::string>> ClusterStore::AddressesOf(const GangReq
 void ClusterStore::RemoveNode(const std::string& name) {
   {
     MutexLock lock(mu_);
-    std::vector<AttemptKey> keys;
+    std::vector<AttemptId> keys;
     for (const auto& [place, attempt] : attempts_)
       if (place.second == name) keys.push_back(place.first);
-    for (const AttemptKey& key : keys) Erase({key, name});
+    for (const AttemptId& key : keys) Erase({key, name});
     if (nodes_.erase(name) == 0) return;
     NoteRemoval(removed_nodes_, name);
   }
@@ -158,10 +158,10 @@ void ClusterStore::Disconnected(const std::string& name) {
   Wake();
 }
 
-void ClusterStore::Remove(const std::string& name, const std::vector<AttemptKey>& keys) {
+void ClusterStore::Remove(const std::string& name, const std::vector<AttemptId>& keys) {
   {
     MutexLock lock(mu_);
-    for (const AttemptKey& key : keys) Erase({key, name});
+    for (const AttemptId& key : keys) Erase({key, name});
   }
   Wake();
 }

@@ -36,14 +36,14 @@ class ClusterStore {
   // The cluster has the node no more.
   void RemoveNode(const std::string& name);
   void Disconnected(const std::string& name);
-  void Remove(const std::string& name, const std::vector<AttemptKey>& keys);
+  void Remove(const std::string& name, const std::vector<AttemptId>& keys);
 
  private:
-  using Place = std::pair<AttemptKey, std::string>;  // the same attempt may, by mistake, be on two nodes
+  using Place = std::pair<AttemptId, std::string>;  // the same attempt may, by mistake, be on two nodes
   struct Node {
     NodeState state;
     std::int64_t version = 0;
-    std::set<AttemptKey> unlisted;  // attempts not yet put on this connection
+    std::set<AttemptId> unlisted;  // attempts not yet put on this connection
     bool listing = false;
     absl::Time last_heard = absl::InfinitePast();
   };
@@ -68,7 +68,7 @@ class ClusterStore {
   std::map<std::string, Node> nodes_ ABSL_GUARDED_BY(mu_);
   std::map<Place, Attempt> attempts_ ABSL_GUARDED_BY(mu_);
   std::map<std::int64_t, Place> changed_ ABSL_GUARDED_BY(mu_);  // attempts by version
-  Removals<AttemptKey> removed_ ABSL_GUARDED_BY(mu_);
+  Removals<AttemptId> removed_ ABSL_GUARDED_BY(mu_);
   Removals<std::string> removed_nodes_ ABSL_GUARDED_BY(mu_);
 };
 

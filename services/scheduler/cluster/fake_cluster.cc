@@ -72,11 +72,11 @@ absl::Status FakeCluster::Start(const std::string& node, const internal::v1::Sta
   return Call("Start", node, [&](FakeNode& fake) { return fake.Start(request); });
 }
 
-absl::Status FakeCluster::Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) {
+absl::Status FakeCluster::Stop(const std::string& node, const AttemptId& key, std::int64_t epoch) {
   return Call("Stop", node, [&](FakeNode& fake) { return fake.Stop(key, epoch); });
 }
 
-absl::Status FakeCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) {
+absl::Status FakeCluster::Forget(const std::string& node, const std::vector<AttemptId>& keys, std::int64_t epoch) {
   return Call("Forget", node, [&](FakeNode& fake) {
     RISEML_RETURN_IF_ERROR(fake.Forget(keys, epoch));
     store_->Remove(node, keys);

@@ -41,8 +41,8 @@ class FakeCluster final : public Cluster {
   std::map<std::string, absl::Time> LastHeard() const override { return store_->LastHeard(); }
   absl::StatusOr<std::vector<std::string>> PrepareGang(const GangRequest& request) override;
   absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
-  absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) override;
-  absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) override;
+  absl::Status Stop(const std::string& node, const AttemptId& key, std::int64_t epoch) override;
+  absl::Status Forget(const std::string& node, const std::vector<AttemptId>& keys, std::int64_t epoch) override;
 
  private:
   struct Member {

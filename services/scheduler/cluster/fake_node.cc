@@ -14,7 +14,7 @@ void FakeNode::SetListener(Listener changed) {
   changed_ = std::move(changed);
 }
 
-void FakeNode::Change(const AttemptKey& key, const std::function<void(AttemptStatus&)>& change) {
+void FakeNode::Change(const AttemptId& key, const std::function<void(AttemptStatus&)>& change) {
   AttemptStatus status;
   Listener changed;
   {
@@ -40,7 +40,7 @@ absl::Status FakeNode::Pass(std::int64_t epoch) {
 }
 
 absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
-  const AttemptKey key{request.job_uid(), request.attempt()};
+  const AttemptId key{request.job_uid(), request.attempt()};
   bool rejected = false;
   {
     MutexLock lock(mu_);
@@ -68,7 +68,7 @@ absl::Status FakeNode::Start(const internal::v1::StartAttemptRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status FakeNode::Stop(const AttemptKey& key, std::int64_t epoch) {
+absl::Status FakeNode::Stop(const AttemptId& key, std::int64_t epoch) {
   {
     MutexLock lock(mu_);
     RISEML_RETURN_IF_ERROR(Pass(epoch));
@@ -83,10 +83,10 @@ absl::Status FakeNode::Stop(const AttemptKey& key, std::int64_t epoch) {
   return absl::OkStatus();
 }
 
-absl::Status FakeNode::Forget(const std::vector<AttemptKey>& keys, std::int64_t epoch) {
+absl::Status FakeNode::Forget(const std::vector<AttemptId>& keys, std::int64_t epoch) {
   MutexLock lock(mu_);
   RISEML_RETURN_IF_ERROR(Pass(epoch));
-  for (const AttemptKey& key : keys) {
+  for (const AttemptId& key : keys) {
     const auto it = attempts_.find(key);
     if (it != attempts_.end() && it->second.phase() == AttemptStatus::ENDED) attempts_.erase(it);
   }
@@ -100,14 +100,14 @@ std::vector<AttemptStatus> FakeNode::List() const {
   return all;
 }
 
-void FakeNode::Run(const AttemptKey& key) {
+void FakeNode::Run(const AttemptId& key) {
   Change(key, [](AttemptStatus& status) {
     status.set_phase(AttemptStatus::RUNNING);
     status.mutable_start_time()->set_seconds(1'700'000'001);
   });
 }
 
-void FakeNode::Exit(const AttemptKey& key, int exit_code) {
+void FakeNode::Exit(const AttemptId& key, int exit_code) {
   Change(key, [&](AttemptStatus& status) {
     status.set_phase(AttemptStatus::ENDED);
     status.mutable_start_time()->set_seconds(1'700'000'001);
@@ -118,11 +118,11 @@ void FakeNode::Exit(const AttemptKey& key, int exit_code) {
   });
 }
 
-void FakeNode::Leave(const AttemptKey& key, std::int64_t bytes) {
+void FakeNode::Leave(const AttemptId& key, std::int64_t bytes) {
   Change(key, [&](AttemptStatus& status) { status.mutable_output()->set_bytes(bytes); });
 }
 
-void FakeNode::Drift(const AttemptKey& key, const std::string& drift) {
+void FakeNode::Drift(const AttemptId& key, const std::string& drift) {
   Change(key, [&](AttemptStatus& status) { status.set_drift(drift); });
 }
 
@@ -136,13 +136,13 @@ void FakeNode::Wipe() {
   attempts_.clear();
 }
 
-int FakeNode::starts(const AttemptKey& key) const {
+int FakeNode::starts(const AttemptId& key) const {
   MutexLock lock(mu_);
   const auto it = starts_.find(key);
   return it == starts_.end() ? 0 : it->second;
 }
 
-int FakeNode::stops(const AttemptKey& key) const {
+int FakeNode::stops(const AttemptId& key) const {
   MutexLock lock(mu_);
   const auto it = stops_.find(key);
   return it == stops_.end() ? 0 : it->second;
@@ -155,7 +155,7 @@ int FakeNode::total_starts() const {
   return total;
 }
 
-internal::v1::StartAttemptRequest FakeNode::request(const AttemptKey& key) const {
+internal::v1::StartAttemptRequest FakeNode::request(const AttemptId& key) const {
   MutexLock lock(mu_);
   const auto it = requests_.find(key);
   return it == requests_.end() ? internal::v1::StartAttemptRequest() : it->second;

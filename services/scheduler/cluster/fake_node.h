@@ -19,40 +19,40 @@ class FakeNode {
 
   // RPCs of the node.
   absl::Status Start(const internal::v1::StartAttemptRequest& request);
-  absl::Status Stop(const AttemptKey& key, std::int64_t epoch);
-  absl::Status Forget(const std::vector<AttemptKey>& keys, std::int64_t epoch);
+  absl::Status Stop(const AttemptId& key, std::int64_t epoch);
+  absl::Status Forget(const std::vector<AttemptId>& keys, std::int64_t epoch);
   std::vector<internal::v1::AttemptStatus> List() const;
 
   // Events on the node.
-  void Run(const AttemptKey& key);
-  void Exit(const AttemptKey& key, int exit_code);
+  void Run(const AttemptId& key);
+  void Exit(const AttemptId& key, int exit_code);
   // What the attempt leaves is measured; before it exits.
-  void Leave(const AttemptKey& key, std::int64_t bytes);
+  void Leave(const AttemptId& key, std::int64_t bytes);
   // Somebody changes what runs.
-  void Drift(const AttemptKey& key, const std::string& drift);
+  void Drift(const AttemptId& key, const std::string& drift);
   // Makes the node reject starts from now on, as if others held its resources; or accept them again.
   void SetFull(bool full);
   // Loses everything, as if its disk had been replaced.
   void Wipe();
 
   // Observers for tests.
-  int starts(const AttemptKey& key) const;  // number of starts that had an effect
+  int starts(const AttemptId& key) const;  // number of starts that had an effect
   int total_starts() const;
-  int stops(const AttemptKey& key) const;  // number of stops that were asked for
-  internal::v1::StartAttemptRequest request(const AttemptKey& key) const;
+  int stops(const AttemptId& key) const;  // number of stops that were asked for
+  internal::v1::StartAttemptRequest request(const AttemptId& key) const;
 
  private:
   absl::Status Pass(std::int64_t epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Change(const AttemptKey& key, const std::function<void(internal::v1::AttemptStatus&)>& change);
+  void Change(const AttemptId& key, const std::function<void(internal::v1::AttemptStatus&)>& change);
 
   mutable Mutex mu_;
   Listener changed_ ABSL_GUARDED_BY(mu_);
   std::int64_t epoch_ ABSL_GUARDED_BY(mu_) = 0;  // the highest that has called
   bool full_ ABSL_GUARDED_BY(mu_) = false;
-  std::map<AttemptKey, internal::v1::AttemptStatus> attempts_ ABSL_GUARDED_BY(mu_);
-  std::map<AttemptKey, int> starts_ ABSL_GUARDED_BY(mu_);
-  std::map<AttemptKey, int> stops_ ABSL_GUARDED_BY(mu_);
-  std::map<AttemptKey, internal::v1::StartAttemptRequest> requests_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptId, internal::v1::AttemptStatus> attempts_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptId, int> starts_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptId, int> stops_ ABSL_GUARDED_BY(mu_);
+  std::map<AttemptId, internal::v1::StartAttemptRequest> requests_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace riseml::scheduler

@@ -5,10 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
+#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
-#include "services/scheduler/cluster/pause.h"
 
 namespace riseml::scheduler {
 namespace {
@@ -97,7 +97,7 @@ absl::Status LocalCluster::Start(const std::string& node, const internal::v1::St
   return While(absl::StrCat("start attempt ", request.attempt(), " on node ", node), response.status());
 }
 
-absl::Status LocalCluster::Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) {
+absl::Status LocalCluster::Stop(const std::string& node, const AttemptId& key, std::int64_t epoch) {
   RISEML_ASSIGN_OR_RETURN(Stub* const stub, Find(node));
   internal::v1::StopAttemptRequest request;
   request.set_job_uid(key.job_uid);
@@ -109,11 +109,11 @@ absl::Status LocalCluster::Stop(const std::string& node, const AttemptKey& key, 
   return While(absl::StrCat("stop attempt ", key.attempt, " on node ", node), response.status());
 }
 
-absl::Status LocalCluster::Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) {
+absl::Status LocalCluster::Forget(const std::string& node, const std::vector<AttemptId>& keys, std::int64_t epoch) {
   RISEML_ASSIGN_OR_RETURN(Stub* const stub, Find(node));
   internal::v1::ForgetAttemptsRequest request;
   request.set_epoch(epoch);
-  for (const AttemptKey& key : keys) {
+  for (const AttemptId& key : keys) {
     internal::v1::AttemptRef* ref = request.add_attempts();
     ref->set_job_uid(key.job_uid);
     ref->set_attempt(key.attempt);

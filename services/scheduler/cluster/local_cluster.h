@@ -42,8 +42,8 @@ class LocalCluster final : public Cluster {
     return store_.AddressesOf(request);  // members reach each other at their nodes
   }
   absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) override;
-  absl::Status Stop(const std::string& node, const AttemptKey& key, std::int64_t epoch) override;
-  absl::Status Forget(const std::string& node, const std::vector<AttemptKey>& keys, std::int64_t epoch) override;
+  absl::Status Stop(const std::string& node, const AttemptId& key, std::int64_t epoch) override;
+  absl::Status Forget(const std::string& node, const std::vector<AttemptId>& keys, std::int64_t epoch) override;
 
  private:
   using Stub = internal::v1::NodeAgentService::Stub;

@@ -119,7 +119,7 @@ void JobTable::Apply(const ClusterChanges& changes) {
     known = node;
     if (other_connection) MarkJobsOn(node.name);
   }
-  for (const AttemptKey& key : changes.gone) {
+  for (const AttemptId& key : changes.gone) {
     const auto it = jobs_.find(key.job_uid);
     if (it == jobs_.end()) continue;
     it->second.on_nodes.erase(key.attempt);

@@ -29,8 +29,8 @@ engine::Amount AmountOf(const v1::Resources& resources) {
 std::string HoldingId(const std::string& uid, int attempt) { return absl::StrCat(uid, "/", attempt); }
 
 // What the attempts of a job hold: its live one, and those that still run, wanted or not.
-std::vector<std::pair<AttemptKey, engine::Holding>> HoldingsOf(const std::string& uid, const Job& job) {
-  std::vector<std::pair<AttemptKey, engine::Holding>> holdings;
+std::vector<std::pair<AttemptId, engine::Holding>> HoldingsOf(const std::string& uid, const Job& job) {
+  std::vector<std::pair<AttemptId, engine::Holding>> holdings;
   if (const LiveAttempt* live = job.Live()) {
     holdings.push_back({{uid, live->number()},
                         {HoldingId(uid, live->number()),
@@ -278,7 +278,7 @@ bool Placer::CommitEvictions(const std::vector<engine::Eviction>& evictions) {
     request.set_epoch(shared_.epoch);
     const std::size_t end = std::min(evictions.size(), begin + kMaxEvictions);
     for (std::size_t i = begin; i < end; ++i) {
-      const AttemptKey& key = holders_.at(evictions[i].holding);
+      const AttemptId& key = holders_.at(evictions[i].holding);
       const Job* const left_behind = shared_.jobs.Find(evictions[i].left_behind);
       internal::v1::Eviction& eviction = *request.add_evictions();
       eviction.set_job_uid(key.job_uid);

@@ -52,7 +52,7 @@ class Placer {
   engine::Engine engine_;
   std::map<std::string, engine::Node> nodes_;              // as the engine knows them
   std::map<std::string, std::set<std::string>> holdings_;  // ids the engine knows, by job
-  std::map<std::string, AttemptKey> holders_;              // attempts by id of their holding
+  std::map<std::string, AttemptId> holders_;               // attempts by id of their holding
   std::map<std::string, std::string> left_behind_;         // gangs by member
   std::set<std::string> hopeless_;                         // jobs that no node can hold
   bool needed_ = false;

@@ -258,7 +258,7 @@ void Reconciler::Start(const std::string& uid, Job& job, const LiveAttempt& live
 }
 
 void Reconciler::Stop(const std::string& uid, Job& job, int attempt, const std::string& node) {
-  const AttemptKey key{uid, attempt};
+  const AttemptId key{uid, attempt};
   parts_.calls.Make(uid, job, attempt, Call::kStop,
                     [node, key, epoch = shared_.epoch](Cluster& cluster) { return cluster.Stop(node, key, epoch); });
 }

@@ -149,7 +149,7 @@ int RunStory(const Fault& fault) {
     }
   };
   const auto exit = [&](const std::string& uid, int code) {
-    const AttemptKey key{uid, 1};
+    const AttemptId key{uid, 1};
     ASSERT_EQ(w.node->starts(key), 1) << uid;
     w.node->Run(key);
     settle();

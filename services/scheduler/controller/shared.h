@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "services/common/base/backoff.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/executor.h"
 #include "services/common/base/status.h"
@@ -77,10 +78,5 @@ struct Shared {
 
 // True when the error of a write says that somebody else leads.
 inline bool SaysOthersLead(const absl::Status& status) { return HasReason(status, Reason::kNotLeader); }
-
-// `first`, twice as much, … up to `longest`; `tries` from 0.
-inline absl::Duration Backoff(int tries, absl::Duration first, absl::Duration longest) {
-  return std::min(first * (1 << std::clamp(tries, 0, 10)), longest);
-}
 
 }  // namespace riseml::scheduler

@@ -4,12 +4,12 @@
 
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
+#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
-#include "services/scheduler/cluster/pause.h"
 
 namespace riseml::scheduler {
 namespace {
