@@ -6,7 +6,7 @@
 #include "services/api/data/watch_cache.h"
 #include "services/api/user/authenticator.h"
 #include "services/common/base/executor.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

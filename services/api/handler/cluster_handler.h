@@ -2,7 +2,7 @@
 #pragma once
 
 #include "riseml/v1/cluster.grpc.pb.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

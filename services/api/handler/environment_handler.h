@@ -7,6 +7,7 @@
 #include "riseml/v1/environment.grpc.pb.h"
 #include "services/api/code/environment_store.h"
 #include "services/common/base/clock.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

@@ -9,7 +9,7 @@
 #include "services/api/user/authenticator.h"
 #include "services/api/user/secret_store.h"
 #include "services/common/base/executor.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

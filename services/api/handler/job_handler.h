@@ -4,7 +4,7 @@
 #include "riseml/v1/job.grpc.pb.h"
 #include "services/api/experiment/experiment_store.h"
 #include "services/api/user/secret_store.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

@@ -5,6 +5,7 @@
 #include "services/api/data/database.h"
 #include "services/api/scheduling/log_store.h"
 #include "services/common/base/executor.h"
+#include "services/common/rpc/call.h"
 #include "services/common/rpc/server.h"
 
 namespace riseml::api {

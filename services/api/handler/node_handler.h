@@ -3,7 +3,7 @@
 
 #include "riseml/v1/node.grpc.pb.h"
 #include "services/api/scheduling/scheduling_store.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

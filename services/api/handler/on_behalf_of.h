@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "services/common/rpc/call.h"
 #include "services/common/rpc/server.h"
 
 namespace riseml::api {

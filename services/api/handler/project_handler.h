@@ -4,7 +4,7 @@
 #include "riseml/v1/project.grpc.pb.h"
 #include "services/api/code/code_store.h"
 #include "services/api/experiment/removal_store.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

@@ -3,7 +3,7 @@
 
 #include "riseml/internal/v1/removal.grpc.pb.h"
 #include "services/api/experiment/removal_store.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

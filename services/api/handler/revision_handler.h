@@ -3,7 +3,7 @@
 
 #include "riseml/v1/revision.grpc.pb.h"
 #include "services/api/code/code_store.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

@@ -6,7 +6,7 @@
 #include "services/api/data/keys.h"
 #include "services/api/scheduling/scheduling_store.h"
 #include "services/common/base/executor.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

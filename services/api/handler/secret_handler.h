@@ -3,6 +3,7 @@
 
 #include "riseml/v1/secret.grpc.pb.h"
 #include "services/api/user/secret_store.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

@@ -1,5 +1,7 @@
 #include "services/api/handler/user_handler.h"
 
+#include "services/common/base/names.h"
+
 namespace riseml::api {
 
 grpc::Status UserHandler::GetCaller(grpc::ServerContext* context, const v1::GetCallerRequest*, v1::User* response) {

@@ -5,7 +5,7 @@
 #include "services/api/data/watch_cache.h"
 #include "services/api/user/authenticator.h"
 #include "services/api/user/user_store.h"
-#include "services/common/rpc/server.h"
+#include "services/common/rpc/call.h"
 
 namespace riseml::api {
 

@@ -74,9 +74,6 @@ TEST_F(SecretsTest, Case08SecretsReachTheAttemptThatAsksForThemAndNobodyElse) {
   ExpectNotIn(database, key_.substr(14));
   ExpectNotIn(database, placed->token().substr(placed->token().rfind('.') + 1));
 
-  ASSERT_TRUE(api_->Report(e->jobs(0).uid(), 1, internal::v1::Observation::STARTED).ok());
-  ASSERT_TRUE(api_->Report(e->jobs(0).uid(), 1, internal::v1::Observation::EXITED).ok());
-  EXPECT_EQ(fetch(placed->token()).status().code(), absl::StatusCode::kPermissionDenied) << "it has ended";
   pqxx::connection db(api_->database());
   pqxx::work tx(db);
   EXPECT_GE(tx.exec_params1("SELECT count(*) FROM audit WHERE object LIKE 'secret WANDB_API_KEY%'")[0].as<int>(), 1);
@@ -94,6 +91,10 @@ TEST_F(SecretsTest, Case08SecretsReachTheAttemptThatAsksForThemAndNobodyElse) {
                                                    {.credential = key_})
                   .ok());
   EXPECT_EQ(fetch(placed->token())->values().at("WANDB_API_KEY"), "for-all");
+
+  ASSERT_TRUE(api_->Report(e->jobs(0).uid(), 1, internal::v1::Observation::STARTED).ok());
+  ASSERT_TRUE(api_->Report(e->jobs(0).uid(), 1, internal::v1::Observation::EXITED).ok());
+  EXPECT_EQ(fetch(placed->token()).status().code(), absl::StatusCode::kPermissionDenied) << "it has ended";
 }
 
 }  // namespace
