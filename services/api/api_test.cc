@@ -238,23 +238,25 @@ TEST_F(ApiTest, BadInputCreatesNothing) {
   EXPECT_EQ(Create(kSingle).name(), absl::StrCat("users/", user_, "/experiments/1"));
 }
 
+absl::Status ReportAccuracy(ApiFixture& api, const std::string& token, double accuracy, int sequence) {
+  const auto stub = v1::JobService::NewStub(api.UserChannel());
+  v1::ReportResultsRequest request;
+  (*request.mutable_results()->mutable_fields())["accuracy"].set_number_value(accuracy);
+  request.set_sequence(sequence);
+  return rpc::Invoke<v1::ReportResultsResponse>([&](auto* c, auto* r) { return stub->ReportResults(c, request, r); },
+                                                {.credential = token})
+      .status();
+}
+
 TEST_F(ApiTest, ResultsComeByTokenOfTheAttempt) {
   const v1::Experiment e = Create(kSingle);
   const auto placed = api_->Place(e.jobs(0).uid());
   const auto stub = v1::JobService::NewStub(api_->UserChannel());
-  const auto report = [&](const std::string& token, double accuracy, int sequence) {
-    v1::ReportResultsRequest request;
-    (*request.mutable_results()->mutable_fields())["accuracy"].set_number_value(accuracy);
-    request.set_sequence(sequence);
-    return rpc::Invoke<v1::ReportResultsResponse>([&](auto* c, auto* r) { return stub->ReportResults(c, request, r); },
-                                                  {.credential = token})
-        .status();
-  };
-  EXPECT_TRUE(report(placed->token(), 0.5, 1).ok());
-  EXPECT_TRUE(report(placed->token(), 0.9, 2).ok());
-  EXPECT_TRUE(report(placed->token(), 0.1, 1).ok()) << "a late repetition";
+  EXPECT_TRUE(ReportAccuracy(*api_, placed->token(), 0.5, 1).ok());
+  EXPECT_TRUE(ReportAccuracy(*api_, placed->token(), 0.9, 2).ok());
+  EXPECT_TRUE(ReportAccuracy(*api_, placed->token(), 0.1, 1).ok()) << "a late repetition";
   EXPECT_EQ(Get(e.name()).result().fields().at("accuracy").number_value(), 0.9);
-  EXPECT_EQ(report(key_, 1, 3).code(), absl::StatusCode::kUnauthenticated) << "a user is no job";
+  EXPECT_EQ(ReportAccuracy(*api_, key_, 1, 3).code(), absl::StatusCode::kUnauthenticated) << "a user is no job";
   v1::ReportResultsRequest zero;
   (*zero.mutable_results()->mutable_fields())["note"].set_string_value(std::string("a\0b", 3));
   zero.set_sequence(3);
@@ -266,28 +268,20 @@ TEST_F(ApiTest, ResultsComeByTokenOfTheAttempt) {
       << "jsonb cannot hold U+0000";
   std::string forged = placed->token();
   forged.back() = forged.back() == '0' ? '1' : '0';
-  EXPECT_EQ(report(forged, 1, 3).code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(ReportAccuracy(*api_, forged, 1, 3).code(), absl::StatusCode::kUnauthenticated);
 }
 
 TEST_F(ApiTest, ResultsStandOnceTheAttemptAndItsLogHaveEnded) {
   const v1::Experiment e = Create(kSingle);
   const std::string uid = e.jobs(0).uid();
   const auto placed = api_->Place(uid);
-  const auto stub = v1::JobService::NewStub(api_->UserChannel());
-  const auto report = [&](double accuracy, int sequence) {
-    v1::ReportResultsRequest request;
-    (*request.mutable_results()->mutable_fields())["accuracy"].set_number_value(accuracy);
-    request.set_sequence(sequence);
-    return rpc::Invoke<v1::ReportResultsResponse>([&](auto* c, auto* r) { return stub->ReportResults(c, request, r); },
-                                                  {.credential = placed->token()})
-        .status();
-  };
   ASSERT_TRUE(api_->Report(uid, 1, internal::v1::Observation::STARTED).ok());
   ASSERT_TRUE(api_->Report(uid, 1, internal::v1::Observation::EXITED).ok());
-  EXPECT_TRUE(report(0.5, 1).ok()) << "its node may have been cut off when it was reported";
+  EXPECT_TRUE(ReportAccuracy(*api_, placed->token(), 0.5, 1).ok())
+      << "its node may have been cut off when it was reported";
   api_->CompleteLog(uid);
-  EXPECT_EQ(report(0.9, 2).code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_TRUE(report(0.5, 1).ok()) << "a repetition";
+  EXPECT_EQ(ReportAccuracy(*api_, placed->token(), 0.9, 2).code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(ReportAccuracy(*api_, placed->token(), 0.5, 1).ok()) << "a repetition";
   EXPECT_EQ(Get(e.name()).result().fields().at("accuracy").number_value(), 0.5);
 }
 

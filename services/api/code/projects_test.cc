@@ -38,14 +38,6 @@ class ProjectsTest : public ApiTestBase {
                                                   {.credential = key})
         .status();
   }
-  absl::Status DeleteExperiment(const std::string& name) {
-    const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
-    v1::DeleteExperimentRequest request;
-    request.set_name(name);
-    return rpc::Invoke<v1::DeleteExperimentResponse>(
-               [&](auto* c, auto* r) { return stub->DeleteExperiment(c, request, r); }, {.credential = key_})
-        .status();
-  }
   absl::StatusOr<v1::Project> GetProject() {
     const auto stub = v1::ProjectService::NewStub(api_->UserChannel());
     v1::GetProjectRequest request;

@@ -80,14 +80,6 @@ class StoredBytesTest : public ApiTestBase {
     tx.exec_params("UPDATE jobs SET not_before = NULL WHERE uid = $1", job_uid);
     tx.commit();
   }
-  absl::Status Delete(const std::string& name) {
-    const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
-    v1::DeleteExperimentRequest request;
-    request.set_name(name);
-    return rpc::Invoke<v1::DeleteExperimentResponse>(
-               [&](auto* c, auto* r) { return stub->DeleteExperiment(c, request, r); }, {.credential = key_})
-        .status();
-  }
   v1::Experiment Child(const v1::Experiment& set, int number) { return Get(absl::StrCat(set.name(), ".", number)); }
   static std::string Uid(const v1::Experiment& experiment) { return experiment.jobs(0).uid(); }
 };
@@ -103,7 +95,7 @@ TEST_F(StoredBytesTest, OutputAndLogOfAnExperimentCountUntilItIsDeleted) {
   EXPECT_EQ(Stored(), 5070) << "once, however often it is reported";
   api_->CompleteLog(Uid(experiment), 1, 90);
   EXPECT_EQ(Stored(), 5090) << "a log that has grown all the same";
-  ASSERT_TRUE(Delete(experiment.name()).ok());
+  ASSERT_TRUE(DeleteExperiment(experiment.name()).ok());
   EXPECT_EQ(Stored(), 0);
   EXPECT_TRUE(ReportAll({EndOf(Uid(experiment), 1, SizeOf(5000))}).ok());
   EXPECT_EQ(Stored(), 0) << "of what is deleted";
@@ -159,7 +151,7 @@ TEST_F(StoredBytesTest, ASetHasTheOutputsOfItsChildrenAndWhatTheyShare) {
   EXPECT_EQ(Stored(), 1600) << "somebody has tidied up";
   for (int child = 1; child <= 3; ++child) api_->CompleteLog(Uid(Child(set, child)), 1, 10);
   EXPECT_EQ(Stored(), 1630);
-  ASSERT_TRUE(Delete(set.name()).ok());
+  ASSERT_TRUE(DeleteExperiment(set.name()).ok());
   EXPECT_EQ(Stored(), 0);
 }
 
@@ -171,7 +163,7 @@ TEST_F(StoredBytesTest, NumbersThatAreNoSizesAreClamped) {
   Run(Uid(second), SizeOf(std::numeric_limits<std::int64_t>::max()));
   api_->CompleteLog(Uid(second), 1, std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(Stored(), 2 * (std::int64_t{1} << 46));
-  EXPECT_TRUE(Delete(second.name()).ok());
+  EXPECT_TRUE(DeleteExperiment(second.name()).ok());
 }
 
 TEST_F(StoredBytesTest, WhoKeepsTooMuchIsRefusedUntilSomethingIsDeleted) {
@@ -200,7 +192,7 @@ TEST_F(StoredBytesTest, WhoKeepsTooMuchIsRefusedUntilSomethingIsDeleted) {
   EXPECT_EQ(Get(running.name()).state(), v1::Experiment::STARTING) << "what runs goes on";
   EXPECT_TRUE(api_->Report(Uid(running), 1, Observation::STARTED).ok());
 
-  ASSERT_TRUE(Delete(large.name()).ok());
+  ASSERT_TRUE(DeleteExperiment(large.name()).ok());
   EXPECT_TRUE(api_->Create(key_, user_, kSingle).ok());
 }
 
@@ -220,7 +212,7 @@ TEST_F(StoredBytesTest, ReportsAndDeletionsOfOneUserAtOnceKeepTheSum) {
     threads.emplace_back([&] { EXPECT_TRUE(ReportAll(ends).ok()); });
     for (int half = 0; half < 2; ++half)
       threads.emplace_back([&, half] {
-        for (int i = half; i < 8; i += 2) EXPECT_TRUE(Delete(ended[i].name()).ok());
+        for (int i = half; i < 8; i += 2) EXPECT_TRUE(DeleteExperiment(ended[i].name()).ok());
       });
     threads.emplace_back([&] {
       for (const v1::Experiment& experiment : running) api_->CompleteLog(Uid(experiment), 1, 2);

@@ -354,4 +354,13 @@ v1::Experiment ApiTestBase::Create(const std::string& yaml) {
   return *std::move(made);
 }
 
+absl::Status ApiTestBase::DeleteExperiment(const std::string& name) {
+  const auto stub = v1::ExperimentService::NewStub(api_->UserChannel());
+  v1::DeleteExperimentRequest request;
+  request.set_name(name);
+  return rpc::Invoke<v1::DeleteExperimentResponse>(
+             [&](auto* c, auto* r) { return stub->DeleteExperiment(c, request, r); }, {.credential = key_})
+      .status();
+}
+
 }  // namespace riseml::api

@@ -123,6 +123,7 @@ class ApiTestBase : public testing::Test {
   void TearDown() override;
   v1::Experiment Create(const std::string& yaml);
   v1::Experiment Get(const std::string& name) { return *api_->Get(key_, name); }
+  absl::Status DeleteExperiment(const std::string& name);
 
   static inline ApiFixture* api_ = nullptr;
   std::string user_, key_;
