@@ -1,4 +1,4 @@
-// What install steps made, kept for later builds: copies with another key, limits, who may remove what.
+// Tests of steps that are kept for later builds: copies with another key, limits, rights to remove them.
 #include "services/agent/run/kept_steps.h"
 
 #include <gmock/gmock.h>

@@ -53,7 +53,7 @@ absl::Status StepRunner::StartShell() {
   return absl::OkStatus();
 }
 
-// What earlier builds have kept comes before the first step.
+// Uses steps that earlier builds have kept, then runs the first of the others.
 absl::Status StepRunner::Begin(absl::Time began) {
   if (const absl::Status begun = cache_.Begin(began, clock_.Now()); !begun.ok())
     RISEML_RETURN_IF_ERROR(output_.Print(

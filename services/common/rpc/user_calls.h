@@ -14,7 +14,7 @@
 
 namespace riseml::rpc {
 
-// What one user has at most; all his jobs together have as much again.
+// Bounds of one user; all his jobs together have as much again.
 struct UserLimits {
   int running = 4;    // unary calls that run at once
   int waiting = 28;   // unary calls that wait for one of these

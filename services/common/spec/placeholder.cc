@@ -33,7 +33,7 @@ bool IsDeclared(absl::string_view name, const std::vector<std::string>& declared
   return std::any_of(declared.begin(), declared.end(), [name](const std::string& known) { return known == name; });
 }
 
-// What stands between "{{" at the front of `text` and the next "}}", on one line and without braces.
+// Returns the text between "{{" at the front of `text` and the next "}}", on one line and without braces.
 absl::string_view Inside(absl::string_view text) {
   const std::size_t end = text.find_first_of("{}\n", 2);
   if (end == text.npos || end - 2 > kLongestInside || !absl::StartsWith(text.substr(end), "}}")) return {};

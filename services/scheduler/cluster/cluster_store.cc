@@ -108,7 +108,7 @@ void ClusterStore::Heard(const std::string& name, absl::Time now) {
   NoteHeard(nodes_.at(name), now);
 }
 
-// What it offers is not to be given out before it is known what its attempts hold.
+// A node offers nothing before it is known which resources its attempts hold.
 void ClusterStore::NoteHeard(Node& node, absl::Time now) {
   const bool first_list = node.listing && node.last_heard == absl::InfinitePast();
   if (!first_list) node.last_heard = now;

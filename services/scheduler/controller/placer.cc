@@ -28,7 +28,7 @@ engine::Amount AmountOf(const v1::Resources& resources) {
 
 std::string HoldingId(const std::string& uid, int attempt) { return absl::StrCat(uid, "/", attempt); }
 
-// What the attempts of a job hold: its live one, and those that still run, wanted or not.
+// Holdings of the attempts of a job: its live one, and those that still run, wanted or not.
 std::vector<std::pair<AttemptId, engine::Holding>> HoldingsOf(const std::string& uid, const Job& job) {
   std::vector<std::pair<AttemptId, engine::Holding>> holdings;
   if (const LiveAttempt* live = job.Live()) {

@@ -128,7 +128,7 @@ void Reconciler::SyncStrayAttempts(const std::string& uid, Job& job) {
   }
 }
 
-// What its node says, or that nothing is to be expected from the node any more.
+// Returns the state that the node tells, or that nothing is to be expected from the node any more.
 OnNode Reconciler::View(const std::string& uid, const Job& job, const LiveAttempt& live) {
   const OnNode view = shared_.jobs.View(job, live);
   if (view == OnNode::kEnded) return view;

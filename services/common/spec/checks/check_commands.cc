@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kLargestCommands = 1 << 20;
 constexpr std::size_t kMostWarnings = 20;
-// What a shell interprets outside of quotes, and what it interprets between double quotes.
+// Characters that a shell interprets outside of quotes, and those between double quotes.
 constexpr absl::string_view kSpecial = " \t\n\"'\\;&|<>()$`*?#~!{}";
 constexpr absl::string_view kSpecialInDoubleQuotes = "\"\\$`";
 
