@@ -81,6 +81,7 @@ void FillHead(const pqxx::row& row, const ExperimentName& experiment, internal::
   work->set_job(Print(JobName{experiment, row[kWorkJob].as<std::string>()}));
   work->set_experiment_uid(row[kWorkExperimentUid].as<std::string>());
   work->set_root_uid(row[kWorkRootUid].as<std::string>());
+  work->set_user_uid(row[kWorkUserUid].as<std::string>());
   work->set_role(row[kWorkRole].as<std::string>());
   work->set_state(JobStateProto(row[kWorkState].c_str()));
   work->set_kill(row[kWorkKillWanted].as<bool>());

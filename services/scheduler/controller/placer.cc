@@ -38,7 +38,8 @@ std::vector<std::pair<AttemptId, engine::Holding>> HoldingsOf(const std::string&
                          AmountOf(job.work.resources()),
                          {live->gpu_uuids().begin(), live->gpu_uuids().end()},
                          job.work.gang(),
-                         live->evicted()}});
+                         live->evicted(),
+                         job.work.user_uid()}});
   }
   for (const AttemptOnNode* stray : job.Strays()) {
     const internal::v1::AttemptStatus& status = stray->status;
@@ -47,7 +48,9 @@ std::vector<std::pair<AttemptId, engine::Holding>> HoldingsOf(const std::string&
                          stray->node,
                          AmountOf(status.resources()),
                          {status.gpu_uuids().begin(), status.gpu_uuids().end()},
-                         ""}});
+                         "",
+                         false,
+                         job.work.user_uid()}});
   }
   return holdings;
 }
@@ -55,6 +58,7 @@ std::vector<std::pair<AttemptId, engine::Holding>> HoldingsOf(const std::string&
 engine::Job EngineJob(const std::string& uid, const Work& work, int gang_size) {
   engine::Job job{.id = uid, .gang = work.gang(), .gang_size = gang_size, .priority = work.priority()};
   job.sequence = work.sequence();
+  job.user = work.user_uid();
   job.shape.amount = AmountOf(work.resources());
   job.shape.selectors = {work.node_selectors().begin(), work.node_selectors().end()};
   if (work.has_next_resources()) job.next = engine::Shape{AmountOf(work.next_resources()), job.shape.selectors};

@@ -1,10 +1,10 @@
 #include "services/scheduler/engine/engine.h"
 
 #include <algorithm>
-#include <queue>
 #include <tuple>
 #include <utility>
 
+#include "services/scheduler/engine/turns.h"
 #include "services/scheduler/engine/verdict.h"
 
 namespace riseml::scheduler::engine {
@@ -15,27 +15,30 @@ VerdictPtr Share(Verdict verdict) { return std::make_shared<const Verdict>(std::
 // One decision over all that waits.
 class Round {
  public:
-  Round(Ledger& now, Ledger& idle, Queue& queue) : now_(now), idle_(idle), queue_(queue) {}
+  Round(Ledger& now, Ledger& idle, Queue& queue, const std::map<std::string, Amount>& held)
+      : now_(now), idle_(idle), queue_(queue), turns_(held, idle.Capacity()) {}
 
   Decisions Make() {
     for (auto& [key, lane] : queue_.lanes()) {
       if (const VerdictPtr next = NextIsHopeless(lane.next)) {
         Wait({&lane, nullptr, nullptr, lane.jobs.begin()}, next, next);
       } else {
-        units_.push({&lane, &judged_[lane.shape], nullptr, lane.jobs.begin()});
+        turns_.Push(lane.user, {&lane, &judged_[lane.shape], nullptr, lane.jobs.begin()});
       }
     }
-    for (const auto& [name, members] : queue_.gangs())
-      if (static_cast<int>(members.size()) >= queue_.job(*members.begin()).gang_size)
-        units_.push({nullptr, nullptr, &members, members.begin()});
-    while (!units_.empty()) {
-      Unit unit = units_.top();
-      units_.pop();
+    for (const auto& [name, members] : queue_.gangs()) {
+      const Job& first = queue_.job(*members.begin());
+      if (static_cast<int>(members.size()) >= first.gang_size)
+        turns_.Push(first.user, {nullptr, nullptr, &members, members.begin()});
+    }
+    while (auto turn = turns_.Pop()) {
+      auto& [user, unit] = *turn;
       if (unit.gang != nullptr) {
-        PlaceGang(*unit.gang);
+        PlaceGang(user, *unit.gang);
       } else if (Place(unit)) {
+        turns_.Took(user, unit.lane->shape.amount);
         ++unit.placed;
-        if (++unit.at != unit.lane->jobs.end()) units_.push(unit);
+        if (++unit.at != unit.lane->jobs.end()) turns_.Push(user, unit);
       }
     }
     now_.Rollback();
@@ -44,21 +47,6 @@ class Round {
   }
 
  private:
-  // What this round knows about a shape.
-  struct Judged {
-    Ledger::Entry* hint = nullptr;  // node of the last binding
-    VerdictPtr verdict;             // why jobs of the shape wait from now on
-  };
-  // A lane, at the job that comes next, or a gang.
-  struct Unit {
-    Lane* lane;
-    Judged* judged;
-    const std::set<Key>* gang;
-    std::set<Key>::const_iterator at;
-    std::size_t placed = 0;                                              // jobs of the lane in this round
-    bool operator<(const Unit& other) const { return *other.at < *at; }  // the first in order is on top of the heap
-  };
-
   // True when the next job of the lane has found a place; otherwise it and all behind it wait.
   bool Place(const Unit& unit) {
     const Shape& shape = unit.lane->shape;
@@ -92,7 +80,7 @@ class Round {
     return false;
   }
 
-  void PlaceGang(const std::set<Key>& gang) {
+  void PlaceGang(const std::string& user, const std::set<Key>& gang) {
     std::vector<const Job*> members;
     for (const Key& key : gang) members.push_back(&queue_.job(key));
     // Large members first: small ones fit into what they leave.
@@ -104,6 +92,7 @@ class Round {
     const Job* lacks_now = nullptr;
     if (!closed_ && (lacks_now = TakeAll(members, now_, &group)) == nullptr) {
       decisions_.starts.push_back(std::move(group));
+      for (const Job* member : members) turns_.Took(user, member->shape.amount);
       return;
     }
     const Job* const lacks_idle = TakeAll(members, idle_, nullptr);
@@ -152,8 +141,10 @@ class Round {
 
   const VerdictPtr& BehindOlder() {
     if (behind_older_ == nullptr)
-      behind_older_ = Share(
-          {WaitReason::kBehindOlderJob, {}, "waits behind a job that goes first, being older or of higher priority"});
+      behind_older_ =
+          Share({WaitReason::kBehindOlderJob,
+                 {},
+                 "waits behind a job that goes first: older, of higher priority, or of a user who holds less"});
     return behind_older_;
   }
 
@@ -165,9 +156,9 @@ class Round {
   Ledger& idle_;
   Queue& queue_;
   std::map<Shape, Judged> judged_;
-  std::priority_queue<Unit> units_;
+  Turns turns_;
   VerdictPtr behind_older_;
-  bool blocked_ = false;  // an older job waits for capacity
+  bool blocked_ = false;  // a job that goes first waits for capacity
   bool closed_ = false;   // nothing more is placed
   Decisions decisions_;
 };
@@ -185,6 +176,7 @@ void Engine::Upsert(const Holding& holding) {
   RemoveHolding(holding.id);
   holdings_.emplace(holding.id, holding);
   now_.Hold(holding);
+  held_[holding.user] += holding.amount;
   if (!holding.gang.empty()) of_gang_[holding.gang].insert(holding.id);
 }
 
@@ -201,11 +193,13 @@ void Engine::RemoveHolding(const std::string& id) {
     if (gang->second.empty()) of_gang_.erase(gang);
   }
   now_.Release(id);
+  const auto held = held_.find(it->second.user);
+  if ((held->second -= it->second.amount) == Amount{}) held_.erase(held);
   holdings_.erase(it);
 }
 
 Decisions Engine::Decide() {
-  Decisions decisions = Round(now_, idle_, queue_).Make();
+  Decisions decisions = Round(now_, idle_, queue_, held_).Make();
   decisions.evictions = Evictions();
   return decisions;
 }

@@ -1,11 +1,11 @@
 // Decides which waiting jobs run where. Deterministic: the same nodes, holdings and jobs give the same decisions, in
 // whatever order they were told.
 //
-// Order: higher priority first, then the older job (lower sequence); a gang stands where its first member stands. An
-// older job that cannot be placed now, but could on an idle cluster, gets a reservation on the node that lacks the
-// least for it. A younger job is placed only where it leaves the reservation alone (backfill); nothing is placed behind
-// a gang that waits. Jobs that fit no ready node even when idle hold back nobody, and what is built for such a job is
-// not built.
+// Order: higher priority first, then the user who holds the smaller share of the cluster (turns.h), then the older job
+// (lower sequence); a gang stands where its first member stands. The first job in order that cannot be placed now, but
+// could on an idle cluster, gets a reservation on the node that lacks the least for it. A later job is placed only
+// where it leaves the reservation alone (backfill); nothing is placed behind a gang that waits. Jobs that fit no ready
+// node even when idle hold back nobody, and what is built for such a job is not built.
 #pragma once
 
 #include <map>
@@ -44,6 +44,7 @@ class Engine {
   Ledger now_, idle_;  // with all holdings, and with none
   Queue queue_;
   std::map<std::string, Holding> holdings_;                   // by id
+  std::map<std::string, Amount> held_;                        // by user; without those who hold nothing
   std::map<std::string, std::set<std::string>> of_gang_;      // ids of holdings by gang
   std::map<std::string, std::set<std::string>> left_behind_;  // ids of members by gang
 };

@@ -79,9 +79,7 @@ Ledger::Entry* Ledger::Find(const Shape& shape, Entry* hint) {
 
 std::vector<std::string> Ledger::Take(Entry& entry, const Amount& amount) {
   Save(entry);
-  entry.free.cpu_millis -= amount.cpu_millis;
-  entry.free.memory_bytes -= amount.memory_bytes;
-  entry.free.gpus -= amount.gpus;
+  entry.free -= amount;
   const auto end = entry.free_gpus.begin() + amount.gpus;
   std::vector<std::string> gpus(entry.free_gpus.begin(), end);
   entry.free_gpus.erase(entry.free_gpus.begin(), end);
@@ -89,9 +87,7 @@ std::vector<std::string> Ledger::Take(Entry& entry, const Amount& amount) {
 }
 
 void Ledger::GiveBack(Entry& entry, const Amount& amount, const std::vector<std::string>& gpus) {
-  entry.free.cpu_millis += amount.cpu_millis;
-  entry.free.memory_bytes += amount.memory_bytes;
-  entry.free.gpus += amount.gpus;
+  entry.free += amount;
   entry.free_gpus.insert(entry.free_gpus.begin(), gpus.begin(), gpus.end());
 }
 
@@ -102,6 +98,12 @@ void Ledger::Reserve(const std::string& node, const Amount& amount) {
   entry.free.memory_bytes = std::max<std::int64_t>(entry.free.memory_bytes - amount.memory_bytes, 0);
   entry.free.gpus = std::max(entry.free.gpus - amount.gpus, 0);
   entry.free_gpus.resize(static_cast<std::size_t>(entry.free.gpus));
+}
+
+Amount Ledger::Capacity() const {
+  Amount capacity;
+  for (const auto& [name, entry] : entries_) capacity += CapacityOf(entry.node);
+  return capacity;
 }
 
 void Ledger::Rollback() {

@@ -38,6 +38,8 @@ class Ledger {
   void Reserve(const std::string& node, const Amount& amount);
   // Undoes all Takes and Reserves.
   void Rollback();
+  // What all nodes have, ready or not.
+  Amount Capacity() const;
 
   // By name of the node.
   const std::map<std::string, Entry>& entries() const { return entries_; }

@@ -20,6 +20,7 @@ struct Running {
   std::string node;
   Amount amount;
   std::vector<std::string> gpu_uuids;
+  std::string user = {};
 };
 struct PendingJob {
   std::string id;
@@ -28,6 +29,7 @@ struct PendingJob {
   std::int64_t sequence = 0;
   int shape = 0;
   int next_shape = -1;
+  std::string user = {};
 };
 struct Snapshot {
   std::vector<Node> nodes;
@@ -55,7 +57,7 @@ inline Plan MakePlan(const Snapshot& snapshot) {
   for (const Node& node : snapshot.nodes) engine.Upsert(node);
   int holdings = 0;
   for (const Running& r : snapshot.running)
-    engine.Upsert(Holding{absl::StrCat("r", holdings++), r.node, r.amount, r.gpu_uuids, ""});
+    engine.Upsert(Holding{absl::StrCat("r", holdings++), r.node, r.amount, r.gpu_uuids, "", false, r.user});
   std::map<std::string, int> members;
   for (const PendingJob& job : snapshot.pending) ++members[job.gang];
   std::map<std::string, std::size_t> index;
@@ -64,6 +66,7 @@ inline Plan MakePlan(const Snapshot& snapshot) {
     index[p.id] = i;
     Job job{.id = p.id, .gang = p.gang, .priority = p.priority, .sequence = p.sequence};
     job.gang_size = p.gang.empty() ? 1 : members[p.gang];
+    job.user = p.user;
     job.shape = snapshot.shapes[static_cast<std::size_t>(p.shape)];
     if (p.next_shape >= 0) job.next = snapshot.shapes[static_cast<std::size_t>(p.next_shape)];
     engine.Upsert(job);
@@ -90,17 +93,23 @@ class Builder {
                std::map<std::string, std::string> selectors = {}) {
     snapshot_.shapes.push_back({{cpus * 1000, kGb, gpus}, std::move(selectors)});
     snapshot_.pending.push_back({id, gang, priority, static_cast<std::int64_t>(snapshot_.pending.size()),
-                                 static_cast<int>(snapshot_.shapes.size()) - 1});
+                                 static_cast<int>(snapshot_.shapes.size()) - 1, -1, user_});
     return *this;
   }
   Builder& Uses(const std::string& node, std::int64_t cpus, std::vector<std::string> gpus = {}) {
-    snapshot_.running.push_back({node, {cpus * 1000, kGb, static_cast<int>(gpus.size())}, gpus});
+    snapshot_.running.push_back({node, {cpus * 1000, kGb, static_cast<int>(gpus.size())}, gpus, user_});
+    return *this;
+  }
+  // What follows is of this user.
+  Builder& Of(const std::string& user) {
+    user_ = user;
     return *this;
   }
   const Snapshot& snapshot() const { return snapshot_; }
 
  private:
   Snapshot snapshot_;
+  std::string user_;
 };
 
 // "a>n1 b:NO_CAPACITY", sorted by job.

@@ -19,7 +19,8 @@ void Queue::Put(const Job& job) {
     gangs_[job.gang].insert(key);
     return;
   }
-  Lane& lane = lanes_[{job.shape, job.next}];
+  Lane& lane = lanes_[{job.user, job.shape, job.next}];
+  lane.user = job.user;
   lane.shape = job.shape;
   lane.next = job.next;
   lane.jobs.insert(key);
@@ -36,7 +37,7 @@ void Queue::Remove(const std::string& id) {
     gang->second.erase(key);
     if (gang->second.empty()) gangs_.erase(gang);
   } else {
-    const auto lane = lanes_.find({job.shape, job.next});
+    const auto lane = lanes_.find({job.user, job.shape, job.next});
     lane->second.jobs.erase(key);
     lane->second.exempt.erase(key);
     if (lane->second.jobs.empty()) lanes_.erase(lane);

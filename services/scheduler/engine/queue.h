@@ -1,4 +1,4 @@
-// Jobs that wait for a place, in the order in which they are considered, and what each was last told.
+// Jobs that wait for a place, each user's in the order in which they are considered, and what each was last told.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,13 @@
 
 namespace riseml::scheduler::engine {
 
-// Place of a job in the order: negated priority, sequence, id.
+// Place of a job in the order of its user's jobs: negated priority, sequence, id.
 using Key = std::tuple<int, std::int64_t, std::string>;
 
-// Single jobs that ask for the same. Once one of them finds no place, the others behind it find none either: a decision
-// costs one search for each lane and one for each job that is placed, however many wait.
+// Single jobs of one user that ask for the same. Once one of them finds no place, the others behind it find none
+// either: a decision costs one search for each lane and one for each job that is placed, however many wait.
 struct Lane {
+  std::string user;
   Shape shape;
   std::optional<Shape> next;
   std::set<Key> jobs;
@@ -36,7 +37,7 @@ class Queue {
   void Remove(const std::string& id);
 
   const Job& job(const Key& key) const { return jobs_.at(std::get<std::string>(key)).job; }
-  using LaneKey = std::pair<Shape, std::optional<Shape>>;
+  using LaneKey = std::tuple<std::string, Shape, std::optional<Shape>>;  // user, shape, next
   std::map<LaneKey, Lane>& lanes() { return lanes_; }
   // Waiting members by gang; gangs of one member stand in lanes.
   const std::map<std::string, std::set<Key>>& gangs() const { return gangs_; }

@@ -21,6 +21,18 @@ struct Amount {
   std::int64_t memory_bytes = 0;
   int gpus = 0;
   friend auto operator<=>(const Amount&, const Amount&) = default;
+  Amount& operator+=(const Amount& more) {
+    cpu_millis += more.cpu_millis;
+    memory_bytes += more.memory_bytes;
+    gpus += more.gpus;
+    return *this;
+  }
+  Amount& operator-=(const Amount& less) {
+    cpu_millis -= less.cpu_millis;
+    memory_bytes -= less.memory_bytes;
+    gpus -= less.gpus;
+    return *this;
+  }
 };
 
 struct Node {
@@ -42,6 +54,7 @@ struct Holding {
   std::vector<std::string> gpu_uuids;
   std::string gang;      // of its job; empty: alone
   bool evicted = false;  // it is being stopped already
+  std::string user;      // who runs it
   friend bool operator==(const Holding&, const Holding&) = default;
 };
 
@@ -59,7 +72,8 @@ struct Job {
   std::string gang;           // jobs with the same value are placed together or not at all; empty: alone
   int gang_size = 1;          // members that are not over; the gang is placed once so many wait
   int priority = 0;           // higher goes first
-  std::int64_t sequence = 0;  // then lower goes first
+  std::int64_t sequence = 0;  // then lower goes first, between jobs of one user and of users who hold as much
+  std::string user;           // who asked for it
   Shape shape;
   // Of the job that waits for this one, a build: nothing is built for a job that no node can hold.
   std::optional<Shape> next;
