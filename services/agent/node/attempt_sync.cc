@@ -336,7 +336,7 @@ absl::Status AttemptReconciler::End(const AttemptId& id, const AttemptDir& dir, 
   SyncState& state = SyncStateOf(id);
   if (state.output.valid()) {  // of a `run` that cannot copy any more
     RISEML_ASSIGN_OR_RETURN(const UniqueFd log_file, OpenFile(dir.log(), O_WRONLY | O_APPEND | O_NOFOLLOW));
-    RISEML_RETURN_IF_ERROR(OutputPipe(state.output.get(), log_file.get()).CopyAll());
+    RISEML_RETURN_IF_ERROR(OutputPipe(state.output.get(), log_file.get()).Copy());
     state.output.Reset();
   }
   *ended.mutable_time() = ToProtoTime(clock_.Now());

@@ -14,8 +14,7 @@ namespace riseml::agent {
 namespace {
 
 constexpr int kPipeBytes = 256 << 10;
-constexpr int kReadsAtOnce = 16;
-constexpr int kMaxRounds = 1000;
+constexpr int kReadsAtOnce = 16;  // together more than a job can make the pipe hold, 1 MiB
 constexpr std::size_t kTailOfOutput = 4096;
 
 }  // namespace
@@ -56,29 +55,22 @@ absl::Status OutputPipe::Append(absl::string_view bytes) {
   return WritePending();
 }
 
-absl::StatusOr<bool> OutputPipe::CopySome() {
+absl::Status OutputPipe::Copy() {
   RISEML_RETURN_IF_ERROR(WritePending());
   buffer_.resize(kPipeBytes);
   for (int round = 0; round < kReadsAtOnce; ++round) {
     const ssize_t n = read(pipe_, buffer_.data(), buffer_.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
+    if (n <= 0) break;
+    taken_ += n;
     RISEML_RETURN_IF_ERROR(Append(absl::string_view(buffer_.data(), n)));
-  }
-  return true;
-}
-
-absl::Status OutputPipe::CopyAll() {
-  for (int round = 0; round < kMaxRounds; ++round) {
-    RISEML_ASSIGN_OR_RETURN(const bool more, CopySome());
-    if (!more) break;
   }
   return absl::OkStatus();
 }
 
 absl::Status OutputPipe::Print(absl::string_view text) {
   if (text.empty()) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(CopyAll());
+  RISEML_RETURN_IF_ERROR(Copy());
   buffer_ = absl::StrCat(tail_.empty() || tail_.back() == '\n' ? "" : "\n", text);
   return Append(buffer_);
 }

@@ -34,16 +34,16 @@ class OutputPipe {
   // Descriptors outlive this; `log` was opened for appending.
   OutputPipe(int pipe, int log) : pipe_(pipe), log_(log) {}
 
-  // Copies what is in the pipe now, at most some MiB, and says whether there may be more. DISK_FULL and other errors of
-  // the log: what could not be written is kept for the next call.
-  absl::StatusOr<bool> CopySome();
-  // Copies until the pipe is empty; somebody who prints faster than this cannot hold it up for ever.
-  absl::Status CopyAll();
+  // Copies what was printed before the call, and at most 4 MiB. DISK_FULL and other errors of the log: what could not
+  // be written is kept for the next call.
+  absl::Status Copy();
   // Appends a line of the platform after all that has been printed, on a line of its own.
   absl::Status Print(absl::string_view text);
 
   // The last bytes that were printed, at most 4 KiB.
   absl::string_view tail() const { return tail_; }
+  // Bytes that were taken from the pipe so far.
+  std::int64_t taken() const { return taken_; }
 
  private:
   absl::Status Append(absl::string_view bytes);
@@ -54,6 +54,7 @@ class OutputPipe {
   std::string buffer_;
   absl::string_view pending_;  // part of buffer_ that is not written yet
   std::string tail_;
+  std::int64_t taken_ = 0;
 };
 
 }  // namespace riseml::agent

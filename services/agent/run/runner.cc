@@ -24,12 +24,14 @@
 #include "services/agent/attempt/journal.h"
 #include "services/agent/attempt/run_secrets.h"
 #include "services/agent/attempt/work_files.h"
+#include "services/agent/process/output_pace.h"
 #include "services/agent/process/output_pipe.h"
 #include "services/agent/process/process.h"
 #include "services/agent/process/timer.h"
 #include "services/agent/run/result_socket.h"
 #include "services/agent/run/step_runner.h"
 #include "services/agent/shell/stop_plan.h"
+#include "services/common/base/byte_size.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
@@ -78,6 +80,7 @@ class Runner {
   absl::Status Handle(int fd);
   absl::Status HandleSignals();
   void CopyOutput();
+  void CopyLater(std::int64_t milliseconds);
   void Reap();
   void Stop(StopCause cause);
   void TellToStop();
@@ -94,6 +97,8 @@ class Runner {
   const Clock& clock_;
   const internal::v1::RunPlan plan_;
   OutputPipe output_;
+  OutputPace pace_;
+  bool pace_told_ = false;
   std::unique_ptr<ResultSocket> results_;
   StepRunner steps_;
   UniqueFd epoll_, signals_;
@@ -198,11 +203,21 @@ absl::Status Runner::HandleSignals() {
   return absl::OkStatus();
 }
 
-// Without room for the log the job waits for it.
+// Without room for the log the job waits for it, and so does one that prints too fast.
 void Runner::CopyOutput() {
-  if (output_.CopySome().ok()) return;
+  const std::int64_t before = output_.taken();
+  if (!output_.Copy().ok()) return CopyLater(kRetryMs);
+  const absl::Duration wait = pace_.Take(output_.taken() - before, clock_.Now());
+  if (wait == absl::ZeroDuration()) return;
+  if (!std::exchange(pace_told_, true))
+    Say(absl::StrCat("==> The job prints faster than its log is taken. It waits where it prints, for ",
+                     PrintSize(OutputPace::kBytesPerSecond), " a second.\n"));
+  CopyLater(std::max<std::int64_t>(absl::ToInt64Milliseconds(wait), 1));
+}
+
+void Runner::CopyLater(std::int64_t milliseconds) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, files_.output_read, nullptr);
-  retry_timer_.Set(kRetryMs);
+  retry_timer_.Set(milliseconds);
 }
 
 absl::Status Runner::Handle(int fd) {
@@ -254,6 +269,7 @@ void Runner::KillRest() {
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
     }
     grace_timer_.Take();
+    retry_timer_.Take();
     CopyOutput();
     results_->Serve();
   }
@@ -285,7 +301,7 @@ absl::Status Runner::End(internal::v1::AttemptEnded outcome) {
   }
   KeepFiles();
   // What does not fit on the disk is lost; the end is told in any case.
-  if (const absl::Status copied = output_.CopyAll(); !copied.ok())
+  if (const absl::Status copied = output_.Copy(); !copied.ok())
     LogError("output_lost", {{"error", std::string(copied.message())}});
   internal::v1::JournalRecord record;
   *record.mutable_ended() = std::move(outcome);

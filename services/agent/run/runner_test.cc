@@ -112,6 +112,18 @@ TEST_F(RunnerTest, KeepsEveryByte) {
   EXPECT_TRUE(Log() == std::string("a\0b\xff\xfe\r\n", 7) + std::string(10485760, 'x'));
 }
 
+TEST_F(RunnerTest, WhoPrintsTooFastWaitsAndLosesNothing) {
+  constexpr std::size_t kPrinted = 80 << 20;  // more than a burst
+  const auto ended = Run({absl::StrCat("head -c ", kPrinted, " /dev/zero"), "echo next"});
+  EXPECT_EQ(ended.exit_code(), 0);
+  const std::string log = Log();
+  const std::size_t notice = log.find("==> The job prints faster than its log is taken");
+  ASSERT_NE(notice, std::string::npos);
+  EXPECT_GT(notice, std::size_t{64} << 20);
+  EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(log, '\0')), kPrinted);
+  EXPECT_TRUE(log.ends_with("next\n"));
+}
+
 TEST_F(RunnerTest, RunsOnlyOnce) {
   Run({"echo once"});
   ChildProcess again({RISEML_AGENT, "run", "--dir", directory_.path()}, {}, directory_ / "own.log");

@@ -169,7 +169,7 @@ absl::Status StepRunner::OnMainEnded(int wait_status) {
   main_ = 0;
   main_status_.reset();
   task_.Cancel();
-  RISEML_RETURN_IF_ERROR(output_.CopyAll());
+  RISEML_RETURN_IF_ERROR(output_.Copy());
   RISEML_RETURN_IF_ERROR(output_.Print(sequence_.Finished(ResultOf(ExitCodeOf(wait_status)))));
   return StartNext();
 }
