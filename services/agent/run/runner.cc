@@ -30,6 +30,7 @@
 #include "services/agent/process/timer.h"
 #include "services/agent/run/result_socket.h"
 #include "services/agent/run/step_runner.h"
+#include "services/agent/shell/shell_process.h"
 #include "services/agent/shell/stop_plan.h"
 #include "services/common/base/byte_size.h"
 #include "services/common/base/files/file.h"
@@ -54,6 +55,7 @@ constexpr absl::Duration kSilentStop = absl::Seconds(1);  // one that takes long
 constexpr std::int64_t kTickMs = 50;
 constexpr int kNetworkLimitMs = 10'000;
 constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
+constexpr std::int64_t kGiveWayRetryMs = 130;
 
 // In a sandbox, where this is process 1, nobody outside has a number: what has one is the job itself, and not asked to
 // end it by anybody.
@@ -90,6 +92,7 @@ class Runner {
   void KillRest();
   void KeepFiles();
   void AwaitNetwork();
+  void GiveWay();
   absl::Status End(internal::v1::AttemptEnded outcome);
 
   const std::string& dir_;
@@ -99,10 +102,11 @@ class Runner {
   OutputPipe output_;
   OutputPace pace_;
   bool pace_told_ = false;
+  pid_t gave_way_ = 0;  // the last shell that did
   std::unique_ptr<ResultSocket> results_;
   StepRunner steps_;
   UniqueFd epoll_, signals_;
-  const Timer grace_timer_, limit_timer_, stop_timer_, retry_timer_;
+  const Timer grace_timer_, limit_timer_, stop_timer_, retry_timer_, way_timer_;
   std::optional<StopPlan> stop_plan_;
   absl::Time began_ = absl::InfiniteFuture();
   absl::Time stop_begin_ = absl::InfiniteFuture();
@@ -133,7 +137,8 @@ absl::Status Runner::Prepare() {
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!epoll_.valid()) return ErrnoError(errno, "make a descriptor to wait with");
-  for (const int fd : {signals_.get(), grace_timer_.fd(), limit_timer_.fd(), stop_timer_.fd(), retry_timer_.fd()}) {
+  for (const int fd :
+       {signals_.get(), grace_timer_.fd(), limit_timer_.fd(), stop_timer_.fd(), retry_timer_.fd(), way_timer_.fd()}) {
     if (fd < 0) return ErrnoError(errno, "make descriptors for signals and timers");
     RISEML_RETURN_IF_ERROR(WatchFd(fd));
   }
@@ -198,6 +203,7 @@ absl::Status Runner::HandleSignals() {
   Reap();
   // An exit that happened before the signal wins.
   RISEML_RETURN_IF_ERROR(steps_.GoOn());
+  GiveWay();
   if (stop) Stop(StopCause::kAsked);
   if (stop_plan_) stop_timer_.Set(tick_ms_);  // somebody has ended: who is next?
   return absl::OkStatus();
@@ -238,6 +244,8 @@ absl::Status Runner::Handle(int fd) {
     }
   } else if (fd == retry_timer_.fd()) {
     if (retry_timer_.Take()) return WatchFd(files_.output_read);
+  } else if (fd == way_timer_.fd()) {
+    if (way_timer_.Take()) GiveWay();
   } else if (fd == files_.output_read) {
     CopyOutput();
   } else if (fd == steps_.fd()) {
@@ -295,6 +303,15 @@ void Runner::AwaitNetwork() {
   Say("==> The job has no network: what leads out of its network namespace did not start. The node's log says why.\n");
 }
 
+void Runner::GiveWay() {
+  const pid_t shell = steps_.shell_pid();
+  if (shell == 0 || shell == gave_way_) return;
+  if (GiveWayToServices(shell))
+    gave_way_ = shell;
+  else
+    way_timer_.Set(kGiveWayRetryMs);
+}
+
 absl::Status Runner::End(internal::v1::AttemptEnded outcome) {
   KillRest();
   for (int i = 0; i < kMaxServes && results_->Serve(); ++i) {
@@ -321,6 +338,7 @@ absl::Status Runner::Run() {
   for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
   if (plan_.own_network()) AwaitNetwork();
   RISEML_RETURN_IF_ERROR(steps_.Begin(began_));
+  GiveWay();
   while (steps_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());
   // A stop gives what the shell left behind its time too.
   while (steps_.cause() != StopCause::kNone && !killing_ && !Descendants(getpid()).empty())

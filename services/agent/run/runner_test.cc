@@ -124,6 +124,13 @@ TEST_F(RunnerTest, WhoPrintsTooFastWaitsAndLosesNothing) {
   EXPECT_TRUE(log.ends_with("next\n"));
 }
 
+TEST_F(RunnerTest, CommandsGiveWayToServices) {
+  const bool by_session = FileExists("/proc/self/autogroup");
+  const auto ended = Run(
+      {"[ $(nice) -ge 5 ]", by_session ? "until grep -q 'nice 5' /proc/self/autogroup; do sleep 0.05; done" : "true"});
+  EXPECT_EQ(ended.exit_code(), 0) << Log();
+}
+
 TEST_F(RunnerTest, RunsOnlyOnce) {
   Run({"echo once"});
   ChildProcess again({RISEML_AGENT, "run", "--dir", directory_.path()}, {}, directory_ / "own.log");
