@@ -13,6 +13,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/cmdline/command_line.h"
 #include "services/common/metrics/metrics.h"
+#include "services/common/rpc/event_engine.h"
 #include "services/common/runtime/runtime.h"
 
 namespace riseml::api {
@@ -107,6 +108,7 @@ absl::Status Main(int argc, char** argv) {
   if (bootstrap.typed()) return PrintAdminKey(config, /*lost=*/false);
   if (admin_key.typed()) return PrintAdminKey(config, /*lost=*/true);
   if (verify_audit.typed()) return PrintAuditReport(config);
+  rpc::InstallEventEngine();
   return Serve(config);
 }
 

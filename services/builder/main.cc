@@ -18,6 +18,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/event_engine.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
 
@@ -46,6 +47,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   if (config.python().empty()) config.set_python("/usr/bin/python3");
   RISEML_RETURN_IF_ERROR(Check(config));
   if (arguments.check_only) return absl::OkStatus();
+  rpc::InstallEventEngine();
 
   RISEML_RETURN_IF_ERROR(MakeDirectories(config.environments_dir()));
   RISEML_RETURN_IF_ERROR(CheckFormat(config.environments_dir(), "environments", kDirectoryFormat));

@@ -10,6 +10,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/event_engine.h"
 #include "services/common/rpc/open_calls.h"
 #include "services/common/rpc/remote_authenticator.h"
 #include "services/common/rpc/remover.h"
@@ -41,6 +42,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RISEML_RETURN_IF_ERROR(config::LoadConfig(arguments.config_file, &config));
   RISEML_RETURN_IF_ERROR(CheckConfig(config));
   if (arguments.check_only) return absl::OkStatus();
+  rpc::InstallEventEngine();
 
   const SystemClock clock;
   const Limits limits = LimitsOf(config);

@@ -13,6 +13,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/event_engine.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
 #include "services/loghandler/loghandler.h"
@@ -38,6 +39,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RISEML_RETURN_IF_ERROR(config::LoadConfig(arguments.config_file, &config));
   RISEML_RETURN_IF_ERROR(CheckConfig(config));
   if (arguments.check_only) return absl::OkStatus();
+  rpc::InstallEventEngine();
 
   const SystemClock clock;
   LogHandlerOptions options;

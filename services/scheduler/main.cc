@@ -10,6 +10,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/event_engine.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
@@ -65,6 +66,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   RISEML_RETURN_IF_ERROR(config::LoadConfig(arguments.config_file, &config));
   RISEML_RETURN_IF_ERROR(Check(config));
   if (arguments.check_only) return absl::OkStatus();
+  rpc::InstallEventEngine();
 
   const SystemClock clock;
   SchedulerMetrics metrics(*metrics::ProcessRegistry());

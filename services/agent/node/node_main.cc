@@ -25,6 +25,7 @@
 #include "services/common/config/config.h"
 #include "services/common/metrics/metrics.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/event_engine.h"
 #include "services/common/rpc/remover.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
@@ -73,6 +74,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   RISEML_RETURN_IF_ERROR(config::LoadConfig(config_file, &config));
   RISEML_RETURN_IF_ERROR(Validate(config));
   if (check_only) return absl::OkStatus();
+  rpc::InstallEventEngine();
 
   RISEML_RETURN_IF_ERROR(MakeDirectories(config.data_dir(), 0700));
   RISEML_RETURN_IF_ERROR(CheckFormat(config.data_dir(), "node data", kDirectoryFormat));

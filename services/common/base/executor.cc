@@ -1,32 +1,40 @@
 #include "services/common/base/executor.h"
 
+#include <system_error>
 #include <utility>
 
 namespace riseml {
-
-ThreadExecutor::ThreadExecutor(int threads) {
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this](const std::stop_token& stop) { Loop(stop); });
-}
 
 void ThreadExecutor::Run(std::function<void()> task) {
   {
     MutexLock lock(mu_);
     if (stopped_) return;
     tasks_.push_back(std::move(task));
+    if (idle_ < tasks_.size() && threads_.size() < most_threads_) BeginThreadLocked();
   }
   ready_.notify_one();
 }
 
+// A system that has no more threads leaves the task to those that are there.
+void ThreadExecutor::BeginThreadLocked() {
+  try {
+    threads_.emplace_back([this](const std::stop_token& stop) { Loop(stop); });
+  } catch (const std::system_error&) {
+    if (threads_.empty()) throw;
+  }
+}
+
 void ThreadExecutor::Stop() {
   std::deque<std::function<void()>> dropped;  // released outside of the lock
+  std::vector<std::jthread> threads;
   {
     MutexLock lock(mu_);
     stopped_ = true;
     dropped.swap(tasks_);
+    threads.swap(threads_);
   }
-  for (std::jthread& thread : threads_) thread.request_stop();
-  for (std::jthread& thread : threads_)
-    if (thread.joinable()) thread.join();
+  for (std::jthread& thread : threads) thread.request_stop();
+  for (std::jthread& thread : threads) thread.join();
 }
 
 void ThreadExecutor::Loop(const std::stop_token& stop) {
@@ -35,7 +43,10 @@ void ThreadExecutor::Loop(const std::stop_token& stop) {
     {
       MutexLock lock(mu_);
       const auto some = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !tasks_.empty(); };
-      if (!ready_.wait(mu_, stop, some)) return;
+      ++idle_;
+      const bool found = ready_.wait(mu_, stop, some);
+      --idle_;
+      if (!found) return;
       task = std::move(tasks_.front());
       tasks_.pop_front();
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <thread>
@@ -24,10 +25,11 @@ class InlineExecutor final : public Executor {
   void Run(std::function<void()> task) override { task(); }
 };
 
-// Runs tasks in order of arrival on a fixed number of threads. Callers bound what they queue.
+// Runs tasks in order of arrival on at most so many threads. A thread begins when a task would wait for one, and stays.
+// Callers bound what they queue.
 class ThreadExecutor final : public Executor {
  public:
-  explicit ThreadExecutor(int threads);
+  explicit ThreadExecutor(std::size_t most_threads) : most_threads_(most_threads) {}
   ~ThreadExecutor() override { Stop(); }
 
   // Dropped once stopped.
@@ -38,12 +40,15 @@ class ThreadExecutor final : public Executor {
 
  private:
   void Loop(const std::stop_token& stop);
+  void BeginThreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  const std::size_t most_threads_;
   Mutex mu_;
   std::condition_variable_any ready_;
+  std::size_t idle_ ABSL_GUARDED_BY(mu_) = 0;  // threads that wait for a task
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<std::jthread> threads_;  // last: they use the rest
+  std::vector<std::jthread> threads_ ABSL_GUARDED_BY(mu_);  // last: they use the rest
 };
 
 }  // namespace riseml

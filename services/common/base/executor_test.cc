@@ -36,6 +36,15 @@ TEST(ThreadExecutor, StopWaitsForWhatRunsAndDropsTheRest) {
   EXPECT_LT(ended, 100);
 }
 
+// Each task needs the others to run at the same time.
+TEST(ThreadExecutor, NoTaskWaitsWhileAThreadMayBegin) {
+  constexpr int kTasks = 20;
+  std::latch all(kTasks);
+  ThreadExecutor executor(kTasks);
+  for (int i = 0; i < kTasks; ++i) executor.Run([&] { all.arrive_and_wait(); });
+  all.wait();
+}
+
 TEST(InlineExecutor, RunsAtOnce) {
   int runs = 0;
   InlineExecutor().Run([&] { ++runs; });

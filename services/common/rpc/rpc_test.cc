@@ -6,8 +6,10 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "riseml/internal/v1/access.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
@@ -19,6 +21,7 @@
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/certificates.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/event_engine.h"
 #include "services/common/rpc/server.h"
 #include "services/common/rpc/status.h"
 
@@ -27,6 +30,13 @@ namespace {
 
 using internal::v1::Caller;
 
+constexpr int kMeeting = 40;  // more than gRPC's own pool begins threads for within the time
+
+class EventEngineEnvironment final : public testing::Environment {
+  void SetUp() override { InstallEventEngine(); }
+};
+const auto* const kEventEngine = testing::AddGlobalTestEnvironment(new EventEngineEnvironment());
+
 class FakeAuthenticator final : public Authenticator {
  public:
   absl::StatusOr<Caller> Authenticate(absl::string_view credential) override {
@@ -34,15 +44,22 @@ class FakeAuthenticator final : public Authenticator {
     caller.set_kind(Caller::USER);
     if (credential == "viewer")
       caller.set_role(v1::User::VIEWER);
-    else if (credential == "admin" || credential == "slow")
+    else if (credential == "admin" || credential == "slow" || credential == "meeting")
       caller.set_role(v1::User::ADMIN);
     else
       return Error(Reason::kUnauthenticated, "unknown key");
     caller.set_user(std::string(credential));
     if (credential == "slow") go.WaitForNotification();
+    if (credential == "meeting") {
+      if (++met == kMeeting) all_met.Notify();
+      if (!all_met.WaitForNotificationWithTimeout(absl::Seconds(15)))
+        return absl::InternalError(absl::StrCat("only ", met.load(), " are asked for at once"));
+    }
     return caller;
   }
   absl::Notification go;  // "slow" is checked until then
+  std::atomic<int> met = 0;
+  absl::Notification all_met;  // "meeting" is checked until all of them are
 };
 
 class Users final : public v1::UserService::Service {
@@ -140,6 +157,15 @@ TEST_F(RpcTest, ValidCredentialReachesTheHandlerWithCallerAndRequestId) {
   ASSERT_TRUE(user.ok()) << user.status();
   EXPECT_EQ(user->name(), "users/viewer");
   EXPECT_EQ(user->email(), "request-7");
+}
+
+TEST_F(RpcTest, NobodyWaitsUntilItIsKnownWhoOthersAre) {
+  std::vector<std::jthread> callers;
+  for (int i = 0; i < kMeeting; ++i)
+    callers.emplace_back([this] {
+      const auto user = GetCaller("meeting");
+      EXPECT_TRUE(user.ok()) << user.status();
+    });
 }
 
 TEST_F(RpcTest, AServerThatStartsBetweenTriesIsFound) {
