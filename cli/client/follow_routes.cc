@@ -16,10 +16,10 @@ absl::StatusOr<FollowRoutes::Action> FollowRoutes::Redirect(const std::string& f
   const std::string& to = owner.address();
   if (const auto call = calls_.find(from); call != calls_.end()) call->second.insert(key);
   std::string& believed = owners_.try_emplace(key, first_).first->second;
-  if (believed != from) return Action::kNothing;  // older news than what the owner itself has said
+  if (believed != from) return Action::kNothing;  // stale: another address is the owner already
   if (to.empty() || to == from || ++hops_[key] > kMaxHops)
-    return absl::UnavailableError(absl::StrCat("no log service has the log of ", owner.job(), ": the one at ", from,
-                                               " names the one at ", to.empty() ? "an empty address" : to,
+    return absl::UnavailableError(absl::StrCat("cannot find the log of ", owner.job(), ": the log service at ", from,
+                                               " refers to the one at ", to.empty() ? "an empty address" : to,
                                                ", and so on; try again later"));
   believed = to;
   const auto call = calls_.find(to);

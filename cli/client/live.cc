@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "cli/client/log_follow.h"
-#include "cli/client/reconnects.h"
+#include "cli/client/reconnect_policy.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/status.h"
 
@@ -86,7 +86,7 @@ void Live::Mend(std::stop_token stop, bool* broken) {
 }
 
 void Live::RunWatch(std::stop_token stop, v1::WatchExperimentRequest request) {
-  Reconnects reconnects;
+  ReconnectPolicy reconnects;
   bool broken = false;
   while (!stop.stop_requested()) {
     grpc::ClientContext context;

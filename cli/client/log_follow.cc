@@ -4,7 +4,7 @@
 #include <thread>
 #include <utility>
 
-#include "cli/client/reconnects.h"
+#include "cli/client/reconnect_policy.h"
 #include "services/common/rpc/status.h"
 
 namespace riseml::cli {
@@ -43,7 +43,7 @@ absl::Status LogFollow::Run(const std::stop_token& stop) {
 
 void LogFollow::RunCalls(const std::stop_token& stop, const std::string& address) {
   const auto stub = v1::LogService::NewStub(connection_.Channel(address));
-  Reconnects reconnects;
+  ReconnectPolicy reconnects;
   Calls calls{.address = address, .reached = address == first_};
   int tries = 0;
   while (!stop.stop_requested()) {

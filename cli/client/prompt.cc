@@ -39,7 +39,7 @@ class QuietTerminal {
   bool active_ = false;
 };
 
-// Reads a line. CANCELLED at the end of the input and for Ctrl-C, which has a payload then.
+// Reads a line. Returns CANCELLED at the end of the input and, with a payload, for Ctrl-C.
 absl::StatusOr<std::string> Read(bool keys) {
   std::array<char, kMaxLine> line;
   std::size_t size = 0;
@@ -79,7 +79,7 @@ bool IsInterrupted(const absl::Status& status) { return status.GetPayload(kInter
 absl::Status Confirm(const std::string& question) {
   if (isatty(STDIN_FILENO) != 1)
     return absl::InvalidArgumentError(
-        absl::StrCat("nobody can be asked '", question, "', since standard input is not a terminal; add --yes"));
+        absl::StrCat("cannot ask '", question, "': standard input is not a terminal; add --yes"));
   (void)WriteAll(STDERR_FILENO, absl::StrCat(question, " [y/N] "));
   const std::string answer = absl::AsciiStrToLower(absl::StripAsciiWhitespace(ReadLine().value_or("")));
   if (answer == "y" || answer == "yes") return absl::OkStatus();

@@ -15,7 +15,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/logtext/redact.h"
-#include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 
 namespace riseml::cli {
 namespace {

@@ -30,7 +30,7 @@
 #include "services/common/base/utf8.h"
 #include "services/common/git/tree.h"
 #include "services/common/spec/features.h"
-#include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 #include "services/common/spec/parse.h"
 
 namespace riseml::cli {
@@ -71,7 +71,7 @@ absl::Status AddLabels(const std::vector<std::string>& labels, v1::CreateExperim
   return absl::OkStatus();
 }
 
-// "NAME=VALUE", or "NAME" for a variable of this shell.
+// Adds "NAME=VALUE", or "NAME" with the value in this shell.
 absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentRequest* request) {
   for (const std::string& variable : env) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(variable, absl::MaxSplits('=', 1));
@@ -91,7 +91,7 @@ absl::Status AddEnv(const std::vector<std::string>& env, v1::CreateExperimentReq
   return absl::OkStatus();
 }
 
-// "NAME=ID", where the id may be one that the caller does not know by number, such as @last.
+// Reads options "NAME=ID"; the id may also be symbolic, such as @last.
 absl::StatusOr<std::map<std::string, std::string>> ReadInputs(const std::vector<std::string>& inputs) {
   std::map<std::string, std::string> out;
   for (const std::string& input : inputs) {
@@ -119,7 +119,7 @@ absl::Status AddInputs(Session& session, Connection& connection, const std::map<
       return absl::InvalidArgumentError(
           absl::StrCat("--input ", name, ": ", id, " is a job; name its experiment: its jobs share one output"));
     }
-    // Told before the code travels; api checks again.
+    // Fails before the upload; api checks again.
     RISEML_RETURN_IF_ERROR(
         While(absl::StrCat("--input ", name), GetExperiment(connection, subject->experiment).status()));
     (*request->mutable_inputs())[name] = subject->experiment;
@@ -157,7 +157,7 @@ absl::StatusOr<sync::SyncOutcome> Sync(Session& session, Connection& connection,
       if (!quiet) session.Tell(SyncNotes(snapshot, upload));
       RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot));
     }
-    // Where no line can be drawn over, the title of the first round stays.
+    // Where lines cannot be redrawn, the title of the first round stays.
     if (redraw || !told) title = SyncTitle(snapshot, upload);
     if (redraw) {
       draw(title);
@@ -196,7 +196,7 @@ absl::Status TellNewProject(Session& session, Connection& connection, const Spec
   return absl::OkStatus();
 }
 
-// Complaints of the API about a field, in the words of our options.
+// Replaces the names of fields in an error of api by those of our options.
 absl::Status InWordsOfOptions(const absl::Status& status) {
   static const std::map<std::string, std::string> options = {
       {"display_name", "--name"}, {"description", "--description"}, {"labels", "--label"}};
@@ -235,7 +235,7 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
   }
   TellDoubts(session, file.spec, inputs, options.quiet);
-  // Git may take a moment to look for changes; the code travels meanwhile.
+  // Git may take a moment to look for changes; the upload runs meanwhile.
   absl::StatusOr<std::optional<v1::GitState>> git;
   std::jthread git_reader([&git, root] { git = ReadGitState(root); });
   RISEML_ASSIGN_OR_RETURN(const sync::SyncOutcome synced, Sync(session, *connection, file, root, options.quiet));
@@ -292,20 +292,20 @@ void AddTrain(cmdline::Command app, Plan& plan) {
       .Type("FILE")
       .ShowDefault();
   command.AddFlag("-l,--logs", options->logs, "Follow the log; exit code 0 finished, 1 failed, 3 killed");
-  command.AddOption("--name", options->name, "Name for people").Type("TEXT");
+  command.AddOption("--name", options->name, "Display name").Type("TEXT");
   command.AddOption("--description", options->description, "Description").Type("TEXT");
   command.AddOption("--label", options->labels, "Label; may be given several times").Type("KEY=VALUE");
   command
       .AddOption("--env", options->env,
-                 "Variable of the commands, or its name alone for one of this shell; may be given several times")
+                 "Set a variable; NAME alone copies it from this shell; may be given several times")
       .Type("NAME[=VALUE]");
   command
       .AddOption("--input", options->inputs,
                  "Output of an experiment that has ended, read-only at /inputs/NAME; may be given several times")
       .Type("NAME=ID");
   command.AddFlag("--dry-run", options->dry_run, "List what would be uploaded or left out, and why; send nothing");
-  command.AddFlag("--rebuild", options->rebuild, "Build the environment anew, also where one exists");
-  command.AddFlag("-q,--quiet", options->quiet, "Print the id only, and warnings on standard error");
+  command.AddFlag("--rebuild", options->rebuild, "Rebuild the environment even if one exists");
+  command.AddFlag("-q,--quiet", options->quiet, "Print only the id; warnings go to standard error");
   Runs(command, plan, options, Train);
 }
 

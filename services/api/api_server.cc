@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/api/code/environment_removal.h"
 #include "services/api/code/environment_store.h"
 #include "services/api/handler/access_handler.h"
 #include "services/api/handler/cluster_handler.h"
@@ -22,6 +23,7 @@
 #include "services/api/handler/user_handler.h"
 #include "services/api/scheduling/upkeep.h"
 #include "services/api/user/authenticator.h"
+#include "services/api/user/caller_store.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -90,9 +92,9 @@ struct ApiServer::Parts {
         nodes(user_db, tokens),
         deletions(user_db),
         secrets(user_db, box),
-        known_users(access_db),
+        callers(access_db),
         access(access_db, LimitsOf(config)),
-        authenticator(known_users, tokens, clock, absl::Seconds(config.token_grace().seconds())),
+        authenticator(callers, tokens, clock, absl::Seconds(config.token_grace().seconds())),
         revisions(service_db, LimitsOf(config)),
         scheduling(service_db, tokens),
         logs(service_db),
@@ -115,7 +117,7 @@ struct ApiServer::Parts {
   RemovalStore deletions;
   SecretStore secrets;
   // For whoever asks who somebody is.
-  UserStore known_users;
+  CallerStore callers;
   CodeStore access;
   Authenticator authenticator;
   // For services.

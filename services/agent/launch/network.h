@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "services/agent/launch/environment.h"
+#include "services/agent/launch/job_variables.h"
 #include "services/common/base/files/file.h"
 
 namespace riseml::agent {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "services/agent/launch/environment.h"
+#include "services/agent/launch/job_variables.h"
 
 namespace riseml::agent {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "services/agent/launch/environment.h"
+#include "services/agent/launch/job_variables.h"
 
 namespace riseml::agent {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "riseml/internal/v1/attempt_files.pb.h"
-#include "services/agent/launch/environment.h"
+#include "services/agent/launch/job_variables.h"
 
 namespace riseml::agent {
 

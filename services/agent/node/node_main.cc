@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/agent/launch/code_source.h"
-#include "services/agent/launch/environment.h"
+#include "services/agent/launch/job_variables.h"
 #include "services/agent/launch/launcher.h"
 #include "services/agent/launch/network.h"
 #include "services/agent/launch/package_settings.h"

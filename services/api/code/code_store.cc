@@ -232,24 +232,25 @@ absl::StatusOr<v1::Revision> CodeStore::RegisterRevision(const rpc::Call& call,
   if (!IsHexId(request.commit()) || !IsHexId(request.tree()))
     return Error(Reason::kInvalidArgument, "commit and tree must be 40 lower-case hex digits");
   return db_.Write("register revision", [&](pqxx::work& tx) -> absl::StatusOr<v1::Revision> {
-    const auto project = sql::Query(
+    const auto rows = sql::Query(
         tx, "SELECT head, last_revision, user_uid, stored_bytes FROM projects WHERE uid = $1 FOR NO KEY UPDATE",
         request.project_uid());
-    if (project.empty()) return NotFound(absl::StrCat("project ", request.project_uid()));
+    if (rows.empty()) return NotFound(absl::StrCat("project ", request.project_uid()));
+    const pqxx::row project = rows[0];
     const std::string find = absl::StrCat(kSelectRevisions, "WHERE r.project_uid = $1 AND r.commit_id = $2");
     if (const auto known = sql::Query(tx, find, request.project_uid(), request.commit()); !known.empty())
       return ToRevision(known[0]);
-    if (project[0][0].as<std::string>() != request.parent())
+    if (project["head"].as<std::string>() != request.parent())
       return Error(Reason::kPushOutdated, "another push of this project finished in the meantime; push again");
-    sql::Query(tx, kInsertRevision, request.project_uid(), project[0][1].as<std::int64_t>() + 1, request.commit(),
-               request.tree(), request.file_count(), request.total_bytes(),
+    sql::Query(tx, kInsertRevision, request.project_uid(), project["last_revision"].as<std::int64_t>() + 1,
+               request.commit(), request.tree(), request.file_count(), request.total_bytes(),
                absl::ToInt64Milliseconds(FromProtoDuration(request.snapshot_window())));
     sql::Query(tx, "UPDATE projects SET head = $2, last_revision = last_revision + 1 WHERE uid = $1",
                request.project_uid(), request.commit());
     v1::Revision revision = ToRevision(sql::Query(tx, find, request.project_uid(), request.commit())[0]);
     RISEML_ASSIGN_OR_RETURN(const rpc::Call by_user, ByUser(tx, call, request));
     RecordAudit(tx, by_user, revision.name());
-    TakeRepositoryBytes(tx, request, project[0][2].as<std::string>(), project[0][3].as<std::int64_t>());
+    TakeRepositoryBytes(tx, request, project["user_uid"].as<std::string>(), project["stored_bytes"].as<std::int64_t>());
     return revision;
   });
 }

@@ -15,6 +15,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/logtext/redact.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -23,8 +24,6 @@ namespace {
 constexpr std::size_t kShortKey = 8;
 constexpr int kMaxUsers = 100;
 constexpr char kNoJob[] = "00000000-0000-0000-0000-000000000000";
-// A build that was broken off is not touched while it may go on.
-constexpr absl::Duration kBrokenAge = absl::Hours(24);
 
 // Jobs with a live attempt.
 constexpr char kSelectLiveUsers[] = R"sql(
@@ -103,10 +102,6 @@ std::string JobNameOf(const pqxx::row& row) {
                        row["job_name"].as<std::string>()});
 }
 
-absl::Time TimeOfProto(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
-}
-
 // `plan` is the column of that name.
 template <class Environment>
 void AddSteps(const char* plan, Environment& environment) {
@@ -170,35 +165,6 @@ std::optional<SharedFailure> FindSharedFailure(pqxx::transaction_base& tx, const
   return SharedFailure{absl::StrCat(row["message"].c_str(), " (in ", build, ", which built the same environment)")};
 }
 
-std::vector<std::string> ChooseForRemoval(const std::vector<v1::StoredEnvironment>& environments,
-                                          const EnvironmentLimits& limits, absl::Time now) {
-  struct Candidate {
-    absl::Time used;
-    const v1::StoredEnvironment* environment;
-  };
-  std::vector<Candidate> candidates;
-  std::int64_t total = 0;
-  for (const v1::StoredEnvironment& environment : environments) {
-    total += environment.bytes();
-    if (environment.used_by_size() > 0) continue;
-    const absl::Time used = std::max(TimeOfProto(environment.create_time()), TimeOfProto(environment.last_use_time()));
-    candidates.push_back({used, &environment});
-  }
-  std::ranges::stable_sort(candidates, {}, &Candidate::used);
-  std::vector<std::string> keys;
-  for (const Candidate& candidate : candidates) {
-    // Without an owner: nobody has recorded it, so its build was broken off or is under way.
-    const absl::Duration age = now - candidate.used;
-    const bool broken = candidate.environment->owner().empty() && age > kBrokenAge;
-    const bool old = limits.max_age > absl::ZeroDuration() && age > limits.max_age;
-    const bool too_large = limits.max_bytes >= 0 && total > limits.max_bytes && age > absl::Minutes(10);
-    if (!broken && !old && !too_large) continue;
-    keys.push_back(candidate.environment->key());
-    total -= candidate.environment->bytes();
-  }
-  return keys;
-}
-
 absl::StatusOr<std::vector<v1::StoredEnvironment>> EnvironmentStore::List(const rpc::Call* call, const Stored& stored) {
   return db_.Snapshot("list environments", [&](pqxx::work& tx) -> absl::StatusOr<std::vector<v1::StoredEnvironment>> {
     auto users = LoadUsers(tx);
@@ -228,8 +194,8 @@ absl::StatusOr<std::vector<v1::StoredEnvironment>> EnvironmentStore::List(const 
       if (mine && (call == nullptr || one.complete())) out.push_back(std::move(environment));
     }
     std::ranges::stable_sort(out, [](const auto& a, const auto& b) {
-      return std::max(TimeOfProto(a.last_use_time()), TimeOfProto(a.create_time())) >
-             std::max(TimeOfProto(b.last_use_time()), TimeOfProto(b.create_time()));
+      return std::max(FromProtoTime(a.last_use_time()), FromProtoTime(a.create_time())) >
+             std::max(FromProtoTime(b.last_use_time()), FromProtoTime(b.create_time()));
     });
     return out;
   });

@@ -1,5 +1,4 @@
-// Environments as jobs use them: who built them, who uses them, what may be removed. What lies on the disk is
-// builder's.
+// Records which jobs have built and use each environment, and which ones may be removed. Builder has the files.
 #pragma once
 
 #include <pqxx/pqxx>
@@ -19,7 +18,7 @@
 
 namespace riseml::api {
 
-// Records that a job starts with an environment. Why it must not, or empty.
+// Records that a job starts with an environment. Returns why it must not, or empty.
 std::string UseEnvironment(pqxx::transaction_base& tx, const internal::v1::Placement& placement, const JobRow& job);
 
 // Records how and why an environment is built, when the job that is placed builds one.
@@ -28,23 +27,11 @@ void RecordPlan(pqxx::transaction_base& tx, const internal::v1::Placement& place
 // The environment that jobs of an experiment or set used last; without a key when there is none.
 v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::string& experiment_uid);
 
-// Failure of a build that is shared by the jobs that waited for it: the exit code of one of its steps, after `job`
-// was created.
+// Failure of a build that the jobs waiting for it share: one of its steps failed after `job` was created.
 struct SharedFailure {
   std::string message;  // with the name of the build
 };
 std::optional<SharedFailure> FindSharedFailure(pqxx::transaction_base& tx, const std::string& key, const JobRow& job);
-
-// Limits for environments that are kept. A zero age and a negative size mean no limit.
-struct EnvironmentLimits {
-  absl::Duration max_age;
-  std::int64_t max_bytes = -1;
-};
-
-// Keys of the environments to remove, in order: those unused for too long, then those used longest ago until the rest
-// fits. Never one that is used. Pure.
-std::vector<std::string> ChooseForRemoval(const std::vector<v1::StoredEnvironment>& environments,
-                                          const EnvironmentLimits& limits, absl::Time now);
 
 // Thread-safe.
 class EnvironmentStore {
@@ -53,17 +40,18 @@ class EnvironmentStore {
 
   using Stored = std::vector<internal::v1::StoredEnvironment>;
 
-  // Those of `stored` that the caller may see, the one used last first; without a caller all, incomplete ones too.
+  // The environments of `stored` that the caller may see, the last used first. Without a caller all, even incomplete
+  // ones.
   absl::StatusOr<std::vector<v1::StoredEnvironment>> List(const rpc::Call* call, const Stored& stored);
 
-  // The whole key of one the caller may remove. INVALID_ARGUMENT, NOT_FOUND.
+  // The whole key of an environment that the caller may remove. INVALID_ARGUMENT, NOT_FOUND.
   static absl::StatusOr<std::string> FindKey(const std::vector<v1::StoredEnvironment>& environments,
                                              const std::string& key);
 
   // Marks the environment so that no job starts with it any more. FAILED_PRECONDITION while one uses or builds it.
   // `call` may be absent.
   absl::Status BeginRemoval(const rpc::Call* call, const std::string& key);
-  // It could not be removed after all.
+  // Undoes BeginRemoval.
   absl::Status CancelRemoval(const std::string& key);
 
  private:

@@ -10,6 +10,7 @@
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/resources.h"
 #include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 
 namespace riseml::api {
 namespace {

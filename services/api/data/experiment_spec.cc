@@ -8,6 +8,7 @@
 #include "services/api/data/git_variables.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/resources.h"
+#include "services/common/spec/names.h"
 
 namespace riseml::api {
 namespace {

@@ -8,7 +8,7 @@
 namespace riseml::api {
 namespace {
 
-// "1.0rc1" of "v1.0-rc1", "release-1.0" and the like; empty if the tag is no version.
+// The version in a tag: "1.0rc1" for "v1.0-rc1"; empty if the tag is no version.
 std::string VersionOfTag(absl::string_view tag) {
   const std::size_t digit = tag.find_first_of("0123456789");
   if (digit == tag.npos) return "";
@@ -24,7 +24,7 @@ std::string VersionOfTag(absl::string_view tag) {
   return version;
 }
 
-// "MYPKG" of "my.pkg", as setuptools-scm names its variables.
+// "MY_PKG" for "my.pkg", as in the names of setuptools-scm's variables.
 std::string VariablePart(absl::string_view package) {
   std::string out;
   for (const char c : package) {
@@ -60,7 +60,7 @@ std::map<std::string, std::string> GitVariables(const v1::GitState& git) {
           {"RISEML_GIT_BRANCH", git.branch()},
           {"RISEML_GIT_DESCRIBE", git.describe()},
           {"RISEML_GIT_DIRTY", git.dirty() ? "1" : "0"},
-          // The general form would also rename dependencies that are built from source.
+          // The general form would also set the version of dependencies that are built from source.
           {git.package().empty() ? scm : absl::StrCat(scm, "_FOR_", VariablePart(git.package())), version},
           {"PBR_VERSION", version},
           {"POETRY_DYNAMIC_VERSIONING_BYPASS", version}};

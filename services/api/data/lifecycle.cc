@@ -1,7 +1,7 @@
 #include "services/api/data/lifecycle.h"
 
 #include "absl/strings/str_cat.h"
-#include "services/api/data/children.h"
+#include "services/api/data/child_counts.h"
 #include "services/api/data/experiment_spec.h"
 #include "services/api/data/records.h"
 #include "services/common/sql/statement.h"

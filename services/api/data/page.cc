@@ -31,7 +31,7 @@ absl::StatusOr<std::vector<std::string>> ReadPageToken(absl::string_view token,
   if (token.empty()) return std::vector<std::string>();
   std::string text;
   std::vector<std::string> parts;
-  // The database takes neither NUL nor what is no UTF-8.
+  // The database accepts neither NUL nor invalid UTF-8.
   const bool is_text = absl::WebSafeBase64Unescape(token, &text) && !absl::StrContains(text, '\0') && IsValidUtf8(text);
   if (is_text) parts = absl::StrSplit(text, kSeparator);
   if (parts.size() != key_parts + 1 || parts.front() != HashOf(request))

@@ -9,7 +9,7 @@
 
 namespace riseml::api {
 
-// --- Attempts: moved by what the scheduler reports. ---
+// --- Attempts: the scheduler reports their events. ---
 
 enum class AttemptState { kStarting, kRunning, kSuspended, kFinished, kFailed, kKilled };
 enum class AttemptEvent {
@@ -59,7 +59,7 @@ inline constexpr AttemptEdge kAttemptEdges[] = {
     {AttemptState::kSuspended, AttemptEvent::kPreempted, AttemptState::kKilled},
 };
 
-// --- Jobs: released by api, then as their newest attempt. ---
+// --- Jobs: api releases them; then they follow their newest attempt. ---
 
 enum class JobState { kCreated, kPending, kStarting, kRunning, kServing, kFinished, kFailed, kKilled };
 enum class JobEvent {
@@ -69,9 +69,9 @@ enum class JobEvent {
   kFinished,          // its attempt succeeded
   kFailed,            // its attempt failed
   kKilled,            // its attempt was stopped, or a kill found no attempt
-  kAbandoned,         // what it waited for has failed
-  kPreempted,         // its attempt was taken away, or not taken by its node: it waits again
-  kEnvironmentReady,  // a build nobody needs any more
+  kAbandoned,         // the job it waited for has failed
+  kPreempted,         // its attempt was evicted, or its node refused it: it waits again
+  kEnvironmentReady,  // a build that nobody needs any more
   kImpossible,        // it can never run
   kRetried,           // its attempt failed, and it may be tried again: it waits again
 };
@@ -114,7 +114,7 @@ inline constexpr JobEdge kJobEdges[] = {
     {JobState::kServing, JobEvent::kRetried, JobState::kPending},
 };
 
-// --- Experiments: a pure function of their jobs; sets of their build and their children. ---
+// --- Experiments: derived from their jobs. Sets: derived from their build and their children. ---
 
 enum class ExperimentState { kCreated, kBuilding, kPending, kStarting, kRunning, kFinished, kFailed, kKilled };
 inline constexpr std::array<absl::string_view, 8> kExperimentStateNames = {"CREATED", "BUILDING", "PENDING", "STARTING",
@@ -132,7 +132,7 @@ AttemptState ParseAttemptState(absl::string_view name);
 JobState ParseJobState(absl::string_view name);
 ExperimentState ParseExperimentState(absl::string_view name);
 
-// The same for readers of many rows, of which one must not hold up the others: absent for a state that is not known.
+// The same for readers of many rows, where one bad row must not stop the others. Absent for an unknown state.
 std::optional<JobState> FindJobState(absl::string_view name);
 
 constexpr std::optional<AttemptState> Next(AttemptState from, AttemptEvent on) {
@@ -161,8 +161,8 @@ constexpr bool IsTerminal(ExperimentState s) { return s >= ExperimentState::kFin
 // Returns the event of a job that follows from an event of its newest attempt.
 JobEvent JobEventOf(AttemptEvent event);
 
-// State of an experiment or child from its jobs, one or more besides the build, which is absent when there was nothing
-// to build, or for children: the set builds.
+// State of an experiment or child, derived from its jobs, one or more. `build` is absent for children, as their set
+// builds, and where nothing was built.
 ExperimentState DeriveState(std::optional<JobState> build, const std::vector<JobState>& jobs);
 
 // Number of children of a set by state.
@@ -173,12 +173,12 @@ struct ChildCounts {
   int Terminal() const;
   // Released and not ended: they count against the set's concurrency.
   int Active() const;
-  // No child up to this one is CREATED: they are released in their order, and only a kill ends one before its turn.
+  // Children 1 to this number are not CREATED: they are released in order, and only a kill ends one before its turn.
   int FirstCreatedBehind() const;
 };
 
-// State of a set from its build and its children. Children that were killed one by one do not fail a set; failed ones
-// do, once all have ended. A set somebody killed is KILLED unless all its children had finished before.
+// State of a set from its build and its children. Children that were killed one by one do not fail a set; failed
+// children do, once all have ended. A set somebody killed is KILLED unless all its children had finished before.
 ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts& children, bool kill_wanted);
 
 // Returns how many more children may be released now.

@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/api/code/environment_store.h"
-#include "services/api/data/children.h"
+#include "services/api/data/child_counts.h"
 #include "services/api/data/experiment_spec.h"
 #include "services/api/data/lifecycle.h"
 #include "services/api/data/records.h"

@@ -8,7 +8,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -26,7 +26,7 @@ constexpr char kSelectInput[] = R"sql(
 
 absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
                                   const spec::Input& input) {
-  // A request names resources, a file names ids.
+  // Requests use resource names, files use ids.
   auto name = ParseExperimentName(input.experiment);
   if (!name.ok()) name = ParseExperimentId(input.experiment, user);
   RISEML_RETURN_IF_ERROR(name.status());
@@ -43,7 +43,7 @@ absl::StatusOr<v1::Input> Resolve(pqxx::transaction_base& tx, const rpc::Call& c
   if (!IsTerminal(state))
     return Error(Reason::kExperimentRuns,
                  absl::StrCat("input ", input.name, ": experiment ", id, " is ", Name(state),
-                              " and still writes its output; train when it has ended: riseml wait ", id));
+                              " and still writes its output; wait for its end first: riseml wait ", id));
   v1::Input out;
   out.set_name(input.name);
   out.set_experiment(Print(key->name));

@@ -1,4 +1,4 @@
-// ClusterService on the wire, for users.
+// The handler of riseml.v1.ClusterService.
 #pragma once
 
 #include "riseml/v1/cluster.grpc.pb.h"

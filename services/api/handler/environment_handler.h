@@ -1,12 +1,9 @@
-// EnvironmentService, and the removal of environments beyond the limits.
+// riseml.v1.EnvironmentService.
 #pragma once
-
-#include <stop_token>
 
 #include "riseml/internal/v1/builder.grpc.pb.h"
 #include "riseml/v1/environment.grpc.pb.h"
 #include "services/api/code/environment_store.h"
-#include "services/common/base/clock.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {
@@ -29,10 +26,5 @@ class EnvironmentHandler final : public v1::EnvironmentService::Service {
   EnvironmentStore& environments_;
   internal::v1::BuilderService::StubInterface& builder_;
 };
-
-// Removes what is beyond the limits, once an hour until stopped.
-void CollectEnvironments(std::stop_token stop, EnvironmentStore& environments,
-                         internal::v1::BuilderService::StubInterface& builder, const EnvironmentLimits& limits,
-                         const Clock& clock);
 
 }  // namespace riseml::api

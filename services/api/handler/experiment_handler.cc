@@ -9,7 +9,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/spec/features.h"
-#include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 #include "services/common/spec/parse.h"
 
 namespace riseml::api {

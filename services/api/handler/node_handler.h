@@ -1,4 +1,4 @@
-// NodeService on the wire, for users.
+// The handler of riseml.v1.NodeService.
 #pragma once
 
 #include "riseml/v1/node.grpc.pb.h"

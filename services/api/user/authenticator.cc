@@ -57,9 +57,9 @@ std::int64_t Authenticator::generation() {
 }
 
 absl::StatusOr<internal::v1::Caller> Authenticator::LookUp(Source source, absl::string_view text) {
-  if (source == Source::kName) return users_.FindByName(std::string(text));
-  if (const auto key = ParseApiKey(text)) return users_.FindByKey(*key);
-  if (const auto id = tokens_.Verify(text)) return users_.FindByAttempt(*id, token_grace_);
+  if (source == Source::kName) return callers_.FindByName(std::string(text));
+  if (const auto key = ParseApiKey(text)) return callers_.FindByKey(*key);
+  if (const auto id = tokens_.Verify(text)) return callers_.FindByAttempt(*id, token_grace_);
   return Error(Reason::kUnauthenticated, "the API key is not valid; log in with `riseml user login`");
 }
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "services/api/data/keys.h"
-#include "services/api/user/user_store.h"
+#include "services/api/user/caller_store.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
@@ -17,9 +17,9 @@ namespace riseml::api {
 // Thread-safe. Remembers at most 10,000 good credentials and names; bad ones are looked up each time.
 class Authenticator final : public rpc::Authenticator, public rpc::UserDirectory {
  public:
-  // `users`, `tokens` and `clock` outlive this. `token_grace`: how long a token works after its attempt's end.
-  Authenticator(UserStore& users, const AttemptTokens& tokens, const Clock& clock, absl::Duration token_grace)
-      : users_(users), tokens_(tokens), clock_(clock), token_grace_(token_grace) {}
+  // `callers`, `tokens` and `clock` outlive this. `token_grace`: how long a token works after its attempt's end.
+  Authenticator(CallerStore& callers, const AttemptTokens& tokens, const Clock& clock, absl::Duration token_grace)
+      : callers_(callers), tokens_(tokens), clock_(clock), token_grace_(token_grace) {}
 
   absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) override;
   absl::StatusOr<internal::v1::Caller> FindUser(absl::string_view user) override;
@@ -40,7 +40,7 @@ class Authenticator final : public rpc::Authenticator, public rpc::UserDirectory
     internal::v1::Caller caller;
     absl::Time until;
   };
-  UserStore& users_;
+  CallerStore& callers_;
   const AttemptTokens& tokens_;
   const Clock& clock_;
   const absl::Duration token_grace_;

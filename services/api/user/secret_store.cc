@@ -11,7 +11,7 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
-#include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {

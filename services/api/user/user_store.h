@@ -1,4 +1,4 @@
-// Users and their API keys.
+// Accounts of users and their API keys, as administrators manage them.
 #pragma once
 
 #include <string>
@@ -26,13 +26,6 @@ class UserStore {
   absl::StatusOr<v1::User> Update(const rpc::Call& call, const v1::UpdateUserRequest& request);
   absl::StatusOr<v1::User> Disable(const rpc::Call& call, const std::string& name);
   absl::StatusOr<v1::RotateApiKeyResponse> RotateKey(const rpc::Call& call, const v1::RotateApiKeyRequest& request);
-
-  // The user a key belongs to. UNAUTHENTICATED, whatever is wrong with it.
-  absl::StatusOr<internal::v1::Caller> FindByKey(const ApiKey& key);
-  // The user with this name part. UNAUTHENTICATED for one who is absent or disabled.
-  absl::StatusOr<internal::v1::Caller> FindByName(const std::string& name);
-  // The owner of an attempt, when the attempt lives or has ended less than `grace` ago.
-  absl::StatusOr<internal::v1::Caller> FindByAttempt(const AttemptId& id, absl::Duration grace);
 
   // Creates user admin and a key when there is no user at all; otherwise answers ALREADY_EXISTS.
   absl::StatusOr<std::string> Bootstrap();

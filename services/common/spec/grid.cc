@@ -15,13 +15,6 @@ namespace {
 // Linux takes no longer argument (MAX_ARG_STRLEN), and a command is the one argument of its shell.
 constexpr std::size_t kLongestCommand = 128 * 1024 - 1;
 
-constexpr absl::string_view kReservedNames[] = {"PATH", "HOME", "SHELL"};
-// Variables of which every job gets its own.
-constexpr absl::string_view kProductNames[] = {
-    "PATH",        "HOME", "SHELL", "USER", "LOGNAME", "TMPDIR", "OUTPUT_DIR", "EXPERIMENT_ID", "CUDA_VISIBLE_DEVICES",
-    "VIRTUAL_ENV", "PWD",  "OLDPWD"};
-constexpr absl::string_view kReservedPrefixes[] = {"LD_", "PYTHON", "RISEML_"};
-
 const std::string* ValueOf(const Combination& parameters, absl::string_view name) {
   for (const auto& [key, value] : parameters)
     if (key == name) return &value;
@@ -79,38 +72,6 @@ absl::StatusOr<std::string> Substitute(absl::string_view command, const Combinat
   if (out.size() <= kLongestCommand) return out;
   return Error(Reason::kInvalidSpec, absl::StrCat("a command is longer than ", kLongestCommand,
                                                   " bytes with its parameters filled in: move it into a script"));
-}
-
-std::string EnvironmentName(absl::string_view parameter) {
-  return absl::StrReplaceAll(absl::AsciiStrToUpper(parameter), {{"-", "_"}});
-}
-
-absl::Status CheckVariableName(absl::string_view name) {
-  const auto is_letter = [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; };
-  const bool variable = !name.empty() && std::all_of(name.begin(), name.end(), is_letter) &&
-                        !absl::ascii_isdigit(static_cast<unsigned char>(name.front()));
-  if (!variable)
-    return Error(Reason::kInvalidSpec,
-                 "a variable has letters, digits and '_' and does not begin with a digit: rename it");
-  const bool product = std::find(std::begin(kProductNames), std::end(kProductNames), name) != std::end(kProductNames);
-  if (!product && !absl::StartsWith(name, "RISEML_")) return absl::OkStatus();
-  return Error(Reason::kInvalidSpec,
-               absl::StrCat("every job gets its own ", name,
-                            ": use another name, or set it inside of a command (export ", name, "=…)"));
-}
-
-absl::Status CheckParameterName(absl::string_view name) {
-  const bool characters = !name.empty() && std::all_of(name.begin(), name.end(), IsNameCharacter);
-  if (!characters || absl::ascii_isdigit(static_cast<unsigned char>(name.front()))) {
-    return Error(Reason::kInvalidSpec,
-                 "a parameter's name has letters, digits, '-' and '_' and does not begin with a digit: rename it");
-  }
-  const std::string variable = EnvironmentName(name);
-  bool reserved = std::find(std::begin(kReservedNames), std::end(kReservedNames), variable) != std::end(kReservedNames);
-  for (absl::string_view prefix : kReservedPrefixes) reserved = reserved || absl::StartsWith(variable, prefix);
-  if (!reserved) return absl::OkStatus();
-  return Error(Reason::kInvalidSpec, absl::StrCat("the parameter would set the environment variable ", variable,
-                                                  ", which decides what runs: rename it"));
 }
 
 }  // namespace riseml::spec

@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/common/base/status.h"
+#include "services/common/spec/names.h"
 #include "services/common/spec/parse.h"
 
 namespace riseml::spec {

@@ -181,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(
         Reject{"InputNull", WithTrain("inputs: {model: }"), "3:12",
                "train: inputs: model:", "is not the id of an experiment"},
         Reject{"InputName", WithTrain("inputs: {a/b: 7}"), "3:12",
-               "train: inputs:", "'a/b': a name of an input has 1 to 63 letters"},
+               "train: inputs:", "'a/b': an input name has 1 to 63 letters"},
         Reject{"InputTwice", WithTrain("inputs: {a-b: 7, A_B: 8}"), "3:20",
                "train: inputs:", "'a-b' and 'A_B' set the same variable RISEML_INPUT_A_B: rename one of them"},
         Reject{"Misplaced", WithTrain("cpus: 2"), "3:3", "train:", "'cpus' belongs under 'train: resources:'"},

@@ -7,6 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "services/common/spec/checks/check.h"
 #include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 #include "services/common/spec/placeholder.h"
 
 namespace riseml::spec {

@@ -6,6 +6,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/checks/check.h"
 #include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 
 namespace riseml::spec {
 namespace {

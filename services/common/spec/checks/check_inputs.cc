@@ -5,24 +5,15 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/spec/checks/check.h"
-#include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 #include "services/common/spec/placeholder.h"
 
 namespace riseml::spec {
 namespace {
 
-constexpr std::size_t kLongestInputName = 63;
 constexpr absl::string_view kInputsForm = "write names with the ids of experiments, inputs: {model: 26.3}";
 
 }  // namespace
-
-absl::Status CheckInputName(absl::string_view name) {
-  if (!name.empty() && name.size() <= kLongestInputName && std::ranges::all_of(name, IsNameCharacter) &&
-      absl::ascii_isalnum(static_cast<unsigned char>(name.front())))
-    return absl::OkStatus();
-  return Error(Reason::kInvalidSpec, absl::StrCat("a name of an input has 1 to ", kLongestInputName,
-                                                  " letters, digits, '-' and '_', a letter or digit first"));
-}
 
 absl::StatusOr<std::vector<Input>> CheckInputs(const View& inputs) {
   std::vector<Input> out;

@@ -6,10 +6,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "services/common/base/job_variables.h"
+#include "services/common/base/reserved_variables.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/spec/checks/check.h"
 #include "services/common/spec/grid.h"
+#include "services/common/spec/names.h"
 
 namespace riseml::spec {
 namespace {

@@ -9,7 +9,7 @@
 namespace riseml::cli {
 
 // Pure, but for the jitter.
-class Reconnects {
+class ReconnectPolicy {
  public:
   // Returns the time to wait before the next try: at least as long as the server asks for. Returns nothing if another
   // try makes no sense. UNAVAILABLE is tried for ever; errors with a retry delay, and codes that may stand for a

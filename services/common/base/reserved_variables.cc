@@ -1,4 +1,4 @@
-#include "services/common/base/job_variables.h"
+#include "services/common/base/reserved_variables.h"
 
 #include <algorithm>
 #include <iterator>

@@ -1,4 +1,4 @@
-#include "services/api/code/environment_store.h"
+#include "services/api/code/environment_removal.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

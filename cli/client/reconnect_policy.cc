@@ -1,4 +1,4 @@
-#include "cli/client/reconnects.h"
+#include "cli/client/reconnect_policy.h"
 
 #include <algorithm>
 #include <random>
@@ -7,7 +7,7 @@
 
 namespace riseml::cli {
 
-std::optional<absl::Duration> Reconnects::After(const absl::Status& status) {
+std::optional<absl::Duration> ReconnectPolicy::After(const absl::Status& status) {
   ++failures_;
   const bool may_be_broken = absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsCancelled(status) ||
                              absl::IsDataLoss(status) || absl::IsDeadlineExceeded(status);

@@ -1,4 +1,4 @@
-#include "services/api/data/children.h"
+#include "services/api/data/child_counts.h"
 
 #include "services/common/sql/statement.h"
 
@@ -11,7 +11,7 @@ constexpr char kCountMove[] = R"sql(
   ON CONFLICT (root_uid, state) DO UPDATE SET count = child_counts.count + EXCLUDED.count
 )sql";
 
-// Arrays make the planner expect few: for a plan that serves any number, it would read the whole table.
+// Arrays make the planner expect few rows; for any number of rows it would read the whole table.
 constexpr char kReleaseChildren[] = R"sql(
   WITH next AS (
     SELECT uid, number, child

@@ -1,4 +1,4 @@
-#include "services/agent/launch/environment.h"
+#include "services/agent/launch/job_variables.h"
 
 #include <unistd.h>
 
@@ -14,8 +14,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "services/agent/launch/job_tools.h"
-#include "services/common/base/job_variables.h"
 #include "services/common/base/names.h"
+#include "services/common/base/reserved_variables.h"
 
 namespace riseml::agent {
 namespace {

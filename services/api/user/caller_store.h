@@ -1,0 +1,30 @@
+// Owners of API keys, of names and of attempts: who calls.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "riseml/internal/v1/access.pb.h"
+#include "services/api/data/database.h"
+#include "services/api/data/keys.h"
+
+namespace riseml::api {
+
+// Thread-safe.
+class CallerStore {
+ public:
+  explicit CallerStore(Database& db) : db_(db) {}  // outlives this
+
+  // The user a key belongs to. UNAUTHENTICATED, whatever is wrong with it.
+  absl::StatusOr<internal::v1::Caller> FindByKey(const ApiKey& key);
+  // The user with this name part. UNAUTHENTICATED for one who is absent or disabled.
+  absl::StatusOr<internal::v1::Caller> FindByName(const std::string& name);
+  // The owner of an attempt, when the attempt lives or has ended less than `grace` ago.
+  absl::StatusOr<internal::v1::Caller> FindByAttempt(const AttemptId& id, absl::Duration grace);
+
+ private:
+  Database& db_;
+};
+
+}  // namespace riseml::api
