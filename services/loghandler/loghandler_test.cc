@@ -73,7 +73,7 @@ TEST_F(LogHandlerTest, AFollowerGoesOnAcrossARestartByItsCursor) {
   Start();
   v1::FollowRequest request = FollowFor(kRoot);
   v1::StreamCursor* cursor = request.add_cursors();
-  cursor->set_job_uid(id.job.value);
+  cursor->set_job_uid(id.job_uid);
   cursor->set_attempt(id.attempt);
   cursor->set_offset(before[id].next());
   TestReader after = Follow(request);
@@ -159,7 +159,7 @@ TEST_F(LogHandlerTest, BadRequestsSayWhatIsWrong) {
   request = FollowFor(kRoot);
   request.add_cursors()->set_job_uid("../../x");
   EXPECT_TRUE(absl::IsInvalidArgument(FollowStatus(request)));
-  request.mutable_cursors(0)->set_job_uid(id.job.value);
+  request.mutable_cursors(0)->set_job_uid(id.job_uid);
   request.mutable_cursors(0)->set_attempt(1);
   request.mutable_cursors(0)->set_offset(1);
   EXPECT_TRUE(absl::IsOutOfRange(FollowStatus(request)));

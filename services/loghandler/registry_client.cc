@@ -1,12 +1,12 @@
 #include "services/loghandler/registry_client.h"
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "riseml/v1/job.pb.h"
 #include "services/common/base/id.h"
+#include "services/common/base/keep_watching.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/rpc/call.h"
@@ -17,8 +17,6 @@ namespace riseml::loghandler {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(10);
-constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
-constexpr absl::Duration kLongestPause = absl::Seconds(2);
 
 }  // namespace
 
@@ -130,27 +128,24 @@ void RegistryClient::Start(std::function<void(const std::vector<std::string>&)> 
                            std::function<void(bool)> on_watching) {
   on_roots_changed_ = std::move(on_roots_changed);
   on_watching_ = std::move(on_watching);
-  watcher_ = std::jthread([this](std::stop_token stop) { RunWatch(std::move(stop)); });
+  watcher_ = std::jthread([this](const std::stop_token& stop) { RunWatch(stop); });
   reporter_ = std::jthread([this](std::stop_token stop) { RunReporter(std::move(stop)); });
 }
 
-void RegistryClient::RunWatch(std::stop_token stop) {
+void RegistryClient::RunWatch(const std::stop_token& stop) {
   std::string resume_token;
-  absl::Duration pause = kFirstPause;
-  while (!stop.stop_requested()) {
+  KeepWatching(stop, [&] {
     const std::string before = resume_token;
     const grpc::Status status = Watch(&resume_token);
     on_watching_(false);
-    if (stop.stop_requested()) return;
+    if (stop.stop_requested()) return true;
     LogWarning("log_watch_lost", {{"code", static_cast<int>(status.error_code())}, {"error", status.error_message()}});
     // A token that api does not take any more: from the beginning.
     if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE ||
         status.error_code() == grpc::StatusCode::INVALID_ARGUMENT)
       resume_token.clear();
-    pause = resume_token != before ? kFirstPause : std::min(pause * 2, kLongestPause);
-    MutexLock lock(mu_);
-    changed_.wait_for(mu_, stop, absl::ToChronoMicroseconds(pause), [] { return false; });
-  }
+    return resume_token != before;
+  });
 }
 
 grpc::Status RegistryClient::Watch(std::string* resume_token) {
@@ -179,7 +174,7 @@ void RegistryClient::Handle(const internal::v1::WatchStreamsResponse& response) 
     const absl::Time now = clock_.Now();
     MutexLock lock(mu_);
     for (const internal::v1::StreamInfo& info : response.streams()) {
-      const StreamId id{JobId{info.job_uid()}, info.attempt()};
+      const StreamId id{info.job_uid(), info.attempt()};
       tracker_.Update(info, now);
       // Its log may have become complete while api could not be told.
       if (IsValid(id) && info.log_state() != v1::Attempt::COMPLETE) to_report_.insert(id);
@@ -235,7 +230,7 @@ bool RegistryClient::Report(const StreamId& id) {
     if (!tracker_.IsOverdue(id, clock_.Now())) return true;
   }
   internal::v1::ReportLogEndRequest request;
-  request.set_job_uid(id.job.value);
+  request.set_job_uid(id.job_uid);
   request.set_attempt(id.attempt);
   request.set_log_state(state.complete ? v1::Attempt::COMPLETE : v1::Attempt::TRUNCATED);
   request.set_log_bytes(state.durable_offset);

@@ -62,7 +62,7 @@ class RegistryClient final : public StreamRegistry {
   void Enter(grpc::ClientContext* context);
   void Leave(grpc::ClientContext* context);
 
-  void RunWatch(std::stop_token stop);
+  void RunWatch(const std::stop_token& stop);
   grpc::Status Watch(std::string* resume_token);
   void Handle(const internal::v1::WatchStreamsResponse& response);
   void RunReporter(std::stop_token stop);

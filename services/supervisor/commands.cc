@@ -91,7 +91,7 @@ absl::StatusOr<Installation> Open(const std::string& dir) {
 bool RunsReplacedPrograms(const Installation& installation) {
   return std::ranges::any_of(installation.plan.units, [&](const UnitPlan& unit) {
     const auto record = ReadRecord(installation.plan.layout.ProcessFile(unit.name));
-    if (!record.ok() || !IsAlive(*record)) return false;
+    if (!record.ok() || !IsAlive(IdentityOf(*record))) return false;
     std::error_code error;
     const auto program = std::filesystem::read_symlink(absl::StrCat("/proc/", record->pid(), "/exe"), error);
     return !error && absl::EndsWith(program.string(), " (deleted)");
@@ -163,12 +163,12 @@ absl::Status StopSupervisor(const Layout& layout) {
     if (lock.has_value()) return absl::OkStatus();
     // A supervisor that is just starting writes its record in a moment.
     const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout.ProcessFile(kSupervisor));
-    std::optional<UniqueFd> watch = record.ok() ? Watch(*record) : std::nullopt;
-    if (watch.has_value() && !told) {
-      Signal(*watch, SIGTERM);
+    const absl::StatusOr<UniqueFd> watch = record.ok() ? OpenProcess(IdentityOf(*record)) : record.status();
+    if (watch.ok() && !told) {
+      RISEML_RETURN_IF_ERROR(SignalProcess(*watch, SIGTERM));
       told = true;
     }
-    pollfd one = {watch.has_value() ? watch->get() : -1, POLLIN, 0};
+    pollfd one = {watch.ok() ? watch->get() : -1, POLLIN, 0};
     poll(&one, 1, static_cast<int>(absl::ToInt64Milliseconds(kPollPeriod)));
   }
   return absl::DeadlineExceededError(absl::StrCat("RiseML in ", layout.dir, " did not stop within ",
@@ -255,7 +255,7 @@ absl::StatusOr<bool> PrintStatus(const Options& options) {
     healthy = healthy && results[i].ok();
     const absl::StatusOr<config::v1::ProcessRecord> record =
         ReadRecord(installation->plan.layout.ProcessFile(unit.name));
-    const std::string pid = record.ok() && IsAlive(*record) ? absl::StrCat(record->pid()) : "-";
+    const std::string pid = record.ok() && IsAlive(IdentityOf(*record)) ? absl::StrCat(record->pid()) : "-";
     const bool has_port = !unit.endpoints.empty() && unit.endpoints.front().port != 0;
     const std::string address = has_port ? absl::StrCat("127.0.0.1:", unit.endpoints.front().port) : "local socket";
     Say(absl::StrFormat("%-12s %-8s %-22s %s", unit.name, pid, address,

@@ -86,18 +86,16 @@ TEST_F(Parts, TheTailOfALogIsItsLastWholeLines) {
 
 TEST_F(Parts, AProcessIsKnownByMoreThanItsPid) {
   config::v1::ProcessRecord record;
-  record.set_pid(getpid());
-  record.set_boot_id(*BootId());
-  record.set_start_ticks(*StartTicks(getpid()));
-  EXPECT_TRUE(IsAlive(record));
+  ASSERT_TRUE(Identify(getpid(), record).ok());
+  EXPECT_TRUE(IsAlive(IdentityOf(record)));
   ASSERT_TRUE(WriteRecord(dir_ + "/a.pid", dir_ + "/a.process", record).ok());
   EXPECT_EQ(Read("a.pid"), std::to_string(getpid()) + "\n");
-  EXPECT_TRUE(IsAlive(*ReadRecord(dir_ + "/a.process")));
+  EXPECT_TRUE(IsAlive(IdentityOf(*ReadRecord(dir_ + "/a.process"))));
   record.set_start_ticks(record.start_ticks() + 1);
-  EXPECT_FALSE(IsAlive(record)) << "another process has the pid now";
+  EXPECT_FALSE(IsAlive(IdentityOf(record))) << "another process has the pid now";
   record.set_start_ticks(record.start_ticks() - 1);
   record.set_boot_id("of another boot");
-  EXPECT_FALSE(IsAlive(record));
+  EXPECT_FALSE(IsAlive(IdentityOf(record)));
 }
 
 TEST_F(Parts, AProgramThatCannotBeRecordedNeverRuns) {

@@ -141,7 +141,7 @@ class SupervisorTest : public ::testing::Test {
     const int pid = PidOf(name);
     ASSERT_GT(pid, 0);
     ASSERT_EQ(kill(pid, SIGKILL), 0);
-    Eventually([&] { return !StartTicks(pid).has_value(); }, "it is gone");
+    Eventually([&] { return !riseml::Identify(pid).ok(); }, "it is gone");
   }
 
   void Eventually(const std::function<bool()>& happened, absl::string_view what) {

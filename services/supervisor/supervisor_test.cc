@@ -36,7 +36,7 @@ TEST_F(SupervisorTest, StartsShowsAndStopsEverything) {
   EXPECT_EQ(AllPids(), pids);
 
   EXPECT_EQ(Run("down").exit_code, 0);
-  for (const auto& [name, pid] : pids) EXPECT_FALSE(StartTicks(pid).has_value()) << name;
+  for (const auto& [name, pid] : pids) EXPECT_FALSE(riseml::Identify(pid).ok()) << name;
   EXPECT_EQ(Run("status").exit_code, 1);
   EXPECT_EQ(Run("down").exit_code, 0) << "stopping what is stopped is no error";
 
@@ -104,7 +104,7 @@ TEST_F(SupervisorTest, AdoptsWhatItsPredecessorLeftRunning) {
   const auto status = Run("status");
   EXPECT_EQ(status.exit_code, 1);
   EXPECT_NE(status.output.find("The supervisor is not running"), std::string::npos) << status.output;
-  for (const auto& [name, pid] : pids) EXPECT_TRUE(StartTicks(pid).has_value()) << name << " depends on it";
+  for (const auto& [name, pid] : pids) EXPECT_TRUE(riseml::Identify(pid).ok()) << name << " depends on it";
   Up();
   EXPECT_EQ(AllPids(), pids);
   EXPECT_NE(PidOf(kSupervisor), supervisor);
@@ -132,7 +132,7 @@ TEST_F(SupervisorTest, StopsWhatADeadSupervisorLeft) {
   const auto pids = AllPids();
   KillHard(kSupervisor);
   EXPECT_EQ(Run("down").exit_code, 0);
-  for (const auto& [name, pid] : pids) EXPECT_FALSE(StartTicks(pid).has_value()) << name;
+  for (const auto& [name, pid] : pids) EXPECT_FALSE(riseml::Identify(pid).ok()) << name;
 }
 
 TEST_F(SupervisorTest, RestartsTheDatabaseAndItsServices) {

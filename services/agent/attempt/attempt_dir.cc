@@ -42,7 +42,7 @@ absl::Status WriteSecret(const std::string& path, const std::string& bytes) {
 }
 
 absl::Status Damaged(const std::string& path) {
-  return absl::DataLossError(absl::StrCat(path, " is damaged; the attempt it belongs to cannot be followed any more"));
+  return absl::DataLossError(absl::StrCat(path, " is damaged; its attempt can no longer be tracked"));
 }
 
 }  // namespace internal_files

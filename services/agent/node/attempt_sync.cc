@@ -16,6 +16,7 @@
 #include "services/agent/process/output_pipe.h"
 #include "services/agent/process/process.h"
 #include "services/agent/shell/command_sequence.h"
+#include "services/common/base/backoff.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
@@ -35,7 +36,6 @@ constexpr absl::Duration kSoon = absl::Milliseconds(20);     // while something 
 constexpr absl::Duration kStopMargin = absl::Seconds(20);    // beyond the grace period, before `run` itself is killed
 constexpr absl::Duration kEndMargin = absl::Seconds(2);      // from the last record to the end of the processes
 constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for failures that may pass
-constexpr absl::Duration kLongestPause = absl::Seconds(30);
 constexpr int kDefaultGraceSeconds = 30;
 constexpr int kMostForwardTries = 100;
 constexpr std::size_t kTailBytes = 600;
@@ -58,9 +58,7 @@ absl::StatusOr<pid_t> HolderOf(const std::string& path) {
   return LockHolder(fd->get());
 }
 
-absl::Duration PauseAfter(int failures) {
-  return std::min(absl::Milliseconds(500) * (1 << std::min(failures, 10)), kLongestPause);
-}
+absl::Duration PauseAfter(int failures) { return Backoff(failures, absl::Milliseconds(500), absl::Seconds(30)); }
 
 // The end of an attempt that is asked for, whatever becomes of its processes.
 std::optional<AttemptEnded> WantedEnd(const AttemptDir& dir) {
@@ -101,7 +99,7 @@ absl::StatusOr<AttemptReconciler::KnownAttempt> AttemptReconciler::Know(const At
   RISEML_ASSIGN_OR_RETURN(known.journal, ReadJournal(dir.journal()));
   if (!known.journal.ended) return known;
   const absl::StatusOr<LaunchRecord> launch = ReadMessage<LaunchRecord>(dir.launch());
-  const bool alive = launch.ok() && launch->has_process() && OpenProcess(launch->process()).ok();
+  const bool alive = launch.ok() && launch->has_process() && OpenProcess(IdentityOf(launch->process())).ok();
   if (alive) known.ending = launch->process();
   known.measuring = !alive && !meter_.IsDone(id, dir, known.journal);
   if (alive || known.measuring) known.journal.ended.reset();
@@ -111,7 +109,7 @@ absl::StatusOr<AttemptReconciler::KnownAttempt> AttemptReconciler::Know(const At
 // `run` ends at once when it has written its last record; who does not is killed, with the whole sandbox.
 absl::Status AttemptReconciler::SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process) {
   SyncState& state = SyncStateOf(id);
-  absl::StatusOr<UniqueFd> fd = OpenProcess(process);
+  absl::StatusOr<UniqueFd> fd = OpenProcess(IdentityOf(process));
   const absl::Time now = clock_.Now();
   state.end_seen = std::min(state.end_seen, now);
   if (!fd.ok()) {
@@ -170,7 +168,7 @@ absl::Status AttemptReconciler::Remove(const AttemptId& id, const AttemptDir& di
 absl::Status AttemptReconciler::SyncAlive(const AttemptId& id, const AttemptDir& dir, pid_t holder) {
   SyncState& state = SyncStateOf(id);
   const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
-  const absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
+  const absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(IdentityOf(*process)) : process.status();
   if (!fd.ok()) {  // it is just ending
     queue_.AddAfter(Print(id), kSoon);
     return absl::OkStatus();
@@ -180,7 +178,7 @@ absl::Status AttemptReconciler::SyncAlive(const AttemptId& id, const AttemptDir&
     launch.set_boot_id(boot_id_);
     *launch.mutable_process() = *process;
     RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
-    RISEML_ASSIGN_OR_RETURN(UniqueFd watched, OpenProcess(*process));
+    RISEML_ASSIGN_OR_RETURN(UniqueFd watched, OpenProcess(IdentityOf(*process)));
     RISEML_RETURN_IF_ERROR(watcher_->WatchProcess(Print(id), "run", std::move(watched)));
     state.watched_run = holder;
   }
@@ -209,7 +207,7 @@ absl::Status AttemptReconciler::SyncIdle(const AttemptId& id, const AttemptDir& 
     return End(id, dir, wanted.value_or(EndOf(Observation::LOST, "NODE_LOST", "the node was restarted")));
   if (launch.ok() && launch->has_process()) {
     // It is starting and has not got to its journal, or is ending and its last processes are still being killed.
-    if (const absl::StatusOr<UniqueFd> alive = OpenProcess(launch->process()); alive.ok()) {
+    if (const absl::StatusOr<UniqueFd> alive = OpenProcess(IdentityOf(launch->process())); alive.ok()) {
       queue_.AddAfter(Print(id), kSoon);
       return absl::OkStatus();
     }
@@ -373,7 +371,7 @@ absl::Status AttemptReconciler::EnsureShip(const AttemptId& id, const AttemptDir
   }
   if (state.watched_ship == holder) return absl::OkStatus();
   const absl::StatusOr<internal::v1::ProcessId> process = Identify(holder);
-  absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(*process) : process.status();
+  absl::StatusOr<UniqueFd> fd = process.ok() ? OpenProcess(IdentityOf(*process)) : process.status();
   if (!fd.ok()) {
     queue_.AddAfter(Print(id), kSoon);
     return absl::OkStatus();

@@ -134,19 +134,19 @@ TEST(Process, IsKnownByMoreThanItsPid) {
   TemporaryDirectory directory;
   ChildProcess child({"/bin/sleep", "1000"}, {}, directory / "out");
   auto process = *Identify(child.pid());
-  EXPECT_TRUE(IsAlive(process));
-  EXPECT_TRUE(OpenProcess(process).ok());
+  EXPECT_TRUE(IsAlive(IdentityOf(process)));
+  EXPECT_TRUE(OpenProcess(IdentityOf(process)).ok());
   auto other = process;
   other.set_start_ticks(process.start_ticks() - 1);
-  EXPECT_FALSE(IsAlive(other));
-  EXPECT_TRUE(HasReason(OpenProcess(other).status(), Reason::kNotFound));
+  EXPECT_FALSE(IsAlive(IdentityOf(other)));
+  EXPECT_TRUE(HasReason(OpenProcess(IdentityOf(other)).status(), Reason::kNotFound));
   other = process;
   other.set_boot_id("another boot");
-  EXPECT_FALSE(IsAlive(other));
-  const UniqueFd fd = *OpenProcess(process);
+  EXPECT_FALSE(IsAlive(IdentityOf(other)));
+  const UniqueFd fd = *OpenProcess(IdentityOf(process));
   EXPECT_TRUE(SignalProcess(fd, SIGKILL).ok());
   child.Wait();
-  EXPECT_FALSE(IsAlive(process));
+  EXPECT_FALSE(IsAlive(IdentityOf(process)));
   EXPECT_TRUE(SignalProcess(fd, SIGKILL).ok()) << "a process that is gone is not an error";
 }
 
@@ -187,7 +187,7 @@ TEST(ProcessWatcher, TellsEndsAndChanges) {
   std::atomic<int> ends{0}, changes{0};
   auto watcher = *ProcessWatcher::Start([&](const std::string& key) { ++(key == "process" ? ends : changes); });
   ChildProcess child({"/bin/sleep", "1000"}, {}, directory / "out");
-  ASSERT_TRUE(watcher->WatchProcess("process", "run", *OpenProcess(*Identify(child.pid()))).ok());
+  ASSERT_TRUE(watcher->WatchProcess("process", "run", *OpenProcess(IdentityOf(*Identify(child.pid())))).ok());
   WriteAll(directory / "file", "");
   ASSERT_TRUE(watcher->WatchFile("file", directory / "file").ok());
   WriteAll(directory / "file", "x");

@@ -8,6 +8,7 @@
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
+#include "services/common/rpc/stream_writer.h"
 
 namespace riseml::agent {
 namespace {
@@ -19,6 +20,10 @@ constexpr int kMaxForget = 1000;
 class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::WatchNodeResponse> {
  public:
   explicit Watch(NodeService& service) : service_(service), synced_at_(service.table_.version()) {
+    {
+      MutexLock lock(mu_);
+      writer_.Attach(this);
+    }
     subscription_ = service_.table_.Subscribe([this] { Continue(); });
     Continue();
   }
@@ -34,28 +39,26 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
 
   void Continue() {
     MutexLock lock(mu_);
-    if (writing_ || finished_) return;
-    if (!NextMessage()) return;
-    writing_ = true;
-    StartWrite(&message_);
+    if (writer_.writing() || writer_.ending()) return;
+    if (NextMessage()) writer_.Write(&message_);
   }
 
   void Stop() {
     MutexLock lock(mu_);
-    FinishOnce(rpc::ToGrpc(Error(Reason::kShuttingDown, "the node agent is stopping; watch again")));
+    writer_.End(rpc::ToGrpc(Error(Reason::kShuttingDown, "the node agent is stopping; watch again")));
   }
 
   void OnWriteDone(bool ok) override {
     {
       MutexLock lock(mu_);
-      writing_ = false;
-      if (!ok) FinishOnce(grpc::Status::CANCELLED);
+      if (!ok) writer_.End(grpc::Status::CANCELLED);
+      writer_.Written();
     }
     Continue();
   }
   void OnCancel() override {
     MutexLock lock(mu_);
-    FinishOnce(grpc::Status::CANCELLED);
+    writer_.End(grpc::Status::CANCELLED);
   }
   void OnDone() override {
     subscription_.reset();
@@ -67,11 +70,6 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
   }
 
  private:
-  void FinishOnce(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (std::exchange(finished_, true)) return;
-    Finish(status);
-  }
-
   bool NextMessage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     message_.Clear();
     if (service_.TakeNode(&node_seen_, &message_)) return true;
@@ -96,13 +94,12 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
   const std::int64_t synced_at_;
   std::unique_ptr<AttemptTable::Subscription> subscription_;
   Mutex mu_;
-  internal::v1::WatchNodeResponse message_;  // belongs to gRPC while writing_
+  internal::v1::WatchNodeResponse message_;  // belongs to gRPC while it is written
   std::int64_t seen_ ABSL_GUARDED_BY(mu_) = 0;
   std::int64_t node_seen_ ABSL_GUARDED_BY(mu_) = 0;
   bool synced_ ABSL_GUARDED_BY(mu_) = false;
   bool alive_wanted_ ABSL_GUARDED_BY(mu_) = false;
-  bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  rpc::StreamWriter<Watch> writer_ ABSL_GUARDED_BY(mu_);
 };
 
 NodeService::NodeService(v1::Node node, AttemptReconciler& reconciler, AttemptTable& table,

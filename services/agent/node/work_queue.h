@@ -1,5 +1,5 @@
-// Keys that have to be looked at: each is queued at most once, is worked on by one worker at a time, and may be asked
-// for again later.
+// A queue of keys to process: each key is queued at most once, is processed by one worker at a time, and may be added
+// again.
 #pragma once
 
 #include <condition_variable>
@@ -21,9 +21,9 @@ class WorkQueue {
  public:
   explicit WorkQueue(const Clock& clock) : clock_(clock) {}  // `clock` outlives this
 
-  // Look at the key soon. While it is worked on: once more after that.
+  // Queues the key; once more after Done if a worker has it.
   void Add(const std::string& key);
-  // Look at the key when this time has passed; the earliest of several such times counts.
+  // Queues the key after `delay`; the earliest of several such times counts.
   void AddAfter(const std::string& key, absl::Duration delay);
   // Waits for a key; nullopt once stop is requested. Done must follow.
   std::optional<std::string> Get(std::stop_token stop);

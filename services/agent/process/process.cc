@@ -64,68 +64,19 @@ bool IgnoresQuit(absl::string_view status) {
   return false;
 }
 
-bool IsGone(const ProcessStat& stat) { return stat.state == 'Z' || stat.state == 'X'; }
-
 }  // namespace
 
-absl::StatusOr<std::string> BootId() {
-  RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 4096));
-  return std::string(absl::StripAsciiWhitespace(text));
-}
-
-absl::StatusOr<ProcessStat> ParseProcessStat(absl::string_view text) {
-  const std::size_t open = text.find(" (");
-  const std::size_t close = text.rfind(") ");
-  ProcessStat stat;
-  if (open == absl::string_view::npos || close == absl::string_view::npos ||
-      !absl::SimpleAtoi(text.substr(0, open), &stat.pid))
-    return absl::InternalError("a line of /proc/PID/stat has an unknown form");
-  // After the name: state ppid pgrp session tty_nr … starttime, which is number 22 of the whole line.
-  const std::vector<absl::string_view> fields = absl::StrSplit(text.substr(close + 2), ' ');
-  if (fields.size() < 20 || fields[0].size() != 1 || !absl::SimpleAtoi(fields[1], &stat.parent) ||
-      !absl::SimpleAtoi(fields[19], &stat.start_ticks))
-    return absl::InternalError("a line of /proc/PID/stat has an unknown form");
-  stat.state = fields[0][0];
-  return stat;
-}
-
-absl::StatusOr<ProcessStat> ReadProcessStat(pid_t pid) {
-  absl::StatusOr<std::string> text = ReadFile(absl::StrCat("/proc/", pid, "/stat"), kMaxProcFile);
-  // A process that ends while its file is read shows as ESRCH.
-  if (!text.ok()) return Error(Reason::kNotFound, absl::StrCat("process ", pid, " is gone"));
-  return ParseProcessStat(*text);
+ProcessIdentity IdentityOf(const internal::v1::ProcessId& process) {
+  return {process.pid(), process.start_ticks(), process.boot_id()};
 }
 
 absl::StatusOr<internal::v1::ProcessId> Identify(pid_t pid) {
-  RISEML_ASSIGN_OR_RETURN(const ProcessStat stat, ReadProcessStat(pid));
-  if (IsGone(stat)) return Error(Reason::kNotFound, absl::StrCat("process ", pid, " has ended"));
+  RISEML_ASSIGN_OR_RETURN(ProcessIdentity identity, riseml::Identify(pid));
   internal::v1::ProcessId process;
-  process.set_pid(pid);
-  process.set_start_ticks(stat.start_ticks);
-  RISEML_ASSIGN_OR_RETURN(*process.mutable_boot_id(), BootId());
+  process.set_pid(identity.pid);
+  process.set_start_ticks(identity.start_ticks);
+  process.set_boot_id(std::move(identity.boot_id));
   return process;
-}
-
-bool IsAlive(const internal::v1::ProcessId& process) {
-  const absl::StatusOr<internal::v1::ProcessId> now = Identify(process.pid());
-  return now.ok() && now->start_ticks() == process.start_ticks() && now->boot_id() == process.boot_id();
-}
-
-absl::StatusOr<UniqueFd> OpenProcess(const internal::v1::ProcessId& process) {
-  UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, process.pid(), 0)));
-  if (!fd.valid() && errno == ESRCH)
-    return Error(Reason::kNotFound, absl::StrCat("process ", process.pid(), " is gone"));
-  if (!fd.valid()) return ErrnoError(errno, absl::StrCat("open process ", process.pid()));
-  // The pid may have been given to somebody else before it was opened; it cannot change any more now.
-  if (!IsAlive(process))
-    return Error(Reason::kNotFound, absl::StrCat("process ", process.pid(), " is another one now"));
-  return fd;
-}
-
-absl::Status SignalProcess(const UniqueFd& process, int signal) {
-  if (syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) != 0 && errno != ESRCH)
-    return ErrnoError(errno, absl::StrCat("send signal ", signal));
-  return absl::OkStatus();
 }
 
 std::vector<ProcessStat> Family(pid_t root) {
@@ -142,7 +93,7 @@ std::vector<ProcessStat> Family(pid_t root) {
     for (auto it = first; it != last; ++it) {
       if (!seen.insert(it->second.pid).second) continue;
       open.push_back(it->second.pid);
-      if (!IsGone(it->second)) found.push_back(it->second);
+      if (!it->second.ended()) found.push_back(it->second);
     }
   }
   return found;
@@ -192,7 +143,7 @@ std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment) {
     for (const absl::string_view entry : absl::StrSplit(*environment, '\0')) {
       if (entry != assignment) continue;
       const absl::StatusOr<ProcessStat> stat = ReadProcessStat(pid);
-      if (stat.ok() && !IsGone(*stat)) found.push_back(pid);
+      if (stat.ok() && !stat->ended()) found.push_back(pid);
       break;
     }
   }
@@ -205,7 +156,7 @@ absl::Status KillProcessesWithVariable(absl::string_view assignment) {
     if (pids.empty()) return absl::OkStatus();
     for (const pid_t pid : pids) {
       // Through a descriptor, so that a reused pid is not hit.
-      const absl::StatusOr<internal::v1::ProcessId> process = Identify(pid);
+      const absl::StatusOr<ProcessIdentity> process = riseml::Identify(pid);
       if (!process.ok()) continue;
       const absl::StatusOr<UniqueFd> fd = OpenProcess(*process);
       if (!fd.ok()) continue;

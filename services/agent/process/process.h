@@ -1,4 +1,4 @@
-// Processes of this machine: who they are, how to start one that outlives us, how to find and end a whole tree.
+// Processes of this machine: how to identify and inspect them, and how to find and end a whole tree.
 #pragma once
 
 #include <sys/types.h>
@@ -12,44 +12,19 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "riseml/internal/v1/attempt_files.pb.h"
-#include "services/common/base/files/file.h"
+#include "services/common/base/process_identity.h"
 
 namespace riseml::agent {
 
-// Id of the machine's current boot.
-absl::StatusOr<std::string> BootId();
+ProcessIdentity IdentityOf(const internal::v1::ProcessId& process);
 
-// A row of /proc.
-struct ProcessStat {
-  pid_t pid = 0;
-  pid_t parent = 0;
-  char state = '?';
-  std::int64_t start_ticks = 0;  // clock ticks since the boot
-};
-
-// NOT_FOUND when there is no such process.
-absl::StatusOr<ProcessStat> ReadProcessStat(pid_t pid);
-
-// Parses the content of /proc/PID/stat; the command name in it may hold anything.
-absl::StatusOr<ProcessStat> ParseProcessStat(absl::string_view text);
-
-// Returns the identity of the process that has this pid now. NOT_FOUND if there is none.
+// The process that has this pid now. NOT_FOUND if there is none.
 absl::StatusOr<internal::v1::ProcessId> Identify(pid_t pid);
-
-// True when that very process still runs (a zombie does not).
-bool IsAlive(const internal::v1::ProcessId& process);
-
-// A descriptor that becomes readable when the process ends. NOT_FOUND when it has ended, or when the pid means another
-// process now.
-absl::StatusOr<UniqueFd> OpenProcess(const internal::v1::ProcessId& process);
-
-// Sends a signal to the process behind a descriptor of OpenProcess. A process that is gone is not an error.
-absl::Status SignalProcess(const UniqueFd& process, int signal);
 
 // All live descendants of `root`, without itself; zombies are left out.
 std::vector<pid_t> Descendants(pid_t root);
 
-// The same as rows of /proc.
+// The same descendants, as rows of /proc.
 std::vector<ProcessStat> Family(pid_t root);
 
 // More about a process, as far as /proc shows it.
@@ -57,13 +32,13 @@ struct ProcessDetail {
   std::string command;          // its program and its arguments
   bool shell = false;           // the program is a shell
   bool background = false;      // a shell started it with `&`: it ignores SIGQUIT
-  bool copy_of_parent = false;  // `command` is that of its parent: it may not have executed its own yet
+  bool copy_of_parent = false;  // `command` is that of its parent, as it may not have called exec yet
   std::string standard_input;   // the pipe it reads from, e.g. "pipe:[123]"; empty: none
   std::string standard_output;  // the pipe it writes to
 };
 ProcessDetail Inspect(const ProcessStat& process);
 
-// Number of times the kernel has killed for memory, on the whole machine; 0 when it does not say.
+// Number of processes that the kernel has killed for lack of memory, on the whole machine; 0 if it does not say.
 std::int64_t OomKills();
 
 // All live processes whose environment holds exactly this "NAME=value", as far as /proc shows it.

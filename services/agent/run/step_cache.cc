@@ -32,13 +32,13 @@ namespace fs = std::filesystem;
 using internal::v1::KeptSteps;
 
 constexpr std::int64_t kMaxStateBytes = 64 << 20;
-constexpr int kFreeShare = 20;  // one part in so many of the disk stays free
-// What a copy is expected to do; see docs/environments.md.
+constexpr int kFreeShare = 20;  // 1/kFreeShare of the disk stays free
+// Expected speed of a copy; see docs/environments.md.
 constexpr double kFilesPerSecond = 3000;
 constexpr double kBytesPerSecond = 200e6;
 constexpr int kCopies = 2;  // one to keep, one to use
 
-// The files of an entry that are in a part, by path below the part.
+// Files of an entry that lie in a part, by their paths below the part.
 std::set<std::string> FilesOf(const KeptSteps& description, absl::string_view part) {
   const std::string prefix = absl::StrCat(part.substr(1), "/");
   std::set<std::string> files;
@@ -82,7 +82,7 @@ std::string StepCache::EnvironmentKey() const { return fs::path(reuse().environm
 
 absl::Status StepCache::Begin(absl::Time began, absl::Time now) {
   counted_from_ = now;
-  // Only bash can say all that its items have set.
+  // Only bash can print all the state of its shell.
   if (!plan_.has_step_reuse() || !absl::EndsWith(shell_, "bash")) return absl::OkStatus();
   RISEML_ASSIGN_OR_RETURN(places_, BuildPlaces::Look(plan_, began));
   return absl::OkStatus();
@@ -93,7 +93,7 @@ bool StepCache::IsAnew() const {
          std::ranges::any_of(plan_.build_steps(), [](const auto& step) { return step.anew(); });
 }
 
-// What cannot be removed does not keep the rest.
+// A removal that fails does not stop the others.
 absl::Status StepCache::RemoveKept() const {
   absl::Status first;
   for (const internal::v1::BuildStep& step : plan_.build_steps())
@@ -142,7 +142,7 @@ absl::Status StepCache::RunReuseCommands(int steps) const {
   return status == 0 ? absl::OkStatus() : absl::InternalError("what runs before them failed");
 }
 
-// What the shell of the earlier build had set, without what only that build was given.
+// The state of the earlier build's shell, without the variables that only that build was given.
 absl::Status StepCache::TakeState(const HeldKeptSteps& kept, const Replacement& replacement) const {
   std::error_code error;
   if (!fs::is_directory(replacement.In(kept.description.directory()), error))
@@ -160,7 +160,7 @@ bool StepCache::MayKeep(int steps, pid_t shell, absl::Time now) const {
   if (!places_ || steps < 1 || !IsStepKey(KeyOf(steps))) return false;
   if (now - counted_from_ < FromProtoDuration(reuse().least_time())) return false;
   if (HasKeptSteps(reuse().directory(), KeyOf(steps))) return false;
-  // A process in the background would not be there for later steps.
+  // A step that is reused could not bring back its process in the background.
   return std::ranges::all_of(Descendants(getpid()), [shell](pid_t pid) { return pid == shell; });
 }
 
@@ -207,7 +207,7 @@ absl::StatusOr<std::string> StepCache::Keep(int steps, pid_t shell, absl::Time n
   description.set_bytes(size.bytes);
   RISEML_RETURN_IF_ERROR(kept.Publish(description, KeyOf(steps)));
   const KeptLimits limits{.bytes = reuse().bytes_limit(), .age = FromProtoDuration(reuse().max_age())};
-  // It is kept, whatever becomes of older ones; the node trims them too.
+  // The new entry is kept even if the removal of older ones fails; the node trims them too.
   if (const absl::Status trimmed = TrimKeptSteps(reuse().directory(), limits, now); !trimmed.ok())
     LogWarning("kept_steps_not_trimmed", {{"error", std::string(trimmed.message())}});
   return absl::StrCat("==> ", NameSteps(steps, plan_.build_steps_size()), " kept for later builds (",

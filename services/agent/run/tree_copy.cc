@@ -88,8 +88,7 @@ class TreeCopier {
   explicit TreeCopier(const CopyRules& rules) : rules_(rules) {}
 
   absl::Status CopyDirectory(UniqueFd from, int to, const std::string& path, int depth) const {
-    if (depth > kMaxDirectoryDepth)
-      return Error(Reason::kLimitExceeded, "there are too many directories in each other");
+    if (depth > kMaxDirectoryDepth) return Error(Reason::kLimitExceeded, "there are directories are nested too deeply");
     const int list = dup(from.get());
     const std::unique_ptr<DIR, CloseDirectory> directory(fdopendir(list));
     if (directory == nullptr) return ErrnoError(errno, "list a directory");

@@ -214,7 +214,7 @@ TEST(Hint, SaysWhatNoStepCanInstall) {
     const std::string said = absl::StrCat("sh: 1: ", program, ": not found\n");
     return HintAt({.line = program, .output = said, .exit_code = 127});
   };
-  EXPECT_THAT(missing("sudo"), HasSubstr("leave `sudo` out"));
+  EXPECT_THAT(missing("sudo"), HasSubstr("remove `sudo`"));
   EXPECT_THAT(missing("nvidia-smi"), HasSubstr("no NVIDIA driver"));
   EXPECT_THAT(missing("make"), HasSubstr("install it under `install:`"));
   EXPECT_THAT(HintAt({.line = "apt-get update",
@@ -228,7 +228,7 @@ TEST(Hint, NamesThePartThatInstalls) {
   EXPECT_THAT(HintAt({.line = "pip -q install six && python train.py", .output = refused, .exit_code = 1}),
               HasSubstr("write `pip -q install six` under `install:`"));
   EXPECT_THAT(HintAt({.line = "bash setup.sh", .output = refused, .exit_code = 1}),
-              HasSubstr("write what installs them under `install:`"));
+              HasSubstr("put the command that installs them under `install:`"));
   EXPECT_THAT(HintAt({.line = "pip install --user six",
                       .output = "ERROR: Can not perform a '--user' install. User site-packages are not visible\n",
                       .exit_code = 1}),

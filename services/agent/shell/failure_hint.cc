@@ -55,7 +55,7 @@ constexpr Complaint kComplaints[] = {
 
 constexpr int kEndLines = 10;
 
-// The last words of a program: from its last traceback on, or its last lines. Earlier complaints did not end it.
+// The last traceback of a program and what follows, or its last lines. Earlier errors did not end it.
 absl::string_view LastWords(absl::string_view output) {
   if (const std::size_t traceback = output.rfind("Traceback (most recent call last)");
       traceback != absl::string_view::npos)
@@ -114,7 +114,7 @@ std::string HintAtInstaller(const Failure& failure) {
   if (!part.empty() && std::ranges::any_of(kRefusals, said))
     return absl::StrCat(kReadOnly, "write `", part, "` under `install:` instead");
   if (said("externally-managed-environment") || (said("Read-only file system") && said("site-packages")))
-    return absl::StrCat(kReadOnly, "write what installs them under `install:` instead");
+    return absl::StrCat(kReadOnly, "put the command that installs them under `install:` instead");
   if (said("E: Could not open lock file") || said("E: Unable to lock directory") ||
       said("E: List directory /var/lib/apt"))
     return "System packages cannot be installed by a job: take a Python package that brings the library along, under "
@@ -167,9 +167,9 @@ std::string HintAtScript(const ScriptFacts& script) {
   return "";
 }
 
-// Programs that no install step brings.
+// Programs that no install step can install.
 constexpr Complaint kNotInstallable[] = {
-    {"sudo", "Jobs have no rights of root: leave `sudo` out"},
+    {"sudo", "Jobs do not run as root: remove `sudo`"},
     {"nvidia-smi", "There is no `nvidia-smi` in the job: the node has no NVIDIA driver, or the job asked for no GPU"},
 };
 
@@ -225,7 +225,7 @@ std::string HintAtFullDisk(const Failure& failure) {
   return "";
 }
 
-// A program that called git and did not get over its failure: git complains before the traceback that blames it.
+// A program that failed because git did: git's error comes before the traceback that names git.
 std::string HintAtCalledGit(const Failure& failure) {
   const absl::string_view end = LastWords(failure.output);
   const absl::string_view before = failure.output.substr(0, failure.output.size() - end.size());

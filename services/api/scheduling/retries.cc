@@ -1,22 +1,19 @@
 #include "services/api/scheduling/retries.h"
 
-#include <algorithm>
-
+#include "services/common/base/backoff.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
 namespace {
 
 constexpr absl::Duration kFirstPause = absl::Seconds(10), kLongestPause = absl::Minutes(6);
-constexpr int kMostDoublings = 10;
 
 }  // namespace
 
 std::optional<Retry> NextRetry(const v1::RetryPolicy& policy, v1::Attempt::ExitClass exit_class, int failures) {
   const int most = exit_class == v1::Attempt::INFRASTRUCTURE ? policy.infrastructure() : policy.error();
   if (failures > most) return std::nullopt;
-  const absl::Duration pause = kFirstPause * (1 << std::clamp(failures - 1, 0, kMostDoublings));
-  return Retry{.number = failures, .most = most, .pause = std::min(pause, kLongestPause)};
+  return Retry{.number = failures, .most = most, .pause = Backoff(failures - 1, kFirstPause, kLongestPause)};
 }
 
 std::optional<Retry> RetryOf(pqxx::transaction_base& tx, const std::string& job_uid, const std::string& root_uid,

@@ -20,6 +20,7 @@
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
+#include "services/common/rpc/stream_writer.h"
 #include "services/common/rpc/user_calls.h"
 
 namespace riseml::api {
@@ -28,13 +29,13 @@ namespace riseml::api {
 template <class Response>
 struct WatchBatch {
   std::vector<Response> responses;
-  bool end = false;      // the stream ends with OK behind these
-  bool more = false;     // there is more already: `fill` is called again without being woken, to go on with it
-  std::string root_uid;  // not empty: from now on only changes below this root concern the stream
+  bool end = false;      // the stream ends with OK after these
+  bool more = false;     // there is more: `fill` is called again without a wake-up
+  std::string root_uid;  // not empty: from now on the stream gets only changes below this root
 };
 
-// Bounds how often a stream that people watch is filled: ten times at once, then four times a second. What happens
-// meanwhile is told together.
+// Bounds how often a user's stream is filled: a burst of ten, then four times a second. Changes in between are sent
+// together.
 class Pace {
  public:
   // False: not yet.
@@ -67,13 +68,13 @@ class RefusedWatch final : public grpc::ServerWriteReactor<Response> {
 // One open stream. `fill` is called on the executor, never twice at once, and gives what is new since its last call.
 //
 // Between two calls of `fill` the stream writes one response after the other; a slow reader holds at most one batch.
-// The feed wakes a stream in which nothing happens every 15 s, so that `fill` can check access anew and show life.
+// The feed wakes an idle stream every 15 s, so that `fill` can check access anew and send a sign of life.
 template <class Response>
 class Watch final : public grpc::ServerWriteReactor<Response>, public std::enable_shared_from_this<Watch<Response>> {
  public:
   using Fill = std::function<absl::StatusOr<WatchBatch<Response>>()>;
 
-  // The stream owns itself until gRPC is done with it. One that a user watches has his permit and is paced.
+  // The stream owns itself until gRPC is done with it. A user's stream has a permit and is paced.
   static Watch* Start(WatchCache& feed, Executor& executor, Fill fill,
                       std::optional<rpc::UserCalls::Permit> permit = std::nullopt) {
     auto watch = std::shared_ptr<Watch>(new Watch(feed, executor, std::move(fill), std::move(permit)));
@@ -84,6 +85,7 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
     {
       MutexLock lock(watch->mu_);
       watch->subscription_ = subscription;
+      watch->writer_.Attach(watch.get());
       watch->filling_ = false;
       watch->news_ = true;
     }
@@ -94,8 +96,8 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   void OnWriteDone(bool ok) override {
     {
       MutexLock lock(mu_);
-      writing_ = false;
       if (!ok) cancelled_ = true;
+      writer_.Written();
     }
     Advance();
   }
@@ -126,22 +128,20 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   // The one place that decides what happens next.
   void Advance() {
     MutexLock lock(mu_);
-    if (finished_ || writing_ || filling_) return;
-    if (cancelled_) return FinishLocked(grpc::Status::CANCELLED);
+    if (writer_.ending() || writer_.writing() || filling_) return;
+    if (cancelled_) return writer_.End(grpc::Status::CANCELLED);
     if (!pending_.empty()) {
       current_ = std::move(pending_.front());
       pending_.pop_front();
-      writing_ = true;
-      this->StartWrite(&current_);
-      return;
+      return writer_.Write(&current_);
     }
-    if (end_) return FinishLocked(end_status_);
+    if (end_) return writer_.End(end_status_);
     if (!more_) {
       if (!news_) return;
       if (permit_ && !pace_.Take(clock_.Now())) return feed_.WakeLater(subscription_);
       news_ = false;
     }
-    more_ = false;  // what is news meanwhile is read behind the rest of this
+    more_ = false;  // changes from now on are read after the rest
     filling_ = true;
     executor_.Run([self = this->shared_from_this()] { self->FillOnce(); });
   }
@@ -164,11 +164,6 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
     Advance();
   }
 
-  void FinishLocked(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    finished_ = true;
-    this->Finish(status);
-  }
-
   WatchCache& feed_;
   Executor& executor_;
   const Fill fill_;
@@ -181,13 +176,12 @@ class Watch final : public grpc::ServerWriteReactor<Response>, public std::enabl
   std::deque<Response> pending_ ABSL_GUARDED_BY(mu_);
   Response current_ ABSL_GUARDED_BY(mu_);
   grpc::Status end_status_ ABSL_GUARDED_BY(mu_) = grpc::Status::OK;
-  bool news_ ABSL_GUARDED_BY(mu_) = false;  // woken since the last fill that began anew
-  bool more_ ABSL_GUARDED_BY(mu_) = false;  // the last fill has not told all it found
-  bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  bool filling_ ABSL_GUARDED_BY(mu_) = true;  // until Start is done: the feed may wake it before
+  bool news_ ABSL_GUARDED_BY(mu_) = false;    // woken since the last fill that did not go on with `more_`
+  bool more_ ABSL_GUARDED_BY(mu_) = false;    // the last fill has more to return
+  bool filling_ ABSL_GUARDED_BY(mu_) = true;  // true until Start is done, as the feed may wake it before
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
   bool end_ ABSL_GUARDED_BY(mu_) = false;
-  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  rpc::StreamWriter<Watch> writer_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace riseml::api

@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 
@@ -19,16 +20,19 @@ struct Id {
   }
 };
 
-using JobId = Id<struct JobTag>;                // UUID of a job
-using ExperimentId = Id<struct ExperimentTag>;  // UUID of an experiment, set or child
-using ProjectId = Id<struct ProjectTag>;        // UUID of a project
-using UserId = Id<struct UserTag>;              // UUID of a user
+using ProjectId = Id<struct ProjectTag>;  // UUID of a project
+using UserId = Id<struct UserTag>;        // UUID of a user
 
 // Names an attempt of a job.
 struct AttemptId {
   std::string job_uid;
   int attempt = 0;  // 1 or more
   friend auto operator<=>(const AttemptId&, const AttemptId&) = default;
+
+  template <class H>
+  friend H AbslHashValue(H state, const AttemptId& id) {
+    return H::combine(std::move(state), id.job_uid, id.attempt);
+  }
 };
 
 // A random (version 4) UUID in lower-case text, from the system's cryptographic generator.

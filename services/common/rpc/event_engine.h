@@ -1,9 +1,9 @@
 // Replaces the threads on which gRPC 1.51 runs its own tasks.
 //
-// gRPC's pool has a thread for each processor and begins at most one more a second. The thread that waits for its turn
-// to begin can take the wake-up of a new task and leave the task lying for up to a second, although other threads are
-// idle (SleepIfRunning and Step of src/core/lib/event_engine/thread_pool.cc wait on the same condition variable). Each
-// call of a user passes through this pool, where the server asks who calls: see Server. Here a task begins at once.
+// gRPC's pool has one thread for each processor and starts at most one more a second. A thread that waits to start can
+// take the wake-up of a new task, and delay the task by up to a second although other threads are idle (SleepIfRunning
+// and Step of src/core/lib/event_engine/thread_pool.cc wait on the same condition variable). The calls of users pass
+// through this pool for authentication: see Server. Here a task starts at once.
 #pragma once
 
 namespace riseml::rpc {

@@ -17,7 +17,7 @@ absl::Status Bad(absl::string_view what) {
 
 template <class Event>
 void Name(const StreamId& id, Event* event) {
-  event->set_job_uid(id.job.value);
+  event->set_job_uid(id.job_uid);
   event->set_attempt(id.attempt);
 }
 
@@ -28,7 +28,7 @@ absl::Status CheckFollowRequest(const v1::FollowRequest& request) {
     return Bad("name must be that of an experiment, a set or a job");
   if (request.cursors_size() > kMaxCursors) return Bad(absl::StrCat("at most ", kMaxCursors, " cursors"));
   for (const v1::StreamCursor& cursor : request.cursors()) {
-    if (!IsValid({JobId{cursor.job_uid()}, cursor.attempt()}) || cursor.offset() < 0)
+    if (!IsValid({cursor.job_uid(), cursor.attempt()}) || cursor.offset() < 0)
       return Bad("a cursor must have the UUID of a job, an attempt of 1 or more and an offset of 0 or more");
   }
   if (request.tail_lines() < 0) return Bad("tail_lines must be 0 or more");

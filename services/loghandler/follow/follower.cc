@@ -17,17 +17,17 @@ constexpr std::int64_t kTurnBytes = 1 << 20;  // then the next stream of this fo
 constexpr absl::Duration kMinListInterval = absl::Milliseconds(200);
 constexpr absl::Duration kFirstListPatience = absl::Seconds(5);
 constexpr absl::Duration kMaxListInterval = absl::Seconds(2);
-constexpr absl::Duration kListLimit = absl::Seconds(30);  // a question without an answer for so long is asked again
-// Also while api tells about changes: a follower must not wait for ever when one is missed.
+constexpr absl::Duration kListLimit = absl::Seconds(30);  // a request without an answer for so long is sent again
+// Followers poll even while api reports changes: a missed change must not stop them for ever.
 constexpr absl::Duration kPollWatching = absl::Seconds(5);
-constexpr int kListPause = 5;                             // times as long as the last answer took
+constexpr int kListPause = 5;                             // multiple of the time that the last answer took
 constexpr absl::Duration kWriteGrace = absl::Seconds(5);  // for the last message of a call that ends
 
 bool IsRefusal(const absl::Status& status) {
   return absl::IsNotFound(status) || absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
 }
 
-// Api could not answer, and may the next time.
+// Api could not answer; another try may work.
 bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status) ||
          absl::IsAborted(status);
@@ -62,9 +62,9 @@ Follower::Follower(FollowHandler& handler, grpc::CallbackServerContext* context,
       request_(std::move(request)),
       context_(context) {
   for (const v1::StreamCursor& cursor : request_.cursors())
-    cursors_[{JobId{cursor.job_uid()}, cursor.attempt()}] = cursor.offset();
+    cursors_[{cursor.job_uid(), cursor.attempt()}] = cursor.offset();
   first_cursors_ = cursors_.size();
-  google::protobuf::RepeatedPtrField<v1::StreamCursor>().Swap(request_.mutable_cursors());  // takes their memory
+  google::protobuf::RepeatedPtrField<v1::StreamCursor>().Swap(request_.mutable_cursors());  // frees their memory
   last_list_ = last_check_ = last_write_ = handler_.clock_.Now();
 }
 
@@ -72,7 +72,7 @@ grpc::ServerWriteReactor<v1::FollowResponse>* Follower::Begin() {
   auto* reactor = new Reactor(shared_from_this());
   {
     MutexLock lock(mu_);
-    reactor_ = reactor;
+    writer_.Attach(reactor);
   }
   const std::weak_ptr<Follower> weak = weak_from_this();
   const auto end = [weak](const absl::Status& status) {
@@ -92,7 +92,7 @@ void Follower::List() {
 
 void Follower::ListLocked() {
   const absl::Time now = handler_.clock_.Now();
-  if (ending_.has_value() || (listed_ && request_.no_follow())) return;
+  if (writer_.ending() || (listed_ && request_.no_follow())) return;
   list_wanted_ = listing_ || now < list_not_before_;
   if (list_wanted_) return;
   listing_ = true;
@@ -109,7 +109,7 @@ void Follower::OnListed(absl::Time asked, std::uint64_t changes,
   MutexLock lock(mu_);
   const absl::Time now = handler_.clock_.Now();
   listing_ = false;
-  if (ending_.has_value()) return;
+  if (writer_.ending()) return;
   if (!response.ok()) {
     const bool first_failed = !listed_ && (!IsTransient(response.status()) || now - start_ > kFirstListPatience);
     if (first_failed || IsRefusal(response.status())) return EndLocked(response.status());
@@ -120,7 +120,7 @@ void Follower::OnListed(absl::Time asked, std::uint64_t changes,
   list_not_before_ = now + std::clamp(kListPause * (now - asked), kMinListInterval, kMaxListInterval);
   if (!listed_) {
     handler_.SetRoot(shared_from_this(), response->root_uid());
-    // A change between the question and now concerned nobody yet.
+    // Nobody has told this follower about changes since the request.
     if (handler_.changes() != changes) list_wanted_ = true;
   }
   last_check_ = now;
@@ -130,7 +130,7 @@ void Follower::OnListed(absl::Time asked, std::uint64_t changes,
 
 void Follower::MergeLocked(const internal::v1::ListStreamsResponse& response) {
   for (const internal::v1::StreamInfo& info : response.streams()) {
-    const StreamId id{JobId{info.job_uid()}, info.attempt()};
+    const StreamId id{info.job_uid(), info.attempt()};
     const auto [it, is_new] = entries_.try_emplace(id);
     Entry& entry = it->second;
     if (is_new) {
@@ -165,9 +165,9 @@ void Follower::OnNews(const StreamId& id) {
 
 void Follower::Tick(absl::Time now) {
   MutexLock lock(mu_);
-  if (ending_.has_value()) {
+  if (writer_.ending()) {
     // A reader that takes nothing would hold the call open for ever.
-    if (writing_ && context_ != nullptr && now - ending_since_ > kWriteGrace) context_->TryCancel();
+    if (writer_.writing() && context_ != nullptr && now - ending_since_ > kWriteGrace) context_->TryCancel();
     return;
   }
   if (listing_ && now - last_list_ >= kListLimit) listing_ = false;
@@ -180,7 +180,7 @@ void Follower::Tick(absl::Time now) {
     handler_.registry_.CheckRead(call_.credential, request_.name(),
                                  [self = shared_from_this()](const absl::Status& status) { self->OnChecked(status); });
   }
-  if (!writing_ && now - last_write_ >= handler_.options_.heartbeat) {
+  if (!writer_.writing() && now - last_write_ >= handler_.options_.heartbeat) {
     heartbeat_due_ = true;
     SchedulePumpLocked();
   }
@@ -193,7 +193,7 @@ void Follower::OnChecked(const absl::Status& status) {
 }
 
 void Follower::SchedulePumpLocked() {
-  if (pumping_ || writing_ || ending_.has_value()) return;
+  if (pumping_ || writer_.writing() || writer_.ending()) return;
   pumping_ = true;
   handler_.executor_.Run([self = shared_from_this()] { self->Pump(); });
 }
@@ -214,7 +214,7 @@ bool Follower::PumpOnce() {
   Entry entry;
   {
     MutexLock lock(mu_);
-    if (ending_.has_value() || ready_.empty()) return PumpIdleLocked();
+    if (writer_.ending() || ready_.empty()) return PumpIdleLocked();
     id = ready_.front();
     Entry& current = entries_[id];
     current.news = false;
@@ -224,7 +224,7 @@ bool Follower::PumpOnce() {
   const absl::StatusOr<bool> said = Advance(id, entry, &response_);
 
   MutexLock lock(mu_);
-  if (!said.ok() || ending_.has_value()) {
+  if (!said.ok() || writer_.ending()) {
     pumping_ = false;
     if (!said.ok()) EndLocked(While(absl::StrCat("follow log ", Print(id)), said.status()));
     return false;
@@ -253,7 +253,7 @@ bool Follower::PumpOnce() {
 
 bool Follower::PumpIdleLocked() {
   pumping_ = false;
-  if (ending_.has_value()) return false;
+  if (writer_.ending()) return false;
   const bool over = request_.no_follow() || (all_ended_ && open_entries_ == 0 && !list_wanted_ && !listing_);
   if (listed_ && over) {
     EndLocked(absl::OkStatus());
@@ -268,10 +268,9 @@ bool Follower::PumpIdleLocked() {
 void Follower::WriteLocked() {
   pumping_ = false;
   heartbeat_due_ = false;
-  writing_ = true;
   last_write_ = handler_.clock_.Now();
   handler_.metrics_.followed_bytes.Increment(static_cast<double>(response_.chunk().data().size()));
-  reactor_->StartWrite(&response_);
+  writer_.Write(&response_);
 }
 
 absl::Status Follower::Position(const Stream& stream, Entry& entry) {
@@ -317,7 +316,7 @@ absl::StatusOr<bool> Follower::AdvanceOwn(const StreamId& id, Entry& entry, v1::
     FillStream(id, entry.job, response);
     return true;
   }
-  const StreamState state = stream->state();  // before reading: an end seen here has all its bytes
+  const StreamState state = stream->state();  // before Read: once it is complete, Read sees every byte
   const bool at_present_end = request_.no_follow() && entry.offset >= entry.present_end;
   if (!at_present_end) {
     RISEML_ASSIGN_OR_RETURN(Chunk chunk, handler_.store_.Read(*stream, entry.offset));
@@ -346,9 +345,8 @@ bool Follower::SayEnd(const StreamId& id, const StreamState& state, const Entry&
 
 void Follower::OnWriteDone(bool ok) {
   MutexLock lock(mu_);
-  writing_ = false;
   if (!ok) EndLocked(absl::CancelledError("the reader has gone"));
-  if (ending_.has_value()) return FinishLocked();
+  writer_.Written();
   SchedulePumpLocked();
 }
 
@@ -360,20 +358,13 @@ void Follower::End(const absl::Status& status) {
 // Cuts off a reader that does not take the message in flight.
 void Follower::Cancel() {
   MutexLock lock(mu_);
-  if (writing_ && context_ != nullptr) context_->TryCancel();
+  if (writer_.writing() && context_ != nullptr) context_->TryCancel();
 }
 
 void Follower::EndLocked(const absl::Status& status) {
-  if (ending_.has_value()) return;
-  ending_ = status;
+  if (writer_.ending()) return;
   ending_since_ = handler_.clock_.Now();
-  if (!writing_) FinishLocked();
-}
-
-void Follower::FinishLocked() {
-  if (finished_ || reactor_ == nullptr) return;
-  finished_ = true;
-  reactor_->Finish(rpc::Finish(call_, start_, *ending_));
+  writer_.End(rpc::Finish(call_, start_, status));
 }
 
 void Follower::OnDone() {
@@ -381,7 +372,7 @@ void Follower::OnDone() {
   open_call_.Release();
   {
     MutexLock lock(mu_);
-    reactor_ = nullptr;
+    writer_.Detach();
     context_ = nullptr;
     for (const auto& [id, entry] : entries_) {
       if (!entry.done) handler_.Unsubscribe(id, this);

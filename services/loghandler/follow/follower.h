@@ -19,6 +19,7 @@
 #include "services/common/base/mutex.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/open_calls.h"
+#include "services/common/rpc/stream_writer.h"
 #include "services/loghandler/follow/follow_handler.h"
 #include "services/loghandler/store/stream_id.h"
 
@@ -79,7 +80,6 @@ class Follower : public std::enable_shared_from_this<Follower> {
   void SchedulePumpLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WriteLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void FinishLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   FollowHandler& handler_;  // outlives every call
   const rpc::Call call_;
@@ -90,7 +90,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
 
   Mutex mu_;
   grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mu_);
-  Reactor* reactor_ ABSL_GUARDED_BY(mu_) = nullptr;
+  rpc::StreamWriter<Reactor> writer_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<StreamId, Entry> entries_ ABSL_GUARDED_BY(mu_);
   std::size_t first_cursors_ = 0;                                             // set before it is shared
   absl::flat_hash_map<StreamId, std::int64_t> cursors_ ABSL_GUARDED_BY(mu_);  // of the request
@@ -98,7 +98,6 @@ class Follower : public std::enable_shared_from_this<Follower> {
   std::size_t open_entries_ ABSL_GUARDED_BY(mu_) = 0;  // not done
   std::int64_t turn_bytes_ ABSL_GUARDED_BY(mu_) = 0;   // sent of the first of ready_ in its turn
   bool pumping_ ABSL_GUARDED_BY(mu_) = false;          // a pump is posted or runs
-  bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool heartbeat_due_ ABSL_GUARDED_BY(mu_) = false;
   bool listed_ ABSL_GUARDED_BY(mu_) = false;
   bool listing_ ABSL_GUARDED_BY(mu_) = false;
@@ -110,8 +109,6 @@ class Follower : public std::enable_shared_from_this<Follower> {
   absl::Time last_check_ ABSL_GUARDED_BY(mu_);
   absl::Time last_write_ ABSL_GUARDED_BY(mu_);
   absl::Time ending_since_ ABSL_GUARDED_BY(mu_);
-  std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mu_);
-  bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace riseml::loghandler

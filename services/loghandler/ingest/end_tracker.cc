@@ -7,7 +7,7 @@
 namespace riseml::loghandler {
 
 void EndTracker::Update(const internal::v1::StreamInfo& info, absl::Time now) {
-  const StreamId id{JobId{info.job_uid()}, info.attempt()};
+  const StreamId id{info.job_uid(), info.attempt()};
   if (!IsValid(id)) return;
   if (info.log_state() == v1::Attempt::COMPLETE) {
     attempts_.erase(id);

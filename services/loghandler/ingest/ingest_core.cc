@@ -20,7 +20,7 @@ IngestCore::IngestCore(Store& store, LogMetrics& metrics) : store_(store), metri
 
 absl::StatusOr<Taken> IngestCore::Put(const internal::v1::LogRecord& record) {
   RISEML_ASSIGN_OR_RETURN(std::shared_ptr<Stream> stream,
-                          store_.Get({JobId{record.job_uid()}, static_cast<int>(record.attempt())}));
+                          store_.Get({record.job_uid(), static_cast<int>(record.attempt())}));
   absl::StatusOr<AppendResult> result;
   switch (record.part_case()) {
     case internal::v1::LogRecord::kBlock:

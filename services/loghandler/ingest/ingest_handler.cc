@@ -9,6 +9,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/call.h"
+#include "services/common/rpc/stream_writer.h"
 
 namespace riseml::loghandler {
 namespace {
@@ -37,8 +38,8 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
 
   IngestCall(IngestHandler& handler, rpc::Call call)
       : handler_(handler), call_(std::move(call)), start_(rpc::StartOfCall()) {
-    id_ = {JobId{call_.caller.job_uid()}, call_.caller.attempt()};
-    record_.set_job_uid(id_.job.value);
+    id_ = {call_.caller.job_uid(), call_.caller.attempt()};
+    record_.set_job_uid(id_.job_uid);
     record_.set_attempt(id_.attempt);
   }
 
@@ -47,12 +48,13 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
     auto* reactor = new Reactor(shared_from_this());
     MutexLock lock(mu_);
     reactor_ = reactor;
+    writer_.Attach(reactor);
     return reactor;
   }
 
   void StartReading() {
     MutexLock lock(mu_);
-    if (reactor_ != nullptr && !finished_) reactor_->StartRead(&request_);
+    if (reactor_ != nullptr && !writer_.ending()) reactor_->StartRead(&request_);
   }
 
   // Ends the call once a write in flight is done.
@@ -86,9 +88,8 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
 
   void OnWriteDone(bool ok) {
     MutexLock lock(mu_);
-    writing_ = false;
     if (!ok) EndLocked(absl::CancelledError("the shipper has gone"));
-    if (ending_.has_value()) return FinishLocked();
+    writer_.Written();
     if (response_.complete()) return EndLocked(absl::OkStatus());
     AnswerLocked();
   }
@@ -97,6 +98,7 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
     {
       MutexLock lock(mu_);
       reactor_ = nullptr;
+      writer_.Detach();
     }
     handler_.Unregister(id_, this);
     handler_.metrics_.shippers.Decrement();
@@ -112,7 +114,7 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
     MutexLock lock(mu_);
     if (!done.ok()) return EndLocked(done.status());
     AnswerLocked();
-    if (*done && !finished_ && !ending_.has_value()) reactor_->StartRead(&request_);
+    if (*done && reactor_ != nullptr && !writer_.ending()) reactor_->StartRead(&request_);
   }
 
   // False when the message has to wait; Process runs again then.
@@ -169,35 +171,26 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
 
   // Writes what is new about the stream, if anything is and no write is in flight.
   void AnswerLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (finished_ || ending_.has_value()) return;
+    if (writer_.ending()) return;
     if (stream_ == nullptr) {
       if (half_closed_) EndLocked(absl::OkStatus());
       return;
     }
     const StreamState state = stream_->state();
     if (end_sent_ && !state.end_error.ok()) return EndLocked(state.end_error);
-    if (writing_) return;
+    if (writer_.writing()) return;
     if (must_answer_ || state.durable_offset > response_.expected_offset() || state.complete) {
       must_answer_ = false;
       response_.set_expected_offset(state.durable_offset);
       response_.set_complete(state.complete);
-      writing_ = true;
-      reactor_->StartWrite(&response_);
+      writer_.Write(&response_);
     } else if (half_closed_ && state.durable_offset == state.next_offset) {
       EndLocked(absl::OkStatus());
     }
   }
 
   void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (ending_.has_value()) return;
-    ending_ = status;
-    if (!writing_) FinishLocked();
-  }
-
-  void FinishLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (finished_ || reactor_ == nullptr) return;
-    finished_ = true;
-    reactor_->Finish(rpc::Finish(call_, start_, *ending_));
+    if (!writer_.ending()) writer_.End(rpc::Finish(call_, start_, status));
   }
 
   IngestHandler& handler_;  // outlives every call
@@ -209,17 +202,15 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
 
   Mutex mu_;
   Reactor* reactor_ ABSL_GUARDED_BY(mu_) = nullptr;
+  rpc::StreamWriter<Reactor> writer_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<Stream> stream_;                    // set by Process
-  v1::IngestResponse response_ ABSL_GUARDED_BY(mu_);  // newest answer; not changed while writing_
-  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  v1::IngestResponse response_ ABSL_GUARDED_BY(mu_);  // newest answer; not changed while it is written
   bool must_answer_ ABSL_GUARDED_BY(mu_) = false;
   bool end_sent_ ABSL_GUARDED_BY(mu_) = false;
   bool told_back_ ABSL_GUARDED_BY(mu_) = false;
   bool record_waits_ ABSL_GUARDED_BY(mu_) = false;      // for the disk
   std::int64_t durable_news_ ABSL_GUARDED_BY(mu_) = 0;  // calls of OnDurable so far
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
-  std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mu_);
-  bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 grpc::ServerBidiReactor<v1::IngestRequest, v1::IngestResponse>* IngestHandler::Ingest(

@@ -132,7 +132,7 @@ TEST_P(LogSourceTest, WhatTheStoreHasLostComesAgain) {
   rig_->AwaitDurable(id, 4'000);
   rig_->Stop();
   // As after a backup from before.
-  std::filesystem::remove_all(absl::StrCat(rig_->data_dir(), "/logs/", id.job.value));
+  std::filesystem::remove_all(absl::StrCat(rig_->data_dir(), "/logs/", id.job_uid));
   rig_->Start();
   SendPieces(id, 4'000, 5'000, 1'000);
   rig_->SendEnd(id);

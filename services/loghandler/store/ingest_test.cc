@@ -132,13 +132,13 @@ class EndTrackerTest : public testing::Test {
  protected:
   internal::v1::StreamInfo Info(bool ended, v1::Attempt::LogState state) const {
     internal::v1::StreamInfo info;
-    info.set_job_uid(id_.job.value);
+    info.set_job_uid(id_.job_uid);
     info.set_attempt(id_.attempt);
     info.set_ended(ended);
     info.set_log_state(state);
     return info;
   }
-  const StreamId id_{JobId{NewUuid()}, 1};
+  const StreamId id_{NewUuid(), 1};
   const absl::Time start_ = absl::FromUnixSeconds(1'000'000);
   EndTracker tracker_{absl::Minutes(10)};
 };

@@ -20,7 +20,7 @@ LogMetrics::LogMetrics(prometheus::Registry& registry)
           MakeCounter(registry, "riseml_loghandler_stored_bytes_total", "Bytes of logs stored, before compression")),
       duplicate_bytes(
           MakeCounter(registry, "riseml_loghandler_duplicate_bytes_total", "Bytes that came again and were dropped")),
-      gap_bytes(MakeCounter(registry, "riseml_loghandler_gap_bytes_total", "Bytes producers have lost")),
+      gap_bytes(MakeCounter(registry, "riseml_loghandler_gap_bytes_total", "Bytes lost by producers")),
       refused_blocks(
           MakeCounter(registry, "riseml_loghandler_refused_blocks_total", "Blocks not stored because of an error")),
       followed_bytes(MakeCounter(registry, "riseml_loghandler_followed_bytes_total", "Bytes of logs sent to readers")),

@@ -149,7 +149,7 @@ absl::Status Store::Remove(const std::string& job_uid) {
   {
     MutexLock lock(mu_);
     for (auto it = streams_.begin(); it != streams_.end();) {
-      if (it->first.job.value == job_uid)
+      if (it->first.job_uid == job_uid)
         streams_.erase(it++);
       else
         ++it;

@@ -81,7 +81,7 @@ TEST_F(StoreTest, ASlowDiskHoldsUpNeitherReadersNorThoseWhoAppend) {
   // A full segment is not left before it is durable, and nobody waits for that.
   EXPECT_EQ(store_->Append(stream_, PlainBlock(2'008, "b"))->action, IngestAction::kWait);
   EXPECT_EQ(ReadAll(*store_, *stream_), "durable ");
-  const std::shared_ptr<Stream> other = *store_->Get({JobId{NewUuid()}, 1});
+  const std::shared_ptr<Stream> other = *store_->Get({NewUuid(), 1});
   EXPECT_EQ(store_->Append(other, PlainBlock(0, "other"))->action, IngestAction::kStore);
   EXPECT_EQ(store_->End(other, 5)->action, IngestAction::kStore);
   EXPECT_EQ(other->state().durable_offset, 0);

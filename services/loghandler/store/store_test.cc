@@ -27,8 +27,8 @@ TEST_F(StoreTest, NothingIsCreatedForAStreamThatIsOnlyLookedAt) {
 
 TEST_F(StoreTest, AnIdThatIsNoneIsRefused) {
   Open();
-  EXPECT_TRUE(absl::IsInvalidArgument(store_->Get({JobId{"../../etc"}, 1}).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(store_->Get({id_.job, 0}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->Get({"../../etc", 1}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->Get({id_.job_uid, 0}).status()));
 }
 
 TEST_F(StoreTest, WhatIsStoredIsReadBackAcrossRestarts) {
@@ -103,7 +103,7 @@ TEST_F(StoreTest, TailFindsTheLastLinesWithoutReadingTheRest) {
   options_.stream.segment_bytes = 4'000;
   std::mt19937 random(11);
   for (const bool finished : {false, true}) {
-    const StreamId id{JobId{NewUuid()}, 1};
+    const StreamId id{NewUuid(), 1};
     Open();
     stream_ = *store_->Get(id);
     std::string log = RandomLog(random, 60'000);
@@ -160,7 +160,7 @@ TEST_F(StoreTest, IdleStreamsAreForgottenBusyOnesAreNot) {
   Open();
   std::vector<StreamId> ids;
   for (int i = 0; i < 100; ++i) {
-    ids.push_back({JobId{NewUuid()}, 1});
+    ids.push_back({NewUuid(), 1});
     const std::shared_ptr<Stream> stream = *store_->Get(ids.back());
     ASSERT_TRUE(store_->Append(stream, PlainBlock(0, absl::StrCat("log ", i))).ok());
   }
@@ -179,14 +179,14 @@ TEST_F(StoreTest, RemovesTheLogsOfOneJob) {
   Put(ZstdBlock(0, "hello\n"));
   WaitDurable();
   EXPECT_EQ(ReadAll(*store_, *stream_), "hello\n");
-  const StreamId other{JobId{NewUuid()}, 1};
+  const StreamId other{NewUuid(), 1};
   ASSERT_TRUE(store_->Append(*store_->Get(other), ZstdBlock(0, "other\n")).ok());
-  EXPECT_TRUE(store_->Remove(id_.job.value).ok());
+  EXPECT_TRUE(store_->Remove(id_.job_uid).ok());
   EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(StreamDir()).parent_path()));
   stream_ = *store_->Get(id_);
   EXPECT_EQ(stream_->state().next_offset, 0) << "nothing is remembered";
   EXPECT_EQ((*store_->Get(other))->state().next_offset, 6) << "another job's";
-  EXPECT_TRUE(store_->Remove(id_.job.value).ok()) << "gone already";
+  EXPECT_TRUE(store_->Remove(id_.job_uid).ok()) << "gone already";
   EXPECT_TRUE(absl::IsInvalidArgument(store_->Remove("../data")));
   EXPECT_TRUE(absl::IsInvalidArgument(store_->Remove("")));
 }

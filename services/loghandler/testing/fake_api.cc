@@ -47,7 +47,7 @@ FakeApi::~FakeApi() {
 
 std::string FakeApi::address() const { return absl::StrCat("127.0.0.1:", server_->port()); }
 
-std::string FakeApi::TokenOf(const StreamId& id) { return absl::StrCat(kTokenPrefix, id.job.value, "-", id.attempt); }
+std::string FakeApi::TokenOf(const StreamId& id) { return absl::StrCat(kTokenPrefix, id.job_uid, "-", id.attempt); }
 
 void FakeApi::Changed(const StreamId& stream, const std::string& root_uid) {
   changes_.push_back({stream, root_uid});
@@ -71,9 +71,9 @@ void FakeApi::AddRoot(const std::string& name, const std::string& owner_key) {
 
 StreamId FakeApi::AddStream(const std::string& root, const std::string& job, int attempt) {
   MutexLock lock(mu_);
-  const StreamId id{JobId{NewUuid()}, attempt};
+  const StreamId id{NewUuid(), attempt};
   internal::v1::StreamInfo& info = streams_[id];
-  info.set_job_uid(id.job.value);
+  info.set_job_uid(id.job_uid);
   info.set_attempt(attempt);
   info.set_job(absl::StrCat(root, "/jobs/", job));
   info.set_root_uid(roots_.at(root).uid);
@@ -227,7 +227,7 @@ grpc::Status FakeApi::ReportLogEnd(grpc::ServerContext* context, const internal:
   return rpc::Unary(context, "riseml.internal.v1.LogRegistryService/ReportLogEnd",
                     [&](const rpc::Call&) -> absl::Status {
                       MutexLock lock(mu_);
-                      const StreamId id{JobId{request->job_uid()}, request->attempt()};
+                      const StreamId id{request->job_uid(), request->attempt()};
                       const auto it = streams_.find(id);
                       if (it == streams_.end()) return NoSuchObject();
                       if (it->second.log_state() == v1::Attempt::COMPLETE) return absl::OkStatus();

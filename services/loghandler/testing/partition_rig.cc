@@ -143,7 +143,7 @@ class PartitionRig final : public SourceRig {
   ~PartitionRig() override { Stop(); }
 
   StreamId Add(const std::string& log) override {
-    const StreamId id{JobId{NewUuid()}, 1};
+    const StreamId id{NewUuid(), 1};
     logs_[id] = log;
     return id;
   }
@@ -197,7 +197,7 @@ class PartitionRig final : public SourceRig {
     EXPECT_GE(position->value_or(0), told_);
     for (std::int64_t i = 0; i < position->value_or(0); ++i) {
       const internal::v1::LogRecord& record = sent_[i];
-      const auto stream = store.Get({JobId{record.job_uid()}, record.attempt()});
+      const auto stream = store.Get({record.job_uid(), record.attempt()});
       ASSERT_TRUE(stream.ok()) << stream.status();
       const StreamState state = (*stream)->state();
       if (record.has_block()) {

@@ -47,7 +47,7 @@ class SourceRig {
 
 inline internal::v1::LogRecord EmptyRecord(const StreamId& id) {
   internal::v1::LogRecord record;
-  record.set_job_uid(id.job.value);
+  record.set_job_uid(id.job_uid);
   record.set_attempt(id.attempt);
   return record;
 }

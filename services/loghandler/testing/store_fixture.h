@@ -81,7 +81,7 @@ class StoreTest : public testing::Test {
   }
 
   TempDir dir_;
-  const StreamId id_{JobId{NewUuid()}, 1};
+  const StreamId id_{NewUuid(), 1};
   const SystemClock clock_;
   prometheus::Registry registry_;
   LogMetrics metrics_{registry_};

@@ -162,7 +162,7 @@ class TestReader {
  private:
   template <class Event>
   ReadStream& Of(const Event& event) {
-    return streams[{JobId{event.job_uid()}, event.attempt()}];
+    return streams[{event.job_uid(), event.attempt()}];
   }
   template <class Event>
   void Add(const Event& event, const std::string& bytes) {

@@ -1,11 +1,9 @@
 #include "services/scheduler/cluster/local_cluster.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "services/common/base/id.h"
+#include "services/common/base/keep_watching.h"
 #include "services/common/base/log.h"
-#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
@@ -13,8 +11,6 @@
 namespace riseml::scheduler {
 namespace {
 
-constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
-constexpr absl::Duration kLongestPause = absl::Seconds(2);
 constexpr absl::Duration kCallLimit = absl::Seconds(10);
 
 std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
@@ -30,8 +26,9 @@ LocalCluster::LocalCluster(std::vector<Member> members, const Clock& clock) : cl
 
 void LocalCluster::Run() {
   for (const auto& [name, stub] : stubs_)
-    watches_.emplace_back(
-        [this, &name = name, stub = stub.get()](const std::stop_token& stop) { Watch(stop, name, *stub); });
+    watches_.emplace_back([this, &name = name, stub = stub.get()](const std::stop_token& stop) {
+      KeepWatching(stop, [&] { return Watch(stop, name, *stub); });
+    });
 }
 
 void LocalCluster::Shutdown() {
@@ -39,17 +36,8 @@ void LocalCluster::Shutdown() {
   watches_.clear();
 }
 
-void LocalCluster::Watch(const std::stop_token& stop, const std::string& name, Stub& stub) {
-  absl::Duration pause = kFirstPause;
-  while (!stop.stop_requested()) {
-    if (WatchOnce(stop, name, stub)) pause = kFirstPause;
-    Pause(stop, pause);
-    pause = std::min(pause * 2, kLongestPause);
-  }
-}
-
 // True when the node answered.
-bool LocalCluster::WatchOnce(const std::stop_token& stop, const std::string& name, Stub& stub) {
+bool LocalCluster::Watch(const std::stop_token& stop, const std::string& name, Stub& stub) {
   grpc::ClientContext context;
   rpc::Prepare(context, absl::InfiniteDuration(), NewUuid());
   const std::stop_callback cancel(stop, [&] { context.TryCancel(); });

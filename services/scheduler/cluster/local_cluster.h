@@ -48,8 +48,7 @@ class LocalCluster final : public Cluster {
  private:
   using Stub = internal::v1::NodeAgentService::Stub;
   absl::StatusOr<Stub*> Find(const std::string& node) const;
-  void Watch(const std::stop_token& stop, const std::string& name, Stub& stub);
-  bool WatchOnce(const std::stop_token& stop, const std::string& name, Stub& stub);
+  bool Watch(const std::stop_token& stop, const std::string& name, Stub& stub);
 
   const Clock& clock_;
   ClusterStore store_;

@@ -40,7 +40,7 @@ int PidIn(const std::vector<std::string>& lines) {
 bool WorksIn(int pid, const std::string& dir) {
   struct stat cwd = {}, wanted = {};
   return stat(absl::StrCat("/proc/", pid, "/cwd").c_str(), &cwd) == 0 && stat(dir.c_str(), &wanted) == 0 &&
-         cwd.st_dev == wanted.st_dev && cwd.st_ino == wanted.st_ino && StartTicks(pid).has_value();
+         cwd.st_dev == wanted.st_dev && cwd.st_ino == wanted.st_ino && riseml::Identify(pid).ok();
 }
 
 bool AnyoneWorksIn(const std::string& dir) {

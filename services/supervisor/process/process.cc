@@ -29,7 +29,6 @@ namespace riseml::supervisor {
 namespace {
 
 constexpr std::size_t kMaxOutput = 16 << 10;
-constexpr int kStartTimeField = 22;  // of /proc/PID/stat, from 1
 
 std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
@@ -111,25 +110,6 @@ int WaitFor(pid_t child) {
   return status;
 }
 
-absl::StatusOr<std::string> BootId() {
-  RISEML_ASSIGN_OR_RETURN(const std::string text, ReadFile("/proc/sys/kernel/random/boot_id", 4096));
-  return std::string(absl::StripAsciiWhitespace(text));
-}
-
-std::optional<std::int64_t> StartTicks(pid_t pid) {
-  const absl::StatusOr<std::string> text = ReadFile(absl::StrCat("/proc/", pid, "/stat"), 64 << 10);
-  if (!text.ok()) return std::nullopt;
-  // The command's name is in brackets and may hold anything; fields are counted from behind it.
-  const std::size_t name_end = text->rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
-  const std::vector<std::string> fields = absl::StrSplit(text->substr(name_end + 1), ' ', absl::SkipEmpty());
-  std::int64_t ticks = 0;
-  if (fields.size() < kStartTimeField - 2 || fields[0] == "Z" || fields[0] == "X" ||
-      !absl::SimpleAtoi(fields[kStartTimeField - 3], &ticks))
-    return std::nullopt;
-  return ticks;
-}
-
 std::string FileIdentity(const std::string& path) {
   struct stat info = {};
   if (stat(path.c_str(), &info) != 0) return "";
@@ -137,21 +117,17 @@ std::string FileIdentity(const std::string& path) {
                       info.st_mtim.tv_nsec);
 }
 
-bool IsAlive(const config::v1::ProcessRecord& record) {
-  const absl::StatusOr<std::string> boot = BootId();
-  if (!boot.ok() || record.boot_id() != *boot || record.pid() <= 0) return false;
-  return StartTicks(record.pid()) == record.start_ticks();
+ProcessIdentity IdentityOf(const config::v1::ProcessRecord& record) {
+  return {record.pid(), record.start_ticks(), record.boot_id()};
 }
 
-std::optional<UniqueFd> Watch(const config::v1::ProcessRecord& record) {
-  if (!IsAlive(record)) return std::nullopt;
-  UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, record.pid(), 0)));
-  // Looked at again, now that the descriptor holds on to whoever has the pid.
-  if (!fd.valid() || !IsAlive(record)) return std::nullopt;
-  return fd;
+absl::Status Identify(pid_t pid, config::v1::ProcessRecord& record) {
+  RISEML_ASSIGN_OR_RETURN(const ProcessIdentity identity, riseml::Identify(pid));
+  record.set_pid(identity.pid);
+  record.set_start_ticks(identity.start_ticks);
+  record.set_boot_id(identity.boot_id);
+  return absl::OkStatus();
 }
-
-void Signal(const UniqueFd& watch, int signal) { syscall(SYS_pidfd_send_signal, watch.get(), signal, nullptr, 0); }
 
 absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file,
                          const config::v1::ProcessRecord& record) {

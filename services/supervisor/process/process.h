@@ -14,31 +14,21 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "riseml/config/v1/supervisor.pb.h"
-#include "services/common/base/files/file.h"
+#include "services/common/base/process_identity.h"
 
 namespace riseml::supervisor {
-
-// Id of the machine's current boot.
-absl::StatusOr<std::string> BootId();
-
-// Start time in clock ticks since the boot; absent when there is no such process, or only its zombie.
-std::optional<std::int64_t> StartTicks(pid_t pid);
 
 // Returns the identity of the file at `path` ("device:inode:size:modification time"), to tell whether a program has
 // been replaced. Empty if there is none.
 std::string FileIdentity(const std::string& path);
 
-// True when that very process still runs.
-bool IsAlive(const config::v1::ProcessRecord& record);
+ProcessIdentity IdentityOf(const config::v1::ProcessRecord& record);
 
-// A descriptor that becomes readable when the process ends; absent when it has ended.
-std::optional<UniqueFd> Watch(const config::v1::ProcessRecord& record);
+// Fills in the process that has this pid now. NOT_FOUND if there is none.
+absl::Status Identify(pid_t pid, config::v1::ProcessRecord& record);
 
 // Waits until a descriptor is readable, at most for `limit`.
 void WaitReadable(int fd, absl::Duration limit);
-
-// Signals the process behind a descriptor of Watch; a process that is gone is none's concern.
-void Signal(const UniqueFd& watch, int signal);
 
 // Pid file (the pid alone, for people and scripts) and record of a process. NOT_FOUND when there is no record.
 absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file,

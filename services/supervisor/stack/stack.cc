@@ -105,9 +105,7 @@ absl::Status Stack::Adopt() {
   if (IsRunning(database.state())) return absl::OkStatus();
   if (const int pid = LivingPostgresPid(plan_.layout); pid > 0) {
     config::v1::ProcessRecord record;
-    record.set_pid(pid);
-    record.set_start_ticks(StartTicks(pid).value_or(0));
-    RISEML_ASSIGN_OR_RETURN(*record.mutable_boot_id(), BootId());
+    RISEML_RETURN_IF_ERROR(Identify(pid, record));
     RISEML_RETURN_IF_ERROR(WriteRecord(plan_.layout.PidFile(kDatabase), plan_.layout.ProcessFile(kDatabase), record));
     if (database.AdoptAny(clock_.Now())) StopNow(database);
   }

@@ -111,7 +111,7 @@ std::vector<absl::Status> ProbeAll(const StackPlan& plan, const ProbeKeys& keys)
   std::vector<absl::Status> results(plan.units.size());
   for (std::size_t i = 0; i < plan.units.size(); ++i) {
     const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(plan.layout.ProcessFile(plan.units[i].name));
-    if (!record.ok() || !IsAlive(*record)) {
+    if (!record.ok() || !IsAlive(IdentityOf(*record))) {
       results[i] = Error(Reason::kUnavailable, "does not run");
       continue;
     }

@@ -61,9 +61,7 @@ std::int64_t OutputBytes(const Layout& layout) {
 
 absl::Status RecordOurselves(const Layout& layout) {
   config::v1::ProcessRecord record;
-  record.set_pid(getpid());
-  record.set_start_ticks(StartTicks(getpid()).value_or(0));
-  RISEML_ASSIGN_OR_RETURN(*record.mutable_boot_id(), BootId());
+  RISEML_RETURN_IF_ERROR(Identify(getpid(), record));
   return WriteRecord(layout.PidFile(kSupervisor), layout.ProcessFile(kSupervisor), record);
 }
 

@@ -33,8 +33,8 @@ void Supervised::ScheduleProbe(absl::Duration after, absl::Time now) {
 }
 
 bool Supervised::Take(const config::v1::ProcessRecord& record, absl::Time now) {
-  std::optional<UniqueFd> watch = Watch(record);
-  if (!watch.has_value()) return false;
+  absl::StatusOr<UniqueFd> watch = OpenProcess(IdentityOf(record));
+  if (!watch.ok()) return false;
   watch_ = *std::move(watch);
   record_ = record;
   ++generation_;
@@ -61,10 +61,8 @@ absl::Status Supervised::Start(absl::Time now, const std::map<std::string, Uniqu
   config::v1::ProcessRecord record;
   record.set_program(FileIdentity(plan_.argv[0]));
   record.set_signature(plan_.signature);
-  RISEML_ASSIGN_OR_RETURN(*record.mutable_boot_id(), BootId());
-  const auto keep = [&](pid_t pid) {
-    record.set_pid(pid);
-    record.set_start_ticks(StartTicks(pid).value_or(0));
+  const auto keep = [&](pid_t pid) -> absl::Status {
+    RISEML_RETURN_IF_ERROR(Identify(pid, record));
     return WriteRecord(layout_.PidFile(plan_.name), layout_.ProcessFile(plan_.name), record);
   };
   SpawnRequest request;

@@ -68,7 +68,8 @@ class Supervised {
   void Exited(absl::string_view how, absl::Time now);
   // Asks it to stop; no effect when it does not run.
   void Stop();
-  void Send(int signal) const { Signal(watch_, signal); }
+  // A process that is gone needs no signal.
+  void Send(int signal) const { SignalProcess(watch_, signal).IgnoreError(); }
 
  private:
   static constexpr int kMostUnanswered = 5;  // probes in a row

@@ -1,4 +1,4 @@
-// Listening sockets that units are given when they start: the ports stay open however often their unit ends.
+// Listening sockets that are passed to units at their start. The ports stay open when a unit ends and is started again.
 #pragma once
 
 #include <sys/types.h>
@@ -15,14 +15,14 @@ namespace riseml::supervisor {
 // Units that open their ports themselves have no socket here. Lives on one thread.
 class UnitSockets {
  public:
-  // Opens the ports of a unit that takes sockets, each once. UNAVAILABLE when a port is taken.
+  // Opens each port once, if the unit takes sockets. UNAVAILABLE when a port is taken.
   absl::Status Open(const UnitPlan& unit);
 
-  // As Open; of a unit that opens its ports itself, finds out whether they are free.
+  // Like Open; for a unit that opens its ports itself, checks that they are free.
   absl::Status Claim(const UnitPlan& unit);
 
-  // Shares the sockets that an earlier supervisor gave to the unit's process. Where the system does not let us, the
-  // ports are opened anew when the unit has ended.
+  // Shares the sockets that an earlier supervisor gave to the unit's process. If the system denies this, the ports are
+  // opened anew when the unit has ended.
   void Share(const UnitPlan& unit, pid_t pid);
 
   // By listener.

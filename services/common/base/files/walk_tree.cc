@@ -64,7 +64,7 @@ class TreeWalker {
     if (depth > kMaxDepth)
       return unreadable_ == Unreadable::kIsSkipped
                  ? absl::OkStatus()
-                 : Error(Reason::kLimitExceeded, absl::StrCat("list ", top_, ": too many directories in each other"));
+                 : Error(Reason::kLimitExceeded, absl::StrCat("list ", top_, ": directories are nested too deeply"));
     const ListedDirectory directory = OpenListed(dirfd(parent), name, kOpenListed);
     if (directory != nullptr) return Walk(directory.get(), path, depth);
     // It has vanished, or something else has taken its name.

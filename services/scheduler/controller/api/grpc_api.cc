@@ -1,10 +1,8 @@
 #include "services/scheduler/controller/api/grpc_api.h"
 
-#include <algorithm>
-
 #include "services/common/base/id.h"
+#include "services/common/base/keep_watching.h"
 #include "services/common/base/log.h"
-#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/rpc/channel.h"
@@ -15,8 +13,6 @@ namespace riseml::scheduler {
 namespace {
 
 constexpr std::size_t kMaxBatches = 256;
-constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
-constexpr absl::Duration kLongestPause = absl::Seconds(2);
 // One try: the controller decides what to do after an error, because the world may have changed.
 const rpc::CallOptions kOneTry = {.timeout = absl::Seconds(10), .tries = 1};
 
@@ -106,23 +102,17 @@ std::int64_t GrpcApi::WaitForWatch(const std::stop_token& stop) {
 void GrpcApi::Watch(const std::stop_token& stop) {
   std::int64_t watch = 0;
   std::string token;
-  absl::Duration pause = kFirstPause;
-  while (!stop.stop_requested()) {
-    const std::int64_t wanted = WaitForWatch(stop);
-    if (wanted == 0) return;
-    if (wanted != watch) {
+  KeepWatching(stop, [&] {
+    bool answered = false;
+    while (true) {
+      const std::int64_t wanted = WaitForWatch(stop);
+      if (wanted != watch) token.clear();
       watch = wanted;
-      token.clear();
-      pause = kFirstPause;
-    }
-    if (WatchOnce(stop, watch, &token)) pause = kFirstPause;
-    {
+      if (watch != 0) answered = WatchOnce(stop, watch, &token);
       MutexLock lock(mu_);
-      if (watch_ != watch) continue;  // ended because another one is wanted
+      if (watch == 0 || watch_ == watch) return answered;  // otherwise it ended because another one is wanted
     }
-    Pause(stop, pause);
-    pause = std::min(pause * 2, kLongestPause);
-  }
+  });
 }
 
 bool GrpcApi::WatchOnce(const std::stop_token& stop, std::int64_t watch, std::string* token) {
