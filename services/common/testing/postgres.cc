@@ -12,6 +12,8 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <pqxx/pqxx>
 #include <thread>
 #include <vector>
@@ -103,6 +105,11 @@ std::string Postgres::NewDatabase() {
   pqxx::connection connection(Connection("postgres"));
   pqxx::nontransaction(connection).exec("CREATE DATABASE " + name);
   return Connection(name);
+}
+
+std::string Postgres::Log() const {
+  std::ifstream file(dir_ + "/log");
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 Postgres::~Postgres() {

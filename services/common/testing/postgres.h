@@ -17,6 +17,9 @@ class Postgres {
   // Connection string of a new, empty database.
   std::string NewDatabase();
 
+  // What the server has logged so far.
+  std::string Log() const;
+
   // Kills the server (SIGKILL) and starts it again.
   void Crash();
 
