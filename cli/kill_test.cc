@@ -95,7 +95,7 @@ TEST_F(CliTest, RmAsksAndWithoutATerminalNamesTheFlag) {
   content().Put(MakeExperiment("8", v1::Experiment::FINISHED));
   const Finished run = Run({"rm", "8"}, "y\n");
   EXPECT_EQ(run.exit_code, 1);
-  EXPECT_THAT(run.err, HasSubstr("since standard input is not a terminal; add --yes"));
+  EXPECT_THAT(run.err, HasSubstr("': standard input is not a terminal; add --yes"));
   EXPECT_THAT(content().deleted(), IsEmpty());
 }
 

@@ -86,7 +86,7 @@ TEST_F(CliTest, OwnersInACircleAndOutOfReachAreSaidSo) {
   content().SetOwner("uid-5-train", 1, cluster_->address());
   const Finished circle = Run({"logs", "5"});
   EXPECT_EQ(circle.exit_code, 1);
-  EXPECT_THAT(circle.err, AllOf(HasSubstr("ERROR: no log service has the log of "), HasSubstr("5/jobs/train"),
+  EXPECT_THAT(circle.err, AllOf(HasSubstr("ERROR: cannot find the log of "), HasSubstr("5/jobs/train"),
                                 HasSubstr(cluster_->other_logs_address())));
   content().SetOwner("uid-5-train", 0, "127.0.0.1:1");
   const Finished unreachable = Run({"logs", "5"});

@@ -50,7 +50,7 @@ TEST_F(CliTest, ProjectRmAsksAndSaysWhatIsWrong) {
   const Finished asked = Run({"project", "rm", "census"}, "y\n");
   EXPECT_EQ(asked.exit_code, 1);
   EXPECT_THAT(asked.err, HasSubstr("  project census, 11.8 MiB\n"));
-  EXPECT_THAT(asked.err, HasSubstr("since standard input is not a terminal; add --yes"));
+  EXPECT_THAT(asked.err, HasSubstr("': standard input is not a terminal; add --yes"));
   EXPECT_EQ(Run({"project", "rm", "-y", "nothing"}).err,
             "ERROR: there is no project nothing; see: riseml project list\n");
   for (const char* name : {"", "a b", ".paul", ".paul.census.x", "paul.census", "-"})

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::int64_t kMeasuredByDryRun = 1'000'000;
 
-// Install steps and commands, each as one text: the directory of one item is that of the next.
+// Joins the install steps, and the commands, into one text each: a `cd` in one item holds for the next.
 std::vector<std::string> CommandsOf(const spec::Train& train) {
   return {absl::StrJoin(train.install, "\n"), absl::StrJoin(train.run, "\n")};
 }
@@ -75,8 +75,7 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
   const absl::StatusOr<v1::Limits> limits = AskServer(session, inputs);
   if (absl::IsNotFound(limits.status())) return limits.status();
   if (!limits.ok())
-    session.Tell(
-        absl::StrCat("NOTE: not compared with what the installation allows: ", limits.status().message(), "\n"));
+    session.Tell(absl::StrCat("NOTE: limits of the installation not checked: ", limits.status().message(), "\n"));
   sync::SnapshotOptions options;
   options.root = root;
   options.clock = &clock;

@@ -22,7 +22,7 @@
 namespace riseml::cli {
 namespace {
 
-// Watches until something prints or all is over, on a terminal. False when the user left.
+// Shows the phases until a job prints or all of them are over; on a terminal. False when the user left.
 absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& state) {
   PhaseBlock block(session.out());
   while (!state.synced || !(PhasesAreOver(state) || BuildPrints(state))) {
@@ -44,7 +44,7 @@ absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& s
   return true;
 }
 
-// Numbers of children of a set by their state, and the command that compares them.
+// Says how many children of a set are in each state, and which command compares them.
 std::string ChildrenSummary(const ExperimentState& state, const std::string& id) {
   std::map<v1::Experiment::State, int> counts;
   std::set<std::string> results;
@@ -77,7 +77,7 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
   watch.set_name(experiment.name());
   live.Watch(watch);
   bool stayed = true;
-  // Elsewhere the log begins at once: its lines about states say the same, and a build is seen while it runs.
+  // Without a terminal the log begins at once: it also reports changes of state, and shows a build while it runs.
   if (session.out().tty) {
     RISEML_ASSIGN_OR_RETURN(stayed, ShowPhases(session, live, state));
   }
@@ -90,12 +90,12 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
     TellDetached(session, experiment.name());
     return kExitInterrupted;
   }
-  // Results are there once the log has ended, which may be after the experiment has.
+  // Results are complete once the log has ended, possibly later than the experiment.
   const auto newest = GetExperiment(connection, experiment.name());
   const v1::Experiment& last = newest.ok() ? *newest : state.root;
   session.Print(absl::StrCat(last.type() == v1::Experiment::SET ? "Set " : "Experiment ",
                              ShownId(last.name(), connection.caller()), ": ", ShownState(session.out(), last.state()),
-                             // Without a start the build failed, or it was killed while it waited.
+                             // No start time: the build failed, or it was killed before its start.
                              last.has_start_time()
                                  ? absl::StrCat(" after ", Took(TimeOf(last.start_time()), TimeOf(last.end_time())))
                                  : ", it did not start",

@@ -1,11 +1,11 @@
-// Finds printed lines that could be taken for lines of ours. Pure.
+// Detects lines of a job's log that look like riseml's own. Pure.
 #pragma once
 
 #include "absl/strings/string_view.h"
 
 namespace riseml::cli {
 
-// Mark before a line that only looks like one of ours.
+// Prefix of a line that only looks like one of riseml's.
 inline constexpr absl::string_view kPrintedMark = "printed: ";
 
 // True for a line, without control sequences, that looks like a change of state ("--> FINISHED", also with blanks

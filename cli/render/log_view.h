@@ -24,11 +24,11 @@ struct LogViewOptions {
   bool timestamps = false;
 };
 
-// Shows `<name>| <text>` lines, one colour a job; progress bars folded, control sequences removed. On a terminal the
-// line that is not finished yet is drawn and drawn over. Jobs that are known before the first line make prefixes of
+// Shows `<name>| <text>` lines, one colour for each job. Folds progress bars and removes control sequences. On a
+// terminal the unfinished line is drawn and drawn again. Prefixes of jobs that are known before the first line have
 // equal width.
 //
-// Whatever a job prints, no line of it looks like one of ours: one that does is shown as "printed: --> FINISHED".
+// Output of a job that looks like one of our own lines is marked, e.g. as "printed: --> FINISHED".
 class LogView {
  public:
   explicit LogView(LogViewOptions options) : options_(std::move(options)) {}
@@ -39,14 +39,13 @@ class LogView {
   std::string Show(const std::vector<StateLine>& states);
   std::string Show(const v1::FollowResponse& response);
 
-  // Draws a line about what is under way, on a terminal and where no unfinished line of a log stands. Whatever comes
-  // next erases it.
+  // Draws a progress line, only on a terminal and only if no line of a log is unfinished. The next output erases it.
   std::string DrawLive(absl::string_view text);
 
-  // Makes room for other text on a line of its own: erases what is drawn, ends a line that does not go on.
+  // Prepares a fresh line for other text: erases the progress line, and ends a line that will not continue.
   std::string Clear();
 
-  // Ends what is unfinished; no more will be shown.
+  // Ends any unfinished line. The last call.
   std::string Finish();
 
  private:
@@ -57,7 +56,7 @@ class LogView {
     std::string resource;
     std::optional<logtext::LineFolder> folder;              // once the first offset is known
     std::deque<std::pair<std::int64_t, absl::Time>> times;  // by offset
-    std::string colors;                                     // sequences a line has left switched on
+    std::string colors;                                     // colour sequences that a line has left in effect
   };
 
   struct Name {

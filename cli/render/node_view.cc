@@ -87,7 +87,7 @@ std::string NodeNotes(const std::vector<v1::Node>& nodes) {
       absl::StrAppend(&out, "Data on ", NodePart(node), ": /data/", OneLine(name), " is ", OneLine(path), "\n");
     if (node.isolation() == v1::Node::NONE)
       absl::StrAppend(&out, "Node ", NodePart(node),
-                      " does not keep jobs apart: they may read what others and the installation have there\n");
+                      " does not isolate jobs: they can read the files of other jobs and of the installation\n");
     if (node.network() == v1::Node::SHARED)
       absl::StrAppend(&out, "Node ", NodePart(node), " gives jobs its own network, with all ports of the machine",
                       node.network_note().empty() ? "" : absl::StrCat(": ", OneLine(node.network_note())), "\n");

@@ -62,7 +62,7 @@ std::vector<Phase> PhasesOf(const ExperimentState& state, absl::Time now) {
     building = phases.back().progress != Progress::kDone;
     break;
   }
-  // The log says when the phases behind the build begin.
+  // The log shows when the phases after the build begin.
   if (BuildPrints(state)) return phases;
   const v1::Experiment::State now_in = state.root.state();
   Phase queue = {.name = "queue", .progress = QueueProgress(now_in, building)};

@@ -45,7 +45,7 @@ std::string TypeName(const v1::Experiment& experiment) {
   return experiment.type() == v1::Experiment::SET ? "Set" : "Experiment";
 }
 
-// Message in a table: at most 20 columns on a terminal; programs and files get all of it.
+// Cuts the message in a table to 20 columns on a terminal; programs and files get all of it.
 std::string Shortened(const Terminal& terminal, absl::string_view message) {
   std::string line = OneLine(message);
   if (!terminal.tty || Columns(line) <= 20) return line;
@@ -65,7 +65,7 @@ std::string Started(const Viewer& viewer, const Entity& entity) {
   return since == "-" || since == "just now" ? since : absl::StrCat(since, " ago");
 }
 
-// Started, Finished and Duration, once it has started.
+// Lines for start, end and duration; empty before the start.
 template <class Entity>
 std::string Timing(const Viewer& viewer, const Entity& entity) {
   const auto start = TimeOf(entity.start_time());
@@ -84,7 +84,7 @@ std::string Ending(const Entity& entity) {
   return out;
 }
 
-// With the values of the parameters; as written where a command cannot be filled.
+// Fills the values of parameters into commands; leaves a command as written where that fails.
 std::vector<std::string> FilledCommands(const v1::Experiment& experiment) {
   const std::map<std::string, std::string> sorted(experiment.parameters().begin(), experiment.parameters().end());
   const spec::Combination parameters(sorted.begin(), sorted.end());
@@ -195,7 +195,7 @@ std::string Heading(const Viewer& viewer, const v1::Experiment& experiment) {
   return out;
 }
 
-// "2 files changed", or only that there are changes.
+// "2 files changed", or no number when it is unknown.
 std::string ChangesText(const v1::GitState& git) {
   if (git.changed_files() == 0) return "with changes that are not committed";
   return absl::StrCat(git.changed_files(), git.changed_files() == 1 ? " file" : " files", " changed");
@@ -292,7 +292,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
 }
 
 void SortByValue(const std::string& name, std::vector<v1::Experiment>& experiments) {
-  // Numbers first, in their order, then texts, then what has no such value.
+  // Numbers first, then texts, then experiments without such a value.
   const auto key = [&name](const v1::Experiment& experiment) {
     std::tuple<int, double, std::string> out = {2, 0, ""};
     const auto set_text = [&out](const std::string& text) {
@@ -311,7 +311,7 @@ void SortByValue(const std::string& name, std::vector<v1::Experiment>& experimen
   std::ranges::stable_sort(experiments, {}, key);
 }
 
-// When, where and how often its jobs run, as far as the file says so.
+// Lines for those scheduling settings that riseml.yml contains.
 std::string SchedulingLines(const v1::TrainSpec& spec) {
   std::string out;
   if (!spec.queue().empty()) absl::StrAppend(&out, "Queue: ", OneLine(spec.queue()), "\n");
@@ -320,8 +320,8 @@ std::string SchedulingLines(const v1::TrainSpec& spec) {
   if (spec.has_max_run_time())
     absl::StrAppend(&out, "Longest run time: ", absl::FormatDuration(FromProtoDuration(spec.max_run_time())), "\n");
   if (spec.has_retries())
-    absl::StrAppend(&out, "Retries: ", spec.retries().infrastructure(), " after failures of the infrastructure, ",
-                    spec.retries().error(), " after its own\n");
+    absl::StrAppend(&out, "Retries: ", spec.retries().infrastructure(), " after infrastructure failures, ",
+                    spec.retries().error(), " after failures of the job\n");
   return out;
 }
 
@@ -375,7 +375,7 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
   if (const std::string wait = JobWait(job); !wait.empty())
     absl::StrAppend(&out, "Waits: ", absl::StripPrefix(wait, "waits "), "\n");
   if (!job.node().empty()) absl::StrAppend(&out, "Node: ", OneLine(job.node()), "\n");
-  // One that ended as its job did has nothing to add.
+  // A single attempt that ended as its job did adds nothing.
   const bool others = std::ranges::any_of(job.attempts(), [&](const v1::Attempt& attempt) {
     return v1::Attempt::State_Name(attempt.state()) != StateName(job.state());
   });

@@ -12,12 +12,12 @@
 
 namespace riseml::cli {
 
-// Terminal, reader and time of a text: ids of other users than `caller` carry their user.
+// Context of a rendered text. Ids of experiments of other users than `caller` include their owner.
 struct Viewer {
   Terminal terminal;
   std::string caller;
   absl::Time now;
-  // False: the path is there and closed to this user; null: always.
+  // False: the path exists and this user cannot read it. Null: every path can be read.
   bool (*may_read)(const std::string& path) = nullptr;
   bool MayRead(const std::string& path) const { return may_read == nullptr || may_read(path); }
 };
@@ -25,7 +25,7 @@ struct Viewer {
 struct ListedExperiment {
   v1::Experiment experiment;
   std::vector<v1::Experiment> children;  // only in the long form
-  std::string waits_for;                 // why it does not run yet; empty when it does or nobody knows
+  std::string waits_for;                 // why it is not running yet; empty if it runs or nobody knows
 };
 
 struct ListColumns {
@@ -33,7 +33,7 @@ struct ListColumns {
   bool long_form = false;  // with PARAMS and RESULT
 };
 
-// A table; names of experiments are a column where there are any, labels too in the long form.
+// A table, with a column of names if any experiment has one; the long form shows labels likewise.
 std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperiment>& experiments,
                            const ListColumns& columns);
 std::string ExperimentDetails(const Viewer& viewer, const v1::Experiment& experiment);

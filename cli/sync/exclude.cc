@@ -52,7 +52,7 @@ std::string PatternReason(const Pattern& pattern, const PatternFile& file) {
   return absl::StrCat(git::Printable(pattern.text), " in ", git::Printable(file.source));
 }
 
-// True for "*", "**/" and their like. "!*/" undoes a "*" above it and names nothing that other rules leave out.
+// True for "*", "**/" and their like. "!*/" undoes an earlier "*" and overrides no other rule.
 bool MatchesAnything(const Pattern& pattern) { return pattern.glob.find_first_not_of("*?/") == std::string::npos; }
 
 std::string Environment(const char* name) {
@@ -83,7 +83,7 @@ std::string ExcludesFileOf(const std::string& config) {
   return found;
 }
 
-// The list of ignored files that the user has for all repositories, as git finds it.
+// Path of the user's global ignore file of git, looked up in git's order.
 std::string UserExcludes(const GitDirectory& directory) {
   const std::string home = Environment("HOME");
   const std::string xdg = Environment("XDG_CONFIG_HOME");
@@ -117,7 +117,7 @@ absl::Status Excluder::ReadGitFiles() {
   };
   const GitDirectory directory = OpenGitDirectory(work_tree_);
   if (directory.git.empty()) {
-    warnings_.push_back(absl::StrCat(work_tree_, "/.git is not a git repository; the ignore files alone decide"));
+    warnings_.push_back(absl::StrCat(work_tree_, "/.git is not a git repository; only ignore files are used"));
   } else {
     const std::string prefix = above(top);
     tracked_.push_back(ReadTrackedFiles(directory, prefix.empty() ? "" : absl::StrCat(prefix, "/"), "", warnings_));
@@ -137,15 +137,15 @@ absl::Status Excluder::ReadGitFiles() {
   return absl::OkStatus();
 }
 
-// `project` is its path in the work tree. A repository that ignores the project and tracks nothing of it says nothing
-// about its files: a home directory under git with the pattern "*".
+// `project` is its path in the work tree. The rules of a repository that ignores the project and tracks no file in it
+// do not apply, e.g. a home directory under git with "*".
 bool Excluder::IsIgnoredAsAWhole(const std::string& project) const {
   if (project.empty() ||
       std::any_of(tracked_.begin(), tracked_.end(), [](const auto& files) { return !files.empty(); }))
     return false;
   std::vector<PatternFile> files = git_;
   for (PatternFile& file : files) {
-    // `above` leads from the file to the project; what is left of the whole path is the file's directory.
+    // `above` is the path from the file to the project; the rest of the path is the file's directory.
     file.directory = project.substr(0, project.size() - file.above.size());
     if (absl::EndsWith(file.directory, "/")) file.directory.pop_back();
     file.above.clear();
@@ -176,7 +176,7 @@ absl::Status Excluder::Enter(const std::string& directory, const std::vector<std
   return absl::OkStatus();
 }
 
-// A submodule that is checked out, or a repository of its own: what it tracks counts too.
+// Adds what a checked-out submodule or a nested repository tracks and excludes.
 absl::Status Excluder::EnterRepository(const std::string& directory) {
   const GitDirectory git = OpenGitDirectory(Join(root_, directory));
   if (git.git.empty()) return absl::OkStatus();
@@ -196,7 +196,7 @@ bool Excluder::IsTracked(absl::string_view path) const {
   return std::any_of(tracked_.begin(), tracked_.end(), [&](const TrackedFiles& files) { return files.Contains(path); });
 }
 
-// The rules behind .risemlignore and the index.
+// Applies the rules of git, of secrets and the defaults, after .risemlignore and the index.
 Decision Excluder::Ordinary(absl::string_view path, bool is_directory) const {
   const PatternFile* file = nullptr;
   const Pattern* pattern = FindPattern(git_, path, is_directory, &file);
@@ -229,7 +229,7 @@ Decision Excluder::CheckContents(absl::string_view path, const Decision& decisio
   if (decision.rule == Decision::Rule::kBroughtBack) return decision;
   std::string reason = ReasonByContents(path, names, read);
   if (reason.empty() || FindPattern(git_, path, true) != nullptr) return decision;
-  // A pattern that takes a directory of runs takes the runs in it.
+  // A pattern for a directory of runs applies to the runs in it too.
   const absl::string_view parent = path.substr(0, std::min(path.rfind('/'), path.size()));
   if (parent.size() < path.size() && (parent == "wandb" || absl::EndsWith(parent, "/wandb")) &&
       (FindPattern(git_, parent, true) != nullptr || FindPattern(riseml_, parent, true) != nullptr))

@@ -24,7 +24,7 @@ constexpr std::int64_t kMaxGitTextBytes = 1 << 20;
 constexpr std::size_t kSha1Bytes = 20;
 constexpr std::size_t kSha256Bytes = 32;
 
-// `path` as seen from `base`, unless it is absolute.
+// Resolves `path` against `base` if it is relative.
 std::string From(const std::string& base, absl::string_view path) {
   return (std::filesystem::path(base) / std::string(path)).lexically_normal().string();
 }
@@ -117,7 +117,7 @@ TrackedFiles ReadTrackedFiles(const GitDirectory& directory, absl::string_view p
   const absl::StatusOr<GitIndex> index = ReadWholeIndex(directory);
   if (!index.ok()) {
     if (!absl::IsNotFound(index.status()) || !FileExists(directory.git)) {
-      warnings.push_back(absl::StrCat("which files git tracks is not known, so the ignore files alone decide: ",
+      warnings.push_back(absl::StrCat("cannot read the git index, so only the ignore files are used: ",
                                       FileExists(directory.git) ? index.status().message() : "there is no ",
                                       FileExists(directory.git) ? "" : directory.git));
     }

@@ -21,7 +21,7 @@
 namespace riseml::sync {
 namespace {
 
-// File: the magic line, the time, then per file path length, path, stamp, id; at the end an id of all that.
+// Format: magic line, time; for each file: length of path, path, stamp, id; then a digest of all of it.
 constexpr absl::string_view kMagic = "riseml index 1\n";
 constexpr std::int64_t kMaxCacheBytes = 512 << 20;
 constexpr std::size_t kIdBytes = 20;
@@ -32,7 +32,7 @@ void Append(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-// Reads values one after the other; after the first that is not there everything is zero and ok() false.
+// Reads values one after the other. Past the end of the input values are zero and ok() is false.
 class Reader {
  public:
   explicit Reader(absl::string_view bytes) : bytes_(bytes) {}

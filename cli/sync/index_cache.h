@@ -21,13 +21,13 @@ class IndexCache {
   // Reads a cache file; one that is absent, damaged or of another format version is an empty cache.
   static IndexCache Load(const std::string& path);
 
-  // The id of a file that has not changed since it was remembered. A file that had changed less than 2 s before it was
-  // looked at is never taken from the cache: a later change may have left the same stamp.
+  // The id of a file that has not changed since it was remembered. Returns nothing for a file that had changed less
+  // than 2 s before it was looked at: a later change may have left the same stamp.
   std::optional<git::ObjectId> Find(absl::string_view path, const FileStamp& stamp) const;
 
   void Put(absl::string_view path, const FileStamp& stamp, const git::ObjectId& id);
 
-  // Replaces the cache file. `looked_at` is when the run that filled this cache began to look at the files.
+  // Replaces the cache file. `looked_at` is the time at which the run that filled this cache began to scan the files.
   absl::Status Save(const std::string& path, absl::Time looked_at) const;
 
   std::size_t size() const { return entries_.size(); }

@@ -275,7 +275,7 @@ TEST_F(TrackedTest, ADamagedIndexIsAWarning) {
   tree_.Write("a", "1");
   Git("git add -A && echo nonsense > .git/index");
   EXPECT_THAT(Files(), ElementsAre("a"));
-  EXPECT_THAT(scan_.warnings, ElementsAre(HasSubstr("which files git tracks is not known")));
+  EXPECT_THAT(scan_.warnings, ElementsAre(HasSubstr("cannot read the git index")));
 }
 
 TEST_F(WalkTest, GitIgnoreAboveAProjectInALargerWorkTree) {

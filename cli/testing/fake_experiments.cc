@@ -68,7 +68,7 @@ class FakeExperiments final : public v1::ExperimentService::Service {
           found[parts.child] = experiment;
         if (!children && parts.child == 0) found[-parts.number] = experiment;
       }
-      // Pages of one prove that the client turns them.
+      // Pages of one item test that the client asks for all of them.
       std::int64_t skip = request->page_token().empty() ? 0 : std::stoll(request->page_token());
       std::int64_t at = 0;
       for (const auto& [key, experiment] : found) {
@@ -176,7 +176,7 @@ class FakeLogs final : public v1::LogService::Service {
  public:
   FakeLogs(FakeContent& content, int server) : content_(content), server_(server) {}
 
-  // Sends at most seven bytes a chunk, so that cuts fall into lines and characters.
+  // Sends at most seven bytes a chunk, so that lines and characters are split.
   grpc::Status Follow(grpc::ServerContext* context, const v1::FollowRequest* request,
                       grpc::ServerWriter<v1::FollowResponse>* writer) override {
     MutexLock lock(content_.mu_);

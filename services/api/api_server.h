@@ -1,4 +1,4 @@
-// The whole service, wired: what main runs and tests start in their own process.
+// The whole api service, which main runs and tests start in their own process.
 #pragma once
 
 #include <memory>

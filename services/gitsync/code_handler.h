@@ -8,7 +8,7 @@
 
 namespace riseml::gitsync {
 
-// Thread-safe. The callers are services; which job may have which code is decided by who gave them the ids.
+// Thread-safe. The callers are services. Whoever gives them the ids decides which job may read which code.
 class CodeHandler final : public internal::v1::CodeService::Service {
  public:
   // Both outlive this.

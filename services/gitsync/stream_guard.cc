@@ -60,8 +60,8 @@ absl::StatusOr<StreamGuard::Slot> StreamGuard::Enter(const std::string& user, st
   const int limit = scarce ? 1 : bounds_.per_user;
   if (of_user >= limit)
     return WithRetryDelay(
-        LimitExceeded(absl::StrCat("you transfer code ", of_user, " times at once already, of at most ", limit,
-                                   scarce ? " while so many users do" : "", "; try again when one of them has ended"),
+        LimitExceeded(absl::StrCat("you already have ", of_user, " transfers of code, of at most ", limit,
+                                   scarce ? " while the server is busy" : "", "; try again when one has ended"),
                       limit, of_user),
         kRetryDelay);
   if (all >= bounds_.total)

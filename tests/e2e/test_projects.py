@@ -171,7 +171,7 @@ class Projects(StackTest):
         running = self.stack.train(self.stack.project("r4run", "until [ -e $OUTPUT_DIR/go ]; do sleep 0.1; done"))
         path = self.stack.project("r4no", "true", inputs={"model": running})
         self.assertRegex(self.stack.fails("train", cwd=path),
-                         f"input model: experiment {running} is [A-Z]+ and still writes its output; train when it has ended: riseml wait {running}")
+                         f"input model: experiment {running} is [A-Z]+ and still writes its output; wait for its end first: riseml wait {running}")
         self.stack.wait_state(running, "RUNNING")  # from then on it has an output
         self.stack.run("kill", "-q", running)
         self.stack.run("wait", running, code=3)

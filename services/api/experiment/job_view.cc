@@ -14,7 +14,7 @@
 namespace riseml::api {
 namespace {
 
-// In the order of JobColumn.
+// Columns in the order of JobColumn.
 std::string JobSelect() {
   return absl::StrCat(R"sql(
       SELECT u.name, e.number, e.child, e.parameters::text,
@@ -61,7 +61,7 @@ enum JobColumn : int {
   kJobAvoidedNodes
 };
 
-// In the order of AttemptColumn.
+// Columns in the order of AttemptColumn.
 constexpr char kSelectAttempts[] = R"sql(
   SELECT a.job_uid, a.number, a.state, a.node, a.reason, a.message, a.exit_code, a.exit_class,
     a.log_state, a.log_bytes, a.environment_digest,

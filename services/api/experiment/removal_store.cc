@@ -22,8 +22,8 @@ namespace riseml::api {
 namespace {
 
 constexpr int kMostItems = 500;
-constexpr int kMostNamed = 20;  // experiments in an error
-// A log that is open for longer will not become complete soon: its node is away.
+constexpr int kMostNamed = 20;  // experiments named in an error
+// A log that is open for longer than this will not become complete soon: its node is gone.
 constexpr int kLogSeconds = 60;
 
 constexpr char kSelectOpenLog[] = R"sql(
@@ -36,7 +36,7 @@ constexpr char kSelectOpenLog[] = R"sql(
   LIMIT 1
 )sql";
 
-// Other roots that read outputs below this one, each with the range of children whose outputs it reads.
+// Other roots that have outputs of this root as inputs, each with the first and last child that it reads.
 constexpr char kSelectReaders[] = R"sql(
   SELECT u.name AS user_name, r.number, min(s.child) AS first_child, max(s.child) AS last_child
   FROM experiment_inputs i
@@ -147,7 +147,7 @@ void DeleteRows(pqxx::transaction_base& tx, const std::string& root_uid) {
   sql::Query(tx, kDeleteExperiments, root_uid);
 }
 
-// Fails while the project has experiments: they name its revisions.
+// Fails if the project has experiments: they use its revisions.
 absl::Status CheckNoExperiments(pqxx::transaction_base& tx, const rpc::Call& call, const ProjectName& name,
                                 const std::string& project_uid) {
   const auto rows = sql::Query(tx, kSelectExperimentsOfProject, project_uid, kMostNamed);
@@ -177,7 +177,7 @@ absl::Status RemovalStore::Delete(const rpc::Call& call, const v1::DeleteExperim
                    absl::StrCat(ShortId(key.name), " is part of set ", key.name.number,
                                 "; only a whole set can be deleted: riseml rm ", key.name.number));
     if (!LockRoot(tx, key.root_uid)) return FindExperiment(tx, call, request.name()).status();
-    // Waits for those who are making one of these their input.
+    // Waits for transactions that make one of these their input.
     sql::Query(tx, "SELECT uid FROM experiments WHERE root_uid = $1 FOR UPDATE", key.uid);
     RISEML_RETURN_IF_ERROR(CheckEnded(tx, key));
     RISEML_RETURN_IF_ERROR(CheckUnused(tx, call, key));

@@ -22,7 +22,7 @@ namespace {
 
 using internal::v1::Observation;
 
-// Times of a node are taken as far as they make sense here.
+// The end time that a node reports is clamped to between the start and now.
 constexpr char kMoveAttempt[] = R"sql(
   UPDATE attempts SET
     state = $3,
@@ -45,8 +45,8 @@ constexpr char kCompleteUnusedLog[] = R"sql(
   WHERE job_uid = $1 AND number = $2 AND start_time IS NULL AND log_state = 'OPEN'
 )sql";
 
-// A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one. Epochs begin with the time, so
-// that nodes accept them even after the database was made anew or restored from a copy.
+// A renewal (same holder, same epoch) keeps the epoch; everything else makes a new one. Epochs start at the current
+// Unix time, so that nodes accept them even after the database was recreated or restored.
 constexpr char kAcquireLeadership[] = R"sql(
   INSERT INTO leadership (name, holder, epoch, expire_time)
   VALUES ($1, $2, extract(epoch FROM now())::bigint, now() + make_interval(secs => $3))
@@ -120,10 +120,10 @@ Cause CauseOf(const Observation& observation) {
   return cause;
 }
 
-// True when the database does not take what was to be stored.
+// True when the database rejected the data of a write.
 bool IsRefused(const absl::Status& status) { return absl::IsInternal(status) || absl::IsInvalidArgument(status); }
 
-// Event of a job that follows from the end of its newest attempt.
+// Moves a job by an event of its newest attempt.
 void MoveByAttempt(pqxx::transaction_base& tx, JobRow& job, AttemptEvent event, const Observation& observation,
                    Cause cause) {
   JobEvent moved = JobEventOf(event);
@@ -147,7 +147,7 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
       sql::Query(tx, "SELECT state, eviction_reason, eviction_message FROM attempts WHERE job_uid = $1 AND number = $2",
                  job.uid, observation.attempt());
   if (!event || rows.empty()) return;
-  // Also of an attempt that has been lost meanwhile: its output is there.
+  // Counts the output of a lost attempt too: it is still there.
   if (observation.output().has_bytes()) stored.TakeOutput(tx, job, observation.attempt(), observation.output());
   Cause cause = CauseOf(observation);
   if (std::string evicted = rows[0][1].as<std::string>(); event == AttemptEvent::kStopped && !evicted.empty()) {
@@ -157,7 +157,7 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
   }
   if (event == AttemptEvent::kStopped && !job.kill_wanted) {
     event = AttemptEvent::kExitedBad;
-    cause.message = "it was stopped on its node, and nobody had asked for that";
+    cause.message = "it was stopped on its node, although nobody had asked for that";
   }
   const AttemptState from = ParseAttemptState(rows[0][0].c_str());
   const std::optional<AttemptState> to = Next(from, *event);
@@ -166,7 +166,7 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
   sql::Query(tx, kMoveAttempt, job.uid, observation.attempt(), std::string(Name(*to)), cause.reason, cause.message,
              exit_code, cause.time ? std::make_unique<std::string>(std::to_string(*cause.time)) : nullptr,
              v1::Attempt::ExitClass_Name(observation.exit_class()));
-  // What ended without ever having run has written nothing, and nobody will report the end of its log. A lost attempt
+  // An attempt that never ran has an empty log, and nobody will report the end of that log. A lost attempt
   // may have run unseen.
   if (IsTerminal(*to) && *event != AttemptEvent::kLost)
     sql::Query(tx, kCompleteUnusedLog, job.uid, observation.attempt());
@@ -179,7 +179,7 @@ void ApplyToAttempt(pqxx::transaction_base& tx, JobRow& job, const Observation& 
                         .message = cause.message,
                         .exit_code = cause.exit_code,
                         .actor = kSchedulerActor});
-  // Only the newest attempt speaks for its job; of an older one watchers are told that the job's attempts have changed.
+  // Only the newest attempt moves its job; for an older one, watchers only learn that the job's attempts have changed.
   if (observation.attempt() == job.attempt_count) {
     MoveByAttempt(tx, job, *event, observation, cause);
   } else {
@@ -222,8 +222,8 @@ absl::StatusOr<internal::v1::CommitPlanResponse> SchedulingStore::CommitPlan(
   });
 }
 
-// One that the database does not take is recorded alone, without what its node may have got wrong; it holds up no
-// other.
+// An observation that the database rejects is recorded alone, without its time and message; it does not block the
+// others.
 absl::Status SchedulingStore::ReportObservations(const internal::v1::ReportObservationsRequest& request) {
   if (request.observations_size() > 500) return Error(Reason::kInvalidArgument, "at most 500 observations a call");
   const absl::Status all = Record(request);
@@ -238,7 +238,7 @@ absl::Status SchedulingStore::ReportObservations(const internal::v1::ReportObser
       LogError("observation_refused", {{"job_uid", observation.job_uid()}, {"error", recorded.message()}});
       Observation& bare = *one.mutable_observations(0);
       bare.clear_time();
-      bare.set_message("its node reported an end that cannot be stored");
+      bare.set_message("the report of its node cannot be stored");
       recorded = Record(one);
     }
     if (IsRefused(recorded))

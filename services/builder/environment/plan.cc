@@ -61,7 +61,7 @@ python3() { riseml_python python3 "$@"; }
 virtualenv() { riseml_venv venv "$@"; }
 )sh";
 
-// What `venv` itself says of its missing half is a page of advice for root.
+// Replaces venv's own error message, which is a page of advice for root.
 std::string CheckForVenv(absl::string_view python) {
   const std::string refusal =
       absl::StrCat(python, " cannot make virtual environments here: an administrator has to install its modules venv ",
@@ -75,7 +75,7 @@ bool MakesVenv(absl::string_view install) {
          absl::StrContains(install, "virtualenv ");
 }
 
-// True for a step that the product may refuse, with a last line that says what to write instead.
+// True for a step that may be refused; its last line of output then says what to write instead.
 bool MayBeRefused(absl::string_view install) {
   return !SystemPackageTool(install).empty() || !CondaTool(install).empty();
 }
@@ -117,15 +117,15 @@ Step FrameworkStep(const Inputs& inputs) {
           .explains_failure = true};
 }
 
-// What of the inputs decides the first steps.
+// The inputs that decide the first steps.
 struct Prefix {
   bool client = true;        // the package `riseml` is among them
   std::size_t installs = 0;  // number of install steps
   bool framework = false;    // the framework is among them
 };
 
-// The key of what some first steps make. Who asked for a rebuild is no part of it: what a rebuild keeps replaces what
-// was kept before, for everybody with the same steps. Empty when it is not known what of the code decides.
+// Key of the result of the first steps. It leaves out who asked for a rebuild: a rebuild replaces the kept result for
+// all builds with the same steps. Empty if it is unknown which code the steps read.
 std::string PrefixKeyOf(const Inputs& inputs, const Prefix& prefix) {
   if (prefix.installs > inputs.prefix_digests.size()) return "";
   std::string text;
@@ -213,7 +213,7 @@ std::vector<Step> StepsOf(const Inputs& inputs, absl::string_view key, absl::str
                    .reuse_command = "",
                    .explains_failure = true});
   const std::string marker = absl::StrCat(path, "/", kMarkerName);
-  // Everything is on the disk before the marker is: an environment that has one survives a power failure.
+  // Everything is synced before the marker, so that an environment with a marker survives a power failure.
   steps.push_back(
       {.title = "seal environment",
        .command = absl::StrCat("printf '%s' \"${RISEML_JOB:-}\" > ", Quote(absl::StrCat(path, "/", kBuiltByName)),

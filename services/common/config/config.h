@@ -10,8 +10,8 @@
 
 namespace riseml::config {
 
-// Fills `message` from YAML text. INVALID_ARGUMENT names the unknown key, or the key with the wrong type. At most 64
-// KiB.
+// Fills `message` from at most 64 KiB of YAML text. INVALID_ARGUMENT names the unknown key, or the key with the wrong
+// type.
 absl::Status ParseConfig(absl::string_view yaml, google::protobuf::Message* message);
 
 // The same from a file; errors name the file.
