@@ -216,8 +216,8 @@ void Runner::CopyOutput() {
   const absl::Duration wait = pace_.Take(output_.taken() - before, clock_.Now());
   if (wait == absl::ZeroDuration()) return;
   if (!std::exchange(pace_told_, true))
-    Say(absl::StrCat("==> The job prints faster than its log is taken. It waits where it prints, for ",
-                     PrintSize(OutputPace::kBytesPerSecond), " a second.\n"));
+    Say(absl::StrCat("==> The job prints more than ", PrintSize(OutputPace::kBytesPerSecond),
+                     " a second. It waits where it prints, so that it stays below that.\n"));
   CopyLater(std::max<std::int64_t>(absl::ToInt64Milliseconds(wait), 1));
 }
 

@@ -117,7 +117,7 @@ TEST_F(RunnerTest, WhoPrintsTooFastWaitsAndLosesNothing) {
   const auto ended = Run({absl::StrCat("head -c ", kPrinted, " /dev/zero"), "echo next"});
   EXPECT_EQ(ended.exit_code(), 0);
   const std::string log = Log();
-  const std::size_t notice = log.find("==> The job prints faster than its log is taken");
+  const std::size_t notice = log.find("==> The job prints more than 32 MiB a second");
   ASSERT_NE(notice, std::string::npos);
   EXPECT_GT(notice, std::size_t{64} << 20);
   EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(log, '\0')), kPrinted);

@@ -82,7 +82,7 @@ struct Job {
 
 enum class WaitReason {
   kNoCapacity,      // fits a ready node when others have left it
-  kBehindOlderJob,  // an older job waits for capacity
+  kBehindOlderJob,  // a job that goes first waits for capacity
   kTooLarge,        // larger than every node
   kNoMatchingNode,  // no node has the labels it asks for
   kNoNode,          // every node that could take it is not ready
