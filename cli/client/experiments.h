@@ -12,8 +12,8 @@
 
 namespace riseml::cli {
 
-// NOT_FOUND `Could not find experiment!` or `Could not find job!`, with its id and with the command that lists those
-// there are. `resource`: resource name.
+// NOT_FOUND `Could not find experiment!` or `Could not find job!`, with the id and the command that lists those that
+// exist. `resource`: resource name.
 absl::Status NoSuchExperiment(const Connection& connection, const std::string& resource);
 absl::Status NoSuchJob(const Connection& connection, const std::string& resource);
 
@@ -41,7 +41,7 @@ struct Subject {
 // directory, else the newest of the user. `none` is the message when there is no experiment.
 absl::StatusOr<Subject> ResolveSubject(Connection& connection, absl::string_view id, absl::string_view none);
 
-// INVALID_ARGUMENT for an id such as @last where no riseml.yml tells the project: for commands that must not guess.
+// INVALID_ARGUMENT for an id such as @last if no riseml.yml names the project: for commands that must not guess.
 absl::Status RefuseGuess(absl::string_view id);
 
 // The newest experiment of a project that is under way and not being killed already; for commands that must not guess

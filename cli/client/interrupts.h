@@ -1,4 +1,4 @@
-// Ctrl-C and SIGTERM as events instead of sudden death.
+// Delivers Ctrl-C and SIGTERM as events instead of ending the process at once.
 #pragma once
 
 #include <functional>
@@ -11,15 +11,15 @@
 
 namespace riseml::cli {
 
-// While one lives, SIGINT and SIGTERM end the process with "Aborting..." and exit code 130, unless somebody listens.
-// Make it before any other thread starts: threads inherit the blocked signals. Thread-safe.
+// While this object exists, SIGINT and SIGTERM end the process with "Aborting..." and exit code 130, unless a listener
+// is set. Make it before any other thread starts: threads inherit the blocked signals. Thread-safe.
 class Interrupts {
  public:
   static absl::StatusOr<std::unique_ptr<Interrupts>> Create();
   ~Interrupts();
 
-  // Called on a thread of its own for each signal; an empty function restores the abort. After the return the old
-  // listener is not running.
+  // Sets the function that this object's thread calls for each signal; an empty function restores the abort. After the
+  // return the old listener is not running.
   void Listen(std::function<void()> listener);
 
  private:

@@ -69,7 +69,7 @@ absl::Status LogFollow::CallOnce(const std::stop_token& stop, v1::LogService::St
   const std::string& address = calls.address;
   grpc::ClientContext context;
   const std::string request_id = connection_.PrepareStream(context);
-  // A call that waits drives the connection attempt; failing at once it would leave the attempt to nobody.
+  // A call that waits drives gRPC's attempt to connect. If it failed at once, nothing would drive the attempt.
   context.set_wait_for_ready(calls.broken && calls.reached);
   std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
   v1::FollowRequest request;

@@ -49,7 +49,7 @@ absl::StatusOr<std::string> ProjectRoot(const std::string& config) {
   if (own.empty() || stored) own = ".";
   const fs::path start = fs::canonical(own, error);
   if (error) return ErrnoError(error.value(), absl::StrCat("find the directory of ", config));
-  if (stored) return start.string();  // a checkout of old code may lie in a project, and is not it
+  if (stored) return start.string();  // a checkout of old code may lie in a project without being part of it
   for (fs::path at = start; at != at.parent_path(); at = at.parent_path()) {
     const bool taken = at == start || !IsHome(at);
     if (taken && (Holds(at, kConfigName) || Holds(at, ".git"))) return at.string();

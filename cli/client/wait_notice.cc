@@ -20,8 +20,8 @@ namespace {
 
 constexpr absl::Duration kSilence = absl::Seconds(1);
 
-// The notices of this process, each written when it is due. One thread waits for all: one for each call would cost a
-// short command a twentieth of its time.
+// The notices of this process, each written when it is due. One thread serves all notices: one for each call would make
+// a short command 5% slower.
 class NoticeBoard {
  public:
   static NoticeBoard& Get() {
@@ -32,7 +32,7 @@ class NoticeBoard {
   std::int64_t Add(std::string text) {
     const MutexLock lock(mu_);
     pending_[++last_] = {.due = clock_.Now() + kSilence, .text = std::move(text)};
-    if (idle_) changed_.notify_one();  // else it looks again when the notice before would have been due
+    if (idle_) changed_.notify_one();  // otherwise the thread wakes when an earlier notice is due
     return last_;
   }
 
@@ -57,7 +57,7 @@ class NoticeBoard {
         changed_.wait(mu_, stop, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !pending_.empty(); });
         continue;
       }
-      const auto first = pending_.begin();  // numbers grow with time
+      const auto first = pending_.begin();  // the lowest number is due first
       if (const absl::Duration left = first->second.due - clock_.Now(); left > absl::ZeroDuration()) {
         changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(left) + std::chrono::milliseconds(1),
                           [] { return false; });

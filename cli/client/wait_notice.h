@@ -1,4 +1,4 @@
-// Says that a server lets the user wait, or what it works at.
+// Tells the user that a server is slow to answer, or what it is working at.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace riseml::cli {
 
-// While one lives longer than a second, a line on standard error says so. Made for each call, or for
+// Prints a line to standard error if this object lives longer than a second. Made for each call, or for
 // several calls in a row.
 class WaitNotice {
  public:

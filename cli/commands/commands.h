@@ -44,7 +44,7 @@ std::string CheckId(const std::string& id);
 // A command whose help ends with `examples`, and that needs one of its subcommands when it is a group.
 cmdline::Command AddCommand(cmdline::Command app, const char* name, const char* description, const char* examples);
 
-// Makes `action` that of the plan when the command is the one that was typed. Returns the command.
+// Sets `action` as that of the plan when `command` is the one that the user typed. Returns the command.
 template <class Options>
 cmdline::Command Runs(cmdline::Command command, Plan& plan, const std::shared_ptr<Options>& options,
                       absl::StatusOr<int> (*action)(Session&, const Options&)) {

@@ -59,7 +59,7 @@ absl::StatusOr<std::string> Key(Session& session, const LoginOptions& options) {
 
 absl::StatusOr<int> Login(Session& session, const LoginOptions& options) {
   RISEML_ASSIGN_OR_RETURN(const std::string path, ClientConfigPath());
-  // What is there may be of another version or broken; it is about to be replaced.
+  // The existing configuration may be of another version or broken; it is about to be replaced.
   const ClientConfig old = LoadClientConfig(path, session.globals().context).value_or(ClientConfig());
   ClientConfig config;
   config.context = !session.globals().context.empty() ? session.globals().context : old.context;

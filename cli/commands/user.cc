@@ -102,7 +102,7 @@ absl::StatusOr<int> Update(Session& session, const UserOptions& options) {
   if (!options.role.empty()) request.mutable_update_mask()->add_paths("role");
   if (options.enable) request.mutable_update_mask()->add_paths("enabled");
   if (request.update_mask().paths().empty())
-    return absl::InvalidArgumentError("nothing to change is named; add --email, --role or --enable");
+    return absl::InvalidArgumentError("no change was asked for; add --email, --role or --enable");
   const auto updated = connection->Call<v1::User>(
       [&](auto* context, auto* out) { return connection->users().UpdateUser(context, request, out); });
   if (!updated.ok()) return NotFoundAs(updated.status(), options.username);
@@ -237,7 +237,7 @@ void AddUser(cmdline::Command app, Plan& plan) {
   disable.AddOption("username", options->username, "Name").Required().Type("NAME");
   disable.AddFlag("-y,--yes", options->yes, "Do not ask");
   cmdline::Command list =
-      Runs(AddCommand(group, "list", "List users, and what the outputs, logs and code of each take (admins)",
+      Runs(AddCommand(group, "list", "List users and the storage that their outputs, logs and code use (admins)",
                       "  riseml user list"),
            plan, options, List);
   list.AddFlag("--json", options->json, "Print JSON");

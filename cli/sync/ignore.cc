@@ -113,7 +113,7 @@ std::optional<bool> MatchBracket(absl::string_view pattern, std::size_t& at, uns
   return matched != inverted && c != '/';
 }
 
-// Stops a pattern of many stars from taking exponential time: whoever has tried this often does not match.
+// Keeps a pattern of many stars from taking exponential time: after so many steps it does not match.
 constexpr int kMaxSteps = 1'000'000;
 
 bool Match(absl::string_view pattern, absl::string_view text, bool at_start, int& steps) {
@@ -128,7 +128,7 @@ bool Match(absl::string_view pattern, absl::string_view text, bool at_start, int
       const bool after_slash = star == 0 ? at_start : pattern[star - 1] == '/';
       const bool before_slash = p == pattern.size() || pattern[p] == '/';
       const bool crosses = p - star >= 2 && after_slash && before_slash;
-      // "**/" stands for no directory as well.
+      // "**/" also matches no directory at all.
       if (crosses && p < pattern.size() && Match(pattern.substr(p + 1), text.substr(t), true, steps)) return true;
       for (std::size_t rest = t;; ++rest) {
         if (Match(pattern.substr(p), text.substr(rest), false, steps)) return true;
@@ -151,15 +151,15 @@ bool Match(absl::string_view pattern, absl::string_view text, bool at_start, int
   return t == text.size();
 }
 
-// As git does it: what stands before the first special character is compared first, and "**" right behind it counts as
-// a beginning.
+// Like git, compares the literal prefix first; a "**" right after it counts as the start of the pattern.
 bool MatchPath(absl::string_view glob, absl::string_view path) {
   const std::size_t literal = std::min(glob.find_first_of("*?[\\"), glob.size());
   if (path.substr(0, literal) != glob.substr(0, literal)) return false;
   return WildMatch(glob.substr(literal), path.substr(literal));
 }
 
-// True when `glob` can match a path below `directory`: each of its parts matches, and more of the pattern follows.
+// True when `glob` can match a path below `directory`: each part of `directory` matches one of `glob`, and more parts
+// of `glob` follow.
 bool LeadsBelow(absl::string_view glob, absl::string_view directory) {
   const std::vector<absl::string_view> globs = absl::StrSplit(glob, '/');
   const std::vector<absl::string_view> parts = absl::StrSplit(directory, '/');

@@ -23,14 +23,14 @@ constexpr char kSpecName[] = "riseml.yml";
 
 // Why a path is looked at.
 enum class Role {
-  kFile,         // counts; a directory with all that it holds
-  kRequirement,  // the same, and its text is read
-  kPerhaps,      // counts when it is a file
-  kProject,      // a directory: what packaging reads in it counts
-  kPackaging,    // describes the project around it
+  kFile,         // is an input; a directory is one with everything in it
+  kRequirement,  // as kFile, and its text may name further files
+  kPerhaps,      // is an input only if it is a file
+  kProject,      // a directory of which the files that packaging reads are inputs
+  kPackaging,    // a packaging file of the project around it
   kMembers,      // a directory of projects
-  kPackage,      // that it exists counts
-  kModule,       // if it exists, everything counts
+  kPackage,      // only its existence is an input
+  kModule,       // if it exists, the whole project is an input
 };
 
 bool HasRequirements(absl::string_view path) {
@@ -88,7 +88,7 @@ class Finder {
   void Take(const std::string& path, const CodeEntry& entry, Role role) {
     if (role == Role::kModule) return Everything(absl::StrCat("a step imports ", path));
     if (role == Role::kPackage) {
-      out_.ids.try_emplace(path);  // that it exists matters, not what it says
+      out_.ids.try_emplace(path);  // its existence matters, not its content
       return;
     }
     if (entry.kind() == CodeEntry::LINK) {
@@ -120,7 +120,7 @@ class Finder {
     }
   }
 
-  // The directories in a directory: as projects, or to see which are packages.
+  // Adds the subdirectories as projects, or their __init__.py to see which are packages.
   void AddChildren(const std::string& prefix, const CodeEntry& entry, Role role) {
     std::size_t count = 0;
     for (const auto& [name, child] : entry.children()) count += child.kind() == CodeEntry::DIRECTORY ? 1 : 0;

@@ -10,7 +10,7 @@ using internal::v1::AttemptEnded;
 using internal::v1::Observation;
 
 namespace {
-constexpr int kKilledExitCode = 137;  // what a shell says of a program that got SIGKILL
+constexpr int kKilledExitCode = 137;  // the exit code a shell reports for a program that got SIGKILL
 }  // namespace
 
 AttemptEnded EndOf(Observation::Event event, absl::string_view reason, absl::string_view message,
@@ -35,7 +35,7 @@ AttemptEnded EndedForDisk(absl::string_view message) {
 
 std::optional<AttemptEnded> DecidedEnd(const AttemptDir& dir) {
   if (!FileExists(dir.end())) return std::nullopt;
-  // It was written while the disk was nearly full, and may have found no room.
+  // The file was written while the disk was nearly full, so it may be empty or incomplete.
   const absl::StatusOr<AttemptEnded> ended = ReadMessage<AttemptEnded>(dir.end());
   if (ended.ok() && !ended->reason().empty()) return *ended;
   return EndedForDisk("ended because the disk of its node was full; delete what is not needed (riseml rm)");

@@ -8,7 +8,7 @@
 namespace riseml::agent {
 
 // Phase and end of an attempt as its journal has them, without secrets: the message quotes commands and what they
-// printed. A message that cannot be cleared of them, as the attempt's files are damaged, is left out and says so.
+// printed. If secrets cannot be masked, as the attempt's files are damaged, a note that says so replaces the message.
 internal::v1::AttemptStatus ShownStatus(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal);
 
 }  // namespace riseml::agent

@@ -1,5 +1,5 @@
-// Remembers which attempt builds an environment on this node. The remains of a broken build are removed, and those
-// that a later attempt has begun are kept.
+// Remembers which attempt builds an environment on this node. The remains of a broken build are removed, unless a later
+// attempt has claimed the directory since.
 #pragma once
 
 #include <memory>
@@ -11,19 +11,19 @@
 
 namespace riseml::agent {
 
-// Makes the path of a sealed environment lead to it, whatever a job has put there.
+// Makes `path` a link to the sealed environment, in place of whatever a job has put there.
 absl::Status LinkToSealed(const std::string& path);
 
 // Thread-safe.
 class EnvironmentClaims {
  public:
-  // `environments` holds a directory for each user, and in that one for each environment. Empty: there are none.
+  // `environments` has one directory for each user, with that user's environments in it. Empty: there are none.
   explicit EnvironmentClaims(std::string environments);
 
   // Makes the directory `path` of an environment; from now on it belongs to the attempt `owner`.
   absl::Status Claim(const std::string& path, const std::string& owner);
-  // What becomes of the directory when its build has ended, if it belongs to `owner`: it is sealed when the build
-  // `succeeded` and completed it (environment_layout.h), otherwise removed.
+  // Called when a build has ended. If the directory belongs to `owner`, it is sealed when the build `succeeded` and
+  // completed it (environment_layout.h), and removed otherwise.
   absl::Status Settle(const std::string& path, const std::string& owner, bool succeeded);
 
  private:

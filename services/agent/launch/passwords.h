@@ -10,8 +10,8 @@
 namespace riseml::agent {
 
 // Text without the user and password of URLs: "https://paul:secret@host/simple" becomes "https://host/simple". Many
-// tokens are user names, therefore these go too. With `bare` also "paul:secret@host" without a scheme, as proxies are
-// written.
+// tokens are user names, therefore these go too. With `bare`, also strips "paul:secret@host" without a scheme, a form
+// that is common for proxies.
 std::string WithoutUserinfo(absl::string_view text, bool bare);
 
 // Files of this machine's /etc and /usr that pip, uv, conda and others read, and that name a URL with a user or
@@ -19,15 +19,15 @@ std::string WithoutUserinfo(absl::string_view text, bool bare);
 std::vector<std::string> MachineFilesWithPasswords();
 
 struct JobSettings {
-  Variables variables;                // the node's own, those that jobs inherit without passwords
-  std::vector<std::string> stripped;  // names of what jobs get without the password it holds
-  std::vector<std::string> withheld;  // names of what they do not get, since all of it may be one
+  Variables variables;                // variables of the node; those that jobs inherit have no passwords
+  std::vector<std::string> stripped;  // names of variables and files that jobs get without their password
+  std::vector<std::string> withheld;  // names of variables that jobs do not get, as all of the value may be a password
 };
 
-// `node` is the environment of the node itself, its pip.conf is looked at.
+// `node` is the environment of the node itself. Checks the node's pip.conf too.
 JobSettings WithoutPasswords(const Variables& node);
 
-// A sentence for administrators on `settings` and files that are hidden from jobs; empty: nothing is kept from them.
+// Tells administrators what is kept from jobs of `settings` and files; empty if nothing is.
 std::string NoteOnPasswords(const JobSettings& settings, const std::vector<std::string>& hidden);
 
 }  // namespace riseml::agent

@@ -15,7 +15,7 @@
 
 namespace riseml::agent {
 namespace {
-constexpr std::int64_t kBlockBytes = 512;  // of st_blocks, whatever the file system's own are
+constexpr std::int64_t kBlockBytes = 512;  // unit of st_blocks, whatever the file system's block size is
 }  // namespace
 
 absl::StatusOr<DiskSpace> SpaceAt(const std::string& directory) {

@@ -36,7 +36,7 @@ namespace {
 constexpr int kDirectoryFormat = 1;
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
 
-// All problems at once.
+// One error that lists all problems of the configuration.
 absl::Status Validate(const config::v1::NodeConfig& config) {
   std::vector<std::string> problems;
   const auto require = [&problems](const std::string& value, absl::string_view key) {

@@ -1,5 +1,5 @@
-// Finds out what ended attempts leave in their outputs, beside the work that starts and stops others. The number is
-// kept in the attempt's directory, so that it is found once.
+// Measures the outputs of ended attempts, beside the work that starts and stops others. The size is kept in the
+// attempt's directory, so that it is measured once.
 #pragma once
 
 #include <functional>
@@ -21,15 +21,15 @@ class OutputMeter {
   explicit OutputMeter(const Launcher& launcher);  // outlives this
   ~OutputMeter() { Stop(); }
 
-  // True when nothing is left to find out about an attempt whose journal says that it has ended.
+  // True when an attempt whose journal says that it has ended needs no more measuring.
   bool IsDone(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) const;
-  // Measures; `done` is called afterwards, when IsDone has become true. Nothing to do while that is under way.
+  // Starts to measure; calls `done` afterwards, when IsDone is true. No effect while this attempt is being measured.
   void Begin(const AttemptId& id, const AttemptDir& dir, std::function<void()> done);
   // Adds what was found to the status of an ended attempt.
   static void Show(const AttemptDir& dir, internal::v1::AttemptStatus* status);
-  // The attempt is removed.
+  // Forgets an attempt that is removed.
   void Forget(const AttemptId& id);
-  // Breaks off what is under way; it begins anew at the next start. Idempotent.
+  // Breaks off measurements; they are repeated after the next start. Idempotent.
   void Stop();
 
  private:
@@ -39,7 +39,7 @@ class OutputMeter {
   std::stop_source stop_;
   mutable Mutex mu_;
   std::set<AttemptId> under_way_ ABSL_GUARDED_BY(mu_);
-  std::set<AttemptId> given_up_ ABSL_GUARDED_BY(mu_);  // those without a file that says what was found
+  std::set<AttemptId> given_up_ ABSL_GUARDED_BY(mu_);  // attempts whose size could not be measured or kept
   FairExecutor measurements_;                          // last: it uses the rest
 };
 

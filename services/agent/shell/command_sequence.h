@@ -13,7 +13,7 @@
 
 namespace riseml::agent {
 
-// One item for the shell.
+// One step of a build, or one command, for the shell.
 struct Step {
   std::string command;
   std::string announcement;  // printed into the log before it; empty: nothing
@@ -56,10 +56,10 @@ class CommandSequence {
   // The next step; nullopt when there is none left or one has failed.
   std::optional<Step> Next();
 
-  // The first `steps` steps need not run. Before the first call of Next.
+  // Skips the first `steps` steps. Must be called before Next.
   void Skip(int steps) { next_ = steps; }
 
-  // Tells how the step that Next returned last has ended. Returns what is to be printed into the log about it; mostly
+  // Records the result of the step that Next returned last. Returns what is to be printed into the log about it; mostly
   // nothing.
   std::string Finished(const StepResult& result);
 
@@ -72,7 +72,7 @@ class CommandSequence {
   // True when all steps have succeeded or one has failed: a stop changes nothing any more.
   bool IsDone() const { return failed_ || next_ == Total(); }
 
-  // The outcome, but for time and log length.
+  // The outcome of the attempt, without time and log length.
   internal::v1::AttemptEnded Outcome() const;
 
  private:

@@ -38,7 +38,7 @@ struct Delivery {
 absl::StatusOr<Delivery> ReadDelivery(const AttemptDir& dir) {
   Delivery delivery;
   RISEML_ASSIGN_OR_RETURN(delivery.plan, ReadMessage<internal::v1::ShipPlan>(dir.ship_plan()));
-  // Not from `control`, where the job may put anything.
+  // The token is not read from `control`, where the job can write any file.
   RISEML_ASSIGN_OR_RETURN(const internal::v1::StartAttemptRequest start,
                           ReadMessage<internal::v1::StartAttemptRequest>(dir.start()));
   delivery.token = start.token();
@@ -79,7 +79,8 @@ absl::Status ShipAttempt(const std::string& path, int log_fd) {
   if (log.valid()) fcntl(log.get(), F_SETFD, FD_CLOEXEC);
   if (!log.valid()) {
     absl::StatusOr<UniqueFd> opened = OpenFile(dir.log(), O_RDWR | O_NOFOLLOW);
-    if (!opened.ok()) opened = OpenFile(dir.log(), O_RDONLY | O_NOFOLLOW);  // then nothing is freed before the end
+    if (!opened.ok())
+      opened = OpenFile(dir.log(), O_RDONLY | O_NOFOLLOW);  // read-only: shipped bytes are not freed before the end
     RISEML_RETURN_IF_ERROR(opened.status());
     log = *std::move(opened);
   }

@@ -39,20 +39,20 @@ class WatchCache {
 
   // Where a watcher stands.
   struct Place {
-    sql::FeedPosition position;  // holds in every process; changes behind it may be known here already
-    std::uint64_t sequence = 0;  // of the newest change that was taken from this cache; 0: none yet
+    sql::FeedPosition position;  // valid in every process; this cache may know changes after it already
+    std::uint64_t sequence = 0;  // number of the newest change that was read from this cache; 0: none yet
   };
-  // Behind everything known here.
+  // The place after the newest change in this cache.
   Place Newest();
 
   static constexpr int kBatch = 10'000;
   struct News {
     std::vector<sql::FeedRow> rows;  // oldest first, at most kBatch
     Place place;                     // where the reader stands afterwards
-    bool more = false;               // there is more behind it
+    bool more = false;               // more changes follow `place`
   };
-  // Changes behind `after`; below one root only, unless `root_uid` is empty. A watcher that has only a position may get
-  // some twice. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept any more.
+  // Changes after `after`; only those below one root unless `root_uid` is empty. A watcher that has only a position may
+  // get some twice. OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) when they are not kept any more.
   absl::StatusOr<News> Since(const Place& after, const std::string& root_uid);
   // OUT_OF_RANGE (RESUME_TOKEN_EXPIRED) for a position that the database has not reached: it comes from another one, or
   // from before a restore.
@@ -64,7 +64,7 @@ class WatchCache {
   // Restricts the subscriber to changes below the root from now on.
   void Narrow(int id, const std::string& root_uid);
   void Unsubscribe(int id);
-  // Wakes the subscriber once more a quarter of a second from now at the latest. May be called while one is woken.
+  // Wakes the subscriber once more a quarter of a second from now at the latest. May be called from a `wake` function.
   void WakeLater(int id);
   // Wakes all subscribers, on this thread, so that they check access anew.
   void WakeAll();
@@ -87,15 +87,18 @@ class WatchCache {
   std::condition_variable_any wake_;
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  std::deque<sql::FeedRow> rows_ ABSL_GUARDED_BY(mu_);    // in the order in which they were first seen
-  std::uint64_t last_sequence_ ABSL_GUARDED_BY(mu_) = 1;  // of the last of rows_; each has one more than that before it
-  std::set<int> late_ ABSL_GUARDED_BY(mu_);               // subscribers to wake at the next poll
-  sql::FeedPosition newest_ ABSL_GUARDED_BY(mu_);         // all up to here has been in rows_
-  sql::FeedPosition before_first_ ABSL_GUARDED_BY(mu_);  // a watcher at or behind this position misses nothing in rows_
+  std::deque<sql::FeedRow> rows_ ABSL_GUARDED_BY(mu_);  // in the order in which they were first seen
+  std::uint64_t last_sequence_ ABSL_GUARDED_BY(mu_) =
+      1;                                     // number of the last row in rows_; rows are numbered one after the other
+  std::set<int> late_ ABSL_GUARDED_BY(mu_);  // subscribers to wake at the next poll
+  sql::FeedPosition newest_ ABSL_GUARDED_BY(mu_);  // all up to here has been in rows_
+  sql::FeedPosition before_first_
+      ABSL_GUARDED_BY(mu_);  // rows_ has every change that a watcher at or after this position needs
   // Held while subscribers are called, so that Unsubscribe waits for a call in progress.
   Mutex subscribers_mu_;
   std::map<int, Subscriber> subscribers_ ABSL_GUARDED_BY(subscribers_mu_);
-  std::map<std::string, std::set<int>> by_root_ ABSL_GUARDED_BY(subscribers_mu_);  // those of all under ""
+  std::map<std::string, std::set<int>> by_root_
+      ABSL_GUARDED_BY(subscribers_mu_);  // "" has the subscribers to all roots
   int next_id_ ABSL_GUARDED_BY(subscribers_mu_) = 1;
   sql::FeedSnapshot seen_;          // of the cache's thread
   std::size_t rows_since_all_ = 0;  // read since all subscribers were woken; of the cache's thread

@@ -86,7 +86,7 @@ void AddKeys(pqxx::transaction_base& tx, v1::User* user) {
 
 enum class RowLock { kNone, kUpdate };
 
-// A user the caller may see: himself, or anybody for admins. Locked for those who change it.
+// A user the caller may see: himself, or anybody for admins. RowLock::kUpdate locks the row for those who change it.
 absl::StatusOr<v1::User> Find(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& name,
                               const UserLimits& limits, RowLock lock = RowLock::kNone) {
   RISEML_ASSIGN_OR_RETURN(const UserName parsed, ParseUserName(name));
@@ -124,7 +124,7 @@ std::string InsertKey(pqxx::transaction_base& tx, const std::string& user_uid, v
   return key.text;
 }
 
-// Changes that a request asks for; an absent one leaves its field.
+// Changes that a request asks for; an absent value leaves the field as it is.
 struct UserChange {
   std::optional<std::string> email;
   std::optional<v1::User::Role> role;

@@ -1,5 +1,5 @@
-// Collects what commands read, for step_reads.h: the shell and Python in step_reads.cc, tools that install packages in
-// tool_reads.cc.
+// Collects the files that commands read, for step_reads.h. step_reads.cc knows the shell and Python, tool_reads.cc the
+// tools that install packages.
 #pragma once
 
 #include <algorithm>
@@ -46,7 +46,7 @@ class ReadCollector {
   void Inputs(const Words& all, const Words& rest);
   void Named(const Words& all, const Words& rest);
 
-  bool prints_paths_ = false;  // a command prints where the project, or something of it, lies
+  bool prints_paths_ = false;  // a command prints the path of the project or of something in it
   StepReads reads_;
   std::set<std::string> directories_ = {""};  // where a command may be run
 };

@@ -27,13 +27,13 @@ class Authenticator {
 class UserDirectory {
  public:
   virtual ~UserDirectory() = default;
-  // `user` is the name part. UNAUTHENTICATED, in the same words, for an unknown and for a disabled user.
+  // `user` is the name without "users/". UNAUTHENTICATED, in the same words, for an unknown and for a disabled user.
   virtual absl::StatusOr<internal::v1::Caller> FindUser(absl::string_view user) = 0;
 };
 
 enum class ListenerKind {
   kUser,      // server TLS; methods PUBLIC, VIEWER, USER, ADMIN, JOB
-  kInternal,  // mutual TLS; methods SERVICE, and with `users` those of users
+  kInternal,  // mutual TLS; methods for SERVICE, and those for users if `users` is set
 };
 
 // True when a listener says where it listens.

@@ -17,7 +17,7 @@ bool IsName(absl::string_view text) {
   return characters && !text.empty() && text.front() != '.' && text.back() != '.';
 }
 
-// Words of name characters.
+// Splits `text` into words of name characters.
 std::vector<absl::string_view> Words(absl::string_view text) {
   std::vector<absl::string_view> words;
   for (std::size_t begin = 0; begin < text.size();) {

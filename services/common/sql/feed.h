@@ -1,8 +1,8 @@
 // The feed: one row for each change, written in the transaction that makes it, read in a way that misses nothing.
 //
-// A number alone loses rows: a transaction may commit after another one that took a later number. Rows therefore carry
-// their transaction's id, and a reader remembers which transactions its last look showed: it gets each row with the
-// first look that shows it, however long another transaction takes.
+// Reading by number alone would miss rows: a transaction may commit after another one that took a higher number. Each
+// row therefore carries the id of its transaction, and a reader remembers which transactions its last read saw. It gets
+// each row in the first read that sees it, however long other transactions take.
 #pragma once
 
 #include <cstdint>
@@ -35,18 +35,17 @@ struct FeedRow {
 // The transactions that one look at the database shows.
 struct FeedSnapshot {
   std::string text;   // as pg_snapshot
-  FeedPosition done;  // every row up to here is shown, or will never be
+  FeedPosition done;  // every row up to here is visible, or never will be
 };
 
-// Of the transaction's first statement; the transaction is REPEATABLE READ.
+// The snapshot of the transaction's first statement; the transaction must be REPEATABLE READ.
 FeedSnapshot SnapshotOfFeed(pqxx::transaction_base& tx);
 
 // Rows behind `after` that the transaction sees and `seen` did not show, at most `limit`.
 std::vector<FeedRow> ReadFeed(pqxx::transaction_base& tx, const FeedPosition& after, const FeedSnapshot& seen,
                               int limit);
 
-// Rows of one root behind `after` that the transaction sees: what explains all that it reads of this root beyond
-// `after`.
+// Rows of one root behind `after` that the transaction sees. They account for every change of this root since `after`.
 std::vector<FeedRow> ReadFeedOf(pqxx::transaction_base& tx, const std::string& root_uid, const FeedPosition& after);
 
 // The last `limit` rows, in their order.

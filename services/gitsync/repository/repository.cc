@@ -82,7 +82,7 @@ absl::StatusOr<CommitInfo> Repository::ReadCommit(const git::ObjectId& id) const
 }
 
 absl::Status Repository::AddPack(const PackFiles& pack) {
-  // A name of our own: equal content may be on its way twice, and index and pack always belong together.
+  // A random name: two pushes may have equal content at once, and each index must stay with its pack.
   const std::string directory = absl::StrCat(path_, "/objects/pack");
   const std::string stem = absl::StrCat(directory, "/pack-", absl::BytesToHexString(RandomBytes(20)));
   RISEML_RETURN_IF_ERROR(Rename(absl::StrCat(pack.stem, ".pack"), absl::StrCat(stem, ".pack")));
@@ -96,7 +96,7 @@ absl::Status Repository::MoveRefs(const git::ObjectId& commit) {
   git_reference* raw = nullptr;
   int code = git_reference_create(&raw, repository_.get(), name.c_str(), &oid, 0, nullptr);
   GitHandle<git_reference> reference(raw);
-  // It is named by what it points to, so one that exists is right.
+  // The ref is named after the commit that it points to, so an existing ref is right.
   if (code != 0 && code != GIT_EEXISTS) return GitError(code, absl::StrCat("make ", name, " in ", path_));
 
   git_oid current;

@@ -45,7 +45,7 @@ FollowHandler::FollowHandler(FollowOptions options, Store& store, StreamRegistry
 grpc::ServerWriteReactor<v1::FollowResponse>* FollowHandler::Follow(grpc::CallbackServerContext* context,
                                                                     const v1::FollowRequest* request) {
   absl::Status status = CheckFollowRequest(*request);
-  // Nothing of a request that is refused is kept.
+  // A follower whose request is refused keeps no copy of it.
   const auto follower = std::make_shared<Follower>(*this, context, rpc::CallOf(*context, kFollowMethod),
                                                    status.ok() ? *request : v1::FollowRequest());
   auto* reactor = follower->Begin();
@@ -67,10 +67,11 @@ absl::Status FollowHandler::Add(const std::shared_ptr<Follower>& follower) {
   if (own.readers >= options_.max_followers_per_user)
     return TooManyReaders("you have", own.readers, options_.max_followers_per_user);
   if (own.cursors + follower->first_cursors() > options_.max_cursors_per_user)
-    return WithRetryDelay(LimitExceeded(absl::StrCat("your readers of logs go on at more than ",
-                                                     options_.max_cursors_per_user, " places; end some, or begin anew"),
-                                        options_.max_cursors_per_user, own.cursors + follower->first_cursors()),
-                          absl::Seconds(2));
+    return WithRetryDelay(
+        LimitExceeded(absl::StrCat("your log readers resume at more than ", options_.max_cursors_per_user,
+                                   " places; end some readers, or begin anew"),
+                      options_.max_cursors_per_user, own.cursors + follower->first_cursors()),
+        absl::Seconds(2));
   if (roots_.size() >= options_.max_followers)
     return TooManyReaders("all users together have", roots_.size(), options_.max_followers);
   roots_[follower];

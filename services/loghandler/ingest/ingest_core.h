@@ -27,25 +27,25 @@ struct Taken {
 // Thread-safe. Records of one stream, and records of a source with positions, are handed in by one thread at a time.
 class IngestCore {
  public:
-  // Both must outlive this object; the store must be stopped before it goes.
+  // Both must outlive this object. The store must be stopped before this object is destroyed.
   IngestCore(Store& store, LogMetrics& metrics);
 
   // Adds a source. Must be called before its first record. `source` must live until the store is stopped.
   void Connect(LogSource& source) { sources_.push_back(&source); }
 
-  // Takes a record. `position` is that of the record in a source with a name.
+  // Takes a record. `position` is that of the record in its source; only sources with a name have positions.
   //
   // Returns kStore, kTrim or kDuplicate when the record is done with. kGoBack: the source has been told, see LogSource.
   // kWait: nothing was done; the record has to be handed in again after OnDurable. Errors: INVALID_ARGUMENT and
-  // OFFSET_MISMATCH for a record that can never be stored, DATA_LOSS for a stream that is damaged; anything else, e.g.
-  // DISK_FULL, may pass: hand the record in again.
+  // OFFSET_MISMATCH for a record that can never be stored, DATA_LOSS for a stream that is damaged; any other error,
+  // e.g. DISK_FULL, may pass: hand the record in again.
   //
-  // The position of the source stays before a record that is not done with, whatever is handed in after it, until it is
-  // handed in again with success or passed over.
+  // The position of the source does not go beyond a record that is not done with, even if later ones are stored, until
+  // that record is handed in again with success or passed over.
   absl::StatusOr<Taken> Take(LogSource& source, const internal::v1::LogRecord& record,
                              std::optional<std::int64_t> position = std::nullopt);
 
-  // The source leaves the record at `position` out for good: its stream cannot have it.
+  // Skips the record at `position` for good: its stream cannot store it.
   void PassOver(LogSource& source, std::int64_t position);
 
  private:

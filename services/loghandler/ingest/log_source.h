@@ -10,9 +10,10 @@
 namespace riseml::loghandler {
 
 // A source hands records to IngestCore::Take and hears what became of them. There are two kinds:
-// - One that answers has producers that keep their bytes until they are acknowledged. It tells them where to go on, and
-//   has no positions.
-// - One that seeks numbers its records and can read them again: a partition of a message log. The store keeps the
+// - A source that answers has producers that keep their bytes until it acknowledges them. It tells the producers where
+// to go on, and has no positions.
+// - A source that seeks numbers its records and can read them again, e.g. a partition of a message log. The store keeps
+// the
 //   position up to which everything is durable.
 // Functions must not block; they may be called by any thread.
 class LogSource {
@@ -23,7 +24,7 @@ class LogSource {
   virtual const std::string& name() const = 0;
 
   // A record was not stored because bytes before it are missing: the stream needs the bytes from `expected_offset` on.
-  // Called from within Take. The source brings them again: an answer to the producer, or a seek.
+  // Called from within Take. The source delivers these bytes again: it answers the producer, or seeks.
   virtual void GoBack(const StreamId& stream, std::int64_t expected_offset) = 0;
 
   // More of a stream is durable, or its end could not be stored. A record that got kWait can be handed in again.

@@ -28,9 +28,9 @@ class SegmentCache {
 
   // A file that does not grow any more, with its index.
   absl::StatusOr<std::shared_ptr<const SegmentFile>> OpenIndexed(const std::string& path) { return Open(path, true); }
-  // A file for reading records whose entries the caller knows.
+  // Opens a file without its index, for a caller that has the entries of the index already.
   absl::StatusOr<std::shared_ptr<const SegmentFile>> OpenRaw(const std::string& path) { return Open(path, false); }
-  // Closes the files below a directory that nobody uses.
+  // Forgets the files below a directory; one in use stays open until its last user is done.
   void Forget(absl::string_view directory);
 
  private:

@@ -10,14 +10,15 @@
 namespace riseml::loghandler {
 namespace {
 
-constexpr std::size_t kMaxPieceTimes = 1024;  // no further block joins a chunk with more
+constexpr std::size_t kMaxPieceTimes = 1024;  // a chunk with more times than this takes no further block
 
 absl::Status Damaged(const std::string& path, std::int64_t offset) {
   return absl::DataLossError(
       absl::StrCat(path, ": holds nothing for log offset ", offset, "; restore the file from a backup"));
 }
 
-// Takes over when the bytes of a block were printed; the time in force at the chunk's start is moved there.
+// Copies the times at which the bytes of a block were printed. The last time before the chunk's start is moved to that
+// start.
 void AddTimes(const v1::LogBlock& block, Chunk* chunk) {
   for (int i = 0; i + 1 < block.times_size(); i += 2) {
     if (block.times(i) < 0 || block.times(i) >= block.raw_length()) continue;

@@ -25,9 +25,9 @@ class Reconciler {
   };
   Reconciler(const Shared& shared, Parts parts) : shared_(shared), parts_(parts) {}
 
-  // Looks at a job. Afterwards it is a candidate for a place or not.
+  // Looks at a job. Also decides whether the job is a candidate for a place.
   void Sync(const std::string& uid);
-  // Ends the builds of environments whose build has failed: they would fail too.
+  // Ends the waiting builds of an environment of which a build has failed: they would fail too.
   void ShareFailures();
 
  private:

@@ -9,9 +9,9 @@
 
 namespace riseml::supervisor {
 
-// Stores the pending administrator's key, if there is one, in a context of its own and makes that the current one;
-// otherwise brings address and CA of a context of this installation up to date. Other contexts stay. Returns a sentence
-// for the user, or nothing.
+// If an administrator's key is pending, stores it in a context of its own and makes that the current one. Otherwise
+// updates address and CA of an existing context of this installation. Other contexts stay. Returns a sentence for the
+// user, or nothing.
 absl::StatusOr<std::string> UpdateClientContext(const Layout& layout, const config::v1::SupervisorState& state);
 
 }  // namespace riseml::supervisor

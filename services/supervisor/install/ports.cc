@@ -27,7 +27,7 @@ namespace {
 constexpr int kBacklog = 4096;         // the system may allow less
 constexpr int kFirstUserPort = 1024;   // lower ones need privileges
 constexpr int kFirstNodePort = 30000;  // of Kubernetes' NodePort range, which a cluster on this machine may use
-constexpr int kMostTries = 100;        // before the system picks
+constexpr int kMostTries = 100;        // random ports to try before the system picks one
 
 sockaddr_in Loopback(int port) {
   sockaddr_in address = {};
@@ -76,7 +76,7 @@ std::string ListeningInode(const char* table, int port) {
   return "";
 }
 
-// "process 123 (nginx)" where it can be seen.
+// Describes the owner of a port: "process 123 (nginx)" if /proc shows it.
 std::string OwnerOfPort(int port) {
   std::string inode = ListeningInode("/proc/net/tcp", port);
   if (inode.empty()) inode = ListeningInode("/proc/net/tcp6", port);
