@@ -99,7 +99,7 @@ def _(case):
     case.attacker.wait_state(number, "RUNNING")
     yield
     append_to_journal(case, number, end_record(-10 ** 12))
-    project = case.victim.project("set", "true", resources={"cpus": 0.05, "mem": 16, "gpus": 0}, concurrency=20,
+    project = case.victim.project("set", "true", resources={"cpus": 0.05, "mem": 16, "gpus": 0}, concurrency=4,
                                   parameters={"a": {"range": {"min": 1, "max": 60, "step": 1}}})
     own = case.victim.run("train", "-q", cwd=project).decode().strip()
     time.sleep(20)
