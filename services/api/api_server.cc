@@ -37,7 +37,7 @@ constexpr std::int64_t kEnvironmentsMaxAge = 30 * 24 * 3600;
 constexpr std::int64_t kEnvironmentsMaxBytes = 100'000'000'000;
 constexpr std::int64_t kUserMaxExperiments = 100'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
-constexpr int kInternalThreads = 256 + 16;  // users whom services act for, and services
+constexpr int kInternalThreads = 256 + 16;  // for users whom services act for, and for services
 constexpr int kAccessConnections = 2;
 
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
@@ -72,8 +72,8 @@ UserLimits LimitsOf(const config::v1::ApiConfig& config) {
 
 }  // namespace
 
-// In the order in which they depend on each other. Users, services and authentication each have connections to the
-// database and threads of their own, so that no flood of one holds up another.
+// Members in the order of their dependencies. Users, services and authentication each have connections to the database
+// and threads of their own, so that no flood of one holds up another.
 struct ApiServer::Parts {
   Parts(const config::v1::ApiConfig& config, const std::string& token_key, const std::string& secret_key)
       : user_pool(config.database(), config.database_connections()),
@@ -116,7 +116,7 @@ struct ApiServer::Parts {
   SchedulingStore nodes;
   RemovalStore deletions;
   SecretStore secrets;
-  // For whoever asks who somebody is.
+  // For authentication.
   CallerStore callers;
   CodeStore access;
   Authenticator authenticator;
@@ -138,7 +138,7 @@ struct ApiServer::Parts {
     return handlers.back().get();
   }
 
-  // What users may call.
+  // Returns the services that users may call.
   std::vector<grpc::Service*> AddUserServices(const v1::ClusterInfo& info) {
     return {Add<UserHandler>(users, authenticator, feed),
             Add<ProjectHandler>(code, deletions),
@@ -155,7 +155,7 @@ struct ApiServer::Parts {
 ApiServer::ApiServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 ApiServer::~ApiServer() {
-  parts_->feed.Close();  // open watches would hold up the servers for as long as they may
+  parts_->feed.Close();  // otherwise open watches delay the shutdown
   if (parts_->user_server != nullptr) parts_->user_server->Shutdown(kDrain);
   if (parts_->internal_server != nullptr) parts_->internal_server->Shutdown(kDrain);
 }
@@ -181,7 +181,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
       p.Add<SchedulingHandler>(p.service_db, p.scheduling, p.tokens, p.service_executor),
       p.Add<LogRegistryHandler>(p.service_db, p.logs, p.authenticator, p.service_executor),
       p.Add<RemovalHandler>(p.removals)};
-  // A service belongs to one server, so each of the two has those of users for itself.
+  // A gRPC service object belongs to one server, so each server has its own objects for users' services.
   for (grpc::Service* service : p.AddUserServices(info)) for_services.push_back(service);
   RISEML_ASSIGN_OR_RETURN(p.internal_server, rpc::Server::Start({.kind = rpc::ListenerKind::kInternal,
                                                                  .listener = config.internal_listener(),

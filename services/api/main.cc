@@ -1,4 +1,4 @@
-// riseml-api: the state of record. Commands: serve (default), migrate, bootstrap, admin-key, verify-audit.
+// riseml-api: keeps the state of record. Commands: serve (default), migrate, bootstrap, admin-key, verify-audit.
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
@@ -20,17 +20,17 @@ namespace riseml::api {
 namespace {
 
 constexpr absl::Duration kSchemaLimit = absl::Minutes(1);
-constexpr absl::Duration kSilentWait = absl::Seconds(2);  // longer waits are told
+constexpr absl::Duration kSilentWait = absl::Seconds(2);  // longer waits are logged
 constexpr absl::Duration kFirstPolls = absl::Milliseconds(10);
 constexpr absl::Duration kLaterPolls = absl::Milliseconds(200);
 
-// The database may start after us, and `riseml-api migrate` may bring it up to date after that.
+// The database may start after this process, and `riseml-api migrate` may update it after that.
 bool MayStillCome(const absl::Status& schema) {
   return schema.code() == absl::StatusCode::kUnavailable ||
          (schema.code() == absl::StatusCode::kFailedPrecondition && !HasReason(schema, Reason::kNewerFormat));
 }
 
-// CANCELLED when we are asked to stop before that.
+// Returns CANCELLED if the process is asked to stop before the schema is there.
 absl::Status WaitForSchema(const std::string& database) {
   const SystemClock clock;
   const absl::Time begin = clock.Now();
@@ -64,7 +64,7 @@ absl::Status PrintAdminKey(const config::v1::ApiConfig& config, bool lost) {
   WatchCache feed(pool);
   Database db(pool, feed);
   const absl::StatusOr<std::string> key = lost ? UserStore(db).MakeAdminKey() : UserStore(db).Bootstrap();
-  if (HasReason(key.status(), Reason::kAlreadyExists)) return absl::OkStatus();  // repeated at every start
+  if (HasReason(key.status(), Reason::kAlreadyExists)) return absl::OkStatus();  // bootstrap runs at every start
   RISEML_RETURN_IF_ERROR(key.status());
   std::printf("%s\n", key->c_str());
   return absl::OkStatus();

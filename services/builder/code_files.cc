@@ -52,7 +52,7 @@ absl::StatusOr<CodeEntries> CachedCodeFiles::Read(const std::string& project_uid
       entries_.clear();
       bytes_ = 0;
     }
-    // What is too large for one answer may fit into the next.
+    // A file too large for this answer may fit into the next.
     if (!entry.content_left_out() && bytes <= capacity_ && entries_.emplace(key, entry).second) bytes_ += bytes;
     if (entry.kind() != CodeEntry::KIND_UNSPECIFIED) found.emplace(path, std::move(entry));
   }

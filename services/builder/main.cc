@@ -1,4 +1,4 @@
-// riseml-builder: tells what software a job finds, and how to make it.
+// riseml-builder: resolves the software environment of a job and the steps that make it.
 #include <memory>
 
 #include "absl/strings/match.h"

@@ -1,4 +1,4 @@
-// Tells which environment a job needs: checks the request, finds what of the code decides, and asks the backend.
+// Resolves the environment of a job: checks the request, finds the deciding part of the code, and asks the backend.
 #pragma once
 
 #include <map>
@@ -29,7 +29,7 @@ class Resolver {
     CodeInputs all;
     std::vector<std::string> prefix_digests;
   };
-  // Remembered, as a commit never changes.
+  // Remembers its answers, as a commit never changes.
   absl::StatusOr<KnownCode> FindCode(const internal::v1::ResolveEnvironmentRequest& request);
 
   CodeFiles& files_;

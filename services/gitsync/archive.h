@@ -1,4 +1,4 @@
-// A revision as a tar archive.
+// Writes a revision as a tar archive.
 #pragma once
 
 #include "absl/status/status.h"
@@ -9,10 +9,10 @@
 
 namespace riseml::gitsync {
 
-// The commit of 40 hex digits. INVALID_ARGUMENT, NOT_FOUND.
+// Finds a commit by its 40 hex digits. INVALID_ARGUMENT, NOT_FOUND.
 absl::StatusOr<CommitInfo> FindCommit(const Repository& repository, absl::string_view commit);
 
-// Writes the files of a commit, sorted as git sorts them, directories before what they hold. Equal trees and times give
+// Writes the files of a commit, sorted as git sorts them, directories before their content. Equal trees and times give
 // equal bytes. `commit` is 40 hex digits. NOT_FOUND; or the sink's error. Holds one file in memory at a time.
 absl::Status WriteArchive(const Repository& repository, absl::string_view commit, const ByteSink& sink);
 

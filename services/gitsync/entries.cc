@@ -25,7 +25,7 @@ constexpr std::int64_t kMaxAnswerBytes = 2 << 20;     // of all contents and nam
 constexpr std::size_t kMaxChildren = 2000;
 constexpr int kMaxLinks = 20;
 
-// Puts the target of the link parts[link] in its place; false when that leaves the project.
+// Replaces the link parts[link] by its target; returns false if the target leaves the project.
 bool FollowLink(absl::string_view target, std::size_t link, std::vector<std::string>* parts) {
   if (target.empty() || target[0] == '/') return false;
   std::vector<std::string> path(parts->begin(), parts->begin() + static_cast<std::ptrdiff_t>(link));

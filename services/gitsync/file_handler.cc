@@ -22,7 +22,7 @@ Author AuthorOf(const rpc::Call& call) {
 
 absl::Status Cancelled() { return absl::CancelledError("the client went away, or moved hardly anything for too long"); }
 
-// Waits for the next part of a push. False at its end.
+// Waits for the next part of a push. Returns false at the end of the stream.
 bool ReadPart(grpc::ServerReader<v1::PushRequest>& reader, StreamGuard::Slot& slot, v1::PushRequest* request) {
   slot.BeginWait();
   const bool read = reader.Read(request);
@@ -106,7 +106,7 @@ absl::StatusOr<v1::PushResponse> FileHandler::DoPush(const rpc::Call& call, grpc
     RISEML_RETURN_IF_ERROR(session->Add(request.frame()));
   }
   RISEML_RETURN_IF_ERROR(open.status());
-  // A stream that broke off ends like one that is complete.
+  // An interrupted stream ends like a complete one.
   if (context->IsCancelled()) return Cancelled();
   return session->Finish();
 }
@@ -115,7 +115,7 @@ absl::Status FileHandler::DoGetArchive(const rpc::Call& call, grpc::ServerContex
                                        const v1::GetArchiveRequest& request,
                                        grpc::ServerWriter<v1::GetArchiveResponse>* writer) {
   RISEML_ASSIGN_OR_RETURN(const RevisionName name, ParseRevisionName(request.revision()));
-  // First: what is over the bound must not cost api anything.
+  // Comes first, so that a transfer over the bound costs api nothing.
   RISEML_ASSIGN_OR_RETURN(StreamGuard::Slot slot,
                           services_.streams.Enter(call.caller.user_uid(), [context] { context->TryCancel(); }));
   const rpc::OpenCalls::Handle open = services_.open_calls.Enter(call, {.cancel = [context] { context->TryCancel(); }});

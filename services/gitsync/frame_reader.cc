@@ -82,7 +82,7 @@ absl::Status FrameReader::BeginObject(const v1::ObjectPiece& piece) {
     return LimitExceeded(
         absl::StrCat("the push has more than ", total_limit, " bytes of ", is_blob ? "files" : "directories"),
         total_limit, total);
-  // Each file may lie in a directory of its own.
+  // Each file may have a directory of its own.
   if (static_cast<std::int64_t>(objects_.size()) >= 2 * limits_.files + kMaxDepth)
     return LimitExceeded(absl::StrCat("the push has too many objects for a revision of ", limits_.files, " files"),
                          2 * limits_.files + kMaxDepth, static_cast<std::int64_t>(objects_.size()) + 1);

@@ -1,4 +1,4 @@
-// Takes the frames of a push apart. Everything that comes in is hostile until proven otherwise.
+// Parses the frames of a push. Treats all input as hostile until it is checked.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +28,11 @@ class FrameReader {
   // `sink` outlives this.
   FrameReader(const Limits& limits, ObjectSink& sink) : limits_(limits), sink_(sink) {}
 
-  // INVALID_ARGUMENT for a frame that is not as the proto says or an object whose content does not match its id;
-  // LIMIT_EXCEEDED.
+  // Takes a frame. INVALID_ARGUMENT if the frame breaks the rules of the proto or an object's content does not match
+  // its id; LIMIT_EXCEEDED.
   absl::Status Add(const v1::PushFrame& frame);
 
-  // All frames have come: no object may be unfinished.
+  // Ends the push after its last frame. Returns an error if an object is unfinished.
   absl::Status Finish() const;
 
   const PushedObjects& objects() const { return objects_; }

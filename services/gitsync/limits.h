@@ -13,8 +13,8 @@ struct Limits {
   std::int64_t files = 200'000;
 };
 
-// Bounds nobody configures.
-inline constexpr int kMaxDepth = 100;                            // directories below each other
+// Bounds that are not configurable.
+inline constexpr int kMaxDepth = 100;                            // nested directories
 inline constexpr std::int64_t kMaxPathBytes = 3'900;             // of a path from the project's root
 inline constexpr std::int64_t kMaxTreeBytes = 64 * 1024 * 1024;  // of all tree objects of a push
 inline constexpr std::int64_t kMaxLinkBytes = 4'000;             // of a symbolic link's target

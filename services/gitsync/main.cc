@@ -1,4 +1,4 @@
-// riseml-gitsync: receives the code of projects and serves it, as git repositories.
+// riseml-gitsync: stores the code of projects as git repositories and serves it.
 #include <memory>
 #include <string>
 

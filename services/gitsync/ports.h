@@ -27,8 +27,8 @@ struct Author {
 };
 
 struct ResolveOptions {
-  bool create = false;          // when it is absent
-  std::int64_t pack_bytes = 0;  // that the caller is about to add to the repository; 0: none
+  bool create = false;          // creates the project if it is absent
+  std::int64_t pack_bytes = 0;  // about to be added to the repository; 0: none
 };
 
 struct NewRevision {

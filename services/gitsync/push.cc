@@ -19,7 +19,7 @@ absl::Status Outdated(absl::string_view project) {
                absl::StrCat("another push to ", project, " finished in the meantime; push again"));
 }
 
-// The repository of a deleted project goes on its own, by api's list of removals.
+// Returns the error for a deleted project. Its repository is removed through api's list of removals.
 absl::Status Deleted(absl::string_view project) {
   return Error(Reason::kNotFound,
                absl::StrCat(project, " was deleted during the push; push again to make a new project of this name"));
@@ -35,7 +35,7 @@ absl::StatusOr<std::int64_t> BytesOf(const PackFiles& pack) {
   return bytes;
 }
 
-// Does the newest revision have this tree? DATA_LOSS when its commit is gone, unless the project was deleted.
+// Returns true if the newest revision has this tree. DATA_LOSS if its commit is gone, unless the project was deleted.
 absl::StatusOr<bool> HasTree(const RepositoryStore& store, const ProjectState& project, const git::ObjectId& tree,
                              absl::string_view name) {
   if (project.head.empty()) return false;
@@ -91,7 +91,7 @@ absl::StatusOr<std::unique_ptr<PushSession>> Pusher::Begin(const v1::PushHeader&
 
 absl::StatusOr<v1::PushResponse> PushSession::Finish() {
   absl::StatusOr<v1::PushResponse> response = known_ ? FinishKnown() : FinishNew();
-  // Without its directory many a step may fail.
+  // Many steps may fail once the repository's directory is gone.
   if (!response.ok() && pusher_.store_.WasRemoved(target_.id)) return Deleted(target_.project);
   return response;
 }
@@ -141,7 +141,7 @@ absl::StatusOr<v1::PushResponse> PushSession::FinishKnown() {
                              summary.files, summary.bytes,     header_.snapshot_window, 0,
                              target_.author};
   v1::PushResponse response;
-  // Registered already: the registry answers with what it has.
+  // The revision is registered already, so the registry returns its record.
   RISEML_ASSIGN_OR_RETURN(*response.mutable_revision(), Register(revision));
   MoveRefs(target_.id, *known_);
   return response;

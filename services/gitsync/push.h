@@ -1,4 +1,4 @@
-// Makes a revision of a push.
+// Makes a revision from a push.
 #pragma once
 
 #include <memory>
@@ -37,7 +37,7 @@ class Pusher {
   Pusher(RepositoryStore& store, RevisionRegistry& registry, const Limits& limits, const Clock& clock)
       : store_(store), registry_(registry), limits_(limits), clock_(clock) {}
 
-  // PUSH_OUTDATED when the header's parent is not the newest revision already now. The session does not outlive this.
+  // Begins a push. PUSH_OUTDATED if the header's parent is not the newest revision. The session must not outlive this.
   absl::StatusOr<std::unique_ptr<PushSession>> Begin(const v1::PushHeader& header, const PushTarget& target);
 
  private:
@@ -54,7 +54,7 @@ class Pusher {
   TreeSummaryCache summaries_;
 };
 
-// One push: Add for each frame, then Finish. Going away before leaves nothing behind. Lives on one thread.
+// One push: Add for each frame, then Finish. Destroyed before that, it leaves nothing behind. Lives on one thread.
 class PushSession {
  public:
   // True when the newest revision has the tree already: no frame is needed.
@@ -62,9 +62,9 @@ class PushSession {
 
   absl::Status Add(const v1::PushFrame& frame) { return reader_.Add(frame); }
 
-  // Order: the objects become durable, the registry accepts the commit, the references move. A crash in between leaves
-  // objects that nobody names. INVALID_ARGUMENT, LIMIT_EXCEEDED, PUSH_OUTDATED, NOT_FOUND when the project was deleted
-  // meanwhile, and whatever the registry says.
+  // First the objects become durable, then the registry accepts the commit, then the references move. A crash before
+  // the registry accepts leaves only objects that nobody names. INVALID_ARGUMENT, LIMIT_EXCEEDED, PUSH_OUTDATED,
+  // NOT_FOUND if the project was deleted meanwhile, and the registry's errors.
   absl::StatusOr<v1::PushResponse> Finish();
 
  private:

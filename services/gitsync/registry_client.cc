@@ -32,7 +32,7 @@ absl::StatusOr<ProjectState> RegistryClient::Resolve(absl::string_view project, 
   auto response = rpc::Invoke<internal::v1::ResolveProjectResponse>(
       [&](auto* context, auto* out) { return stub_->ResolveProject(context, request, out); },
       {.request_id = author.request_id});
-  // No prefix: NOT_FOUND goes to the caller as api says it.
+  // Adds no prefix, so that the caller gets NOT_FOUND in api's words.
   RISEML_RETURN_IF_ERROR(response.status());
   if (!IsUuid(response->uid())) return absl::InternalError("api answered ResolveProject without a project's UUID");
   return ProjectState{ProjectId{response->uid()}, response->head(), response->created()};

@@ -1,5 +1,5 @@
-// Keeps transfers from using up the server: a bound on how many run at once, and an end for those whose other side
-// hardly moves anything.
+// Limits the transfers of the server: bounds how many run at once, and ends those whose other side hardly moves any
+// bytes.
 #pragma once
 
 #include <condition_variable>
@@ -22,9 +22,9 @@ namespace riseml::gitsync {
 struct StreamBounds {
   int total = 12;    // fewer than the server has threads: short calls always find one
   int per_user = 3;  // so that one user cannot keep the others out
-  int reserved = 4;  // of `total`: the last ones, for users who have none, so that a few together cannot either
-  // How long a transfer may wait for the other side. Each byte that moves gives some of it back, so that whoever moves
-  // `least_rate` bytes a second goes on for ever, and a byte now and then does not help.
+  int reserved = 4;  // of `total`: the last ones, for users who have none, so that a few users together cannot either
+  // How long a transfer may wait for the other side. Each byte that moves gives some of it back: a transfer that moves
+  // `least_rate` bytes per second goes on for ever; an occasional byte does not help.
   absl::Duration patience = absl::Seconds(30);
   std::int64_t least_rate = 1024;
 };
@@ -32,16 +32,16 @@ struct StreamBounds {
 // Thread-safe. Outlives its slots.
 class StreamGuard {
  public:
-  // A transfer that runs. Lives on the thread of its call.
+  // A running transfer. Lives on the thread of its call.
   class Slot {
    public:
     Slot(StreamGuard& guard, std::uint64_t id) : guard_(&guard), id_(id) {}
     Slot(Slot&& other) noexcept : guard_(std::exchange(other.guard_, nullptr)), id_(other.id_) {}
     Slot& operator=(Slot&&) = delete;
     ~Slot();
-    // From now on the transfer waits for the other side: to send, or to take what was written.
+    // Starts to wait for the other side to send, or to take what was written.
     void BeginWait();
-    // The wait is over; so many bytes have moved in it.
+    // Ends the wait, in which `bytes` have moved.
     void EndWait(std::size_t bytes);
 
    private:
@@ -53,8 +53,8 @@ class StreamGuard {
   StreamGuard(const StreamBounds& bounds, const Clock& clock);
   ~StreamGuard();
 
-  // LIMIT_EXCEEDED when the user has too many already, UNAVAILABLE when all together have. `cancel` ends the call; it
-  // is called, from another thread and while the slot lives, when the other side has used up its patience.
+  // Starts a transfer. LIMIT_EXCEEDED if the user has too many, UNAVAILABLE if all users together have. `cancel` ends
+  // the call; it is called from another thread, while the slot lives, when the other side has used up its patience.
   absl::StatusOr<Slot> Enter(const std::string& user, std::function<void()> cancel);
 
   // Cancels the calls that wait for too long. The guard does so by itself every few seconds.

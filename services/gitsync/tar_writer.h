@@ -1,4 +1,4 @@
-// A deterministic pax tar: owner 0, one time for all, no surprise in any header.
+// Writes a deterministic pax tar: owner 0 and the same time for all entries.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class TarWriter {
   absl::Status AddDirectory(absl::string_view path);
   absl::Status AddFile(absl::string_view path, bool executable, absl::string_view content);
   absl::Status AddLink(absl::string_view path, absl::string_view target);
-  // Ends the archive and hands out what is left.
+  // Ends the archive and passes the rest to the sink.
   absl::Status Finish();
 
  private:

@@ -45,7 +45,7 @@ class Checker {
     if (summary.files > limits_.files)
       return LimitExceeded(absl::StrCat("the revision has more than ", limits_.files, " files"), limits_.files,
                            summary.files);
-    // Without a bound a few small trees would stand for any number of directories.
+    // Without this bound a few small trees could stand for any number of directories.
     if (summary.files + summary.empty_directories > limits_.files)
       return LimitExceeded(absl::StrCat("the revision has more than ", limits_.files, " files and empty directories"),
                            limits_.files, summary.files + summary.empty_directories);

@@ -37,8 +37,8 @@ class TreeSummaryCache {
 };
 
 // Checks `root` in `objects`, which holds the project's objects and those of the push (`pushed`). Every pushed object
-// has to be part of the tree, every object of the tree has to be there: that keeps a project's objects closed, so a
-// tree that is there is complete. INVALID_ARGUMENT, LIMIT_EXCEEDED; messages name the path.
+// must be part of the tree, and every object of the tree must exist. This keeps a project's objects closed: a tree that
+// exists is complete. INVALID_ARGUMENT, LIMIT_EXCEEDED; messages name the path.
 absl::StatusOr<TreeSummary> CheckTree(const git::ObjectId& root, const PushedObjects& pushed,
                                       const ObjectDatabase& objects, const Limits& limits, TreeSummaryCache& cache);
 

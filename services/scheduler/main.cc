@@ -1,4 +1,4 @@
-// riseml-scheduler: decides which job runs where and sees to it that it does.
+// riseml-scheduler: decides which job runs where, and starts and stops it there.
 #include <memory>
 #include <set>
 
@@ -30,7 +30,7 @@ absl::Duration DurationOf(const google::protobuf::Duration& duration, absl::Dura
   return given == absl::ZeroDuration() ? otherwise : given;
 }
 
-// Unlike other durations, 0 means what it says.
+// Unlike in other durations, 0 means zero and not the default.
 absl::Duration ImpossibleAfter(const config::v1::SchedulerConfig& config) {
   return config.has_impossible_after() ? DurationOf(config.impossible_after(), absl::ZeroDuration())
                                        : ControllerOptions().impossible_after;
@@ -109,7 +109,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   LogInfo("started", {{"port", server->port()}, {"holder", config.holder()}, {"nodes", config.nodes_size()}});
   runtime::WaitForSignal();
 
-  runtime::StopGroup stops;  // backwards: first nothing new is decided, then what was begun ends
+  runtime::StopGroup stops;  // in reverse order: first no new decisions, then running work ends
   stops.Add([&] { server->Shutdown(absl::Seconds(1)); });
   stops.Add([&] { api.Shutdown(); });
   stops.Add([&] { cluster.Shutdown(); });

@@ -84,7 +84,7 @@ std::string SlugOf(const std::string& project) {
   return absl::AsciiStrToLower(absl::StrReplaceAll(project, {{"-", ""}, {"_", ""}}));
 }
 
-// The call of gitsync as the one of the user whom the request names; as it is when it names nobody.
+// Turns gitsync's call into one of the user whom the request names; leaves it as it is if the request names nobody.
 template <class Request>
 absl::StatusOr<rpc::Call> ByUser(pqxx::transaction_base& tx, rpc::Call call, const Request& request) {
   if (request.caller_uid().empty()) return call;
@@ -100,7 +100,7 @@ absl::StatusOr<rpc::Call> ByUser(pqxx::transaction_base& tx, rpc::Call call, con
   return call;
 }
 
-// Nothing is reserved: pushes at once may each take what is left.
+// Reserves nothing: concurrent pushes may each take what is left.
 absl::Status CheckPack(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
                        const internal::v1::ResolveProjectRequest& request, const UserLimits& limits) {
   RISEML_ASSIGN_OR_RETURN(const rpc::Call by_user, ByUser(tx, call, request));
@@ -110,7 +110,7 @@ absl::Status CheckPack(pqxx::transaction_base& tx, const rpc::Call& call, const 
                    limits);
 }
 
-// Takes over what the repository of a project takes, unless that was not measured. The project is locked.
+// Stores the size of a project's repository, unless it was not measured. The project is locked.
 void TakeRepositoryBytes(pqxx::transaction_base& tx, const internal::v1::RegisterRevisionRequest& request,
                          const std::string& user_uid, std::int64_t before) {
   if (request.repository_bytes() <= 0) return;
@@ -292,7 +292,7 @@ absl::StatusOr<CheckResponse> CodeStore::Check(const rpc::Call& as_user, const C
       response.set_uid(project->uid());
       return response;
     }
-    // A project that does not exist yet may be made by its owner, or by an admin for a user who exists.
+    // The owner may make a project that does not exist yet; so may an admin, for a user who exists.
     const bool may_create = write && !sql::Query(tx, "SELECT 1 FROM users WHERE name = $1 AND (uid = $2 OR $3)",
                                                  parsed.user, as_user.caller.user_uid(), IsAdmin(as_user))
                                           .empty();

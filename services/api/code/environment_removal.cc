@@ -12,9 +12,9 @@
 namespace riseml::api {
 namespace {
 
-// A build that was broken off is not touched while it may go on.
+// Age up to which an interrupted build is kept, as it may go on.
 constexpr absl::Duration kBrokenAge = absl::Hours(24);
-// Sizes are counted by looking at every file.
+// Builder looks at every file to count sizes.
 constexpr absl::Duration kBuilderLimit = absl::Seconds(60);
 
 absl::Status Collect(EnvironmentStore& environments, Builder& builder, const EnvironmentLimits& limits,
@@ -48,7 +48,7 @@ std::vector<std::string> ChooseForRemoval(const std::vector<v1::StoredEnvironmen
   std::ranges::stable_sort(candidates, {}, &Candidate::used);
   std::vector<std::string> keys;
   for (const Candidate& candidate : candidates) {
-    // Without an owner: nobody has recorded it, so its build was broken off or is under way.
+    // An environment without an owner is not recorded: its build was interrupted or is under way.
     const absl::Duration age = now - candidate.used;
     const bool broken = candidate.environment->owner().empty() && age > kBrokenAge;
     const bool old = limits.max_age > absl::ZeroDuration() && age > limits.max_age;
@@ -89,7 +89,7 @@ void CollectEnvironments(std::stop_token stop, EnvironmentStore& environments, B
   do {
     status = Collect(environments, builder, limits, clock);
     if (!status.ok()) LogWarning("environments_not_collected", {{"error", std::string(status.message())}});
-    // Soon after the start builder may not be there yet.
+    // Builder may not be up soon after the start.
   } while (Pause(stop, status.ok() ? absl::Minutes(60) : absl::Minutes(1)));
 }
 

@@ -1,4 +1,4 @@
-// Removal of environments: at the wish of a user, or beyond the limits.
+// Removes environments: at a user's request, or because they exceed the limits.
 #pragma once
 
 #include <cstdint>
@@ -25,20 +25,20 @@ struct EnvironmentLimits {
   std::int64_t max_bytes = -1;
 };
 
-// Keys of the environments to remove, in order: those unused for longer than `max_age`, then the least recently used
-// until the rest fits. Never one in use. Pure.
+// Returns the keys of the environments to remove, in order: those unused for longer than `max_age`, then the least
+// recently used until the rest fits. Never returns one in use. Pure.
 std::vector<std::string> ChooseForRemoval(const std::vector<v1::StoredEnvironment>& environments,
                                           const EnvironmentLimits& limits, absl::Time now);
 
-// The environments that lie on the disk, as builder knows them.
+// Lists the environments on the disk, as builder knows them.
 absl::StatusOr<EnvironmentStore::Stored> ListStored(Builder& builder);
 
-// Removes one from the database and from the disk. Without a `call` the limits want it. Errors as those of
-// EnvironmentStore::BeginRemoval; one that stays on the disk is kept in the database too.
+// Removes an environment from the database and from the disk. `call` is nullptr when the limits require the removal.
+// Errors are those of EnvironmentStore::BeginRemoval. If the disk keeps the environment, the database does too.
 absl::Status RemoveStored(const rpc::Call* call, const std::string& key, EnvironmentStore& environments,
                           Builder& builder);
 
-// Removes what is beyond the limits, once an hour until stopped.
+// Removes environments beyond the limits once an hour until stopped.
 void CollectEnvironments(std::stop_token stop, EnvironmentStore& environments, Builder& builder,
                          const EnvironmentLimits& limits, const Clock& clock);
 

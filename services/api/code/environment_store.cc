@@ -93,7 +93,7 @@ constexpr char kLockEnvironment[] = R"sql(
   ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
 )sql";
 
-// The job in columns user_name, number, child and job_name; empty without one.
+// Returns the job in columns user_name, number, child and job_name; empty if there is none.
 std::string JobNameOf(const pqxx::row& row) {
   if (row["user_name"].is_null()) return "";
   return Print(JobName{{.user = row["user_name"].as<std::string>(),
@@ -143,11 +143,11 @@ v1::UsedEnvironment LoadUsedEnvironment(pqxx::transaction_base& tx, const std::s
   const auto rows = sql::Query(tx, kSelectUsed, experiment_uid, std::string(kBuildRole));
   if (rows.empty()) return used;
   const pqxx::row row = rows[0];
-  // What an unfinished build has said is known until another job builds the same.
+  // The explanation of an unfinished build is known until another job builds the same.
   const bool unfinished = row["unfinished"].as<bool>();
   if (!row["built_because"].is_null() && (!unfinished || row["is_latest"].as<bool>()))
     used.set_built_because(row["built_because"].as<std::string>());
-  if (unfinished) return used;  // what a build is to make is there only once it has succeeded
+  if (unfinished) return used;  // a build's result exists only once the build has succeeded
   used.set_key(row["environment_key"].as<std::string>());
   used.set_built_by(JobNameOf(row));
   used.set_digest(row["environment_digest"].as<std::string>());
@@ -220,7 +220,7 @@ absl::StatusOr<std::string> EnvironmentStore::FindKey(const std::vector<v1::Stor
 
 absl::Status EnvironmentStore::BeginRemoval(const rpc::Call* call, const std::string& key) {
   return db_.Write("remove environment", [&](pqxx::work& tx) -> absl::Status {
-    // The row's lock makes placements that use it wait, and then find it removed.
+    // The lock makes placements that use the environment wait; they then find it removed.
     sql::Query(tx, kLockEnvironment, key, std::string(kNoJob));
     const auto users = LoadUsers(tx);
     if (const auto used = users.find(key); used != users.end()) {

@@ -11,7 +11,7 @@ constexpr char kCountMove[] = R"sql(
   ON CONFLICT (root_uid, state) DO UPDATE SET count = child_counts.count + EXCLUDED.count
 )sql";
 
-// Arrays make the planner expect few rows; for any number of rows it would read the whole table.
+// For an array the planner expects few rows; otherwise it would read the whole table.
 constexpr char kReleaseChildren[] = R"sql(
   WITH next AS (
     SELECT uid, number, child

@@ -1,5 +1,5 @@
-// The children of a set in the database: how many of them are in which state, and whose turn it is. Inside the caller's
-// transaction, with the root locked.
+// Counts the children of a set by state in the database, and releases the next ones. Runs in the caller's transaction,
+// with the root locked.
 #pragma once
 
 #include <pqxx/pqxx>
@@ -10,17 +10,17 @@
 
 namespace riseml::api {
 
-// Begins to count the children of a new set, all of which are CREATED.
+// Starts counting the children of a new set, all of which are CREATED.
 void CountNewChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count);
 
 // The counts of a set.
 ChildCounts CountChildren(pqxx::transaction_base& tx, const std::string& root_uid);
 
-// Keeps the counts in step: `count` children of a set have moved.
+// Updates the counts after `count` children of a set have changed state.
 void CountMove(pqxx::transaction_base& tx, const std::string& root_uid, absl::string_view from, absl::string_view to,
                int count);
 
-// Releases the next children of a set, at most `count`, in their order. `children`: all of the set as they are now.
+// Releases the next children of a set in their order, at most `count`. `children`: current counts of the whole set.
 void ReleaseChildren(pqxx::transaction_base& tx, const std::string& root_uid, int count, const ChildCounts& children);
 
 }  // namespace riseml::api

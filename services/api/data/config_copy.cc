@@ -20,7 +20,7 @@ std::string Quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// True if the text can be a block of lines: what YAML would change in one is written as a JSON string.
+// True if the text can be a block of lines. Text that YAML would change there is written as a JSON string.
 bool IsBlock(absl::string_view text) {
   if (!absl::StrContains(text, '\n') || !absl::EndsWith(text, "\n") || absl::EndsWith(text, "\n\n")) return false;
   if (absl::ascii_isspace(static_cast<unsigned char>(text.front()))) return false;
@@ -70,7 +70,7 @@ std::string Filled(const std::string& text, const Parameters& parameters) {
   return filled.ok() ? *filled : text;
 }
 
-// The variables of the commands: programs read parameters from them too.
+// Returns the variables of the commands, as programs read parameters from these too.
 std::map<std::string, std::string> CommandVariables(const ConfigCopy& copy) {
   std::map<std::string, std::string> out;
   for (const auto& [name, value] : copy.spec.env()) out[name] = Filled(value, copy.parameters);
@@ -78,7 +78,7 @@ std::map<std::string, std::string> CommandVariables(const ConfigCopy& copy) {
   return out;
 }
 
-// Comments that say what ran, one line each.
+// Returns comments that say what ran, one line each.
 std::string Heading(const ConfigCopy& copy) {
   const ExperimentName& name = copy.experiment;
   std::string out = absl::StrCat("# Configuration of experiment ", ShortId(name), " of ", name.user,

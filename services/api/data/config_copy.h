@@ -17,9 +17,9 @@ struct ConfigCopy {
   const Parameters& parameters;
 };
 
-// Returns a riseml.yml that runs exactly this experiment again: of a child of a set with the values of that child
-// filled in. Comments at the top name the experiment, its revision and the user's own commit. Passwords in URLs are
-// hidden; a comment says so.
+// Returns a riseml.yml that runs exactly this experiment again; for a child of a set, with its values filled in.
+// Comments at the top name the experiment, its revision and the user's own commit. Passwords in URLs are hidden; a
+// comment says so.
 std::string ConfigText(const ConfigCopy& copy);
 
 }  // namespace riseml::api

@@ -1,4 +1,4 @@
-// The database as the stores of this service use it: transactions whose changes watchers are told about at once.
+// Runs the transactions of this service's stores, and tells watchers about their changes at once.
 #pragma once
 
 #include <utility>

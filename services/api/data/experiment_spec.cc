@@ -88,7 +88,7 @@ std::vector<std::string> CommandsOf(const v1::TrainSpec& spec, absl::string_view
   if (role == kBuildRole) return {spec.install().begin(), spec.install().end()};
   std::vector<std::string> commands;
   for (const std::string& command : spec.run()) {
-    // Undeclared names were refused when the experiment was created, or are meant literally.
+    // Undeclared names were refused when the experiment was created, or are literal text.
     auto substituted = spec::Substitute(command, parameters, spec::Undeclared::kKeep);
     commands.push_back(substituted.ok() ? *std::move(substituted) : command);
   }

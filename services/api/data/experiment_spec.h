@@ -34,7 +34,7 @@ bool NeedsEnvironment(const v1::TrainSpec& spec);
 std::string ParametersToJson(const Parameters& parameters);
 Parameters ParametersFromJson(const std::string& json);
 
-// Commands of a job after substitution. For builds the install steps.
+// Returns the commands of a job after substitution; for builds, the install steps.
 std::vector<std::string> CommandsOf(const v1::TrainSpec& spec, absl::string_view role, const Parameters& parameters);
 
 // Environment variables of parameters.
@@ -45,7 +45,7 @@ std::map<std::string, std::string> FilledEnv(const v1::TrainSpec& spec, const Pa
 // "{user}/{project}/{N}" or "{user}/{project}/{N}/{M}".
 std::string OutputSubpath(const ExperimentName& experiment, absl::string_view project);
 
-// Everything of the template but the UUIDs and the revision.
+// Fills in the whole template except the UUIDs and the revision.
 void FillTemplate(const v1::TrainSpec& spec, absl::string_view role, const ExperimentName& experiment,
                   absl::string_view project, const Parameters& parameters, absl::string_view experiment_uid,
                   absl::string_view root_uid, absl::string_view commit, internal::v1::JobTemplate* out);

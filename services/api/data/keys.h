@@ -1,4 +1,4 @@
-// API keys of users and tokens of attempts: made, taken apart and verified. Pure but for randomness.
+// Makes, parses and verifies API keys of users and tokens of attempts. Pure except for randomness.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct ApiKey {
 
 ApiKey MakeApiKey();
 
-// Takes a key apart; absent when it is not one (wrong prefix, length, alphabet or checksum).
+// Parses a key; absent if the text is not a key (wrong prefix, length, alphabet or checksum).
 std::optional<ApiKey> ParseApiKey(absl::string_view text);
 
 // Returns the part of a key that people may see: "rml_" + id.
@@ -30,7 +30,7 @@ std::string KeyPrefix(absl::string_view id);
 bool EqualSecrets(absl::string_view a, absl::string_view b);
 
 // Tokens of attempts: "rmj_" + job, attempt and an HMAC-SHA256 over both. Nothing is stored: the key makes and verifies
-// them. Whether the attempt still lives is for the caller to check.
+// them. The caller checks whether the attempt is still live.
 class AttemptTokens {
  public:
   explicit AttemptTokens(std::string key) : key_(std::move(key)) {}  // at least 32 bytes

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kMostFailedNamed = 3;
 
-// The first that failed decides, else the first that was killed.
+// The first failed job decides, otherwise the first killed one.
 constexpr char kSelectOwnJobs[] = R"sql(
   SELECT role, state, reason, message
   FROM jobs
@@ -66,7 +66,7 @@ constexpr char kKillWaitingJobs[] = R"sql(
   FROM killed
 )sql";
 
-// Children (only they: the root is settled by its own rules) all of whose jobs have ended without one having run.
+// Children all of whose jobs have ended without one having run. The root is settled by its own rules.
 constexpr char kKillWaitingChildren[] = R"sql(
   WITH killed AS (
     UPDATE experiments e
@@ -224,7 +224,7 @@ void UpdateJob(pqxx::transaction_base& tx, const JobRow& job, JobState to, const
   RecordFeed(tx, job.root_uid, FeedKind::kJob, job.uid);
 }
 
-// Kills every job of the range that has no live attempt, and the children that are done with it.
+// Kills every job of the range that has no live attempt, and the children that end with it.
 void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const ChildRange& range,
                  const std::string& reason, const std::string& message, const std::string& actor) {
   sql::Query(tx, kKillWaitingJobs, root_uid, range.first, range.last, reason, message, actor);
@@ -233,7 +233,7 @@ void KillWaiting(pqxx::transaction_base& tx, const std::string& root_uid, const 
     CountMove(tx, root_uid, row[0].c_str(), Name(ExperimentState::kKilled), row[1].as<int>());
 }
 
-// Settles the environment and the jobs that waited for a build that has ended.
+// Settles the environment of a build that has ended, and the jobs that waited for it.
 void AfterBuild(pqxx::transaction_base& tx, const JobRow& build, JobState state) {
   const bool ready = state == JobState::kFinished;
   sql::Query(tx, "UPDATE environments SET state = $2, update_time = now() WHERE build_job = $1 AND state = 'BUILDING'",

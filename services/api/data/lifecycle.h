@@ -1,7 +1,7 @@
 // Changes states in the database: applies the tables of states.h to rows, with history and feed, inside the caller's
 // transaction.
 //
-// Rule for all: the root (experiment or set) is locked first, then nothing below it can move under us.
+// Every caller locks the root (experiment or set) first, so that nothing below it can change meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -35,26 +35,26 @@ struct JobRow {
   bool is_build() const { return role == "build"; }
 };
 
-// False when the root has been deleted: what was read of it before the lock is not there any more.
+// Returns false if the root has been deleted; rows of it that were read before the lock are then gone.
 [[nodiscard]] bool LockRoot(pqxx::transaction_base& tx, const std::string& root_uid);
 
 // Absent when there is no such job.
 std::optional<JobRow> ReadJob(pqxx::transaction_base& tx, const std::string& job_uid);
 
 // Moves a job along the table and settles everything that follows: environment, released or abandoned jobs, the
-// experiment, its set. False, and nothing changed, when the table has no such edge.
+// experiment, its set. Returns false and changes nothing if the table has no such edge.
 bool MoveJob(pqxx::transaction_base& tx, JobRow& job, JobEvent event, const Cause& cause);
 
 // Derives the state of a set anew and releases children whose turn has come.
 void SettleSet(pqxx::transaction_base& tx, const std::string& root_uid);
 
-// Experiments below a root by the numbers of children, both ends included; 0 is the root itself.
+// Range of experiments below a root by child number, both ends included; 0 is the root itself.
 struct ChildRange {
   std::int64_t first = 0;
   std::int64_t last = std::numeric_limits<std::int32_t>::max();
 };
 
-// Marks experiments as to be killed; their jobs without a live attempt are KILLED at once.
+// Marks experiments for killing; their jobs without a live attempt become KILLED at once.
 void Kill(pqxx::transaction_base& tx, const std::string& root_uid, const ChildRange& range, const std::string& actor);
 
 }  // namespace riseml::api

@@ -11,7 +11,7 @@
 
 namespace riseml::api {
 
-// Rows of a page: 0 means 50, at most 500. INVALID_ARGUMENT when negative.
+// Returns the number of rows of a page: 50 if `asked` is 0, at most 500. INVALID_ARGUMENT if it is negative.
 absl::StatusOr<int> PageSize(int asked);
 
 // The last key of the previous page, e.g. {"census"}; empty at the start. `request` is the list request without

@@ -1,5 +1,5 @@
-// Rows that accompany every change: history, feed, audit, remembered requests. All in the transaction of the change
-// itself.
+// Writes the rows that accompany every change: history, feed, audit, remembered requests. Uses the transaction of the
+// change itself.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -26,7 +26,7 @@ struct TransitionRecord {
 void RecordTransition(pqxx::transaction_base& tx, const TransitionRecord& record);
 
 enum class FeedKind { kExperiment, kJob, kAll };
-// `uid` is ignored for kAll, which says: everything of this root.
+// `uid` is ignored for kAll, which means everything of this root.
 void RecordFeed(pqxx::transaction_base& tx, const std::string& root_uid, FeedKind kind, const std::string& uid = {});
 
 void RecordAudit(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view object);
@@ -40,8 +40,8 @@ std::string HashWithoutId(Request request) {
   return ArgumentHash(request);
 }
 
-// The resource a request made or changed before, if it was seen before. INVALID_ARGUMENT (REQUEST_ID_REUSED) when it
-// had other arguments. An empty request_id is never remembered.
+// Returns the resource that an earlier call with this request_id made or changed, if any. INVALID_ARGUMENT
+// (REQUEST_ID_REUSED) if that call had other arguments. An empty request_id is never remembered.
 absl::StatusOr<std::optional<std::string>> FindRequest(pqxx::transaction_base& tx, const rpc::Call& call,
                                                        const std::string& request_id, const std::string& argument_hash);
 void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& request_id,

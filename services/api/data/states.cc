@@ -63,11 +63,11 @@ ExperimentState DeriveState(std::optional<JobState> build, const std::vector<Job
     return std::ranges::any_of(jobs, [&](JobState s) { return std::ranges::find(states, s) != states.end(); });
   };
   if (std::ranges::all_of(jobs, [](JobState s) { return IsTerminal(s); })) {
-    if (building) return ExperimentState::kBuilding;  // not over before its build has stopped
+    if (building) return ExperimentState::kBuilding;  // the experiment ends only when its build has stopped
     if (any({JobState::kFailed})) return ExperimentState::kFailed;
     return any({JobState::kKilled}) ? ExperimentState::kKilled : ExperimentState::kFinished;
   }
-  // Jobs that have ended have run, unless they were killed before.
+  // A job that has ended has run, unless it was killed before it started.
   if (any({JobState::kRunning, JobState::kServing, JobState::kFinished, JobState::kFailed}))
     return ExperimentState::kRunning;
   if (any({JobState::kStarting})) return ExperimentState::kStarting;
@@ -96,7 +96,7 @@ ExperimentState DeriveSetState(std::optional<JobState> build, const ChildCounts&
     return children.Of(ExperimentState::kFailed) > 0 ? ExperimentState::kFailed : ExperimentState::kFinished;
   }
   if (building) return ExperimentState::kBuilding;
-  // Once a child has run, the set runs until the last one has: between two children it does not wait.
+  // Once a child has run, the set counts as running until its last child has run, also between two children.
   const int have_run = children.Of(ExperimentState::kFinished) + children.Of(ExperimentState::kFailed);
   if (children.Of(ExperimentState::kRunning) + have_run > 0) return ExperimentState::kRunning;
   if (children.Of(ExperimentState::kStarting) > 0) return ExperimentState::kStarting;

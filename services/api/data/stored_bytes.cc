@@ -43,7 +43,7 @@ constexpr char kSelectKeptBytes[] = R"sql(
   WHERE uid = $1
 )sql";
 
-// False when this attempt has been counted already.
+// Returns false if this attempt was counted before.
 bool NoteMeasured(pqxx::transaction_base& tx, const JobRow& job, int attempt, std::int64_t bytes) {
   return sql::Query(tx,
                     "UPDATE attempts SET output_bytes = $3 WHERE job_uid = $1 AND number = $2 AND output_bytes IS NULL",
@@ -58,7 +58,7 @@ bool IsNewestMeasured(pqxx::transaction_base& tx, const JobRow& job, int attempt
       .empty();
 }
 
-// Bytes that the row of an experiment had, and their owner.
+// Bytes that an experiment's row had, and the owner of the experiment.
 struct OutputRow {
   std::int64_t bytes = 0;
   std::string user_uid;
@@ -70,8 +70,7 @@ OutputRow ReplaceOutput(pqxx::transaction_base& tx, const JobRow& job, std::int6
   return {before[0].as<std::int64_t>(), before[1].as<std::string>()};
 }
 
-// The output of a child has grown, and what it shares with the others has a size. Returns by how much the set has
-// grown.
+// Adds the growth of a child's output and the size of what the children share. Returns by how much the set has grown.
 std::int64_t GrowSet(pqxx::transaction_base& tx, const JobRow& job, std::int64_t grown, std::int64_t shared,
                      bool at_least) {
   const pqxx::row before = sql::QueryRow(tx, kGrowSet, job.root_uid, grown, shared, at_least);

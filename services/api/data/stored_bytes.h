@@ -1,5 +1,5 @@
-// Accounts for the bytes that outputs, logs and code of users take: user_usage is kept equal to the rows it derives
-// from, in the transaction that changes them.
+// Accounts for the bytes of users' outputs, logs and code. Keeps user_usage equal to the rows it derives from, in the
+// transaction that changes them.
 #pragma once
 
 #include <cstdint>
@@ -25,23 +25,22 @@ struct UserLimits {
 absl::Status CheckRoom(const rpc::Call& call, const std::string& user, std::int64_t kept, std::int64_t more,
                        const UserLimits& limits);
 
-// Bytes of one output, log or repository as they are counted: what is no size becomes one, so that sums stay far from
-// overflow.
+// Clamps the reported size of an output, log or repository to 0 to 64 TiB, so that sums stay far from overflow.
 std::int64_t CountedBytes(std::int64_t reported);
 
-// Changes that a transaction makes. All roots and projects are locked before any user: two transactions that lock both
-// in other orders would wait for each other, hence the users' rows are written at the end, in one order.
+// Collects the changes of a transaction. All roots and projects are locked before any user, and the users' rows are
+// written last, in one order: otherwise two transactions could wait for each other.
 class StoredBytes {
  public:
-  // Takes over the size of an output. The first report of an attempt counts, and of several attempts the newest one:
+  // Records the size of an output. The first report of an attempt counts. Of several attempts the newest counts, as
   // they share a directory. The root is locked.
   void TakeOutput(pqxx::transaction_base& tx, const JobRow& job, int attempt, const internal::v1::OutputSize& size);
-  // A log below the root has grown, or shrunk. The root is locked.
+  // Adds the growth of a log below the root; negative if the log shrank. The root is locked.
   void AddLog(pqxx::transaction_base& tx, const std::string& root_uid, std::int64_t bytes);
-  // Everything below the root goes: call it while the rows are there. The root is locked.
+  // Subtracts everything below the root. Call it before the rows are deleted. The root is locked.
   void Remove(pqxx::transaction_base& tx, const std::string& root_uid);
 
-  // The repository of a project of the user has grown, or shrunk. The project is locked.
+  // Adds the growth of a repository of the user; negative if it shrank. The project is locked.
   void AddCode(const std::string& user_uid, std::int64_t bytes) { by_user_[user_uid] += bytes; }
 
   // Writes the users' rows. No root or project may be locked afterwards.

@@ -81,7 +81,7 @@ constexpr char kFindExperiment[] = R"sql(
   WHERE u.name = $1 AND (e.user_uid = $2 OR $3)
 )sql";
 
-// The spec as users see it: passwords in URLs are hidden.
+// Returns the spec as users see it: with passwords in URLs hidden.
 v1::TrainSpec Shown(v1::TrainSpec spec) {
   for (std::string& step : *spec.mutable_install()) step = logtext::MaskUrlPasswords(step);
   for (std::string& command : *spec.mutable_run()) command = logtext::MaskUrlPasswords(command);
@@ -109,7 +109,7 @@ v1::Experiment ToExperiment(const pqxx::row& row, const RootConfig& config, bool
   if (whole || name.child == 0) *e.mutable_spec() = Shown(config.spec);
   FillMap(row[kExperimentParameters], e.mutable_parameters());
   for (auto& [parameter, value] : *e.mutable_parameters()) value = logtext::MaskUrlPasswords(value);
-  // jsonb that was made from a Struct is always one again.
+  // jsonb that was made from a Struct always parses as one.
   [[maybe_unused]] const auto parsed =
       google::protobuf::util::JsonStringToMessage(row[kExperimentResult].as<std::string>(), e.mutable_result());
   e.set_child_count(row[kExperimentChildCount].as<int>());

@@ -1,4 +1,4 @@
-// Rows of the database as messages of riseml.v1. Read only.
+// Loads rows of the database as messages of riseml.v1. Read-only.
 #pragma once
 
 #include <google/protobuf/timestamp.pb.h>
@@ -48,7 +48,7 @@ std::vector<v1::Job> LoadJobsOf(pqxx::transaction_base& tx, const std::string& e
 // UUIDs of the jobs of one experiment (of a set: its own), and of all jobs below a root; by sequence.
 std::vector<std::string> JobUidsOf(pqxx::transaction_base& tx, const std::string& experiment_uid);
 std::vector<std::string> JobUidsBelow(pqxx::transaction_base& tx, const std::string& root_uid);
-// The same without CREATED ones: thousands in a large set, which only their experiment shows.
+// The same without CREATED jobs: a large set has thousands of them, and only their experiment shows them.
 std::vector<std::string> ReleasedJobUidsBelow(pqxx::transaction_base& tx, const std::string& root_uid);
 // UUIDs of an experiment and all its children, itself first.
 std::vector<std::string> ExperimentUidsOf(pqxx::transaction_base& tx, const std::string& root_uid);

@@ -13,12 +13,12 @@ namespace {
 
 constexpr std::size_t kKept = 50'000;
 constexpr char kOneLook[] = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-// Changes made by other processes are seen this late at most.
+// Changes by other processes are seen at most this late.
 constexpr std::chrono::milliseconds kPoll(250);
-// Watchers are woken this often even when nothing happens, to check access anew and to show life.
+// Watchers are woken this often even without changes, to check access again and to send a sign of life.
 constexpr absl::Duration kWakeAnyway = absl::Seconds(15);
 
-// A service that is stopped to be started anew answers about then.
+// A restarted service answers again after about this time.
 constexpr absl::Duration kRestartDelay = absl::Milliseconds(500);
 
 }  // namespace
@@ -34,7 +34,7 @@ absl::Status WatchCache::Start() {
   {
     MutexLock lock(mu_);
     newest_ = seen_.done;
-    // Rows older than what was read may have been pruned: who stands before them has to start anew.
+    // Rows older than the tail may have been pruned: a watcher at an older position has to start anew.
     before_first_ = tail.empty() ? newest_ : tail.front().position;
     if (tail.size() < kKept) before_first_ = std::min(before_first_, newest_);
     last_sequence_ += tail.size();
@@ -85,7 +85,7 @@ void WatchCache::Run(std::stop_token stop) {
       last_late = clock.Now();
       WakeLate();
     }
-    // Who has heard nothing for a long time is not to fall out of what is kept.
+    // Also wakes watchers before the oldest kept rows are dropped, so that none falls behind.
     if (clock.Now() - last_wake < kWakeAnyway && rows_since_all_ < kKept / 2) continue;
     last_wake = clock.Now();
     rows_since_all_ = 0;
@@ -93,7 +93,7 @@ void WatchCache::Run(std::stop_token stop) {
   }
 }
 
-// One look at the database, taken in pieces.
+// Reads the new rows in one snapshot, in pieces.
 void WatchCache::ReadNews() {
   const absl::StatusOr<sql::FeedSnapshot> shown =
       pool_.Transact("read the feed", [&](pqxx::work& tx) -> absl::StatusOr<sql::FeedSnapshot> {

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kMostStates = 64;
 
-// Names in the database, each once.
+// Returns the database's names of the states, each once.
 absl::StatusOr<std::vector<std::string>> StateNames(const google::protobuf::RepeatedField<int>& states) {
   if (states.size() > kMostStates) return InvalidField("states", absl::StrCat("at most ", kMostStates));
   std::set<std::string> names;
@@ -33,22 +33,22 @@ absl::StatusOr<std::vector<std::string>> StateNames(const google::protobuf::Repe
   return std::vector<std::string>(names.begin(), names.end());
 }
 
-// Said in the words of the index of unfinished experiments, so that the database reads no others.
+// Repeats the condition of the index of unfinished experiments, so that the database reads no others.
 constexpr char kUnfinished[] = " AND e.state NOT IN ('FINISHED', 'FAILED', 'KILLED')";
 
-// True if the states that are asked for leave out every final one.
+// True if the requested states include no final one.
 bool AreUnfinished(const std::vector<std::string>& states) {
   return !states.empty() && std::ranges::none_of(states, [](const std::string& state) {
     return state == "FINISHED" || state == "FAILED" || state == "KILLED";
   });
 }
 
-// Clients take four times as much in one answer.
+// Clients accept answers four times as large.
 constexpr std::int64_t kPageBytes = 4 << 20;
 constexpr char kListedBytes[] =
     "CASE WHEN e.child = 0 THEN octet_length(e.spec) ELSE 0 END + octet_length(e.result::text)";
 
-// Of a root all rows, of a child those of itself and of its jobs.
+// Selects all rows of a root, and of a child those of itself and its jobs.
 constexpr char kTransitionsOf[] = R"sql(
   FROM transitions
   WHERE root_uid = $1 AND id > $2 AND ($3 OR object = $4 OR object LIKE $4 || '.%')
@@ -56,7 +56,7 @@ constexpr char kTransitionsOf[] = R"sql(
   LIMIT $5
 )sql";
 
-// The first UUIDs of a listing, at most `size` and at most kPageBytes together, but one at least.
+// Returns the first UUIDs of a listing: at most `size`, at most kPageBytes together, but at least one.
 std::vector<std::string> FittingPage(const pqxx::result& rows, int size) {
   std::vector<std::string> uids;
   std::int64_t bytes = 0;
@@ -76,7 +76,7 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
   RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> states, StateNames(request.states()));
   const v1::ListExperimentsRequest arguments = WithoutPage(request);
   return db_.Snapshot("list experiments", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListExperimentsResponse> {
-    // $1 is the parent, or for everybody's experiments the last one of the page before; $2 is what its page ended with.
+    // $1 is the parent, or for everybody the last experiment of the previous page; $2 is the key of that page's end.
     const bool everybody = request.parent() == "users/-";
     std::string uid = "00000000-0000-0000-0000-000000000000";
     std::string key_column = "e.number", where, order = "e.number DESC";

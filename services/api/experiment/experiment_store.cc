@@ -59,7 +59,7 @@ constexpr char kInsertRoot[] = R"sql(
   VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 )sql";
 
-// A node sends the end of a log after all results. From then on they stand.
+// A node sends the end of a log after all results, which are final from then on.
 constexpr char kTakeReport[] = R"sql(
   UPDATE attempts
   SET result_sequence = $3
@@ -72,7 +72,7 @@ constexpr char kAddResults[] = R"sql(
   WHERE uid = $1 AND octet_length((result || $2::jsonb)::text) <= $3
 )sql";
 
-// A report that was not taken is a repeated one, or comes too late.
+// Checks a report that was not taken: it is repeated, or it comes too late.
 absl::Status CheckReportedBefore(pqxx::transaction_base& tx, const std::string& job_uid, int attempt,
                                  std::int64_t sequence) {
   const auto known =
@@ -199,7 +199,7 @@ absl::StatusOr<std::optional<v1::Experiment>> ExperimentStore::FindReplay(const 
 absl::StatusOr<v1::Experiment> ExperimentStore::Create(const rpc::Call& call, const NewExperiment& wanted) {
   const std::string hash = HashWithoutId(wanted.request);
   absl::StatusOr<v1::Experiment> made = CreateOnce(call, wanted, hash);
-  // Two calls with one request_id at once: the second meets the first one's row, and returns what that made.
+  // If two calls with one request_id run at once, the second meets the first one's row and returns its experiment.
   if (absl::IsAlreadyExists(made.status()) && !wanted.request.request_id().empty()) {
     RISEML_ASSIGN_OR_RETURN(std::optional<v1::Experiment> replay, FindReplay(call, wanted.request));
     if (replay) return *std::move(replay);
@@ -261,7 +261,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::Get(const rpc::Call& call, const
 
 absl::StatusOr<v1::Experiment> ExperimentStore::Kill(const rpc::Call& call, const v1::KillExperimentRequest& request) {
   const std::string hash = HashWithoutId(request);
-  bool in_pieces = true;  // a repeated request goes on with what the first one may have left
+  bool in_pieces = true;  // a repeated request also kills what the first one left
   const auto mark = [&](pqxx::work& tx) -> absl::StatusOr<ExperimentKey> {
     RISEML_ASSIGN_OR_RETURN(const std::optional<std::string> seen, FindRequest(tx, call, request.request_id(), hash));
     RISEML_ASSIGN_OR_RETURN(const ExperimentKey key, FindExperiment(tx, call, request.name()));
@@ -297,7 +297,7 @@ absl::StatusOr<v1::Job> ExperimentStore::GetJob(const rpc::Call& call, const std
 absl::Status ExperimentStore::ReportResults(const rpc::Call& call, const v1::ReportResultsRequest& request) {
   constexpr int kMaxResults = 256;
   constexpr std::size_t kMaxBytes = 64 << 10;
-  constexpr int kMaxStoredBytes = 256 << 10;  // of all reports of an experiment together
+  constexpr int kMaxStoredBytes = 256 << 10;  // all reports of an experiment together
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(request.results(), &json).ok() || json.size() > kMaxBytes ||
       request.results().fields_size() > kMaxResults)

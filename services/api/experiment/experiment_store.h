@@ -1,4 +1,4 @@
-// Experiments: created, listed, killed, given results.
+// Creates, lists and kills experiments, and stores their results.
 #pragma once
 
 #include <string>
@@ -27,8 +27,8 @@ class ExperimentStore {
     spec::Spec spec;           // of request.config_text, with a train section
     bool needs_build = false;  // the environment was missing when asked
   };
-  // One transaction: experiment, children, all jobs, history, audit, the remembered request. LIMIT_EXCEEDED when the
-  // owner would have more experiments than a user may, or keeps as many bytes already.
+  // Writes experiment, children, all jobs, history, audit and the remembered request in one transaction. LIMIT_EXCEEDED
+  // if the owner would have too many experiments, or already keeps as many bytes as allowed.
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const NewExperiment& wanted);
 
   // Returns the experiment that an earlier request of the same id made, if any.

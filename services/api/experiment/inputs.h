@@ -1,4 +1,4 @@
-// Outputs of experiments as inputs of other ones.
+// Resolves outputs of experiments that are inputs of other experiments.
 #pragma once
 
 #include <map>
@@ -21,9 +21,9 @@ std::string IdFor(const std::string& user, const ExperimentName& name);
 // Adds the inputs of a request (resource names by input) to those of the file. INVALID_ARGUMENT names the wrong one.
 absl::Status AddInputs(const v1::CreateExperimentRequest& request, spec::Train* train);
 
-// Finds the experiments that `inputs` name; `user` is meant where an id names none. NOT_FOUND for one that the caller
-// may not read, FAILED_PRECONDITION (EXPERIMENT_RUNS) for one that has not ended. They cannot be removed before the
-// transaction has ended.
+// Finds the experiments that `inputs` name; an id without a user means `user`. NOT_FOUND for one that the caller may
+// not read, FAILED_PRECONDITION (EXPERIMENT_RUNS) for one that has not ended. The experiments cannot be removed before
+// the transaction has ended.
 absl::StatusOr<std::vector<v1::Input>> ResolveInputs(pqxx::transaction_base& tx, const rpc::Call& call,
                                                      const std::string& user, const std::vector<spec::Input>& inputs);
 

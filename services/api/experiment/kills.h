@@ -1,6 +1,6 @@
-// Kills of sets. A set may have ten thousand children: one transaction for all of them would hold back what others
-// want to be told (the feed shows nothing that is younger than the oldest open transaction). A kill first marks the
-// set, so that no further child starts, and then kills its children in pieces.
+// Kills sets. A set may have ten thousand children. One transaction for all of them would delay all watchers, as the
+// feed shows nothing that is younger than the oldest open transaction. A kill therefore first marks the set, so that no
+// further child starts, and then kills its children in pieces.
 #pragma once
 
 #include <string>
@@ -13,13 +13,13 @@ namespace riseml::api {
 
 inline constexpr std::int64_t kChildrenKilledAtOnce = 500;
 
-// The root and the first of its children: the piece that marks a set as to be killed.
+// The first piece, which marks a set for killing: the root and the first of its children.
 inline constexpr ChildRange kFirstPiece{0, kChildrenKilledAtOnce};
 
-// Kills the children of a marked set, piece after piece. Of no effect on those that are killed already.
+// Kills the children of a marked set, piece by piece. Does not affect those that are killed already.
 absl::Status KillChildren(Database& db, const std::string& root_uid, const std::string& actor);
 
-// Goes on with every kill that ended in between, with the process that was at it.
+// Resumes every kill that was interrupted, e.g. by the end of its process.
 absl::Status ResumeKills(Database& db);
 
 }  // namespace riseml::api

@@ -1,4 +1,4 @@
-// Deletes experiments and projects: their rows at once, and what other services have to remove through a list.
+// Deletes experiments and projects: their rows at once, the data of other services through a list of removals.
 #pragma once
 
 #include "absl/status/status.h"
@@ -14,7 +14,7 @@ namespace riseml::api {
 // Thread-safe.
 class RemovalStore {
  public:
-  explicit RemovalStore(Database& db) : db_(db) {}  // outlives this
+  explicit RemovalStore(Database& db) : db_(db) {}  // `db` outlives this
 
   // One transaction. See ExperimentService.DeleteExperiment for the errors.
   absl::Status Delete(const rpc::Call& call, const v1::DeleteExperimentRequest& request);

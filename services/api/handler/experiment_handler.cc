@@ -15,7 +15,7 @@
 namespace riseml::api {
 namespace {
 
-// Long enough for a builder that is there; a submit must not wait for one that is not.
+// Long enough for a running builder; a submit must not wait for one that is down.
 constexpr absl::Duration kBuilderTimeout = absl::Milliseconds(100);
 
 constexpr std::size_t kLongestGitText = 1024;
@@ -107,7 +107,7 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
   return experiments_.Create(call, wanted);
 }
 
-// An environment that cannot be asked for counts as missing: the build job then finds out.
+// If builder does not answer, the environment counts as missing: the build job then finds out.
 bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& train,
                                    const ExperimentStore::RevisionKey& revision, const std::string& commit,
                                    bool rebuild) {

@@ -9,7 +9,7 @@
 
 namespace riseml::api {
 
-// The call as if the owner of the credential had made it. UNAUTHENTICATED when the credential is not valid.
+// Returns the call as if the owner of the credential had made it. UNAUTHENTICATED if the credential is not valid.
 absl::StatusOr<rpc::Call> OnBehalfOf(rpc::Call call, rpc::Authenticator& authenticator, const std::string& credential);
 
 }  // namespace riseml::api

@@ -10,7 +10,7 @@ namespace riseml::api {
 // Thread-safe.
 class RemovalHandler final : public internal::v1::RemovalService::Service {
  public:
-  explicit RemovalHandler(RemovalStore& removals) : removals_(removals) {}  // outlives this
+  explicit RemovalHandler(RemovalStore& removals) : removals_(removals) {}  // `removals` outlives this
   grpc::Status ListRemovals(grpc::ServerContext*, const internal::v1::ListRemovalsRequest*,
                             internal::v1::ListRemovalsResponse*) override;
   grpc::Status ReportRemoved(grpc::ServerContext*, const internal::v1::ReportRemovedRequest*,

@@ -10,7 +10,7 @@ namespace riseml::api {
 // Thread-safe.
 class RevisionHandler final : public v1::RevisionService::Service {
  public:
-  explicit RevisionHandler(CodeStore& code) : code_(code) {}  // outlives this
+  explicit RevisionHandler(CodeStore& code) : code_(code) {}  // `code` outlives this
   grpc::Status GetRevision(grpc::ServerContext*, const v1::GetRevisionRequest*, v1::Revision*) override;
   grpc::Status ListRevisions(grpc::ServerContext*, const v1::ListRevisionsRequest*,
                              v1::ListRevisionsResponse*) override;

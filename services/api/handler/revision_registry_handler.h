@@ -10,7 +10,7 @@ namespace riseml::api {
 // Thread-safe.
 class RevisionRegistryHandler final : public internal::v1::RevisionRegistryService::Service {
  public:
-  explicit RevisionRegistryHandler(CodeStore& code) : code_(code) {}  // outlives this
+  explicit RevisionRegistryHandler(CodeStore& code) : code_(code) {}  // `code` outlives this
   grpc::Status ResolveProject(grpc::ServerContext*, const internal::v1::ResolveProjectRequest*,
                               internal::v1::ResolveProjectResponse*) override;
   grpc::Status RegisterRevision(grpc::ServerContext*, const internal::v1::RegisterRevisionRequest*,

@@ -23,7 +23,7 @@ class UserHandler final : public v1::UserService::Service {
   grpc::Status RotateApiKey(grpc::ServerContext*, const v1::RotateApiKeyRequest*, v1::RotateApiKeyResponse*) override;
 
  private:
-  // Keys and roles have changed: nobody is remembered, and open watches ask anew.
+  // Forgets all callers after a change of keys or roles; open watches check their callers again.
   void ForgetCallers();
 
   UserStore& users_;

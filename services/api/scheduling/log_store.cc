@@ -40,7 +40,7 @@ enum StreamColumn : int {
   kStreamEndMicros
 };
 
-// An end is final, but for one that has more of the log.
+// An end is final, unless the new one has more of the log.
 constexpr char kEndLog[] = R"sql(
   UPDATE attempts
   SET log_state = $3, log_bytes = $4

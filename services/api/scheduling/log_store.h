@@ -14,7 +14,7 @@ namespace riseml::api {
 // Thread-safe.
 class LogStore {
  public:
-  explicit LogStore(Database& db) : db_(db) {}  // outlives this
+  explicit LogStore(Database& db) : db_(db) {}  // `db` outlives this
 
   // `as_user.caller` is the reader.
   absl::StatusOr<internal::v1::ListStreamsResponse> ListStreams(const rpc::Call& as_user,

@@ -38,7 +38,7 @@ constexpr char kLockRootsOf[] = R"sql(
   FOR NO KEY UPDATE
 )sql";
 
-// Of no effect while another job that has not ended builds it.
+// Has no effect while another unfinished job builds the environment.
 constexpr char kClaimEnvironment[] = R"sql(
   INSERT INTO environments (key, state, build_job)
   VALUES ($1, 'BUILDING', $2)
@@ -93,7 +93,7 @@ constexpr char kRecordEviction[] = R"sql(
   FROM changed
 )sql";
 
-// Whoever changes a job or an experiment locks its root first. All roots of a plan are locked in one order, so that two
+// Every change of a job or an experiment locks its root first. Locks all roots of a plan in one order, so that two
 // transactions never wait for each other.
 void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
   std::vector<std::string> jobs;
@@ -104,7 +104,7 @@ void LockRoots(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
   sql::Query(tx, kLockRootsOf, ArrayLiteral(jobs));
 }
 
-// One live build for each key. Absent when this job may build it; otherwise the job that does.
+// Allows one live build for each key. Absent if this job may build it; otherwise the job that does.
 std::optional<JobName> ClaimEnvironment(pqxx::transaction_base& tx, const std::string& key,
                                         const std::string& job_uid) {
   if (!sql::Query(tx, kClaimEnvironment, key, job_uid).empty()) return std::nullopt;
@@ -173,10 +173,10 @@ void Refuse(const PlacementGroup& group, const PlacementResult& refused, GroupRe
 
 void CommitGroup(pqxx::transaction_base& tx, const PlacementGroup& group, std::int64_t epoch,
                  const AttemptTokens& tokens, GroupResult* result) {
-  // What a lone job leaves behind when it is refused, such as its failure, is to stay.
+  // The effects of refusing a lone job, such as its failure, must stay.
   if (group.placements_size() == 1)
     return CommitPlacement(tx, group.placements(0), epoch, tokens, result->add_results());
-  // pqxx::subtransaction makes no savepoint before its first exec; statements with parameters are none.
+  // pqxx::subtransaction makes no savepoint before its first exec, and statements with parameters do not count as one.
   tx.exec("SAVEPOINT whole_group");
   for (const Placement& placement : group.placements()) {
     PlacementResult* const member = result->add_results();
@@ -188,7 +188,7 @@ void CommitGroup(pqxx::transaction_base& tx, const PlacementGroup& group, std::i
   tx.exec("RELEASE SAVEPOINT whole_group");
 }
 
-// Most jobs of a large set wait for the same: one statement for all of them.
+// Uses one statement for all jobs with the same reason, as most jobs of a large set have.
 void RecordWaits(pqxx::transaction_base& tx, const CommitPlanRequest& request) {
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> jobs;  // by reason and message
   for (const internal::v1::Wait& wait : request.waits())

@@ -1,4 +1,4 @@
-// Commits the scheduler's plan: who runs where, and why others wait.
+// Commits the scheduler's plan: placements, evictions and the reasons why jobs wait.
 #pragma once
 
 #include <pqxx/pqxx>
@@ -12,7 +12,7 @@ namespace riseml::api {
 // Actor of the transitions that the scheduler asks for.
 inline constexpr char kSchedulerActor[] = "scheduler";
 
-// The limits of SchedulingService.CommitPlan. Pure.
+// Checks the limits of SchedulingService.CommitPlan. Pure.
 absl::Status CheckPlan(const internal::v1::CommitPlanRequest& request);
 
 // Commits each group whole or not at all. Locks the roots of all jobs of the plan first, in one order. The request has

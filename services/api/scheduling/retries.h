@@ -1,4 +1,4 @@
-// Jobs that have failed and are started again.
+// Decides whether and when a failed job is started again.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,8 @@ struct Retry {
   absl::Duration pause;  // before the job is placed again
 };
 
-// The retry after a failure of this class when there have been `failures` of its kind, this one included; absent when
-// the policy allows none. The pause is that of Kubernetes' Jobs: 10 s, doubled each time, at most 6 minutes. Pure.
+// Returns the retry after a failure of this class; absent if the policy allows none. `failures` counts failures of its
+// kind, this one included. The pause is that of Kubernetes' Jobs: 10 s, doubled each time, at most 6 minutes. Pure.
 std::optional<Retry> NextRetry(const v1::RetryPolicy& policy, v1::Attempt::ExitClass exit_class, int failures);
 
 // The same for a job whose attempt has just been recorded as FAILED.

@@ -26,11 +26,11 @@ class SchedulingStore {
   absl::StatusOr<internal::v1::JobTemplate> GetJobTemplate(const std::string& job_uid);
   absl::Status ReportNodes(const internal::v1::ReportNodesRequest& request);
 
-  // Nodes with what live attempts use, by name.
+  // Returns the nodes by name, with the resources that live attempts use.
   absl::StatusOr<v1::ListNodesResponse> ListNodes(const v1::ListNodesRequest& request);
 
  private:
-  // All or none.
+  // Records all observations or none.
   absl::Status Record(const internal::v1::ReportObservationsRequest& request);
 
   Database& db_;

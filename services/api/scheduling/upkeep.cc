@@ -19,7 +19,7 @@ constexpr absl::Duration kSealInterval = absl::Minutes(5);
 constexpr int kSealsPerPrune = 12;
 constexpr int kTransitionsAtOnce = 20'000;
 
-// Of experiments that both began and ended long ago.
+// Transitions of experiments that both began and ended long ago.
 constexpr char kDeleteOldTransitions[] = R"sql(
   DELETE FROM transitions
   WHERE id IN (
@@ -32,7 +32,7 @@ constexpr char kDeleteOldTransitions[] = R"sql(
     LIMIT $2)
 )sql";
 
-// Runs `body` in a transaction; what fails is only logged. Returns whether it succeeded.
+// Runs `body` in a transaction and only logs a failure. Returns whether it succeeded.
 template <class Body>
 bool Attempt(Database& db, absl::string_view doing, Body&& body) {
   const absl::Status status = db.Read(doing, [&](pqxx::work& tx) {

@@ -17,14 +17,14 @@ inline constexpr int kTransitionDays = 90;  // after the end of the experiment o
 
 // Removes changes from the feed that are older than kFeedHours, requests older than kRequestHours, and at most 20,000
 // transitions of experiments and sets that ended more than kTransitionDays ago. Returns false when transitions are
-// left. No state that users see is read from these rows, and the history only by those who list it.
+// left. These rows hold no state that users see; the history is only read to list it.
 bool Prune(pqxx::transaction_base& tx);
 
-// Makes the partitions of the audit log without which nothing can be written.
+// Makes the partitions of the audit log; without them nothing can be written.
 absl::Status PrepareAuditMonths(Database& db);
 
-// Goes on with kills and seals the audit log every 5 minutes, prunes every hour, until stopped. What fails is logged,
-// and tried again.
+// Resumes kills and seals the audit log every 5 minutes, and prunes every hour, until stopped. Logs failures and tries
+// again.
 void KeepUp(std::stop_token stop, Database& db);
 
 }  // namespace riseml::api

@@ -30,8 +30,8 @@ Link ToLink(const pqxx::row& row) {
           row["rows"].as<std::int64_t>(), pqxx::binarystring(row["hash"]).str()};
 }
 
-// Each field with its length in front, so that no two rows have the same text. Rows from before there was a column
-// "via" have it empty, and the text they had then.
+// Hashes each field with its length in front, so that no two rows have the same text. Rows from before the column "via"
+// existed have it empty, and the same text as then.
 std::string HashOf(const std::string& before, const pqxx::result& rows) {
   std::string text = before;
   for (const auto& row : rows) {
@@ -45,7 +45,7 @@ std::string HashOf(const std::string& before, const pqxx::result& rows) {
   return hash;
 }
 
-// Of one month: that of the first row.
+// Old enough rows of one month: that of the first row.
 constexpr char kOldEnough[] = R"sql(
     time < now() - interval '5 minutes'
     AND time < (
@@ -59,7 +59,7 @@ constexpr char kSelectBehind[] = R"sql(
   WHERE (time, id) > ($1::timestamptz, $2)
     AND )sql";
 
-// Rows behind a link, in their order.
+// Selects the rows behind a link, in order.
 std::string RowsBehind(absl::string_view bound) {
   return absl::StrCat(kSelectBehind, bound, " ORDER BY time, id LIMIT $3");
 }
@@ -86,7 +86,7 @@ void DropOldAudit(pqxx::transaction_base& tx) {
     const std::string name = row[0].as<std::string>();
     if (name < newest) tx.exec(absl::StrCat("DROP TABLE ", tx.quote_name(name)));
   }
-  // The newest link without rows stays: its hash is where the next one begins.
+  // Keeps the newest link without rows: its hash starts the next one.
   tx.exec("UPDATE audit_chain SET rows = 0 WHERE rows > 0 AND until_time < (SELECT min(time) FROM audit)");
   tx.exec("DELETE FROM audit_chain WHERE number < (SELECT max(number) FROM audit_chain WHERE rows = 0)");
 }

@@ -1,7 +1,7 @@
-// Upkeep of the audit log: a partition for each month, a chain of hashes over the rows, an end for old months.
+// Maintains the audit log: one partition per month, a chain of hashes over the rows, removal of old months.
 //
-// Rows are written by RecordAudit in the transaction of the change. The chain is made behind them, so that it costs no
-// change anything: whoever alters, removes or inserts a row that a link covers breaks the chain from there on.
+// RecordAudit writes rows in the transaction of the change. The chain is extended later, so that it slows down no
+// change. Altering, removing or inserting a row that a link covers breaks the chain from there on.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ void MakeAuditMonths(pqxx::transaction_base& tx);
 // Removes months that ended more than kAuditMonths ago, and the links that cover nothing else.
 void DropOldAudit(pqxx::transaction_base& tx);
 
-// Adds links for rows older than 5 minutes, which is longer than any transaction lasts. At most 100,000 rows a call;
-// returns their number. Of two calls at once one does nothing.
+// Adds links for rows older than 5 minutes, which is longer than any transaction lasts. Covers at most 100,000 rows per
+// call and returns their number. Of two concurrent calls, one does nothing.
 std::int64_t SealAudit(pqxx::transaction_base& tx);
 
 struct AuditReport {
@@ -32,7 +32,7 @@ struct AuditReport {
   std::string hash;           // of the last link, 64 hex digits; empty without one
 };
 
-// Computes the chain anew. DATA_LOSS names the first link whose rows do not give its hash, and its range of times.
+// Recomputes the chain. DATA_LOSS names the first link whose rows do not match its hash, and its range of times.
 absl::StatusOr<AuditReport> VerifyAudit(pqxx::transaction_base& tx);
 
 }  // namespace riseml::api

@@ -38,7 +38,7 @@ absl::StatusOr<internal::v1::Caller> Authenticator::Find(Source source, absl::st
   }
   RISEML_ASSIGN_OR_RETURN(const internal::v1::Caller caller, LookUp(source, text));
   MutexLock lock(mu_);
-  // What was looked up before a change of users must not outlive it.
+  // A result from before a change of users must not be remembered after it.
   if (generation != generation_) return caller;
   if (entries_.size() >= kCapacity) entries_.clear();
   entries_[key] = {caller, clock_.Now() + kRemember};

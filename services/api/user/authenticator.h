@@ -1,4 +1,4 @@
-// Owners of credentials and of names, from the database, remembered for at most 5 s.
+// Finds the owners of credentials and names in the database, and remembers them for at most 5 s.
 #pragma once
 
 #include <map>
@@ -27,7 +27,7 @@ class Authenticator final : public rpc::Authenticator, public rpc::UserDirectory
   // may not go on with it.
   absl::StatusOr<internal::v1::Caller> Recheck(const rpc::Call& call);
 
-  // Looks everybody up anew from now on.
+  // Looks up every caller again from now on.
   void Forget();
   // Grows with each Forget.
   std::int64_t generation();

@@ -47,7 +47,7 @@ internal::v1::Caller UserCaller(const pqxx::row& row) {
   return caller;
 }
 
-// Nobody waits for the time of the last use: whoever changes the key just now makes it as good as used.
+// Never waits to note the use: a concurrent change of the key counts as a use.
 void NoteUse(pqxx::transaction_base& tx, const std::string& key_id) { sql::Query(tx, kNoteUse, key_id); }
 
 absl::Status BadCredential() {
@@ -59,7 +59,7 @@ absl::Status BadCredential() {
 absl::StatusOr<internal::v1::Caller> CallerStore::FindByKey(const ApiKey& key) {
   return db_.Read("authenticate", [&](pqxx::work& tx) -> absl::StatusOr<internal::v1::Caller> {
     const auto rows = sql::Query(tx, kSelectKey, key.id);
-    // The same work for an unknown id as for a wrong secret.
+    // Does the same work for an unknown id as for a wrong secret.
     const std::string stored = rows.empty() ? std::string(32, '\0') : pqxx::binarystring(rows[0]["secret_hash"]).str();
     if (!EqualSecrets(stored, key.secret_hash) || rows.empty()) return BadCredential();
     const pqxx::row row = rows[0];

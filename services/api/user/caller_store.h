@@ -1,4 +1,4 @@
-// Owners of API keys, of names and of attempts: who calls.
+// Finds the owner of an API key, a name or an attempt.
 #pragma once
 
 #include <string>
@@ -14,9 +14,9 @@ namespace riseml::api {
 // Thread-safe.
 class CallerStore {
  public:
-  explicit CallerStore(Database& db) : db_(db) {}  // outlives this
+  explicit CallerStore(Database& db) : db_(db) {}  // `db` outlives this
 
-  // The user a key belongs to. UNAUTHENTICATED, whatever is wrong with it.
+  // Returns the user a key belongs to. UNAUTHENTICATED, whatever is wrong with the key.
   absl::StatusOr<internal::v1::Caller> FindByKey(const ApiKey& key);
   // The user with this name part. UNAUTHENTICATED for one who is absent or disabled.
   absl::StatusOr<internal::v1::Caller> FindByName(const std::string& name);

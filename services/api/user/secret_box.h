@@ -14,8 +14,8 @@ class SecretBox {
   // `key`: at least 32 bytes; the cipher's key is derived from it.
   explicit SecretBox(absl::string_view key);
 
-  // Returns format version, nonce, ciphertext and tag. `owner` says whose secret it is; it is not stored, but Open
-  // needs the same, so that a row cannot be moved to somebody else.
+  // Returns format version, nonce, ciphertext and tag. `owner` identifies the secret's owner. It is not stored, but
+  // Open needs the same value, so that a row cannot be moved to another owner.
   std::string Seal(absl::string_view value, absl::string_view owner) const;
 
   // Returns DATA_LOSS if the text was not made by Seal with the same key and owner.

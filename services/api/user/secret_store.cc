@@ -37,7 +37,7 @@ constexpr char kSelectSpecOfJob[] = R"sql(
   WHERE j.uid = $1
 )sql";
 
-// The project's before the user's.
+// A secret of the project takes precedence over one of the user.
 constexpr char kUseSecret[] = R"sql(
   UPDATE secrets
   SET use_time = now()
@@ -59,7 +59,7 @@ absl::StatusOr<Owner> ParseOwner(const std::string& parent) {
   return Owner{user.user, ""};
 }
 
-// UUID of a user whose secrets the caller may see.
+// Returns the UUID of a user whose secrets the caller may see.
 absl::StatusOr<std::string> FindOwner(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
                                       const std::string& name) {
   const auto rows = sql::Query(tx, "SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user,
@@ -68,7 +68,7 @@ absl::StatusOr<std::string> FindOwner(pqxx::transaction_base& tx, const rpc::Cal
   return rows[0][0].as<std::string>();
 }
 
-// Whom and what a sealed value belongs to.
+// Identifies the owner, project and name to which a sealed value belongs.
 std::string Binding(const std::string& user_uid, const std::string& project, const std::string& name) {
   return absl::StrCat(user_uid, "/", project, "/", name);
 }
@@ -89,7 +89,7 @@ std::string Times() {
                       Micros("use_time"), " AS use_micros");
 }
 
-// Names of the secrets that an experiment asks for.
+// Returns the names of the secrets that an experiment asks for.
 std::vector<std::string> NamesOf(const v1::TrainSpec& spec) {
   std::vector<std::string> names;
   for (const v1::SecretUse& use : spec.secrets()) names.push_back(use.name());

@@ -1,4 +1,4 @@
-// Secrets of users: set, listed and deleted by them, fetched for attempts.
+// Stores secrets of users: users set, list and delete them, attempts fetch them.
 #pragma once
 
 #include <map>
@@ -24,7 +24,7 @@ class SecretStore {
   absl::StatusOr<v1::ListSecretsResponse> List(const rpc::Call& call, const v1::ListSecretsRequest& request);
   absl::Status Delete(const rpc::Call& call, const std::string& name);
 
-  // FAILED_PRECONDITION, with what to do, unless the user has all of `names` for the project.
+  // Returns FAILED_PRECONDITION, with advice, unless the user has all of `names` for the project.
   absl::Status Require(const std::string& user_uid, const std::string& project, const std::vector<std::string>& names);
 
   // Values by name of the secrets that the job of the calling attempt asks for. Records the use.

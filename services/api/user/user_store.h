@@ -17,7 +17,7 @@ namespace riseml::api {
 // Thread-safe.
 class UserStore {
  public:
-  // `db` outlives this. `limits` are told to users.
+  // `db` outlives this. `limits` are shown to users.
   explicit UserStore(Database& db, UserLimits limits = {}) : db_(db), limits_(limits) {}
 
   absl::StatusOr<v1::CreateUserResponse> Create(const rpc::Call& call, const v1::CreateUserRequest& request);
@@ -27,10 +27,10 @@ class UserStore {
   absl::StatusOr<v1::User> Disable(const rpc::Call& call, const std::string& name);
   absl::StatusOr<v1::RotateApiKeyResponse> RotateKey(const rpc::Call& call, const v1::RotateApiKeyRequest& request);
 
-  // Creates user admin and a key when there is no user at all; otherwise answers ALREADY_EXISTS.
+  // Creates user admin and a key if there are no users; otherwise returns ALREADY_EXISTS.
   absl::StatusOr<std::string> Bootstrap();
-  // A further key for user admin, who is enabled and an administrator afterwards. For the owner of the installation,
-  // who has lost every key; NOT_FOUND when there is no user admin.
+  // Makes another key for user admin, and makes that user an enabled administrator. For an owner of the installation
+  // who has lost every key. NOT_FOUND if there is no user admin.
   absl::StatusOr<std::string> MakeAdminKey();
 
  private:

@@ -17,17 +17,17 @@ namespace {
 // Responses that carry many items stay far below the message limit; a larger item travels alone.
 constexpr std::size_t kBytesPerResponse = 1 << 20;
 
-// Experiments or jobs that one batch of everything holds at most.
+// Maximum number of experiments or jobs in one batch of a listing.
 constexpr std::ptrdiff_t kPiece = 500;
 constexpr std::int64_t kPieceBytes = 4 << 20;
 
 // The position of a watcher in the feed, and the changes behind it.
 class Cursor {
  public:
-  // `everything`: the first look, or the state of a watcher without a token.
+  // `everything`: the first call without a token; the watcher then needs the whole state.
   struct Changes {
     bool everything = false;
-    bool more = false;  // the rows are not all there are
+    bool more = false;  // there are more rows
     std::vector<sql::FeedRow> rows;
   };
 
@@ -42,7 +42,7 @@ class Cursor {
     }
     Changes changes;
     if (!started_) {
-      // Taken before the tables are read: what changes in between is sent twice rather than not at all.
+      // The position is taken before the tables are read: changes in between are sent twice rather than not at all.
       place_ = feed_.Newest();
       started_ = true;
       changes.everything = true;
@@ -90,7 +90,7 @@ bool HasEnded(const v1::Experiment& experiment) {
          experiment.state() == v1::Experiment::KILLED;
 }
 
-// Removes the first uids and returns them, `most` at most.
+// Removes the first uids, at most `most`, and returns them.
 std::vector<std::string> TakePiece(std::deque<std::string>* left, std::ptrdiff_t most) {
   const auto end = left->begin() + std::min(std::ssize(*left), most);
   std::vector<std::string> piece(left->begin(), end);
@@ -110,7 +110,7 @@ class ExperimentSource {
         cursor_(db.feed(), request_.resume_token()) {}
 
   absl::StatusOr<WatchBatch<v1::WatchExperimentResponse>> operator()() {
-    // Anew each time: the key may have been revoked, its user's role may have changed.
+    // Checks the caller each time: the key may have been revoked, or its user's role may have changed.
     RISEML_ASSIGN_OR_RETURN(call_.caller, recheck_(call_));
     if (listing_)
       return db_.Snapshot("watch experiment", [&](pqxx::work& tx) -> absl::StatusOr<Batch> {
@@ -126,13 +126,13 @@ class ExperimentSource {
  private:
   using Batch = WatchBatch<v1::WatchExperimentResponse>;
 
-  // Uids that are still to be sent, of everything there is or of what has changed.
+  // Uids still to be sent: of a full list or of changes.
   struct Listing {
     std::deque<std::string> jobs, experiments;
     std::ptrdiff_t piece = kPiece;  // jobs at a time
-    bool is_change = false;         // then few are sent at once
+    bool is_change = false;         // then a small number is sent at once
     bool tells_synced = false;
-    bool more = false;  // changes behind it are known already
+    bool more = false;  // later changes are known already
   };
 
   absl::StatusOr<Batch> Load(pqxx::work& tx, const Cursor::Changes& changes) {
@@ -146,32 +146,32 @@ class ExperimentSource {
     return LoadPiece(tx, key);
   }
 
-  // Each job comes with its commands, which all jobs of a root may have up to 1 MiB of.
+  // Each job carries its commands, which can be up to 1 MiB for all jobs of a root.
   static std::ptrdiff_t PieceOf(pqxx::work& tx, const ExperimentKey& key) {
     const auto bytes = sql::QueryRow(tx, "SELECT octet_length(spec) FROM experiments WHERE uid = $1", key.root_uid)[0]
                            .as<std::int64_t>();
     return std::clamp<std::ptrdiff_t>(kPieceBytes / std::max<std::int64_t>(bytes, 1), 1, kPiece);
   }
 
-  // The end of the followed experiment is seen when it is committed; what led to it may be later in the feed than this
-  // watch has read, and nobody reads on after the end.
+  // The end of the followed experiment is visible once committed. Changes that led to it may come later in the feed
+  // than this watch has read, and readers stop at the end.
   void AddWhatLedHere(pqxx::work& tx, const ExperimentKey& key, Batch* batch) {
     const ChangedBelow missed = Below(sql::ReadFeedOf(tx, key.root_uid, cursor_.position()), key.root_uid);
-    batch->end = !missed.all;  // everything is sent anew first
+    batch->end = !missed.all;  // if all has changed, everything is sent anew first
     AddJobs(tx, key, missed.jobs, batch);
     if (!HasChildren(key)) return;
     for (v1::Experiment& e : LoadExperiments(tx, missed.experiments, false, options_))
       if (e.uid() != key.uid) *batch->responses.emplace_back().mutable_experiment() = std::move(e);
   }
 
-  // A child has its own jobs only, and so has a set without its children.
+  // A child lists only its own jobs, and so does a set without its children.
   Listing ListAll(pqxx::work& tx, const ExperimentKey& key) {
     const bool whole = HasChildren(key);
     Listing listing;
     const auto jobs = whole ? JobUidsBelow(tx, key.root_uid) : JobUidsOf(tx, key.uid);
     listing.jobs.assign(jobs.begin(), jobs.end());
     const auto experiments = whole ? ExperimentUidsOf(tx, key.uid) : std::vector<std::string>{key.uid};
-    // The followed experiment goes last, so that its end is the last thing a reader sees.
+    // The followed experiment goes last, so that readers see its end last.
     for (const std::string& uid : experiments)
       if (uid != key.uid) listing.experiments.push_back(uid);
     listing.experiments.push_back(key.uid);
@@ -193,7 +193,7 @@ class ExperimentSource {
     const bool only_experiments = listing_->jobs.empty();
     AddJobs(tx, key, TakePiece(&listing_->jobs, listing_->piece), &batch);
     if (few || only_experiments) AddExperiments(tx, key, TakePiece(&listing_->experiments, kPiece), &batch);
-    // Without a token: a reader that resumes would miss the rest.
+    // No token yet: a reader that resumed from it would miss the rest.
     if (!listing_->jobs.empty() || !listing_->experiments.empty()) return batch;
     batch.more = listing_->more;
     if (listing_->tells_synced) batch.responses.emplace_back().mutable_synced();
@@ -210,7 +210,7 @@ class ExperimentSource {
         *batch->responses.emplace_back().mutable_job() = std::move(job);
   }
 
-  // The followed one last.
+  // Adds the followed experiment last.
   void AddExperiments(pqxx::work& tx, const ExperimentKey& key, const std::vector<std::string>& uids, Batch* batch) {
     std::optional<v1::Experiment> followed;
     for (v1::Experiment& e : LoadExperiments(tx, uids, false, options_)) {
@@ -237,7 +237,7 @@ class ExperimentSource {
   rpc::Call call_;
   const v1::WatchExperimentRequest request_;
   Cursor cursor_;
-  std::string root_uid_;  // once it is known
+  std::string root_uid_;  // empty until known
   std::optional<Listing> listing_;
 };
 
@@ -256,7 +256,7 @@ void Pack(std::vector<Item>& items, std::vector<Response>& responses, Add add) {
   }
 }
 
-// UUIDs of all changed jobs, of which scheduler and loghandler may know; all of a root when its row says so.
+// Returns the UUIDs of all changed jobs that scheduler and loghandler may see; all of a root if its row says so.
 std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::FeedRow>& rows) {
   std::set<std::string> jobs;
   for (const sql::FeedRow& row : rows) {
@@ -267,7 +267,7 @@ std::vector<std::string> ChangedJobs(pqxx::work& tx, const std::vector<sql::Feed
   return {jobs.begin(), jobs.end()};
 }
 
-// Source of the responses of a WatchWork stream. Changes are read in pieces, so that a set of any size takes little
+// Source of the responses of a WatchWork stream. Reads changes in pieces, so that a set of any size takes little
 // memory.
 class WorkSource {
  public:
@@ -304,7 +304,7 @@ class WorkSource {
     if (!piece.empty()) work = LoadWork(tx, piece, tokens_);
     Pack(work, batch.responses,
          [](auto& response, internal::v1::Work item) { *response.add_work() = std::move(item); });
-    if (!reading_->jobs.empty()) return batch;  // without a token: a reader that resumes would miss the rest
+    if (!reading_->jobs.empty()) return batch;  // no token: a reader that resumed would miss the rest
     if (batch.responses.empty()) batch.responses.emplace_back();
     batch.responses.back().set_synced(reading_->synced);
     batch.responses.back().set_resume_token(cursor_.Token());
@@ -361,7 +361,7 @@ Watch<internal::v1::WatchStreamsResponse>::Fill StreamWatcher(Database& db,
 Watch<internal::v1::WatchAccessResponse>::Fill AccessWatcher(WatchCache& feed, Authenticator& authenticator) {
   return [&feed, &authenticator]() -> absl::StatusOr<WatchBatch<internal::v1::WatchAccessResponse>> {
     RISEML_RETURN_IF_ERROR(feed.CheckOpen());
-    // No change of an experiment concerns it: it is woken together with all watchers only.
+    // No change of an experiment concerns this watch: it is woken only together with all watchers.
     WatchBatch<internal::v1::WatchAccessResponse> batch = {.root_uid = "users"};
     batch.responses.emplace_back().set_generation(authenticator.generation());
     return batch;

@@ -22,7 +22,7 @@ namespace riseml::api {
 // Returns the current identity of the caller of an open call, or the error with which the call ends.
 using Recheck = std::function<absl::StatusOr<internal::v1::Caller>(const rpc::Call&)>;
 
-// Each returns the function a Watch is filled by; what it refers to outlives the stream.
+// Each returns the function that fills a Watch; the objects it refers to outlive the stream.
 Watch<v1::WatchExperimentResponse>::Fill ExperimentWatcher(Database& db, Recheck recheck, const ViewOptions& options,
                                                            const rpc::Call& call,
                                                            const v1::WatchExperimentRequest& request);

@@ -1,4 +1,4 @@
-// Port to what an environment is and where environments are kept: a directory of the nodes, or an image of a registry.
+// Port to the kind of environments and their storage: directories on the nodes, or images in a registry.
 #pragma once
 
 #include <string>
@@ -30,16 +30,16 @@ class EnvironmentBackend {
  public:
   virtual ~EnvironmentBackend() = default;
 
-  // The environment: its key and location, READY with a digest or MISSING with a plan, and why. Equal wishes have equal
-  // keys; those of different owners never have. Once what a rebuild made is there, it is the one for the same wish
-  // without `rebuild`. Errors: FAILED_PRECONDITION when what it would be based on is not there, such as the
+  // Returns the environment: its key and location, READY with a digest or MISSING with a plan, and the reason. Equal
+  // requests have equal keys; requests of different owners never do. Once a rebuild has made its environment, the same
+  // request without `rebuild` gets that one. Errors: FAILED_PRECONDITION if its base is missing, such as the
   // interpreter; UNAVAILABLE; RESOURCE_EXHAUSTED (DISK_FULL).
   virtual absl::StatusOr<internal::v1::Environment> Resolve(const WantedEnvironment& wanted) = 0;
 
-  // All that are stored, by key, complete or not.
+  // Lists all stored environments by key, complete or not.
   virtual absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> List() = 0;
 
-  // Removes one that nobody uses. Absent: nothing to do. INVALID_ARGUMENT for what is no key.
+  // Removes an environment that nobody uses; does nothing if it is absent. INVALID_ARGUMENT for an invalid key.
   virtual absl::Status Remove(const std::string& key) = 0;
 };
 

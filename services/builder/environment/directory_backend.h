@@ -27,7 +27,7 @@ class DirectoryBackend final : public EnvironmentBackend {
  public:
   explicit DirectoryBackend(Installation installation);
 
-  // Removes what an interrupted removal has left, and what is known of environments that were not used for long. Called
+  // Removes the remains of interrupted removals, and the records of environments that were not used for long. Called
   // once, at the start.
   absl::Status Sweep(absl::Time now);
 
@@ -37,7 +37,7 @@ class DirectoryBackend final : public EnvironmentBackend {
 
  private:
   Inputs InputsOf(const WantedEnvironment& wanted, const Interpreter& interpreter) const;
-  // One that exists is remembered as what the project used last.
+  // Fills in an existing environment, and remembers it as the one that the project used last.
   void FillReady(const WantedEnvironment& wanted, const Inputs& inputs, internal::v1::Environment& environment);
   void FillMissing(const WantedEnvironment& wanted, Inputs inputs, internal::v1::Environment& environment);
 

@@ -19,7 +19,7 @@ using internal::v1::KnownEnvironment;
 
 constexpr std::size_t kMostLines = 20;  // of steps and of files
 constexpr std::size_t kMostColumns = 160;
-constexpr std::size_t kMostChanges = 3;  // that a reason names
+constexpr std::size_t kMostChanges = 3;  // named by a reason
 constexpr std::size_t kMostNameBytes = 60;
 constexpr std::size_t kShortKey = 8;
 
@@ -42,7 +42,7 @@ std::string ShortName(absl::string_view name) {
 
 enum class Change { kChanged, kNew, kGone };
 
-// Kinds that are one thing, of which there always is one.
+// Describes the change of an input of a kind that exists once.
 std::string OfOne(const DecidingInput& input, Change change) {
   switch (input.kind()) {
     case DecidingInput::LAYOUT:
@@ -77,18 +77,18 @@ Named ByName(const List& inputs) {
   return named;
 }
 
-// True when all files of the project count: nothing is known of single ones.
+// True if all files of the project count and single files are unknown.
 template <class List>
 bool CountsAllFiles(const List& inputs) {
   return std::ranges::any_of(inputs, [](const DecidingInput& input) { return input.kind() == DecidingInput::TREE; });
 }
 
-// What is different now, steps before files.
+// Returns the differences, steps before files.
 std::vector<std::string> ChangesSince(const KnownEnvironment& before, const std::vector<DecidingInput>& now) {
   Named old = ByName(before.inputs());
   Named fresh = ByName(now);
   const bool other_files = CountsAllFiles(before.inputs()) != CountsAllFiles(now);
-  if (other_files) {  // files that are named on one side only have not come or gone
+  if (other_files) {  // files named on one side only are neither new nor gone
     for (Named* named : {&old, &fresh})
       std::erase_if(*named, [](const auto& entry) {
         return entry.second->kind() == DecidingInput::FILE || entry.second->kind() == DecidingInput::TREE;
@@ -122,7 +122,7 @@ std::vector<std::string> ChangesSince(const KnownEnvironment& before, const std:
   return texts;
 }
 
-// True when both have the same inputs but in another order, as steps may be.
+// True if both have the same inputs in another order, such as reordered steps.
 bool IsReordered(const KnownEnvironment& before, const std::vector<DecidingInput>& now) {
   return !std::ranges::equal(before.inputs(), now,
                              [](const auto& a, const auto& b) { return a.kind() == b.kind() && a.id() == b.id(); });
@@ -205,7 +205,7 @@ CacheExplanation ExplainBuild(const Inputs& inputs, const std::optional<UsedBefo
   const std::vector<DecidingInput> now = DecidingInputsOf(inputs);
   std::vector<std::string> changes = ChangesSince(last->environment, now);
   if (changes.empty() && IsReordered(last->environment, now)) changes = {"the order of the steps has changed"};
-  // The same things make the same environment: it must have been there.
+  // Equal inputs make an equal environment, so it must have existed.
   if (changes.empty()) return Vanished(*last);
   return Because(CacheExplanation::CHANGED, absl::StrCat(Joined(std::move(changes)), Since(*last)));
 }

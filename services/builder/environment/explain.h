@@ -30,7 +30,7 @@ internal::v1::CacheExplanation ExplainBuild(const Inputs& inputs, const std::opt
 // lines.
 std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key);
 
-// One line of at most 160 bytes in which passwords of URLs do not show.
+// Returns the text as one line of at most 160 bytes that hides passwords in URLs.
 std::string ForLine(absl::string_view text);
 
 }  // namespace riseml::builder

@@ -10,7 +10,7 @@ namespace riseml::builder {
 // 64 hex digits.
 std::string Sha256Hex(absl::string_view text);
 
-// Appends a field with its name and length in front: no two lists of fields have the same text.
+// Appends name and value, each after its length, so that different lists of fields give different texts.
 void AddField(std::string& text, absl::string_view name, absl::string_view value);
 
 }  // namespace riseml::builder

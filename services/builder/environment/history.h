@@ -1,5 +1,5 @@
-// Remembers the environments that a project has used, in one small file each, which stays when the environment is
-// removed. Used to tell what has changed when another one has to be built. Calls never fail: lost files only cost
+// Remembers the environments that a project has used, in one small file each. The file stays when the environment is
+// removed; it tells what has changed when another one has to be built. Calls never fail: lost files only cost
 // explanations.
 #pragma once
 
@@ -25,20 +25,20 @@ class History {
 
   explicit History(const std::string& environments_dir);
 
-  // The project uses an environment now. `describe` is asked only when it used another one before. At most 50 of a
-  // project are remembered.
+  // Notes that the project uses an environment now. Calls `describe` only if it used another one before. Remembers at
+  // most 50 environments of a project.
   void Note(const Project& project, const std::string& key,
             const std::function<internal::v1::KnownEnvironment()>& describe);
 
-  // The environment is to be built: whoever builds it is noted with its next use.
+  // Notes that the environment has to be built, so that its next use records who built it.
   void NoteMissing(const Project& project, const std::string& key);
 
   // Returns the record of an environment that the project has used; absent if there is none.
   std::optional<UsedBefore> Find(const Project& project, const std::string& key) const;
-  // The one that it used last.
+  // Returns the record of the environment that the project used last.
   std::optional<UsedBefore> Last(const Project& project) const;
 
-  // Removes what is known of environments whose use was noted last 30 days ago.
+  // Removes the records of environments whose last noted use was more than 30 days ago.
   void Forget(absl::Time now) const;
 
  private:

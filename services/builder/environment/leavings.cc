@@ -6,7 +6,7 @@
 namespace riseml::builder {
 namespace {
 
-// What tells that a file was changed; directories change with what they hold.
+// Attributes that show a change of a file. Directories have none, as they change with their content.
 constexpr char kMark[] = R"py(import os, shutil, stat, sys
 def mark(info):
     if stat.S_ISDIR(info.st_mode):

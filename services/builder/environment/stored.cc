@@ -41,7 +41,7 @@ std::optional<std::int64_t> ChangeTime(const std::string& path) {
   return info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
 }
 
-// Not true for a link to one.
+// False for a link to a directory.
 bool IsDirectory(const std::string& path) {
   struct stat info {};
   return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
@@ -148,7 +148,7 @@ absl::Status StoredEnvironments::SetNewest(absl::string_view base, absl::string_
 
 std::string StoredEnvironments::NewestOf(absl::string_view base) const {
   const auto pointer = ReadFile(PointerOf(base), 4096);
-  // The base is the newer one when it was removed and built again while a rebuild ran.
+  // The base is newer if it was removed and built again while a rebuild ran.
   if (pointer.ok() && IsKey(*pointer) && IsComplete(*pointer) && SealedTime(*pointer) >= SealedTime(base))
     return *pointer;
   return std::string(base);
@@ -203,7 +203,7 @@ absl::Status StoredEnvironments::Remove(const std::string& key) {
   const std::string removed = absl::StrCat(directory_, "/", kRemoved, NewUuid());
   const std::string path = Find(key);
   if (path.empty()) return absl::OkStatus();
-  // The link that its path is once it is complete; a directory stays.
+  // Removes the link that a complete environment has at its path; a directory stays.
   for (const std::string& owner : Owners()) unlink(PathOf(owner, key).c_str());
   if (std::rename(path.c_str(), removed.c_str()) != 0)
     return errno == ENOENT ? absl::OkStatus() : ErrnoError(errno, absl::StrCat("rename ", path));

@@ -1,4 +1,4 @@
-// The directory of the environments: what lies in it (environment_layout.h), which of several is the newest, removal.
+// Manages the directory of environments (environment_layout.h): lists, removes, and finds the newest of several.
 #pragma once
 
 #include <cstdint>
@@ -23,33 +23,33 @@ class StoredEnvironments {
  public:
   explicit StoredEnvironments(std::string directory) : directory_(std::move(directory)) {}
 
-  // Removes what an interrupted removal has left. Called once, at the start.
+  // Removes the remains of interrupted removals. Called once, at the start.
   absl::Status Sweep();
 
   // Returns the path of a user's environment, whether it exists or not.
   std::string PathOf(absl::string_view owner_uid, absl::string_view key) const;
-  // True when its build has ended well.
+  // Returns true if the environment's build has succeeded.
   bool IsComplete(absl::string_view key) const;
-  // Of a complete one: hash of the key and of the names and versions of the Python packages in it, 64 hex digits; empty
-  // when it is gone.
+  // Returns a hash of a complete environment's key and of the names and versions of its Python packages, 64 hex digits;
+  // empty if the environment is gone.
   std::string DigestOf(const std::string& key);
-  // The job that built it, e.g. "26.build"; empty when that is not known.
+  // Returns the job that built the environment, e.g. "26.build"; empty if that is not known.
   std::string BuilderOf(absl::string_view key) const;
 
-  // An environment that was built anew replaces the one with the key `base` from now on, unless a newer one does.
+  // Makes a rebuilt environment replace the one with the key `base`, unless a newer one does so already.
   absl::Status SetNewest(absl::string_view base, absl::string_view key);
-  // The environment to use for `base`: of itself and the one that was built anew the newest that is complete, otherwise
+  // Returns the environment to use for `base`: the newer complete one of `base` and its rebuilt environment, otherwise
   // `base`.
   std::string NewestOf(absl::string_view base) const;
 
-  // All, by key. One that vanishes meanwhile is left out.
+  // Lists all environments by key. Leaves out those that vanish meanwhile.
   absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> List();
-  // Absent: nothing to do. INVALID_ARGUMENT for what is no key.
+  // Removes an environment; does nothing if it is absent. INVALID_ARGUMENT for an invalid key.
   absl::Status Remove(const std::string& key);
 
  private:
   std::string PointerOf(absl::string_view base) const;
-  // When it was completed, in nanoseconds since 1970; nullopt when it is not complete.
+  // Returns the time of completion in nanoseconds since 1970; nullopt if the environment is not complete.
   std::optional<std::int64_t> SealedTime(absl::string_view key) const;
   std::vector<std::string> Owners() const;
   // Returns the place of the complete environment with this key; empty if there is none.

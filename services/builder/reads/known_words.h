@@ -9,14 +9,14 @@ namespace riseml::builder {
 inline constexpr absl::string_view kPrefixes[] = {
     "sudo", "env",   "exec", "command", "time", "nice",    "nohup", "if", "then", "elif", "else",  "do",
     "!",    "while", "{",    "until",   "eval", "builtin", "xargs", "fi", "done", "}",    "stdbuf"};
-// Read nothing of the project, whatever their words are.
+// Programs that read nothing of the project, whatever their words are.
 inline constexpr absl::string_view kReadNothing[] = {
     "echo",   "printf",   "true",  "false",    ":",        "mkdir",   "rm",         "rmdir",     "export", "unset",
     "set",    "sleep",    "exit",  "ulimit",   "umask",    "hash",    "type",       "which",     "pwd",    "date",
     "uname",  "id",       "nproc", "free",     "df",       "lscpu",   "nvidia-smi", "touch",     "chmod",  "popd",
     "whoami", "return",   "shopt", "trap",     "wait",     "local",   "mktemp",     "hostname",  "break",  "deactivate",
     "alias",  "continue", "shift", "readlink", "realpath", "dirname", "basename",   "virtualenv"};
-// Read what their words name, and nothing else.
+// Programs that read only what their words name.
 inline constexpr absl::string_view kReadWords[] = {"cat",
                                                    "cp",
                                                    "mv",
@@ -72,15 +72,15 @@ inline constexpr absl::string_view kReadWords[] = {"cat",
                                                    "playwright",
                                                    "gsutil",
                                                    "aws"};
-// Print paths, maybe that of the project, which a command around them then reads.
+// Programs that print paths, perhaps the project's, which the command around them then reads.
 inline constexpr absl::string_view kPathPrinters[] = {"pwd", "dirname", "realpath", "readlink"};
 // Variables whose value names files that pip or uv read.
 inline constexpr absl::string_view kFileVariables[] = {
     "PIP_REQUIREMENT", "PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PIP_CONFIG_FILE", "PIP_FIND_LINKS",
     "UV_CONSTRAINT",   "UV_OVERRIDE",    "UV_BUILD_CONSTRAINT",  "UV_CONFIG_FILE",  "UV_FIND_LINKS"};
-// Run the commands of a word or a file.
+// Programs that run the commands of a word or a file.
 inline constexpr absl::string_view kShells[] = {"sh", "bash", "dash", "zsh", "ksh"};
-// Options of pip and its kind whose value is no file of the project.
+// Options of pip and its kind whose value is not a file of the project.
 inline constexpr absl::string_view kPipValues[] = {"-i",
                                                    "--index-url",
                                                    "--extra-index-url",
@@ -112,7 +112,7 @@ inline constexpr absl::string_view kRequirementOptions[] = {
     "-r",           "--requirement",      "--requirements",     "-c",
     "--constraint", "--constraints",      "--override",         "--overrides",
     "-b",           "--build-constraint", "--build-constraints"};
-// Ends of names of packages that are files.
+// Suffixes of packages that are files.
 inline constexpr absl::string_view kArchives[] = {".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz"};
 
 }  // namespace riseml::builder

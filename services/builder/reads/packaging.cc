@@ -15,7 +15,7 @@ namespace riseml::builder {
 namespace {
 
 constexpr std::size_t kMaxPerhaps = 300;
-// Words that say: what is built depends on sources, or on a program of the project that runs when it is built.
+// Words that show that a build depends on sources, or on a program of the project that runs during the build.
 constexpr absl::string_view kCompiles[] = {
     "ext_modules",  "Extension(",  "cythonize",         "CUDAExtension",     "CppExtension", "rust_extensions",
     "cffi_modules", "ext-modules", "maturin",           "scikit_build_core", "mesonpy",      "skbuild",
@@ -33,13 +33,13 @@ void Insert(std::set<std::string>& set, absl::string_view directory, absl::strin
   set.insert(located);
 }
 
-// What a requirement file installs: pip takes the path from the directory it runs in, uv from the file's own.
+// Inserts the target of a requirement file: pip resolves it from its working directory, uv from the file's own.
 void InsertTarget(std::set<std::string>& set, absl::string_view directory, absl::string_view path) {
   Insert(set, directory, path);
   Insert(set, "", path);
 }
 
-// The path of what a line of a requirement file installs; nullopt when that is a package of an index.
+// Returns the local path that a line of a requirement file installs; nullopt for a package of an index.
 std::optional<std::string> LocalTarget(absl::string_view line) {
   const std::size_t at = line.find("@ file:");
   if (at != absl::string_view::npos) line.remove_prefix(at + 2);
@@ -91,7 +91,7 @@ bool MayBeFile(absl::string_view token) {
   return std::ranges::all_of(token, [](unsigned char c) { return absl::ascii_isupper(c) || c == '_'; });
 }
 
-// Quoted texts that stand one behind the other with a comma or slash between, joined: "a", "b.py" is a/b.py.
+// Joins consecutive quoted texts with a comma or slash between them: "a", "b.py" is a/b.py.
 void AddJoinedLiterals(absl::string_view directory, absl::string_view text, NamedThings* named) {
   const std::vector<absl::string_view> pieces = absl::StrSplit(text, absl::ByAnyChar("'\""));
   std::string joined;
@@ -104,7 +104,7 @@ void AddJoinedLiterals(absl::string_view directory, absl::string_view text, Name
   }
 }
 
-// The file of a module, wherever packages usually lie.
+// Adds the file of a module at each of the usual places of packages.
 void AddModule(absl::string_view directory, absl::string_view module, NamedThings* named) {
   const std::string path = absl::StrReplaceAll(module, {{".", "/"}});
   for (const char* root : {"", "src/"})
@@ -112,7 +112,7 @@ void AddModule(absl::string_view directory, absl::string_view module, NamedThing
       Insert(named->perhaps, directory, absl::StrCat(root, path, suffix));
 }
 
-// "attr = pkg.__version__", and what setup.py imports.
+// Adds the modules of "attr = pkg.__version__", and the imports of setup.py.
 void AddModules(absl::string_view directory, absl::string_view file, absl::string_view text, NamedThings* named) {
   const std::vector<std::string> tokens = Tokens(text);
   for (std::size_t i = 0; i + 1 < tokens.size() && named->perhaps.size() < kMaxPerhaps; ++i) {
@@ -123,7 +123,7 @@ void AddModules(absl::string_view directory, absl::string_view file, absl::strin
   }
 }
 
-// `path = "…"` of dependencies, and the members of a workspace.
+// Adds `path = "…"` of dependencies, and the members of a workspace.
 void AddTomlDependencies(absl::string_view directory, absl::string_view text, NamedThings* named) {
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     absl::string_view rest = line;
@@ -143,7 +143,7 @@ void AddTomlDependencies(absl::string_view directory, absl::string_view text, Na
       for (const absl::string_view literal : absl::StrSplit(rest, absl::ByAnyChar("'\"")))
         if (absl::EndsWith(literal, "/*")) Insert(named->members, directory, literal.substr(0, literal.size() - 2));
   }
-  // Members that are named one by one.
+  // Workspace members that are named one by one.
   const std::size_t members = text.find("members");
   if (members == absl::string_view::npos) return;
   const absl::string_view list = text.substr(members, text.find(']', members) - members);

@@ -1,5 +1,5 @@
 // Finds the files that a project's packaging files name: pyproject.toml, setup.py, setup.cfg, requirement files, lock
-// files. Pure. Like step_reads.h, it rather names too many files than too few.
+// files. Pure. Like step_reads.h, it names too many files rather than too few.
 #pragma once
 
 #include <set>
@@ -16,10 +16,10 @@ std::vector<std::string> PackagingFiles();
 // Paths are relative to the project's root and normalised.
 struct NamedThings {
   std::set<std::string> requirements;  // further requirement, constraint or lock files
-  std::set<std::string> files;         // installed or read; one that is a directory counts with all that it holds
+  std::set<std::string> files;         // installed or read; a directory counts with all that it holds
   std::set<std::string> perhaps;       // as `files`, but a directory does not count
   std::set<std::string> projects;      // directories with a project that is installed editable
-  std::set<std::string> members;       // directories each of whose directories may be such a project
+  std::set<std::string> members;       // directories whose subdirectories may be such projects
   std::string everything_because;      // why an edit of any file of the project may change what is built; may be empty
 };
 

@@ -149,7 +149,7 @@ class Splitter {
   void SkipLine() { at_ = std::min(text_.find('\n', at_), text_.size()); }
 
   void Redirect() {
-    // A number in front is the descriptor's.
+    // A number in front of a redirection is the descriptor.
     if (in_word_ && std::ranges::all_of(word_.text, [](unsigned char c) { return absl::ascii_isdigit(c); })) {
       word_ = Word();
       in_word_ = false;

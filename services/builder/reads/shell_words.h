@@ -10,10 +10,10 @@ namespace riseml::builder {
 
 // A word with its quotes removed.
 struct Word {
-  std::string text;       // a variable or the output of a command stands as "$" plus its name, or as "$"
-  bool expands = false;   // only the shell knows what stands in the place of a `$`
+  std::string text;       // a variable or the output of a command appears as "$" plus its name, or as "$"
+  bool expands = false;   // has a `$` whose value only the shell knows
   bool globs = false;     // has an unquoted * or ?, or a [
-  bool is_input = false;  // stands behind a <
+  bool is_input = false;  // follows a <
 };
 
 // A simple command: words up to ; & | ( ) or the end of a line.
@@ -22,8 +22,8 @@ struct ShellCommand {
   std::string here_document;  // text that is its standard input
 };
 
-// All commands of `text`, those in $(…) and `…` too, in the order in which they begin. Comments and what stands behind
-// a > are left out. $PWD and /code, where a job finds the project, become ".".
+// Returns all commands of `text`, including those in $(…) and `…`, in the order in which they begin. Leaves out
+// comments and the targets of >. Replaces $PWD and /code, where a job finds the project, with ".".
 std::vector<ShellCommand> SplitCommands(absl::string_view text);
 
 // Name of a program without its directory.

@@ -50,7 +50,7 @@ void ReadCollector::AddTo(std::set<std::string>& set, absl::string_view path) {
     if (Locate(directory, path, &located)) set.insert(located);
 }
 
-// A word that may be a path. False when only the shell knows.
+// Adds a word that may be a path. Returns false if only the shell knows its value.
 bool ReadCollector::AddPath(std::set<std::string>& set, const Word& word) {
   absl::string_view text = word.text;
   absl::ConsumePrefix(&text, "file:");
@@ -110,7 +110,7 @@ void ReadCollector::AddCommand(const ShellCommand& command, int depth) {
   Everything(all, "may read any file");
 }
 
-// NAME=value of a variable that tells pip or uv a file, wherever it stands: before a command, or behind `export`.
+// Handles NAME=value, anywhere in a command, for variables that name a file for pip or uv.
 void ReadCollector::Variable(const Words& all, const Word& word) {
   const std::size_t equals = word.text.find('=');
   if (!IsAssignment(word.text) || !Has(kFileVariables, word.text.substr(0, equals))) return;
@@ -218,7 +218,7 @@ void ReadCollector::Setup(const Words& all, const std::string& path, const Words
   AddTo(reads_.files, directory);
 }
 
-// What is read from standard input.
+// Adds the files that are read from standard input.
 void ReadCollector::Inputs(const Words& all, const Words& rest) {
   for (const Word& word : rest)
     if (word.is_input && !AddPath(reads_.requirements, word)) Everything(all, "reads a file that only the shell knows");

@@ -14,15 +14,15 @@ namespace riseml::builder {
 
 // Paths are relative to the project's root and normalised ("./a//b" is "a/b"); "" is the root.
 struct StepReads {
-  std::set<std::string> files;         // named; one that is a directory counts with all that it holds
-  std::set<std::string> requirements;  // the same, and their text may name further ones
+  std::set<std::string> files;         // named; a directory counts with all that it holds
+  std::set<std::string> requirements;  // the same; their text may name further files
   std::set<std::string> projects;      // directories of which only what packaging reads counts (editable installs)
-  std::set<std::string> outside;       // absolute paths of requirement files that are no part of the project
-  std::set<std::string> modules;       // of Python; one that lies in the code may read all of it
+  std::set<std::string> outside;       // absolute paths of requirement files outside the project
+  std::set<std::string> modules;       // Python modules; one that lies in the code may read all of it
   std::string everything_because;      // the command that may read the whole tree; empty: none does
 };
 
-// Reads of all steps together: the working directory of one may be the next one's.
+// Returns the reads of all steps together, as a step may set the working directory of the next.
 StepReads ReadsOf(const std::vector<std::string>& install_steps);
 
 }  // namespace riseml::builder

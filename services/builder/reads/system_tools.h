@@ -7,7 +7,7 @@
 
 namespace riseml::builder {
 
-// The program that a process environment cannot offer ("apt-get" …) when a command of the step starts with one;
+// Returns the program at the start of a command of the step that a process environment cannot offer ("apt-get" …);
 // otherwise empty.
 std::string SystemPackageTool(absl::string_view install_step);
 

@@ -1,4 +1,4 @@
-// What tools that install packages read: pip, uv, poetry and their kind, conda.
+// Finds the files that package tools read: pip, uv, poetry and their kind, conda.
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +12,7 @@
 namespace riseml::builder {
 namespace {
 
-// True for a name of a package with or without a version, in which no path can hide.
+// True for a package name with or without a version that cannot contain a path.
 bool IsRequirement(const Word& word) {
   return word.text.find_first_of("=<>~!") != std::string::npos && !absl::StrContains(word.text, "/") &&
          !absl::StartsWith(word.text, "-") && !absl::StartsWith(word.text, "~");
@@ -118,7 +118,7 @@ void ReadCollector::Uv(const Words& all, const Words& rest, int depth) {
   Project(all, Words(rest.begin() + static_cast<std::ptrdiff_t>(i), rest.end()), {"uv.lock"}, depth);
 }
 
-// A tool that reads the project's own files by itself: VERB WORDS…
+// Handles a tool that reads the project's own files by itself: VERB WORDS…
 void ReadCollector::Project(const Words& all, const Words& rest, std::vector<std::string> files, int depth) {
   for (const std::string& file : files) AddTo(reads_.requirements, file);
   AddTo(reads_.projects, ".");

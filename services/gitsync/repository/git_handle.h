@@ -1,4 +1,4 @@
-// libgit2's handles as values that free themselves, its errors as statuses. Nothing of libgit2 leaves services/gitsync.
+// Wraps libgit2's handles in self-freeing values, and its errors in statuses. Only services/gitsync uses libgit2.
 #pragma once
 
 #include <git2.h>
@@ -12,8 +12,8 @@
 
 namespace riseml::gitsync {
 
-// Keeps libgit2 ready while it lives: durable writes, bounded caches, no configuration from the user's home. One per
-// process, before the first use and after the last.
+// Initializes libgit2 while it lives: durable writes, bounded caches, no configuration from the user's home. One per
+// process; it outlives every use of libgit2.
 class GitLibrary {
  public:
   static absl::StatusOr<std::unique_ptr<GitLibrary>> Start();

@@ -10,13 +10,13 @@
 
 namespace riseml::gitsync {
 
-// One object after the other: Begin, Append until `bytes` have come, End. The caller keeps to the size.
+// Takes one object after the other: Begin, Append until `bytes` have come, End. The caller must keep to the size.
 class ObjectSink {
  public:
   virtual ~ObjectSink() = default;
   virtual absl::Status Begin(git::ObjectKind kind, std::int64_t bytes) = 0;
   virtual absl::Status Append(absl::string_view piece) = 0;
-  // The id of what came since Begin.
+  // Returns the id of the object that came since Begin.
   virtual absl::StatusOr<git::ObjectId> End() = 0;
 };
 

@@ -62,7 +62,7 @@ absl::Status MergePacks(const std::string& repository_path, const std::string& t
   RISEML_ASSIGN_OR_RETURN(Repository repository, Repository::Open(repository_path));
   RISEML_RETURN_IF_ERROR(repository.AddPack(merged));
   for (const fs::path& index : indexes) {
-    // The index first: a pack without one is a leftover.
+    // Removes the index first: a pack without one is a leftover.
     for (const fs::path& file : {index, fs::path(index).replace_extension(".pack")}) {
       std::error_code error;
       fs::remove(file, error);

@@ -10,8 +10,8 @@ namespace riseml::gitsync {
 // Packs a repository may have before they are merged.
 inline constexpr int kManyPacks = 50;
 
-// Puts the objects of small packs (up to 64 MiB) into one when there are more than kManyPacks of them. Nobody else uses
-// the repository. The new pack is durable before an old one goes; a crash leaves some objects twice.
+// Merges small packs (up to 64 MiB) into one if there are more than kManyPacks of them. Nobody else may use the
+// repository. The new pack is durable before an old one is removed; a crash leaves some objects twice.
 // `temporary_directory` is empty, exists and lies on the same file system.
 absl::Status MergePacks(const std::string& repository_path, const std::string& temporary_directory);
 

@@ -32,7 +32,7 @@ int TypeOf(git::ObjectKind kind) {
   return 0;
 }
 
-// Type and size as a pack begins an object: four bits of the size, then seven a byte.
+// Prints an object's type and size as in a pack: four bits of the size, then seven per byte.
 std::string ObjectHeader(git::ObjectKind kind, std::uint64_t bytes) {
   std::string out;
   unsigned byte = (TypeOf(kind) << 4) | (bytes & 15);
@@ -50,7 +50,7 @@ std::string PackHeader(std::uint32_t objects) {
   return out;
 }
 
-// Hands a pack to the indexer and hashes it on the way.
+// Passes a pack to the indexer and hashes it on the way.
 class Indexing {
  public:
   explicit Indexing(git_indexer* indexer) : indexer_(indexer), sha1_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {

@@ -18,8 +18,8 @@ struct z_stream_s;
 namespace riseml::gitsync {
 
 // Spools objects to a file and then indexes them. Objects are stored without compression and without deltas (3 to 9
-// times as fast as git's own way; space is the file system's business). Memory does not depend on the objects. Lives on
-// one thread.
+// times as fast as git's own way; saving space is left to the file system). Memory use does not depend on the objects.
+// Lives on one thread.
 class PackWriter final : public ObjectSink {
  public:
   // `directory` takes the spool and the finished pack.
@@ -30,10 +30,10 @@ class PackWriter final : public ObjectSink {
   absl::Status Append(absl::string_view piece) override;
   absl::StatusOr<git::ObjectId> End() override;
 
-  // A whole object.
+  // Adds a whole object.
   absl::StatusOr<git::ObjectId> Add(git::ObjectKind kind, absl::string_view content);
 
-  // Indexes the pack; once, after the last object, of which there is one at least. Every object is inflated and hashed
+  // Indexes the pack. Call it once, after the last object; at least one is needed. Inflates and hashes every object
   // again, with detection of SHA-1 collisions. Pack and index are durable (their place in the directory is not).
   absl::StatusOr<PackFiles> Finish();
 

@@ -29,7 +29,7 @@ class Repository {
  public:
   // NOT_FOUND when there is none at `path`.
   static absl::StatusOr<Repository> Open(const std::string& path);
-  // Makes an empty one, durably.
+  // Makes an empty repository, durably.
   static absl::Status Create(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -42,11 +42,11 @@ class Repository {
   // on.
   absl::Status AddPack(const PackFiles& pack);
 
-  // Makes refs/revisions/<commit>, and moves refs/heads/main forward to the commit; main stays where it is when it is
-  // ahead already. The caller holds the project's lock. Idempotent.
+  // Makes refs/revisions/<commit>, and moves refs/heads/main forward to the commit; leaves main where it is if it is
+  // already ahead. The caller holds the project's lock. Idempotent.
   absl::Status MoveRefs(const git::ObjectId& commit);
 
-  // Removes what an interrupted push may have left behind. Nobody else uses the repository.
+  // Removes what an interrupted push may have left behind. Nobody else may use the repository.
   static absl::Status RemoveLeftovers(const std::string& path);
 
  private:

@@ -67,7 +67,7 @@ absl::Status RepositoryStore::MergeAllPacks() const {
   for (std::filesystem::directory_iterator it(data_dir_, error), end; !error && it != end; it.increment(error)) {
     if (it->path().extension() != ".git") continue;
     RISEML_ASSIGN_OR_RETURN(const TemporaryDirectory temporary, MakeTemporary());
-    // Many packs are slow, not wrong: one damaged repository does not keep the others from being served.
+    // Many packs are only slow: one damaged repository must not keep the others from being served.
     if (const absl::Status status = MergePacks(it->path().string(), temporary.path()); !status.ok())
       LogError("packs_not_merged", {{"repository", it->path().string()}, {"error", status.message()}});
   }
@@ -79,7 +79,7 @@ std::string RepositoryStore::PathOf(const ProjectId& project) const {
 }
 
 absl::StatusOr<Repository> RepositoryStore::OpenRepository(const ProjectId& project) const {
-  // The id becomes a path.
+  // The id becomes part of a path.
   if (!IsUuid(project.value)) return Error(Reason::kInvalidArgument, "the project's id is not a UUID");
   return Repository::Open(PathOf(project));
 }
@@ -93,7 +93,7 @@ absl::StatusOr<Repository> RepositoryStore::EnsureRepository(const ProjectId& pr
   const std::shared_ptr<Mutex> lock = LockOf(project);
   MutexLock guard(*lock);
   if (WasRemoved(project)) return Error(Reason::kNotFound, "the project was deleted");
-  // Whoever comes second finds a repository with content and keeps it.
+  // A concurrent second caller finds a repository with content and keeps it.
   if (std::rename(fresh.c_str(), PathOf(project).c_str()) != 0 && errno != EEXIST && errno != ENOTEMPTY)
     return ErrnoError(errno, absl::StrCat("rename to ", PathOf(project)));
   RISEML_RETURN_IF_ERROR(SyncDirectory(data_dir_));
@@ -102,7 +102,7 @@ absl::StatusOr<Repository> RepositoryStore::EnsureRepository(const ProjectId& pr
 
 absl::Status RepositoryStore::RemoveRepository(const ProjectId& project) {
   if (!IsUuid(project.value)) return Error(Reason::kInvalidArgument, "the project's id is not a UUID");
-  // The next start removes what lies there. A rename needs no room on a disk that is full.
+  // The next start removes the remains there. A rename needs no space on a full disk.
   const std::string doomed = absl::StrCat(data_dir_, "/tmp/", NewUuid());
   {
     const std::shared_ptr<Mutex> lock = LockOf(project);

@@ -15,7 +15,7 @@
 
 namespace riseml::gitsync {
 
-// A directory that is removed, with all it holds, when this goes. Lives on one thread.
+// A directory that is removed, with all it holds, when this object is destroyed. Lives on one thread.
 class TemporaryDirectory {
  public:
   explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
@@ -31,14 +31,14 @@ class TemporaryDirectory {
 // Thread-safe. One process at a time uses a directory.
 class RepositoryStore {
  public:
-  // Locks the directory, checks its format, removes what a crash has left and merges packs that have become many.
+  // Locks the directory, checks its format, removes the remains of a crash, and merges packs where there are too many.
   // NEWER_FORMAT.
   static absl::StatusOr<std::unique_ptr<RepositoryStore>> Open(const std::string& data_dir);
 
   // NOT_FOUND when nothing was pushed to the project yet.
   absl::StatusOr<Repository> OpenRepository(const ProjectId& project) const;
-  // Makes the repository when it is absent. NOT_FOUND when it was removed since the start: a push that has begun before
-  // its project was deleted does not bring it back.
+  // Makes the repository if it is absent. NOT_FOUND if it was removed since the start: a push that began before its
+  // project was deleted does not bring it back.
   absl::StatusOr<Repository> EnsureRepository(const ProjectId& project);
 
   // Removes the repository of a deleted project. Nobody finds it any more once this has begun, and a crash leaves no
@@ -48,7 +48,7 @@ class RepositoryStore {
   // the pushes that were under way.
   bool WasRemoved(const ProjectId& project) const;
 
-  // On the repositories' file system, so that files can be moved into one.
+  // Makes a directory on the repositories' file system, so that files can be moved into a repository.
   absl::StatusOr<TemporaryDirectory> MakeTemporary() const;
 
   // Moves the project's references to a registered commit; see Repository::MoveRefs.
@@ -63,8 +63,8 @@ class RepositoryStore {
   const std::string data_dir_;
   const UniqueFd lock_;
   mutable Mutex mu_;
-  // References of a project move one after the other, and its directory appears and vanishes under the same lock. The
-  // locks of projects nobody uses are dropped.
+  // One lock per project. It serializes moving the references and making or removing the directory. Unused locks are
+  // dropped.
   std::map<ProjectId, std::weak_ptr<Mutex>> locks_ ABSL_GUARDED_BY(mu_);
   std::deque<ProjectId> removed_ ABSL_GUARDED_BY(mu_);
 };

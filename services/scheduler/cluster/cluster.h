@@ -1,8 +1,8 @@
-// Port to whatever runs attempts. List and watch in one call, creation that may be repeated, versions for what is
-// known.
+// Port to the nodes that run attempts. One call lists and watches, creation may be repeated, and versions number the
+// changes.
 //
-// A Cluster keeps what its nodes say in a store and numbers the changes. Whoever has read version v asks for what
-// changed after v and gets the newest state of each changed object, once; after a gap too old to tell it gets
+// A Cluster stores what its nodes report and numbers the changes. A reader at version v asks for the changes after v
+// and gets the newest state of each changed object once. If v is too old to compute the changes, the reader gets
 // everything again.
 #pragma once
 
@@ -23,8 +23,8 @@ namespace riseml::scheduler {
 
 struct NodeState {
   std::string name;     // as configured, e.g. "local"
-  std::string address;  // host other members of a gang reach it at
-  v1::Node node;        // inventory, with what others than the platform use; empty while never heard
+  std::string address;  // host at which other members of a gang reach it
+  v1::Node node;        // inventory, including use by others than the platform; empty until first heard
   bool synced = false;  // connected, and all attempts it knows have been listed on this connection
 };
 
@@ -36,9 +36,9 @@ struct AttemptOnNode {
 
 struct ClusterChanges {
   std::int64_t version = 0;  // to be passed to the next Read
-  bool complete = false;     // everything there is: what is not in it is gone
+  bool complete = false;     // lists everything: what is not in it is gone
   std::vector<NodeState> nodes;
-  std::vector<std::string> gone_nodes;  // nodes that the cluster has no more, with their attempts
+  std::vector<std::string> gone_nodes;  // nodes that have left the cluster, with their attempts
   std::vector<AttemptOnNode> attempts;
   std::vector<AttemptId> gone;  // attempts no node knows any more
 };
@@ -51,7 +51,7 @@ struct GangRequest {
     int index = 0;  // within its role, from 0
     std::string node;
   };
-  std::string experiment_uid;  // what the gang shares belongs to it
+  std::string experiment_uid;  // owner of what the gang shares
   std::string gang;
   std::int64_t epoch = 0;
   std::vector<Member> members;
@@ -72,21 +72,20 @@ class Cluster {
   // wakes nobody and is visible only here.
   virtual std::map<std::string, absl::Time> LastHeard() const = 0;
 
-  // Makes what the members of a gang share, e.g. an owner object and a host list, and returns the address at which
-  // others reach each member, in the order of the request. Idempotent; comes before the Start of the first member. What
-  // they share goes with the Forget of the last. NOT_FOUND for an unknown node; otherwise errors as of Start.
+  // Makes what the members of a gang share, e.g. an owner object and a host list. Returns the address at which others
+  // reach each member, in the order of the request. Idempotent; call it before the Start of the first member. The
+  // Forget of the last removes what they share. NOT_FOUND for an unknown node; otherwise errors as of Start.
   virtual absl::StatusOr<std::vector<std::string>> PrepareGang(const GangRequest& request) = 0;
 
-  // Creates an attempt; a known one is left as it is. Returns when the node has recorded it durably. One that does not
-  // fit, because the node has less or others still hold it, is created as one that has ended: REJECTED. Errors that
-  // will not go away by trying again: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is known);
-  // RESOURCE_EXHAUSTED (DISK_FULL). NOT_FOUND for an unknown node. ABORTED (NOT_LEADER), from this and the calls below,
-  // when a leader with a higher epoch has called the node: nothing was changed. After any other error the attempt may
-  // or may not exist.
+  // Creates an attempt; leaves a known one as it is. Returns when the node has recorded it durably. An attempt that
+  // does not fit, because the node has less or others still hold it, is created as ended: REJECTED. Errors that a retry
+  // does not cure: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is known); RESOURCE_EXHAUSTED (DISK_FULL).
+  // NOT_FOUND for an unknown node. This call and those below return ABORTED (NOT_LEADER) and change nothing if a leader
+  // with a higher epoch has called the node. After any other error the attempt may or may not exist.
   virtual absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) = 0;
   // Asks an attempt to end; an unknown one is recorded as stopped, so that a late Start does nothing.
   virtual absl::Status Stop(const std::string& node, const AttemptId& key, std::int64_t epoch) = 0;
-  // Says that the end of these attempts is recorded. Removes them from the store.
+  // Tells the node that the end of these attempts is recorded, and removes them from the store.
   virtual absl::Status Forget(const std::string& node, const std::vector<AttemptId>& keys, std::int64_t epoch) = 0;
 };
 

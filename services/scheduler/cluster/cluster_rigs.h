@@ -54,7 +54,7 @@ class Bell {
     }
     rung_.notify_all();
   }
-  // True as soon as `holds`, which is asked after each ring; false when nothing rings for 20 s.
+  // Returns true as soon as `holds` does, which is called after each ring; false if nothing rings for 20 s.
   bool Await(const std::function<bool()>& holds) {
     while (true) {
       int seen;

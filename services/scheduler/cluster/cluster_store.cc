@@ -108,7 +108,7 @@ void ClusterStore::Heard(const std::string& name, absl::Time now) {
   NoteHeard(nodes_.at(name), now);
 }
 
-// A node offers nothing before it is known which resources its attempts hold.
+// A node offers nothing until the resources of its attempts are known.
 void ClusterStore::NoteHeard(Node& node, absl::Time now) {
   const bool first_list = node.listing && node.last_heard == absl::InfinitePast();
   if (!first_list) node.last_heard = now;

@@ -23,17 +23,17 @@ class ClusterStore {
   // Address of each member's node. NOT_FOUND for an unknown node.
   absl::StatusOr<std::vector<std::string>> AddressesOf(const GangRequest& request) const;
 
-  // Makes a node known that has not been heard yet.
+  // Adds a node that has not been heard yet.
   void AddNode(const std::string& name, const std::string& address);
-  // A new connection: what follows until FinishList is all the node knows. A node counts as heard once it has finished
-  // its first list.
+  // Begins a new connection: the attempts put before FinishList are all the node knows. A node counts as heard once it
+  // has finished its first list.
   void BeginList(const std::string& name);
   void PutNode(const std::string& name, const v1::Node& node, absl::Time now);
   void PutAttempt(const std::string& name, const internal::v1::AttemptStatus& status, absl::Time now);
   // Drops attempts of the node that were not put since BeginList.
   void FinishList(const std::string& name, absl::Time now);
   void Heard(const std::string& name, absl::Time now);  // changes nothing else, and wakes nobody
-  // The cluster has the node no more.
+  // Removes a node that has left the cluster.
   void RemoveNode(const std::string& name);
   void Disconnected(const std::string& name);
   void Remove(const std::string& name, const std::vector<AttemptId>& keys);

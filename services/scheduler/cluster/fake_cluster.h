@@ -14,25 +14,25 @@
 
 namespace riseml::scheduler {
 
-// Thread-safe as far as its clock is.
+// Thread-safe if its clock is.
 class FakeCluster final : public Cluster {
  public:
   // `clock` outlives this.
   explicit FakeCluster(const Clock& clock) : clock_(clock) {}
 
-  // A connected, synced node; kept by the caller too, so that it may outlive this.
+  // Adds a connected, synced node. The caller keeps it too, so that it may outlive this.
   void AddNode(const std::string& name, std::shared_ptr<FakeNode> node, const v1::Node& inventory);
   void Connect(const std::string& name);
   void Disconnect(const std::string& name);
-  // The cluster has the node no more; what runs there is out of reach.
+  // Removes the node from the cluster; its attempts are then out of reach.
   void RemoveNode(const std::string& name);
   // Changes the inventory of a connected node.
   void SetInventory(const std::string& name, const v1::Node& inventory);
   void Hear(const std::string& name) { store_->Heard(name, clock_.Now()); }
-  // As in a new process: nothing is known, connections are made anew, nobody is woken.
+  // Simulates a new process: nothing is known, connections are made anew, nobody is woken.
   void Restart();
 
-  // Asked before a call takes effect and after it did: an error there is a lost request, here a lost reply.
+  // Called before and after a call takes effect. An error of `before` is a lost request, of `after` a lost reply.
   std::function<absl::Status(const std::string& call)> before = [](const std::string&) { return absl::OkStatus(); };
   std::function<absl::Status(const std::string& call)> after = [](const std::string&) { return absl::OkStatus(); };
 

@@ -26,9 +26,9 @@ class FakeNode {
   // Events on the node.
   void Run(const AttemptId& key);
   void Exit(const AttemptId& key, int exit_code);
-  // What the attempt leaves is measured; before it exits.
+  // Sets the measured size of the attempt's output; call it before the attempt exits.
   void Leave(const AttemptId& key, std::int64_t bytes);
-  // Somebody changes what runs.
+  // Simulates a change from outside to what runs.
   void Drift(const AttemptId& key, const std::string& drift);
   // Makes the node reject starts from now on, as if others held its resources; or accept them again.
   void SetFull(bool full);

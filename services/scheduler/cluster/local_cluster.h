@@ -18,7 +18,7 @@
 
 namespace riseml::scheduler {
 
-// One watch of each node, connected again after it breaks, 100 ms to 2 s later. Calls take at most 10 s. Thread-safe.
+// Watches each node; reconnects 100 ms to 2 s after a watch breaks. Calls take at most 10 s. Thread-safe.
 class LocalCluster final : public Cluster {
  public:
   struct Member {

@@ -12,7 +12,7 @@
 
 namespace riseml::scheduler {
 
-// One leadership: everything that is known and under way in it.
+// One term of leadership, with everything known and under way in it.
 class Controller::Term {
  public:
   Term(const ControllerOptions& options, const Ports& ports, std::int64_t epoch, Alarm& alarm, EnvironmentCache& cache)

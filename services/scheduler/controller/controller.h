@@ -1,6 +1,6 @@
-// Runs the scheduler: takes the leadership, and while it has it, lets the parts do their work in turn.
+// Runs the scheduler: takes the leadership and, while it leads, runs its parts in turn.
 //
-// All memory is a copy of what api and the nodes know: a new process, or this one after it lost the leadership, starts
+// All memory is a copy of what api and the nodes know. A new process, or this one after it lost the leadership, starts
 // with an empty memory and goes on where the old one was.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace riseml::scheduler {
 
-// Lives on one thread; only what is in the mailboxes comes from others.
+// Lives on one thread; other threads reach it only through the mailboxes.
 class Controller {
  public:
   Controller(ControllerOptions options, Ports ports);

@@ -7,8 +7,8 @@ std::string UserOf(const Shared& shared, const std::string& environment_key, con
     Job& other = *shared.jobs.Find(other_uid);
     if (other_uid == uid || other.Live() == nullptr) continue;
     if (!other.work.has_environment()) continue;
-    // A job that was placed by an earlier process: ask again which environment it has. Until the answer is there, api
-    // refuses whoever would make the same.
+    // An earlier process placed this job: ask again which environment it has. Until the answer arrives, api refuses
+    // other jobs that would make the same environment.
     if (other.environment_key.empty()) {
       const auto environment = shared.environments.Resolve(other_uid, other.work);
       if (environment && environment->ok()) other.environment_key = (*environment)->key();

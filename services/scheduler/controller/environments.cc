@@ -13,7 +13,7 @@ namespace {
 constexpr absl::Duration kRemember = absl::Seconds(1);
 constexpr std::size_t kMaxAnswers = 10'000;
 constexpr int kMaxUnderWay = 4;
-constexpr int kMaxSteps = 20;  // of a record
+constexpr int kMaxSteps = 20;  // per record
 constexpr std::size_t kMaxTitleBytes = 100;
 constexpr absl::string_view kCut = "...";
 
@@ -31,7 +31,7 @@ bool IsAway(const absl::Status& status) {
 
 }  // namespace
 
-// A plan with a thousand placements has to fit into a message.
+// Shortens the plan, so that a thousand placements fit into a message.
 internal::v1::EnvironmentRecord RecordOf(const internal::v1::Environment& environment) {
   internal::v1::EnvironmentRecord record;
   record.set_digest(environment.digest());
@@ -55,7 +55,7 @@ std::optional<absl::StatusOr<internal::v1::Environment>> EnvironmentCache::Resol
   if (!is_new) return std::nullopt;
   queue_.push_back(key);
   AskNext();
-  TakeAnswers();  // it may be there already
+  TakeAnswers();  // the answer may be there already
   auto known = Known(key);
   if (known) answered_.erase(job_uid);
   return known;

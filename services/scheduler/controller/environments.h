@@ -1,4 +1,4 @@
-// Port to builder, and what was asked lately.
+// Port to builder, and a cache of its recent answers.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@
 
 namespace riseml::scheduler {
 
-// Tells the environment a job needs. Thread-safe; blocks for 3 s at most. Errors: INVALID_ARGUMENT and NOT_FOUND are
-// final; UNAVAILABLE and DEADLINE_EXCEEDED say that builder is away; with any other the next question may succeed.
+// Finds the environment a job needs. Thread-safe; blocks for 3 s at most. Errors: INVALID_ARGUMENT and NOT_FOUND are
+// final; UNAVAILABLE and DEADLINE_EXCEEDED say that builder is away; after any other the next question may succeed.
 class Environments {
  public:
   virtual ~Environments() = default;
@@ -35,9 +35,9 @@ struct EnvironmentAnswer {
   absl::StatusOr<internal::v1::Environment> environment;
 };
 
-// Asks builder on other threads, so that a slow builder holds up only the jobs that need an environment, and remembers
-// answers for a second: a thousand jobs of one experiment ask once. After an error that says builder is away, nothing
-// is asked for as long, so that a hanging builder costs one time limit and not one for each job. Lives on one thread.
+// Asks builder on other threads, so that a slow builder holds up only the jobs that need an environment. Remembers
+// answers for a second: a thousand jobs of one experiment ask once. After an error that says builder is away, asks
+// nothing for a second, so that a hanging builder costs one time limit and not one for each job. Lives on one thread.
 class EnvironmentCache {
  public:
   // All outlive this and what the executor runs for it.
@@ -74,7 +74,7 @@ class EnvironmentCache {
 
   const Ports ports_;
   std::map<std::string, Answer> answers_;      // by serialised request; at most 10,000
-  std::map<std::string, Question> questions_;  // likewise; as many as jobs wait, at most
+  std::map<std::string, Question> questions_;  // by serialised request; at most one for each waiting job
   std::deque<std::string> queue_;              // questions not asked yet
   int under_way_ = 0;
   std::int64_t round_ = 0;

@@ -64,11 +64,11 @@ void JobTable::Apply(const WorkBatch& batch) {
 void JobTable::Put(const Work& work) {
   Job& job = jobs_[work.job_uid()];
   job.listed = true;
-  // A list is believed in any case: the database may have been restored from an older copy.
+  // A full list is always trusted: the database may have been restored from an older copy.
   if (work.version() < job.work.version() && !listing_) return;
   const std::string gang = job.work.gang();
   job.work = work;
-  if (job.is_terminal()) job.work.set_gang(gang);  // api says of a job that has ended only how
+  if (job.is_terminal()) job.work.set_gang(gang);  // for an ended job, api only says how it ended
   job.wait_reason = work.wait_reason();
   job.wait_message = work.wait_message();
   if (job.committed && work.has_attempt() && work.attempt().number() >= job.committed->number()) job.committed.reset();
@@ -82,14 +82,14 @@ void JobTable::Put(const Work& work) {
 }
 
 void JobTable::NoteFailedBuild(const Job& job) {
-  // Others go on where a kill, or the platform, has ended a build.
+  // If a kill or the platform ended a build, other jobs may still build the environment.
   constexpr char kExitedByItself[] = "ERROR";
   if (!job.is_build() || job.environment_key.empty() || job.work.state() != v1::Job::FAILED) return;
   if (job.work.reason() == kExitedByItself)
     failed_builds_.push_back({job.work.job(), job.environment_key, job.work.message()});
 }
 
-// The job has ended, or api does not know it: nothing of it is live.
+// Clears the live state of a job that has ended or that api does not know.
 void JobTable::Ended(Job& job) {
   if (job.is_build()) ++builds_ended_;
   if (!job.is_terminal()) job.work.set_state(v1::Job::KILLED);

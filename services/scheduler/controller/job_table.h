@@ -1,7 +1,7 @@
 // Holds the controller's view: jobs as api reports them, attempts and nodes as the cluster reports them, joined by
 // job.
 //
-// Nothing here is decided and nothing is written anywhere; everything can be had again from api and the cluster.
+// Decides nothing and writes nothing; api and the cluster can supply everything in it again.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@
 namespace riseml::scheduler {
 
 enum class Call { kStart, kStop, kForget };
-// A call to a node about an attempt, so that it is made once at a time and not too often.
+// State of a call to a node about an attempt, so that only one is made at a time and not too often.
 struct CallState {
   bool in_flight = false;
   int tries = 0;
@@ -45,22 +45,22 @@ struct Job {
   bool settled = false;      // about the job itself
   absl::Time confirm_by = absl::InfiniteFuture();
   bool observed = false;       // an observation waits to be sent
-  std::set<int> outputs_told;  // attempts of which api has been told what they leave
+  std::set<int> outputs_told;  // attempts whose output api has been told
 
   // Attempt that can never start, and the error that says why.
   std::optional<std::pair<int, absl::Status>> start_failed;
   std::map<std::pair<Call, int>, CallState> calls;  // by call and attempt
 
   bool candidate = false;                      // may be placed
-  absl::Time retry_at = absl::InfinitePast();  // not a candidate before
+  absl::Time retry_at = absl::InfinitePast();  // not a candidate before this time
   int refusals = 0;                            // in a row
   std::string blocked_by;                      // short name of the job that makes its environment, e.g. "14.build"
   std::string environment_key;                 // of its live attempt, or of the environment a build would make
   std::string wait_reason, wait_message;       // as api has them
   engine::VerdictPtr verdict;                  // why it waits, as the engine said last; or nullptr
-  absl::Time hopeless_since = absl::InfiniteFuture();     // no node can ever hold it
-  absl::Time left_behind_since = absl::InfiniteFuture();  // it waits, while members of its gang hold resources
-  bool left_behind = false;                               // and that for too long
+  absl::Time hopeless_since = absl::InfiniteFuture();     // since when no node can ever hold it
+  absl::Time left_behind_since = absl::InfiniteFuture();  // since when it waits while its gang holds resources
+  bool left_behind = false;                               // it has waited like this for too long
   absl::Time wait_committed = absl::InfinitePast();
   absl::Time timer = absl::InfiniteFuture();  // when it is looked at again anyway
 
@@ -85,7 +85,7 @@ class JobTable {
 
   // nullptr when unknown.
   Job* Find(const std::string& job_uid);
-  // Brings the set of jobs with live attempts up to date for one job.
+  // Updates the set of jobs with live attempts for one job.
   void NoteLive(const std::string& job_uid);
 
   // Forgets a job that has ended and of which no node knows anything.
@@ -102,11 +102,11 @@ class JobTable {
   // Marks the jobs with a live attempt on the node.
   void MarkJobsOn(const std::string& node);
 
-  // Marks the job dirty at `time`, or before.
+  // Marks the job dirty at `time` at the latest.
   void Later(const std::string& job_uid, absl::Time time);
   // Keeps the job from being placed until then.
   void Suspend(const std::string& job_uid, absl::Time until);
-  // After a refusal by api or by a node: longer each time.
+  // Suspends the job after a refusal by api or by a node, longer each time.
   void PlaceLater(const std::string& job_uid, absl::Time now);
   void FireTimers(absl::Time now);
   absl::Time NextTimer() const;

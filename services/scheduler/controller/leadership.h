@@ -9,7 +9,7 @@
 
 namespace riseml::scheduler {
 
-// Lives on one thread. All referred to outlive this.
+// All references outlive this. Lives on one thread.
 class Leadership {
  public:
   Leadership(const ControllerOptions& options, const Ports& ports, Alarm& alarm)
@@ -17,7 +17,7 @@ class Leadership {
 
   // Renews the lease when it is time. True while this process may act.
   bool Hold();
-  // Somebody else leads: tries to take it back at once.
+  // Gives up the leadership, as somebody else has it; the next Hold tries to take it back.
   void Lose();
   // 0: none.
   std::int64_t epoch() const { return epoch_; }

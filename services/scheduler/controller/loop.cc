@@ -5,7 +5,7 @@
 namespace riseml::scheduler {
 namespace {
 
-// Bounds of a wait: not longer, so that a clock that was set does no lasting harm; not shorter, so that nothing spins.
+// Bounds of a wait: a maximum, so that setting the clock does no lasting harm; a minimum, so that nothing spins.
 constexpr absl::Duration kLongestWait = absl::Seconds(5);
 constexpr absl::Duration kShortestWait = absl::Milliseconds(1);
 

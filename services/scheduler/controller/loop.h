@@ -1,4 +1,4 @@
-// The thread the controller lives on: passes when something has happened or is due.
+// Runs the controller on its thread: makes a pass when something has happened or is due.
 #pragma once
 
 #include <condition_variable>
@@ -19,7 +19,7 @@ class Loop {
   void Start();
   // Asks for a pass. Thread-safe; does not block.
   void Wake();
-  // Ends after the pass that runs. Idempotent.
+  // Ends the loop after the current pass. Idempotent.
   void Stop();
 
  private:

@@ -1,4 +1,4 @@
-// Hands results from the threads that work to the one that decides.
+// Hands results from worker threads to the thread that decides.
 #pragma once
 
 #include <functional>
@@ -9,7 +9,7 @@
 
 namespace riseml::scheduler {
 
-// Thread-safe. Senders bound what they have under way.
+// Thread-safe. Senders limit how much they have under way.
 template <class T>
 class Mailbox {
  public:

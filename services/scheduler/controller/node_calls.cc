@@ -44,7 +44,7 @@ void NodeCalls::TakeResults() {
     shared_.ports.metrics.node_calls
         .Add({{"call", std::string(CallName(result.call))}, {"outcome", result.status.ok() ? "ok" : "error"}})
         .Increment();
-    if (result.epoch == shared_.epoch) Take(result);  // others were made in an earlier leadership
+    if (result.epoch == shared_.epoch) Take(result);  // calls of earlier terms are ignored
   }
 }
 
@@ -54,7 +54,7 @@ void NodeCalls::Take(const NodeCallResult& result) {
   shared_.jobs.MarkDirty(result.job_uid);
   CallState& state = job->calls[{result.call, result.attempt}];
   state.in_flight = false;
-  // After a success nothing is to be done until the node's watch shows it; if it never does, the call is made again.
+  // After a success nothing is to be done until the node's watch shows it. If it never does, the call is repeated.
   const absl::Duration pause = result.status.ok() ? Backoff(state.tries, absl::Seconds(1), absl::Seconds(30))
                                                   : Backoff(state.tries, absl::Milliseconds(100), absl::Seconds(10));
   ++state.tries;

@@ -11,12 +11,12 @@ namespace riseml::scheduler {
 // True when trying again cannot help.
 bool IsFinal(const absl::Status& status);
 
-// Lives on one thread; what it is given to call runs on the executor's.
+// Lives on one thread; the bodies of calls run on the executor's threads.
 class NodeCalls {
  public:
   explicit NodeCalls(const Shared& shared) : shared_(shared) {}
 
-  // True when a call may be made now; otherwise the job is looked at again when it may.
+  // Returns true if a call may be made now; otherwise the job is looked at again when it may be made.
   bool May(const std::string& uid, Job& job, int attempt, Call call);
   // Makes the call if it may be made now.
   void Make(const std::string& uid, Job& job, int attempt, Call call, std::function<absl::Status(Cluster&)> body);

@@ -44,7 +44,7 @@ std::vector<v1::Node> PresentNodes(const JobTable& jobs, const std::map<std::str
 engine::Node EngineNode(const v1::Node& node) {
   engine::Node out;
   out.name = std::string(absl::StripPrefix(node.name(), "nodes/"));
-  // What others than the platform use there is not given out.
+  // Resources used by others than the platform are not given out.
   out.cpu_millis = std::max<std::int64_t>(0, std::llround(std::floor((node.cpus() - node.foreign_cpus()) * 1000)));
   out.memory_bytes = std::max<std::int64_t>(0, node.memory_bytes() - node.foreign_memory_bytes());
   std::vector<const v1::Gpu*> gpus;
@@ -124,7 +124,7 @@ bool Nodes::Report() {
   const absl::Status status = shared_.ports.api.ReportNodes(request);
   if (SaysOthersLead(status)) return false;
   if (!status.ok()) LogWarning("nodes_not_accepted", {{"error", status.message()}});
-  reported_ = content;  // after an error tried again in a second, not at every pass
+  reported_ = content;  // after an error, tries again in a second and not at every pass
   report_at_ = now + (status.ok() ? kReportInterval : absl::Seconds(1));
   shared_.alarm.At(report_at_);
   return true;

@@ -1,4 +1,4 @@
-// Prepares what the engine, api and the reconciler see of the nodes: their resources, and whether they are heard.
+// Prepares the view of the nodes for the engine, api and the reconciler: resources, and whether they are heard.
 #pragma once
 
 #include <map>
@@ -23,9 +23,9 @@ class Nodes {
  public:
   explicit Nodes(const Shared& shared) : shared_(shared) {}
 
-  // Reads when nodes were last heard; marks the jobs on a node from which nothing can be expected any more.
+  // Reads when nodes were last heard, and marks the jobs on nodes that are lost.
   void Update();
-  // True when every node has been heard, or has had time enough: before, nothing is decided or said about nodes.
+  // True once every node has been heard or has had enough time. Before that, nothing is decided or said about nodes.
   bool AreKnown();
   // True when every node has been heard at least once.
   bool AllHeard() const;
@@ -35,7 +35,7 @@ class Nodes {
 
   // As of the last Update.
   const std::vector<v1::Node>& present() const { return present_; }
-  // Tells api about changes, and every half minute. False when the leadership is lost.
+  // Reports the nodes to api after changes and every half minute. False when the leadership is lost.
   bool Report();
 
  private:

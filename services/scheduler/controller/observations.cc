@@ -12,8 +12,8 @@ namespace {
 
 using internal::v1::Observation;
 
-constexpr std::size_t kMaxObservations = 500;  // a call
-// A pass, in one call: what runs and what can start does not stand behind a set of thousands that no node can hold.
+constexpr std::size_t kMaxObservations = 500;  // per call
+// Per pass, in one call: running and startable jobs must not wait behind thousands of jobs that no node can hold.
 constexpr std::size_t kMaxVerdicts = 100;
 constexpr absl::Duration kConfirmation = absl::Seconds(5);
 
@@ -102,7 +102,7 @@ void Observations::Accepted(const Observation& observation) {
     job->refusals = 0;
   } else {
     job->end_reported = std::max(job->end_reported, observation.attempt());
-    if (job->is_build()) shared_.environments.Clear();  // its environment may be there now
+    if (job->is_build()) shared_.environments.Clear();  // its environment may exist now
     if (observation.event() == Observation::REJECTED) shared_.jobs.PlaceLater(observation.job_uid(), shared_.Now());
   }
   job->confirm_by = shared_.Now() + kConfirmation;

@@ -1,4 +1,4 @@
-// Facts about attempts and jobs on their way to api.
+// Collects facts about attempts and jobs, and sends them to api.
 #pragma once
 
 #include <deque>
@@ -12,7 +12,7 @@ namespace riseml::scheduler {
 
 internal::v1::Observation MakeObservation(const std::string& job_uid, int attempt,
                                           internal::v1::Observation::Event event);
-// About the job itself: it can never run.
+// Returns the observation that the job can never run.
 internal::v1::Observation Impossible(const std::string& job_uid, absl::string_view reason, absl::string_view message);
 
 // Lives on one thread.
@@ -23,9 +23,9 @@ class Observations {
   // A job for which something is still unsent takes nothing more; each call may add several facts, in order.
   void Add(Job& job, std::vector<internal::v1::Observation> facts);
 
-  // Send what was added: SendFacts all facts about attempts and environments, SendVerdicts some of the jobs that can
-  // never run, and the next pass goes on. What was not accepted is found again by whoever looks at its job. False when
-  // the leadership is lost.
+  // Send what was added. SendFacts sends all facts about attempts and environments; SendVerdicts some of the jobs that
+  // can never run, and the next pass goes on. What api did not accept is found again when its job is looked at. False
+  // when the leadership is lost.
   bool SendFacts();
   bool SendVerdicts();
 

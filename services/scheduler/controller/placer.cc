@@ -18,17 +18,17 @@ using internal::v1::Environment;
 using internal::v1::LiveAttempt;
 using internal::v1::Work;
 
-constexpr int kMaxPlacements = 500;         // a call; a gang alone may go beyond, up to the 1,000 that api takes
-constexpr std::size_t kMaxEvictions = 500;  // a call
+constexpr int kMaxPlacements = 500;         // per call; a gang alone may exceed it, up to the 1,000 that api takes
+constexpr std::size_t kMaxEvictions = 500;  // per call
 
 engine::Amount AmountOf(const v1::Resources& resources) {
-  // Rounded up: what was asked for is there.
+  // Rounds up, so that a job gets at least what it asked for.
   return {std::llround(std::ceil(resources.cpus() * 1000)), MemoryBytes(resources), resources.gpus()};
 }
 
 std::string HoldingId(const std::string& uid, int attempt) { return absl::StrCat(uid, "/", attempt); }
 
-// Holdings of the attempts of a job: its live one, and those that still run, wanted or not.
+// Returns the holdings of a job's attempts: its live one, and all others that still run.
 std::vector<std::pair<AttemptId, engine::Holding>> HoldingsOf(const std::string& uid, const Job& job) {
   std::vector<std::pair<AttemptId, engine::Holding>> holdings;
   if (const LiveAttempt* live = job.Live()) {
@@ -166,9 +166,9 @@ void Placer::DecideAgain() {
   shared_.alarm.At(shared_.Now());
 }
 
-// Commits whole groups, 500 placements a call.
+// Commits whole groups, 500 placements per call.
 bool Placer::CommitStarts(const std::vector<engine::Group>& starts) {
-  std::map<std::string, std::string> claimed;  // environments that these make: name of the job by key
+  std::map<std::string, std::string> claimed;  // name of the job by key of the environment it makes
   CommitPlanRequest request;
   request.set_epoch(shared_.epoch);
   int placements = 0;
@@ -186,8 +186,8 @@ bool Placer::CommitStarts(const std::vector<engine::Group>& starts) {
   return request.groups().empty() || Commit(request);
 }
 
-// False when the environment of a member is not to be had now. While builder is being asked, the group keeps its place
-// in the order; otherwise it steps back, and what it would have taken is free for others.
+// Returns false if a member's environment is not available now. While builder is being asked, the group keeps its place
+// in the order. Otherwise it steps back, and its resources are free for others.
 bool Placer::Prepare(const engine::Group& group, std::map<std::string, std::string>& claimed,
                      internal::v1::PlacementGroup* placements) {
   for (const engine::Binding& binding : group) {
@@ -215,7 +215,7 @@ bool Placer::Prepare(const engine::Group& group, std::map<std::string, std::stri
       placement.set_makes_environment(environment->state() == Environment::MISSING);
     }
     if (environment->state() != Environment::MISSING) continue;
-    // For a training job it has vanished since its build; the attempt makes it again before its commands run.
+    // A training job's environment has vanished since its build; the attempt makes it again before its commands run.
     const auto claim = claimed.find(environment->key());
     const std::string user = claim == claimed.end() ? UserOf(shared_, environment->key(), uid) : claim->second;
     if (!user.empty()) {
@@ -233,7 +233,7 @@ bool Placer::Commit(const CommitPlanRequest& request) {
   if (SaysOthersLead(response.status())) return false;
   if (!response.ok()) {
     LogWarning("plan_not_committed", {{"groups", request.groups_size()}, {"error", response.status().message()}});
-    // Whether it was committed is told by the watch of the work; a job placed twice is refused.
+    // The watch of the work shows whether the plan was committed; api refuses to place a job twice.
     not_before_ = shared_.Now() + Backoff(failed_commits_++, absl::Milliseconds(100), absl::Seconds(5));
     needed_ = true;
     shared_.alarm.At(not_before_);
@@ -312,7 +312,7 @@ void Placer::NoteWaits(const engine::Decisions& decisions) {
     }
     SayWhy(wait.job, job);
   }
-  // Those told before: all nodes may have been heard meanwhile.
+  // Also rechecks jobs told before, as all nodes may have been heard meanwhile.
   const std::set<std::string> hopeless = hopeless_;
   for (const std::string& uid : hopeless) GiveUp(uid, *shared_.jobs.Find(uid));
   for (std::size_t i = 0; i < decisions.waiting.size(); ++i)
@@ -324,8 +324,8 @@ void Placer::SayWhy(const std::string& uid, Job& job) {
   if (!GiveUp(uid, job)) parts_.waits.Say(uid, std::string(engine::Name(job.verdict->reason)), job.verdict->message);
 }
 
-// Reports a job as impossible once no node could hold it for long enough. Nothing is final before every node has said
-// what it has.
+// Reports a job as impossible once no node could hold it for long enough. Nothing is final before every node has been
+// heard.
 bool Placer::GiveUp(const std::string& uid, Job& job) {
   if (!engine::IsHopeless(job.verdict->reason) || !parts_.nodes.AllHeard() || job.work.state() != v1::Job::PENDING)
     return false;

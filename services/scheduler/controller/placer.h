@@ -1,4 +1,4 @@
-// Gives waiting jobs places: feeds the engine, commits what it decides, and passes on why others wait.
+// Places waiting jobs: feeds the engine, commits its decisions, and passes on why others wait.
 #pragma once
 
 #include <map>

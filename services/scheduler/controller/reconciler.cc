@@ -22,7 +22,7 @@ using internal::v1::Observation;
 using internal::v1::Work;
 
 constexpr absl::Duration kBuildPoll = absl::Seconds(10);
-// The watch may show the members of one placement one after the other; after this long, a member has been left behind.
+// The watch may show the members of one placement one by one; after this time, a missing member is left behind.
 constexpr absl::Duration kGangGrace = absl::Seconds(2);
 constexpr absl::Duration kGangPoll = absl::Seconds(1);
 
@@ -52,7 +52,7 @@ Observation FailedStart(const std::string& uid, int attempt, const absl::Status&
   return failed;
 }
 
-// Everything a node needs to start an attempt, but for the job's template and the addresses of other members.
+// Returns the request to start an attempt, without the job's template and the addresses of other members.
 std::shared_ptr<internal::v1::StartAttemptRequest> StartRequest(const Work& work, const LiveAttempt& live,
                                                                 const Environment& environment, std::int64_t epoch) {
   auto request = std::make_shared<internal::v1::StartAttemptRequest>();
@@ -72,7 +72,7 @@ std::shared_ptr<internal::v1::StartAttemptRequest> StartRequest(const Work& work
   return request;
 }
 
-// Its template may be long, and is fetched only now.
+// The template may be long and is therefore fetched only now.
 absl::Status FillTemplate(Api& api, internal::v1::StartAttemptRequest* request) {
   RISEML_ASSIGN_OR_RETURN(*request->mutable_template_(), api.GetTemplate(request->job_uid()));
   return absl::OkStatus();
@@ -87,7 +87,7 @@ void Reconciler::Sync(const std::string& uid) {
   job->candidate = false;
   job->left_behind = false;
   if (!job->IsConfirmed()) {
-    if (shared_.Now() >= job->confirm_by) {  // api has accepted a fact and does not show it: tell it again
+    if (shared_.Now() >= job->confirm_by) {  // api accepted a fact and does not show it: report it again
       job->started_reported = job->end_reported = 0;
       job->settled = false;
     } else {
@@ -104,7 +104,7 @@ void Reconciler::Sync(const std::string& uid) {
   shared_.jobs.DropIfDone(uid);
 }
 
-// Attempts on nodes that api does not hold for live: their end is recorded or was never wanted.
+// Handles attempts on nodes that are not live for api: their end is recorded, or they were never wanted.
 void Reconciler::SyncStrayAttempts(const std::string& uid, Job& job) {
   for (const auto& [number, attempt] : job.on_nodes) {
     const LiveAttempt* const live = job.Live();
@@ -116,7 +116,7 @@ void Reconciler::SyncStrayAttempts(const std::string& uid, Job& job) {
       Stop(uid, job, number, attempt.node);
       continue;
     }
-    // One that was given up as lost has left something all the same.
+    // An attempt that was given up as lost has also left output.
     if (attempt.status.has_output() && !job.outputs_told.contains(number)) {
       parts_.observations.Add(job, {EndOf(attempt.status)});
       continue;
@@ -128,7 +128,7 @@ void Reconciler::SyncStrayAttempts(const std::string& uid, Job& job) {
   }
 }
 
-// Returns the state that the node tells, or that nothing is to be expected from the node any more.
+// Returns the state that the node reports, or kGone if the node is lost.
 OnNode Reconciler::View(const std::string& uid, const Job& job, const LiveAttempt& live) {
   const OnNode view = shared_.jobs.View(job, live);
   if (view == OnNode::kEnded) return view;
@@ -180,7 +180,7 @@ Observation Reconciler::LostObservation(const std::string& uid, const LiveAttemp
   return lost;
 }
 
-// All members have an attempt or are over: addresses are known, nobody starts alone.
+// True if all members have an attempt or are over: addresses are known, and nobody starts alone.
 bool Reconciler::IsGangCommitted(const Job& job) const {
   return std::ranges::all_of(shared_.jobs.Gang(job.work.gang()), [&](const std::string& uid) {
     const Job& member = shared_.jobs.jobs().at(uid);
@@ -188,20 +188,20 @@ bool Reconciler::IsGangCommitted(const Job& job) const {
   });
 }
 
-// True while an earlier attempt of the job runs on a node that is there: an output never has two writers. It is being
-// stopped, and its end brings the job here again.
+// True while an earlier attempt of the job runs on a reachable node, as an output never has two writers. That attempt
+// is being stopped, and its end brings the job here again.
 bool Reconciler::StillRuns(const std::string& uid, const Job& job) {
   bool runs = false;
   for (const AttemptOnNode* stray : job.Strays()) {
     const absl::Time lost_at = parts_.nodes.LostAt(stray->node);
-    if (shared_.Now() >= lost_at) continue;  // nothing is to be expected from there any more
+    if (shared_.Now() >= lost_at) continue;  // the node is lost
     shared_.jobs.Later(uid, lost_at);
     runs = true;
   }
   return runs;
 }
 
-// Members with an attempt, by role and index.
+// Returns the members with an attempt, by role and index.
 GangRequest Reconciler::GangOf(const Job& job) const {
   GangRequest gang{.experiment_uid = job.work.experiment_uid(), .gang = job.work.gang(), .epoch = shared_.epoch};
   for (const std::string& uid : shared_.jobs.Gang(job.work.gang())) {
@@ -265,7 +265,7 @@ void Reconciler::Stop(const std::string& uid, Job& job, int attempt, const std::
 
 void Reconciler::SyncWaiting(const std::string& uid, Job& job) {
   if (job.work.state() != v1::Job::PENDING || job.work.kill() || job.settled) return;
-  if (job.observed) return;  // what api is about to be told decides
+  if (job.observed) return;  // the pending report to api decides
   NoteLeftBehind(uid, job);
   if (job.work.has_not_before() && shared_.Now() < FromProtoTime(job.work.not_before()))
     return parts_.waits.ForRetry(uid, job);
@@ -274,8 +274,8 @@ void Reconciler::SyncWaiting(const std::string& uid, Job& job) {
   job.candidate = true;
 }
 
-// All members of a gang start together. One that has to wait again while others hold resources, because its node did
-// not take it, is left behind once that has lasted for a while.
+// All members of a gang start together. A member that its node refused waits again while others hold resources. Once
+// that has lasted for a while, the member is left behind.
 void Reconciler::NoteLeftBehind(const std::string& uid, Job& job) {
   const bool others_hold = std::ranges::any_of(shared_.jobs.Gang(job.work.gang()), [&](const std::string& member) {
     return member != uid && shared_.jobs.jobs().at(member).Live() != nullptr;
@@ -287,11 +287,11 @@ void Reconciler::NoteLeftBehind(const std::string& uid, Job& job) {
   job.left_behind_since = std::min(job.left_behind_since, shared_.Now());
   const absl::Time due = job.left_behind_since + kGangGrace;
   job.left_behind = shared_.Now() >= due;
-  // Looked at until the others have stopped: an eviction that was not committed is decided again.
+  // Checks until the others have stopped: an eviction that was not committed is decided again.
   shared_.jobs.Later(uid, std::max(due, shared_.Now() + kGangPoll));
 }
 
-// A build is placed when its environment is missing and nobody else makes it.
+// Makes a build placeable when its environment is missing and no other job makes it.
 void Reconciler::SyncBuild(const std::string& uid, Job& job) {
   const auto answer = shared_.environments.Resolve(uid, job.work);
   if (!answer) return;

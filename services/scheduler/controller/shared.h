@@ -23,9 +23,9 @@ namespace riseml::scheduler {
 struct ControllerOptions {
   std::string holder;
   absl::Duration lease = absl::Seconds(15);
-  // A node that is silent for so long takes no new jobs.
+  // A node that is silent for this long takes no new jobs.
   absl::Duration node_silence_limit = absl::Seconds(15);
-  // Attempts on a node that is silent for so long, or that has vanished, are lost.
+  // Attempts on a node that is silent for this long, or that has vanished, are lost.
   absl::Duration node_lost_after = absl::Minutes(15);
   // Time that a job that no node can ever hold waits for another node before it fails.
   absl::Duration impossible_after = absl::Minutes(10);
@@ -63,7 +63,7 @@ class Alarm {
   absl::Time next_ = absl::InfiniteFuture();
 };
 
-// Everything belongs to one leadership, but for the cache. The parts live on one thread.
+// State of one leadership, except for the cache. The parts live on one thread.
 struct Shared {
   const ControllerOptions& options;
   const Ports& ports;

@@ -32,10 +32,10 @@ struct StepRow {
   Step when_stopped;  // by a kill or an eviction
 };
 
-// An attempt that api believes to be starting and the node does not know is started (again): the request may never have
-// arrived. When it is to be stopped, the node then refuses a start that is still on its way. An end is reported as it
-// was, also when a kill or an eviction came meanwhile. An attempt on a node that is not heard is left alone: it may
-// well be running. Once the node is gone, it is lost.
+// An attempt that api believes to be starting and the node does not know is started (again), as the request may never
+// have arrived. If it is to be stopped, the Stop makes the node refuse a start that is still on its way. An end is
+// reported as it was, even after a kill or an eviction. An attempt on a node that is not heard is left alone, as it may
+// be running. Once the node is gone, the attempt is lost.
 inline constexpr StepRow kSteps[] = {
     {Recorded::kStarting, OnNode::kNotHeard, Step::kNothing, Step::kNothing},
     {Recorded::kStarting, OnNode::kUnknown, Step::kStart, Step::kStop},

@@ -42,7 +42,7 @@ struct World {
   World() { Start(); }
   ~World() { cluster.Disconnect("local"); }
 
-  // A new process: nothing but the outside survives.
+  // Starts a new process: only the outside survives.
   void Start() {
     controller.reset();
     node_calls.Take();
@@ -52,7 +52,7 @@ struct World {
         ControllerOptions{.holder = "here", .impossible_after = impossible_after},
         Ports{api, cluster, environments, executor, builder, node_calls, answers, clock, metrics});
   }
-  // Passes until nothing happens any more without time going on.
+  // Makes passes until nothing more happens without the clock moving.
   void Settle() {
     for (int i = 0; i < 100; ++i)
       if (controller->Pass() > clock.Now()) {

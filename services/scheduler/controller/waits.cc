@@ -15,7 +15,7 @@ using internal::v1::CommitPlanRequest;
 using internal::v1::Wait;
 
 constexpr std::size_t kMaxWaits =
-    200;  // a pass, in one call: what can start does not stand behind thousands of reasons
+    200;  // per pass, in one call: jobs that can start must not wait behind thousands of reasons
 constexpr absl::Duration kEnvironmentPoll = absl::Seconds(1);
 constexpr absl::Duration kMessageInterval = absl::Seconds(5);
 
@@ -71,7 +71,7 @@ bool Waits::Send() {
   return true;
 }
 
-// Those that are to be recorded now; drops what is recorded already or has been overtaken.
+// Returns the waits to record now; drops those that are recorded already or outdated.
 std::vector<Wait> Waits::TakeChanged() {
   const absl::Time now = shared_.Now();
   std::vector<Wait> changed;

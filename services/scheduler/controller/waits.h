@@ -21,12 +21,12 @@ class Waits {
   }
   // Each says why the job waits, and keeps it from being placed until it is looked at again.
   void ForEnvironment(const std::string& uid, Job& job, const std::string& building_job);
-  // An environment that cannot be found for good ends the job.
+  // Ends the job if builder's error is final.
   void ForBuilder(const std::string& uid, Job& job, const absl::Status& status);
   void ForRetry(const std::string& uid, const Job& job);
 
-  // Records reasons that are new at once, other messages for the same reason not more often than every 5 s. False when
-  // the leadership is lost.
+  // Records new reasons at once, and new messages for the same reason at most every 5 s. False when the leadership is
+  // lost.
   bool Send();
 
  private:

@@ -12,7 +12,7 @@ namespace {
 
 VerdictPtr Share(Verdict verdict) { return std::make_shared<const Verdict>(std::move(verdict)); }
 
-// One decision over all that waits.
+// One decision over all waiting jobs.
 class Round {
  public:
   Round(Ledger& now, Ledger& idle, Queue& queue, const std::map<std::string, Amount>& held)
@@ -47,7 +47,7 @@ class Round {
   }
 
  private:
-  // True when the next job of the lane has found a place; otherwise it and all behind it wait.
+  // Returns true if the next job of the lane found a place; otherwise it and all behind it wait.
   bool Place(const Unit& unit) {
     const Shape& shape = unit.lane->shape;
     Judged& judged = *unit.judged;
@@ -83,7 +83,7 @@ class Round {
   void PlaceGang(const std::string& user, const std::set<Key>& gang) {
     std::vector<const Job*> members;
     for (const Key& key : gang) members.push_back(&queue_.job(key));
-    // Large members first: small ones fit into what they leave.
+    // Large members go first: small ones fit into the rest.
     std::ranges::stable_sort(members, [](const Job* a, const Job* b) {
       const Amount &x = a->shape.amount, &y = b->shape.amount;
       return std::tuple(y.gpus, y.cpu_millis, y.memory_bytes) < std::tuple(x.gpus, x.cpu_millis, x.memory_bytes);
@@ -108,7 +108,7 @@ class Round {
     Count(*verdict, members.size());
   }
 
-  // Places all members, or none and returns the first that finds no place. Without `group` nothing stays taken.
+  // Places all members, or none and returns the first without a place. Without `group` it gives everything back.
   static const Job* TakeAll(const std::vector<const Job*>& members, Ledger& ledger, Group* group) {
     struct Taken {
       Ledger::Entry* entry;

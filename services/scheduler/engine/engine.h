@@ -18,7 +18,7 @@
 
 namespace riseml::scheduler::engine {
 
-// Keeps what it is told until it is told otherwise. Lives on one thread.
+// Keeps its inputs until they are replaced or removed. Lives on one thread.
 class Engine {
  public:
   // Each replaces what was known by the same name or id; an equal one changes nothing.
@@ -29,13 +29,13 @@ class Engine {
   void RemoveNode(const std::string& name);
   void RemoveHolding(const std::string& id);
   void RemoveJob(const std::string& id) { queue_.Remove(id); }
-  // A member of a gang has to wait while others hold resources: they are evicted, and the gang is placed anew. Counts
-  // until it is withdrawn, also while the member itself may not be placed.
+  // Notes that a member of a gang has to wait while others hold resources: they are evicted, and the gang is placed
+  // anew. Counts until withdrawn, even while the member itself may not be placed.
   void LeaveBehind(const std::string& gang, const std::string& member) { left_behind_[gang].insert(member); }
   void CatchUp(const std::string& gang, const std::string& member);
 
-  // Decides anew for all jobs that wait. Nothing counts as placed before its holding is told. A job that is to start
-  // still waits until it is removed. Time: jobs that start, lanes and gangs, times the number of nodes.
+  // Decides anew for all waiting jobs. A job counts as placed only once its holding is told, and counts as waiting
+  // until it is removed. Time: (jobs that start + lanes + gangs) times the number of nodes.
   Decisions Decide();
 
  private:

@@ -25,20 +25,20 @@ class Ledger {
   void Hold(const Holding& holding);
   void Release(const std::string& holding);
 
-  // The ready node the shape leaves the least on (GPUs, then CPUs, then memory), so that large jobs keep finding whole
-  // nodes; one that the shape avoids only when it fits no other. nullptr when it fits none. `hint`, the last answer for
-  // this shape or nullptr, saves the search while it still fits.
+  // Returns the ready node with the least free resources that fits the shape (GPUs, then CPUs, then memory), so that
+  // large jobs keep finding whole nodes. Returns a node that the shape avoids only if no other fits; nullptr if none
+  // fits. `hint`, the last answer for this shape or nullptr, saves the search while it still fits.
   Entry* Find(const Shape& shape, Entry* hint = nullptr);
 
   // Takes the shape's amount from a node until Rollback; returns the GPUs taken. The shape must fit.
   std::vector<std::string> Take(Entry& entry, const Amount& amount);
   // Undoes Take.
   void GiveBack(Entry& entry, const Amount& amount, const std::vector<std::string>& gpus);
-  // Until Rollback, keeps the amount on a node free of everything that is placed, as far as it is free already.
+  // Keeps the amount on a node free until Rollback, as far as it is free already.
   void Reserve(const std::string& node, const Amount& amount);
   // Undoes all Takes and Reserves.
   void Rollback();
-  // What all nodes have, ready or not.
+  // Returns the resources of all nodes, ready or not.
   Amount Capacity() const;
 
   // By name of the node.
@@ -61,9 +61,9 @@ class Ledger {
 
 // True when the node has every label.
 bool Matches(const Node& node, const std::map<std::string, std::string>& selectors);
-// True when all of `amount` is there.
+// True if `free` covers `amount`.
 bool Fits(const Amount& amount, const Amount& free);
-// All a node has.
+// Returns all resources of a node.
 Amount CapacityOf(const Node& node);
 
 }  // namespace riseml::scheduler::engine

@@ -100,7 +100,7 @@ class Builder {
     snapshot_.running.push_back({node, {cpus * 1000, kGb, static_cast<int>(gpus.size())}, gpus, user_});
     return *this;
   }
-  // What follows is of this user.
+  // Assigns everything that follows to this user.
   Builder& Of(const std::string& user) {
     user_ = user;
     return *this;

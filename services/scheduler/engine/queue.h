@@ -1,4 +1,4 @@
-// Jobs that wait for a place, each user's in the order in which they are considered, and what each was last told.
+// Queue of waiting jobs: each user's in the order in which they are considered, with what each was last told.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +18,14 @@ namespace riseml::scheduler::engine {
 // Place of a job in the order of its user's jobs: negated priority, sequence, id.
 using Key = std::tuple<int, std::int64_t, std::string>;
 
-// Single jobs of one user that ask for the same. Once one of them finds no place, the others behind it find none
-// either: a decision costs one search for each lane and one for each job that is placed, however many wait.
+// Single jobs of one user with the same request. Once one of them finds no place, the others behind it find none
+// either. A decision thus costs one search for each lane and one for each placed job, however many wait.
 struct Lane {
   std::string user;
   Shape shape;
   std::optional<Shape> next;
   std::set<Key> jobs;
-  VerdictPtr behind;     // what jobs behind the first that waits are told; nullptr: nothing yet
+  VerdictPtr behind;     // verdict told to jobs behind the first that waits; nullptr: none yet
   std::set<Key> exempt;  // jobs that were last told something else, or nothing
 };
 

@@ -1,4 +1,4 @@
-// Order in which one decision considers what waits: users take turns.
+// Orders waiting jobs and gangs for one decision: users take turns.
 //
 // Higher priority goes first, then the user who holds the smaller dominant share of the cluster (Ghodsi et al.,
 // "Dominant Resource Fairness", NSDI 2011), then the older job. A user's dominant share is the largest of their shares
@@ -28,7 +28,7 @@ struct Judged {
   VerdictPtr verdict;             // why jobs of the shape wait from now on
 };
 
-// A lane, at the job that comes next, or a gang.
+// A lane with its next job, or a gang.
 struct Unit {
   Lane* lane;
   Judged* judged;
@@ -38,7 +38,7 @@ struct Unit {
   bool operator<(const Unit& other) const { return *other.at < *at; }  // the first in order is on top of the heap
 };
 
-// Lives for one decision. Each call takes time in the logarithm of the number of users and of a user's units.
+// Lives for one decision. Each call takes logarithmic time in the number of users and of a user's units.
 class Turns {
  public:
   // `held`: what each user holds now. `total`: what the cluster has.
@@ -47,7 +47,7 @@ class Turns {
   void Push(const std::string& user, const Unit& unit);
   // Removes the first in order and returns it with its user; nullopt when nothing is left.
   std::optional<std::pair<std::string, Unit>> Pop();
-  // The user holds so much more from now on.
+  // Adds `amount` to what the user holds.
   void Took(const std::string& user, const Amount& amount);
 
  private:
@@ -60,7 +60,7 @@ class Turns {
   };
 
   User& Find(const std::string& name);
-  // Brings the user's place in the order up to date.
+  // Updates the user's place in the order.
   void Place(const std::string& name, User& user);
   double ShareOf(const Amount& held) const;
 

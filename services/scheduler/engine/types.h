@@ -70,12 +70,12 @@ struct Shape {
 struct Job {
   std::string id;
   std::string gang;           // jobs with the same value are placed together or not at all; empty: alone
-  int gang_size = 1;          // members that are not over; the gang is placed once so many wait
+  int gang_size = 1;          // members that have not ended; the gang is placed once this many wait
   int priority = 0;           // higher goes first
-  std::int64_t sequence = 0;  // then lower goes first, between jobs of one user and of users who hold as much
+  std::int64_t sequence = 0;  // then lower goes first, between jobs of one user and of users with equal shares
   std::string user;           // who asked for it
   Shape shape;
-  // Of the job that waits for this one, a build: nothing is built for a job that no node can hold.
+  // For a build: the shape of the job that waits for it. Nothing is built for a job that no node can hold.
   std::optional<Shape> next;
   friend bool operator==(const Job&, const Job&) = default;
 };
@@ -104,7 +104,7 @@ struct Verdict {
   std::string message;                          // e.g. "needs 4 CPUs, 2 free on node local"
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };
-using VerdictPtr = std::shared_ptr<const Verdict>;  // never null where a decision has one
+using VerdictPtr = std::shared_ptr<const Verdict>;  // never null inside a decision
 
 // A place for a job.
 struct Binding {
@@ -115,7 +115,7 @@ struct Binding {
 // Jobs that start together: all members of a gang, or one job.
 using Group = std::vector<Binding>;
 
-// A holding that is to be given back, as a member of its gang was left behind.
+// A holding to be given back because a member of its gang was left behind.
 struct Eviction {
   std::string holding;
   std::string left_behind;  // id of the member
@@ -128,8 +128,8 @@ struct Wait {
 
 struct Decisions {
   std::vector<Group> starts;                // in the order in which jobs were considered
-  std::vector<Eviction> evictions;          // the same again until the holding is removed or `evicted`
-  std::vector<Wait> waits;                  // of jobs that wait for another reason than last told
+  std::vector<Eviction> evictions;          // repeated until the holding is removed or `evicted`
+  std::vector<Wait> waits;                  // of jobs whose reason differs from the one last told
   std::array<std::size_t, 5> waiting = {};  // number of jobs that wait, by reason
 };
 

@@ -42,7 +42,7 @@ Verdict Describe(WaitReason reason, const Shape& shape, const Amount& there, abs
   return verdict;
 }
 
-// A node that could hold the shape once it is ready; nullptr if there is none.
+// Returns a node that could hold the shape once it is ready; nullptr if there is none.
 const Node* Away(const Ledger& idle, const Shape& shape) {
   for (const auto& [name, entry] : idle.entries())
     if (!entry.node.ready && Matches(entry.node, shape.selectors) && Fits(shape.amount, CapacityOf(entry.node)))

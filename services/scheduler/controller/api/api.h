@@ -21,13 +21,13 @@ struct WorkBatch {
   std::vector<internal::v1::Work> work;
 };
 
-// Calls block for 10 s at most; one thread calls, but for GetTemplate, which is thread-safe. Writes with an old epoch
-// change nothing and fail with NOT_LEADER.
+// Calls block for 10 s at most. One thread calls, except for GetTemplate, which is thread-safe. Writes with an old
+// epoch change nothing and fail with NOT_LEADER.
 class Api {
  public:
   virtual ~Api() = default;
 
-  // Epoch of the leadership taken or, when `epoch` is the present one, renewed. NOT_LEADER while somebody else has it.
+  // Takes the leadership, or renews it if `epoch` is the present one. Returns its epoch; NOT_LEADER if another leads.
   virtual absl::StatusOr<std::int64_t> AcquireLeadership(const std::string& holder, absl::Duration lease,
                                                          std::int64_t epoch) = 0;
   virtual absl::StatusOr<internal::v1::CommitPlanResponse> CommitPlan(
@@ -35,7 +35,7 @@ class Api {
   virtual absl::Status ReportObservations(const internal::v1::ReportObservationsRequest& request) = 0;
   virtual absl::Status ReportNodes(const internal::v1::ReportNodesRequest& request) = 0;
 
-  // What a node needs to start the job. NOT_FOUND.
+  // Returns what a node needs to start the job. NOT_FOUND.
   virtual absl::StatusOr<internal::v1::JobTemplate> GetTemplate(const std::string& job_uid) = 0;
 
   // Watches all work from the start; batches of an earlier watch do not appear any more.

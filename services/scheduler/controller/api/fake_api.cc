@@ -36,7 +36,7 @@ bool IsTerminal(const Work& work) {
   return work.state() == v1::Job::FINISHED || work.state() == v1::Job::FAILED || work.state() == v1::Job::KILLED;
 }
 
-// A job as api shows it: of one that has ended, what it needs is left out.
+// Returns a job as api shows it. A job that has ended lacks its requirements.
 Work Shown(const Work& work) {
   if (!IsTerminal(work)) return work;
   Work shown = work;

@@ -37,7 +37,7 @@ class FakeApi final : public Api {
   const std::vector<v1::Node>& nodes() const { return nodes_; }
   int calls() const { return calls_; }
 
-  // Asked before a call takes effect and after it did: an error there is a lost request, here a lost reply.
+  // Called before and after a call takes effect. An error of `before` is a lost request, of `after` a lost reply.
   std::function<absl::Status(const std::string& call)> before = [](const std::string&) { return absl::OkStatus(); };
   std::function<absl::Status(const std::string& call)> after = [](const std::string&) { return absl::OkStatus(); };
   // While false, the watch delivers nothing.
@@ -57,7 +57,7 @@ class FakeApi final : public Api {
   absl::Status CheckEpoch(std::int64_t epoch) const;
   void Send(const std::string& uid);
   internal::v1::GroupResult PlaceGroup(const internal::v1::PlacementGroup& group);
-  // With a refusal, or without one.
+  // Returns a result with the reason for refusing the placement, or without one.
   internal::v1::PlacementResult RefusalOf(const internal::v1::Placement& placement) const;
   internal::v1::PlacementResult Place(const internal::v1::Placement& placement);
   void Derive(const internal::v1::Observation& observation);

@@ -92,7 +92,7 @@ std::optional<WorkBatch> GrpcApi::TakeWork() {
   return batch;
 }
 
-// Number of the watch that is wanted; 0 when the thread is to stop.
+// Returns the number of the wanted watch; 0 when the thread is to stop.
 std::int64_t GrpcApi::WaitForWatch(const std::stop_token& stop) {
   MutexLock lock(mu_);
   const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return watch_ != 0; };
@@ -110,7 +110,7 @@ void GrpcApi::Watch(const std::stop_token& stop) {
       watch = wanted;
       if (watch != 0) answered = WatchOnce(stop, watch, &token);
       MutexLock lock(mu_);
-      if (watch == 0 || watch_ == watch) return answered;  // otherwise it ended because another one is wanted
+      if (watch == 0 || watch_ == watch) return answered;  // otherwise the stream ended because another watch is wanted
     }
   });
 }
@@ -152,7 +152,7 @@ bool GrpcApi::WatchOnce(const std::stop_token& stop, std::int64_t watch, std::st
   return answered;
 }
 
-// Waits for room. False when nobody wants the batch any more.
+// Waits for room. Returns false if nobody wants the batch any more.
 bool GrpcApi::Push(const std::stop_token& stop, std::int64_t watch, WorkBatch batch) {
   std::function<void()> wake;
   {

@@ -19,8 +19,8 @@
 
 namespace riseml::scheduler {
 
-// One thread watches the work; a watch that breaks is resumed 100 ms to 2 s later where it was, or from the start when
-// api cannot resume it. At most 256 batches wait to be taken; then the watch pauses. Thread-safe.
+// One thread watches the work. It resumes a broken watch 100 ms to 2 s later, or starts over if api cannot resume it.
+// At most 256 batches wait to be taken; then the watch pauses. Thread-safe.
 class GrpcApi final : public Api {
  public:
   explicit GrpcApi(const std::shared_ptr<grpc::Channel>& channel);
@@ -40,7 +40,7 @@ class GrpcApi final : public Api {
 
  private:
   void Watch(const std::stop_token& stop);
-  // One stream of a watch that begins at `token`; moves it. True when api answered.
+  // Runs one stream of a watch that begins at `token`, and advances the token. True if api answered.
   bool WatchOnce(const std::stop_token& stop, std::int64_t watch, std::string* token);
   bool Push(const std::stop_token& stop, std::int64_t watch, WorkBatch batch);
   std::int64_t WaitForWatch(const std::stop_token& stop);
