@@ -44,8 +44,8 @@ absl::Status CheckVersion(absl::string_view client_version, const v1::ClusterInf
 
 namespace {
 
-// gRPC reports failed handshakes on standard error by itself; here they come as a status. GRPC_VERBOSITY brings the
-// reports back.
+// gRPC prints failed handshakes on standard error by itself. Here a status reports them; GRPC_VERBOSITY turns the
+// prints on again.
 std::shared_ptr<grpc::Channel> QuietChannel(const ClientConfig& config, const std::string& address) {
   if (getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   return rpc::UserChannel(address, config.ca_pem);

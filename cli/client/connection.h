@@ -28,11 +28,10 @@
 
 namespace riseml::cli {
 
-// Refuses a client version outside of what the server says it works with, in a sentence that says which side to
-// upgrade.
+// Returns an error if the server does not support this client version. The message says which side to upgrade.
 absl::Status CheckVersion(absl::string_view client_version, const v1::ClusterInfo& cluster);
 
-// Connects at the first call, not before. Lives on one thread, but stubs may be used from all.
+// Connects at the first call. Lives on one thread; its stubs may be used on any thread.
 class Connection {
  public:
   explicit Connection(ClientConfig config);
@@ -48,15 +47,15 @@ class Connection {
   v1::SecretService::Stub& secrets() { return *secrets_; }
   v1::EnvironmentService::Stub& environments() { return *environments_; }
 
-  // Returns what the cluster says about itself; asks once. Fails if the cluster does not work with this version of
-  // the client.
+  // Returns the facts that the cluster reports about itself; asks once. Fails if the cluster does not work with this
+  // client version.
   absl::StatusOr<v1::ClusterInfo> Cluster();
 
   // Channel to any user listener of the cluster.
   std::shared_ptr<grpc::Channel> Channel(const std::string& address) const;
 
-  // Calls an idempotent unary method of api, again and again for some seconds while none answers; says that it waits.
-  // Errors carry address and request id.
+  // Calls an idempotent unary method of api. Retries for some seconds while api does not answer, and says that it
+  // waits. Errors carry address and request id.
   //   connection.Call<v1::User>([&](auto* context, auto* out) { return connection.users().GetUser(context, request,
   //   out); })
   template <class Response, class Body>
@@ -72,7 +71,7 @@ class Connection {
     return CallWith<Response>({.timeout = kLongCall, .tries = rpc::kPatientTries}, std::forward<Body>(body));
   }
 
-  // The same for a method that has another effect each time it is called.
+  // The same for a method that is not idempotent: calls it once.
   template <class Response, class Body>
   absl::StatusOr<Response> CallOnce(Body&& body) const {
     const WaitNotice notice("API", config_.api_address);

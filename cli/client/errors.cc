@@ -22,7 +22,7 @@ std::string Payload(const absl::Status& status, absl::string_view key) {
   return payload ? std::string(*payload) : std::string();
 }
 
-// True for a server that takes connections and does no more: it hangs, is halted or overloaded.
+// True for a server that accepts connections but does not answer: it hangs, is halted or overloaded.
 bool IsSilent(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::StrContains(status.message(), "Handshake read failed") ||
          absl::StrContains(status.message(), "Handshake timed out");
@@ -78,7 +78,7 @@ bool IsUnreachable(const absl::Status& status) {
 }
 
 std::string ErrorText(const absl::Status& status) {
-  // The user's own answer to a question is no error.
+  // A user's answer to a question is not an error.
   if (absl::IsCancelled(status) && !status.GetPayload(kAddress)) return absl::StrCat(OneLine(status.message()), "\n");
   const std::string request = Payload(status, kRequest);
   std::string hint = Payload(status, kHint);
@@ -92,7 +92,7 @@ std::string ErrorText(const absl::Status& status) {
     message = absl::StrCat("Could not connect to ", server, " (", Payload(status, kAddress), ") — ", Why(status));
     if (hint.empty()) hint = std::string(AdviceFor(status));
   } else {
-    // The messages of the parser have several lines; what comes from elsewhere is made harmless line by line.
+    // Messages of the parser have several lines. OneLine makes each line harmless, since text may come from elsewhere.
     absl::string_view rest = status.message();
     while (true) {
       const std::size_t end = rest.find('\n');
@@ -109,7 +109,7 @@ std::string ErrorText(const absl::Status& status) {
   }
   std::string out = absl::StrCat("ERROR: ", message, "\n");
   for (const FieldViolation& violation : ViolationsOf(status)) {
-    // Where there is only one, the message is mostly about it.
+    // The message describes this violation already.
     if (absl::StrContains(status.message(), violation.description)) continue;
     absl::StrAppend(&out, "       ", OneLine(violation.field), ": ", OneLine(violation.description), "\n");
   }

@@ -1,4 +1,4 @@
-// State of an experiment, its children and their jobs, as far as a watch has told it.
+// State of an experiment, its children and their jobs, as reported by a watch so far.
 #pragma once
 
 #include <map>
@@ -9,7 +9,7 @@
 
 namespace riseml::cli {
 
-// Orders names as people count: "7.2" before "7.10".
+// Orders names by their numbers: "7.2" before "7.10".
 struct ByNumber {
   bool operator()(absl::string_view a, absl::string_view b) const;
 };

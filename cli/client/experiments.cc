@@ -29,7 +29,7 @@ absl::StatusOr<std::string> ProjectOf(const std::string& config_file) {
   return spec->project;
 }
 
-// Name of the project the user stands in; empty when there is none.
+// Name of the project of the current directory; empty when there is none.
 absl::StatusOr<std::string> CurrentProject() {
   const std::string config = FindConfig();
   return config.empty() ? absl::StatusOr<std::string>("") : ProjectOf(config);

@@ -9,7 +9,7 @@ v1::FollowRequest FollowPosition::Request(bool first) const {
   if (streams_.empty()) return request;
   const bool only_new = first_.start_case() == v1::FollowRequest::kTailLines && first_.tail_lines() == 0;
   for (const auto& [key, stream] : streams_) {
-    // A stream that was announced and then silent had nothing to show; with "only what is new" its position is not
+    // An announced stream that stayed silent had nothing to show. If only new bytes were asked for, its position is not
     // known.
     if (!stream.placed && (only_new || first)) continue;
     v1::StreamCursor* cursor = request.add_cursors();
@@ -74,7 +74,7 @@ FollowPosition::Verdict FollowPosition::Accept(v1::FollowResponse& response) {
     case v1::FollowResponse::kOwner: {
       const v1::LogOwner& owner = response.owner();
       Stream& stream = streams_[Key(owner.job_uid(), owner.attempt())];
-      stream.placed = stream.placed || owner.late();  // of a late one, from the beginning
+      stream.placed = stream.placed || owner.late();  // a late stream is read from the beginning
       return Verdict::kRepeat;
     }
     default:

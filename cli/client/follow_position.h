@@ -16,9 +16,9 @@ class FollowPosition {
   // `first`: the request of the first call, without cursors.
   explicit FollowPosition(v1::FollowRequest first) : first_(std::move(first)) {}
 
-  // The request of the next call to a log handler. In the first one to it, the start that was asked for applies to
-  // every stream of which nothing has come yet. Later ones have a cursor for every stream that is known, and streams
-  // that began in between are read from their beginning.
+  // The request of the next call to a log handler. In the first request to a log handler, the requested start applies
+  // to every stream that has sent nothing yet. Later requests have a cursor for every known stream; streams that began
+  // in between are read from their beginning.
   v1::FollowRequest Request(bool first) const;
 
   enum class Verdict {

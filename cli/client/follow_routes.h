@@ -20,18 +20,18 @@ class FollowRoutes {
   enum class Action {
     kNothing,    // the owner is being called
     kCall,       // call the owner
-    kCallAgain,  // the owner is being called, but said in this call that it is none: begin the call anew
+    kCallAgain,  // the owner is being called, but has denied its ownership in this call: call it anew
   };
 
-  // The log handler at `from` names the owner of a stream. UNAVAILABLE when a stream has been passed on too often
-  // without a byte of it: the message names the job and the addresses.
+  // Takes the owner of a stream that the log handler at `from` has named. UNAVAILABLE if the stream was redirected too
+  // often without a byte of it; the message names the job and the addresses.
   absl::StatusOr<Action> Redirect(const std::string& from, const v1::LogOwner& owner);
 
-  // A call to an address begins, or has ended for good.
+  // Record that a call to an address begins, or has ended for good.
   void Began(const std::string& address);
   void Ended(const std::string& address) { calls_.erase(address); }
 
-  // Something of a stream has come.
+  // Records that a part of a stream has arrived.
   void Progress(const std::string& job_uid, int attempt) { hops_.erase({job_uid, attempt}); }
 
  private:

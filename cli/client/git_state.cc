@@ -36,7 +36,7 @@ struct Output {
   std::string text;  // standard output, then standard error
 };
 
-// Reads until the end, or with `any` until there is something; false when that takes too long or is too much.
+// Reads until the end, or with `any` until something arrives; false when that takes too long or yields too much.
 bool ReadOutput(int fd, bool any, std::string* text) {
   char buffer[4096];
   while (text->size() < kMostOutput) {
@@ -56,7 +56,7 @@ bool ReadOutput(int fd, bool any, std::string* text) {
 // `any_output` ends git with the first byte that it prints, when nobody needs the rest.
 absl::StatusOr<Output> RunGit(const std::string& directory, const std::vector<std::string>& arguments,
                               bool any_output = false) {
-  // No locks: a status that refreshes the index must not get into the way of the user's own git.
+  // No locks: a status that refreshes the index must not block the user's own git.
   std::vector<std::string> words = {"git", "--no-optional-locks", "-C", directory};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
@@ -112,7 +112,7 @@ std::string Unquoted(absl::string_view value) {
   return end == value.npos ? "" : std::string(value.substr(1, end - 1));
 }
 
-// Tracked files that differ from the commit; 0 when there are too many names, or when git does not tell.
+// Tracked files that differ from the commit; 0 when there are too many names, or when git fails.
 int CountChanged(const std::string& directory) {
   const auto changed = RunGit(directory, {"diff", "--name-only", "HEAD"});
   if (!changed.ok() || changed->exit_code != 0 || changed->text.empty()) return 0;

@@ -64,7 +64,7 @@ void Live::Sleep(std::stop_token stop, absl::Duration duration) {
   changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(duration), [] { return false; });
 }
 
-// Both streams usually break together: one loss and one resumption are told.
+// Reports one loss and one resumption, since both streams usually break together.
 void Live::Break(std::stop_token stop, bool* broken) {
   if (*broken) return;
   *broken = true;
@@ -91,7 +91,7 @@ void Live::RunWatch(std::stop_token stop, v1::WatchExperimentRequest request) {
   while (!stop.stop_requested()) {
     grpc::ClientContext context;
     const std::string request_id = connection_.PrepareStream(context);
-    // A call that waits drives the connection attempt; failing at once it would leave the attempt to nobody.
+    // A waiting call drives the connection attempt. If the call failed at once, nothing would drive the attempt.
     context.set_wait_for_ready(broken);
     std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
     const auto reader = connection_.experiments().WatchExperiment(&context, request);

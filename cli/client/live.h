@@ -32,18 +32,18 @@ struct FollowEnded {
 using LiveEvent = std::variant<v1::WatchExperimentResponse, v1::FollowResponse, Interrupted, ConnectionLost,
                                ConnectionResumed, WatchEnded, FollowEnded>;
 
-// Streams in the background and a bounded queue in front of them: a slow reader slows the servers down and costs no
-// memory. A connection that breaks is made again for ever; log bytes come without gap or repeat across it. Thread-safe.
+// Runs the streams in the background and queues their events in a bounded queue: a slow reader slows the servers down
+// and costs no memory. Reconnects for ever; log bytes arrive without a gap or a repeat. Thread-safe.
 class Live {
  public:
-  // All outlive this.
+  // All must outlive this object.
   Live(Connection& connection, Interrupts& interrupts);
   ~Live();  // ends the streams
 
-  // Begins to watch an experiment; at most once. The end is a WatchEnded.
+  // Starts to watch an experiment; call at most once. Ends with a WatchEnded event.
   void Watch(const v1::WatchExperimentRequest& request);
 
-  // Begins to follow the log at the log handler at `address`; at most once. The end is a FollowEnded.
+  // Begins to follow the log at the log handler at `address`; call at most once. Ends with a FollowEnded event.
   void Follow(const std::string& address, const v1::FollowRequest& request);
 
   // The next event, or nothing within `timeout`.

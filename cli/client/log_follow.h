@@ -18,7 +18,7 @@
 
 namespace riseml::cli {
 
-// Events that LogFollow tells. Functions may block, and are called by several threads. `broken` belongs to one call.
+// Callbacks of LogFollow. They may block, and are called by several threads. `broken` belongs to one call.
 struct FollowEvents {
   std::function<bool(const std::stop_token&, const v1::FollowResponse&)> response;  // false: no more is wanted
   std::function<void(const std::stop_token&, bool* broken)> lost;
@@ -26,21 +26,22 @@ struct FollowEvents {
   std::function<void(const std::stop_token&, absl::Duration)> sleep;
 };
 
-// Begins with one log handler and goes on with those that it names as owners of streams, with the cursors reached and
-// the same certificates and key. A call that breaks is made again. All streams end in one sequence of responses.
+// Starts with one log handler and continues with those that it names as owners of streams, from the cursors reached and
+// with the same certificates and key. Repeats a call that breaks. Merges all streams into one sequence of responses.
 class LogFollow {
  public:
   // `connection` must outlive this object.
   LogFollow(Connection& connection, std::string address, const v1::FollowRequest& request, FollowEvents events);
 
-  // Blocks until everything has ended (OK), a call has failed for good, or a stop. Errors name the log handler.
+  // Blocks until all calls have ended (OK), one has failed for good, or a stop is requested. Errors name the log
+  // handler.
   absl::Status Run(const std::stop_token& stop);
 
  private:
   // State of the calls to one address, one after the other.
   struct Calls {
     std::string address;
-    bool reached = false;  // it has said something, or is the first address
+    bool reached = false;  // it has responded, or is the first address
     bool news = false;     // the last call has brought something new
     bool broken = false;
   };

@@ -1,4 +1,4 @@
-// Finds the project that a user stands in.
+// Finds the project of the current directory.
 #pragma once
 
 #include <string>
@@ -13,16 +13,16 @@ inline constexpr char kConfigName[] = "riseml.yml";
 inline constexpr char kStoredConfigName[] = "riseml-experiment.yml";
 
 // The riseml.yml of the current directory or of the nearest one above it, as a path to open. Like git, it looks no
-// further than the directory that holds .git, and takes none from the home directory unless that is where the user
-// stands. Empty when there is none.
+// further than the directory that holds .git, and takes none from the home directory unless that is the current
+// directory. Empty when there is none.
 std::string FindConfig();
 
-// `given` as it is, but "riseml.yml" that is not here is looked for upwards.
+// Returns `given`; if it is "riseml.yml" and absent here, searches the directories above for it.
 std::string ConfigPath(const std::string& given);
 
-// The directory whose files belong to a configuration: the nearest one, from that of the file upwards, that holds
-// riseml.yml or .git; when there is none, that of the file. The home directory and "/" are taken only when the file
-// lies in them. A stored configuration belongs to no directory: the current one counts then.
+// Returns the directory whose files belong to a configuration: the nearest one that holds riseml.yml or .git, from the
+// file's directory upwards; if there is none, the file's directory. Takes the home directory and "/" only if the file
+// lies in them. Returns the current directory for a stored configuration, which belongs to none.
 absl::StatusOr<std::string> ProjectRoot(const std::string& config);
 
 }  // namespace riseml::cli

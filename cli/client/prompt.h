@@ -18,7 +18,7 @@ absl::StatusOr<std::string> ReadSecret();
 bool IsInterrupted(const absl::Status& status);
 
 // Asks a question on standard error, e.g. "Disable user paul?"; OK when the answer is "y" or "yes". CANCELLED,
-// "Nothing is changed.", for any other; INVALID_ARGUMENT, which names --yes, when standard input is no terminal.
+// "Nothing is changed.", for any other; INVALID_ARGUMENT, which names --yes, when standard input is not a terminal.
 absl::Status Confirm(const std::string& question);
 
 }  // namespace riseml::cli

@@ -74,7 +74,7 @@ class CodeDownload {
   absl::Status status_;
 };
 
-// A directory that was absent or empty. What is in it goes again unless it is kept.
+// A directory that was absent or empty. Its new content is removed again unless it is kept.
 class CheckoutDirectory {
  public:
   static absl::StatusOr<std::unique_ptr<CheckoutDirectory>> Make(const std::string& path) {

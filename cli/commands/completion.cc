@@ -12,7 +12,7 @@
 namespace riseml::cli {
 namespace {
 
-// One command as completion sees it; made from the parser, so that it cannot lag behind.
+// One command as completion sees it; made from the parser, so that both always agree.
 struct Entry {
   std::vector<std::string> paths;  // "", or all ways to write it: "environment rm", "env rm"
   std::vector<cmdline::Command> subcommands;
@@ -74,7 +74,7 @@ std::string Patterns(const Entry& entry) {
   return absl::StrJoin(quoted, " | ");
 }
 
-// The options behind which a value stands, which bash completes as the name of a file.
+// Options that take a value, which bash completes as a file name.
 std::string ValuedWords(const Entry& entry) {
   std::vector<std::string> words;
   for (const cmdline::OptionInfo& option : entry.options) {
@@ -84,7 +84,7 @@ std::string ValuedWords(const Entry& entry) {
   return absl::StrJoin(words, " ");
 }
 
-// Finds the command that is typed, in bash and in zsh with its arrays of bash.
+// Finds the typed command, in bash and in zsh with bash-style arrays.
 std::string BashBody(const std::vector<Entry>& entries) {
   std::string out =
       "_riseml() {\n"
@@ -126,7 +126,7 @@ std::string Zsh(const std::vector<Entry>& entries) {
                       BashBody(entries), "complete -o default -F _riseml riseml\n");
 }
 
-// The lines of a command in one way to write it.
+// The lines for one spelling of a command.
 std::string FishLines(const Entry& entry, const std::string& path) {
   const std::string when = path.empty() ? "__fish_use_subcommand" : absl::StrCat("__riseml_at ", path);
   std::string out;

@@ -23,8 +23,8 @@ struct DeletionOptions {
   bool quiet = false;    // print nothing about what was deleted
 };
 
-// Asks once for all of them, then deletes each. One that fails does not keep the others from being deleted. Returns the
-// exit code, or the error of the only one; CANCELLED when the answer is no.
+// Asks once for all of them, then deletes each. A failure does not stop the other deletions. Returns the exit code, or
+// the error if there is only one deletion; CANCELLED when the answer is no.
 absl::StatusOr<int> DeleteAll(Session& session, const std::vector<Deletion>& deletions, const DeletionOptions& options);
 
 }  // namespace riseml::cli

@@ -61,7 +61,7 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   std::vector<Subject> subjects;
   if (options.ids.empty()) {
-    // Nothing of another project is ever killed because nobody named an experiment.
+    // Without an id, only an experiment of this project is killed.
     RISEML_ASSIGN_OR_RETURN(Subject subject, NewestUnderWay(*connection, options.config_file,
                                                             "No experiment of this project is under way!"));
     session.Tell(absl::StrCat(subject.note, "\n"));
@@ -82,7 +82,7 @@ absl::StatusOr<int> Kill(Session& session, const KillOptions& options) {
   for (const Subject& subject : subjects) {
     auto killed = KillOne(*connection, subject, options);
     if (!killed.ok()) {
-      // The others are killed all the same.
+      // The other experiments are still killed.
       if (subjects.size() == 1 || IsUnreachable(killed.status())) return killed.status();
       session.Tell(ErrorText(While(subject.shown, killed.status())));
       exit_code = kExitError;

@@ -21,7 +21,7 @@ namespace riseml::cli {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(60);  // a wait without an event is simply begun again
-constexpr absl::Duration kRedraw = absl::Seconds(1);     // of the line about what is under way
+constexpr absl::Duration kRedraw = absl::Seconds(1);     // of the live line
 
 class LogSession {
  public:
@@ -82,13 +82,13 @@ class LogSession {
   bool Done() const {
     if (!follow_over_) return false;
     if (request_.raw || request_.no_follow || state_.complete) return true;
-    // The end of the experiment may be told before the end of its jobs; all are known when the watch is over.
+    // The end of the experiment may arrive before those of its jobs; all are known when the watch is over.
     if (request_.job.empty()) return false;
     const auto job = state_.jobs.find(request_.job);
     return job != state_.jobs.end() && IsTerminal(job->second.state());
   }
 
-  // Takes a resource into the set of what is shown; with a job chosen, the others stay out.
+  // Adds a job to the shown ones; if one job was chosen, ignores the others.
   void Note(const std::string& job) {
     if (!request_.job.empty() && job != request_.job) return;
     shown_.jobs[job] = state_.jobs[job];
@@ -122,7 +122,7 @@ class LogSession {
     return std::visit([this](const auto& what) { return On(what); }, *event);
   }
 
-  // A log is read after another attempt has followed, whose state is what the watch has told.
+  // Tells how an earlier attempt ended: the watch reports only the state of the newest one.
   void TellEarlierAttempt(const v1::LogEnd& end) {
     const auto name = names_.find({end.job_uid(), end.attempt()});
     const auto job = name == names_.end() ? shown_.jobs.end() : shown_.jobs.find(name->second);
@@ -139,7 +139,7 @@ class LogSession {
     return absl::OkStatus();
   }
 
-  // One line for a log that cannot be read any further; the others go on.
+  // Prints one line for a log that cannot be read any further; other logs continue.
   void TellDamaged(const v1::LogEnd& end) {
     damaged_ = true;
     if (!request_.raw) session_.Print(view_.Clear());
@@ -215,7 +215,7 @@ class LogSession {
   Live& live_;
   const LogRequest& request_;
   ExperimentState& state_;  // everything
-  ExperimentState shown_;   // what was asked for
+  ExperimentState shown_;   // the requested part
   StateLines states_;
   Silence silence_;
   LogView view_;

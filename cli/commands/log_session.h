@@ -25,12 +25,12 @@ struct LogRequest {
 
 enum class LogShown {
   kAll,
-  kDamaged,  // all but what cannot be read of damaged logs; an error line has named each
+  kDamaged,  // all but the unreadable parts of damaged logs; an error line has named each
   kLeft,     // the user left before the end
 };
 
-// Shows what was asked for. `live` must be watching the experiment already, unless `raw`; `state` is what it has told
-// so far.
+// Shows what was asked for. `live` must be watching the experiment already, unless `raw`; `state` holds what it has
+// reported so far.
 absl::StatusOr<LogShown> ShowLog(Session& session, Connection& connection, Live& live, const LogRequest& request,
                                  ExperimentState& state);
 

@@ -29,7 +29,7 @@ struct ProjectOptions {
   bool quiet = false;
 };
 
-// "census", or ".paul.census" of somebody else, as ids of experiments are written.
+// "census", or ".paul.census" for another user's project, as in ids of experiments.
 std::string ShownProject(const ProjectName& name, const std::string& caller) {
   return name.user == caller ? name.project : absl::StrCat(".", name.user, ".", name.project);
 }

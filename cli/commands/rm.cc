@@ -51,7 +51,7 @@ absl::StatusOr<std::vector<Doomed>> Find(Connection& connection, const std::vect
     const auto same = [&](const Doomed& other) { return other.experiment.name() == experiment->name(); };
     if (std::ranges::none_of(out, same)) out.push_back({std::move(subject), *std::move(experiment)});
   }
-  // Later ones first: what reads an output goes before what has written it.
+  // Later ones first: an experiment that reads an output is deleted before the one that wrote it.
   std::ranges::stable_sort(out, [](const Doomed& a, const Doomed& b) {
     return ParseExperimentName(a.experiment.name())->number > ParseExperimentName(b.experiment.name())->number;
   });

@@ -35,8 +35,8 @@ std::string Parent(const Connection& connection, const SecretOptions& options) {
                                  : Print(ProjectName{connection.caller(), options.project});
 }
 
-// The value: of a file, typed at a terminal without showing it, or all of standard input. One line end at the end is
-// not part of it.
+// Returns the value: from a file, typed at a terminal without echo, or all of standard input. Cuts off one line end at
+// the end.
 absl::StatusOr<std::string> ReadValue(Session& session, const SecretOptions& options) {
   std::string value;
   if (!options.file.empty()) {
@@ -57,7 +57,7 @@ absl::StatusOr<std::string> ReadValue(Session& session, const SecretOptions& opt
   return value;
 }
 
-// A secret may be there before its project; the name may also be mistyped.
+// Tells the user that the project does not exist. A secret may precede its project, but the name may be mistyped.
 absl::Status TellUnknownProject(Session& session, Connection& connection, const std::string& project) {
   v1::GetProjectRequest request;
   request.set_name(Print(ProjectName{connection.caller(), project}));

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int64_t kMaxSpecBytes = 64 << 10;
 
-// A configuration beside `path` that may be meant by it; empty: none.
+// A configuration beside `path` that the user may have meant; empty: none.
 std::string MeantConfig(const std::string& path) {
   const std::filesystem::path given(path);
   const std::filesystem::path directory = given.parent_path();

@@ -30,7 +30,7 @@ struct StatusOptions {
   std::string sort_by;  // of children; empty: their number
 };
 
-// Programs get no path either that this user cannot enter.
+// Removes a path that this user cannot enter from the output for programs, too.
 void HideClosedPath(const Session& session, v1::Experiment* experiment) {
   if (!session.viewer().MayRead(experiment->output_path())) experiment->clear_output_path();
 }
@@ -90,7 +90,7 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
       RISEML_ASSIGN_OR_RETURN(row.children, Children(connection, experiment, options.sort_by));
     }
     if (!options.json && HasNotBegun(experiment) && asked++ < kMostWaitReasons) {
-      // It may have begun, or be gone, by now; then there is nothing to say.
+      // It may have begun or be gone by now; then no reason is shown.
       if (const auto full = GetExperiment(connection, experiment.name()); full.ok()) row.waits_for = WaitsFor(*full);
     }
     flat.push_back(experiment);

@@ -32,7 +32,7 @@ absl::StatusOr<absl::Duration> ReadTimeout(const std::string& text) {
   return *duration;
 }
 
-// The experiment at its end, or at the deadline; nothing when the user pressed Ctrl-C.
+// Returns the experiment at its end or at the deadline; nothing when the user pressed Ctrl-C.
 absl::StatusOr<std::optional<v1::Experiment>> WaitForOne(Session& session, Connection& connection,
                                                          const Subject& subject, absl::Time deadline) {
   RISEML_ASSIGN_OR_RETURN(v1::Experiment now, GetExperiment(connection, subject.experiment));

@@ -16,7 +16,7 @@ std::string OfLimit(const std::string& used, std::int64_t limit, const std::stri
   return limit < 0 ? used : absl::StrCat(used, " of ", shown_limit);
 }
 
-// Empty for a server that does not tell.
+// Empty if the server does not report it.
 std::string StoredLine(const v1::User& user) {
   if (user.stored_bytes_limit() == 0) return "";
   return absl::StrCat(

@@ -13,7 +13,7 @@
 namespace riseml::cli {
 namespace {
 
-// Blanks beyond ASCII, and what looks like an arrow or its head.
+// Blanks, also beyond ASCII, and characters that look like an arrowhead.
 constexpr absl::string_view kBlanks[] = {" ",      "\t",     "\u00a0", "\u2000", "\u2001", "\u2002", "\u2003",
                                          "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
                                          "\u202f", "\u205f", "\u3000", "\u2800", "\u3164"};
@@ -25,7 +25,7 @@ void SkipBlanks(absl::string_view& text) {
   }
 }
 
-// Takes "-->" and its kin: what has neither letters nor digits of ASCII, and ends with a head.
+// Consumes "-->" and similar arrows: text without ASCII letters and digits that ends with a head.
 bool ConsumeArrow(absl::string_view& text) {
   std::size_t end = 0;
   for (const absl::string_view head : kHeads)
@@ -57,7 +57,7 @@ bool LooksLikeOurs(absl::string_view line) {
   if (!ConsumeArrow(line)) return false;
   SkipBlanks(line);
   if (absl::StartsWith(line, "log of attempt ")) return true;
-  // Other arrows, which programs print as well, count only with a state and nothing else.
+  // Programs print other arrows as well: such an arrow counts only with a state and nothing else behind it.
   if (!ConsumeState(line)) return false;
   SkipBlanks(line);
   return exact || line.empty() || absl::StartsWith(line, "(");

@@ -13,7 +13,7 @@ std::string ToJson(const google::protobuf::Message& message) {
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
   std::string text;
-  // Fails for values that JSON has no form for, such as a time beyond the year 9999: then null, not half an object.
+  // Fails for values that JSON cannot express, such as a time beyond the year 9999: prints null, not half an object.
   const bool ok = google::protobuf::util::MessageToJsonString(message, &text, options).ok();
   return ok ? text : "null";
 }

@@ -10,10 +10,10 @@
 
 namespace riseml::cli {
 
-// One object on one line: {"version":1,"experiment":{…},"children":[…]}. What lies under a name is one message of
-// riseml.v1, or a list of them, in protobuf's JSON with the field names of the protos: every field without presence is
-// there, also with its default; 64-bit integers are strings, times RFC 3339. Names and fields are only ever added;
-// `version` grows when that cannot be kept.
+// One object on one line: {"version":1,"experiment":{…},"children":[…]}. Each name holds one message of riseml.v1, or a
+// list of them, in protobuf's JSON with the field names of the protos. Fields without presence are always written,
+// defaults included; 64-bit integers are strings, times RFC 3339. New versions only add names and fields; `version`
+// grows with any other change.
 class JsonObject {
  public:
   JsonObject& One(absl::string_view name, const google::protobuf::Message& message);
@@ -25,7 +25,7 @@ class JsonObject {
     return Pointers(name, pointers);
   }
 
-  // JSON that is there already.
+  // Adds text that is JSON already.
   JsonObject& Raw(absl::string_view name, absl::string_view json);
 
   // The object and a newline.

@@ -1,4 +1,4 @@
-// One line about what is under way, for a terminal on which nothing else moves.
+// Status line for a terminal while nothing else is printed.
 #pragma once
 
 #include <string>

@@ -55,7 +55,7 @@ std::string LogView::Prefix(const std::string& resource, std::optional<absl::Tim
   return absl::StrCat(out, " ");
 }
 
-// Returns the beginning of a line that a job has printed. Only what is seen of the line counts: colours do not.
+// Returns the beginning of a line that a job has printed. Only visible characters count, not colours.
 absl::string_view LogView::Mark(const std::string& resource, absl::string_view text) {
   const std::string seen = logtext::Sanitize(text, false);
   const bool imitates = LooksLikeOurs(seen) || (NameOf(resource).last_is_ours && LooksLikeExplanation(seen));

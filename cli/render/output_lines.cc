@@ -7,7 +7,7 @@ namespace riseml::cli {
 
 std::string OutputLines(const Viewer& viewer, const v1::Experiment& experiment) {
   std::string out;
-  // A path that its reader cannot use would only lead astray.
+  // Leaves out a path that the reader cannot use.
   if (!experiment.output_path().empty() && !viewer.MayRead(experiment.output_path()))
     out = "Output: kept by the installation in a directory that your user cannot read\n";
   else if (!experiment.output_path().empty())

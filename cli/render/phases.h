@@ -20,7 +20,7 @@ struct Phase {
   bool operator==(const Phase&) const = default;
 };
 
-// There is a build phase only when there is a build job; while it prints, there is no other.
+// Returns a build phase only if there is a build job; while the build prints, returns no other phase.
 std::vector<Phase> PhasesOf(const ExperimentState& state, absl::Time now);
 
 // True when there is nothing left to wait for: it runs or it is over.

@@ -1,4 +1,4 @@
-// Decides when a wait is told on an output where no line can be drawn over.
+// Decides when to report a wait on an output that cannot redraw a line.
 #pragma once
 
 #include <algorithm>

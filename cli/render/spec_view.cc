@@ -93,7 +93,7 @@ std::string PlanText(const spec::Spec& spec) {
 std::string NormalJson(const spec::Spec& spec, int indent) {
   Object out = {{"project", spec.project}};
   if (spec.train) out["train"] = ToJson(*spec.train);
-  // The parser has let only valid UTF-8 through; `replace` keeps the function from throwing all the same.
+  // The parser accepts only valid UTF-8. `replace` still keeps the function from throwing.
   // An invisible character shown by its number is the same text to JSON.
   return logtext::ShowInvisible(out.dump(indent, ' ', false, Object::error_handler_t::replace));
 }

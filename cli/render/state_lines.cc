@@ -57,7 +57,7 @@ StateLine LineOf(const v1::Experiment& experiment) {
   StateLine line = {.name = experiment.name(),
                     .lines = {absl::StrCat("--> ", StateName(experiment.state()))},
                     .time = Began(experiment)};
-  // The jobs explain themselves; only what has no job to blame is said here.
+  // Jobs explain their own failures; this explains failures without a job.
   if (experiment.state() == v1::Experiment::FAILED) {
     for (std::string& text : Explain(experiment)) line.lines.push_back(std::move(text));
   }
@@ -93,13 +93,13 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
     told = std::move(now);
     out.push_back(std::move(line));
   };
-  // What never began because a build has failed is told behind that build: the cause comes first.
+  // Jobs that never began because a build failed are reported after that build: the cause comes first.
   const bool cause_is_told = std::ranges::all_of(state.jobs, [&](const auto& entry) {
     const v1::Job& job = entry.second;
     return job.role() != "build" || state.complete || (IsTerminal(job.state()) && LogIsOver(job));
   });
   const auto waits_for_cause = [&](const auto& entity) { return entity.reason() == kBuildFailed && !cause_is_told; };
-  std::set<std::string> busy;  // experiments with a job whose end is not told yet
+  std::set<std::string> busy;  // experiments with a job whose end is not reported yet
   std::set<std::string> ends;  // those with a job that has ended, or waits again, and whose log is still to be shown
   bool anything_busy = false;
   const auto experiment_may_be_told = [&](const v1::Experiment& experiment, bool waits) {
@@ -111,7 +111,7 @@ std::vector<StateLine> StateLines::Update(const ExperimentState& state) {
     busy.insert(ExperimentOf(job));
     anything_busy = true;
   }
-  // What begins is told from the outside in, what ends from the inside out.
+  // Beginnings are reported from the outside in, ends from the inside out.
   const auto waits_again = [](const v1::Experiment& experiment, bool ends) {
     return experiment.state() == v1::Experiment::PENDING && ends;
   };

@@ -28,8 +28,8 @@ std::optional<StateLine> EarlierAttempt(const v1::Job& job, int number);
 
 class StateLines {
  public:
-  // Returns the lines for what is new in the state. The end of a job that has printed is told after the end of its
-  // log; the end of an experiment after those of its jobs, unless the watch ended without telling them.
+  // Returns the lines for what is new in the state. Reports the end of a job that has printed after the end of its log,
+  // and the end of an experiment after those of its jobs, unless the watch ended without them.
   std::vector<StateLine> Update(const ExperimentState& state);
 
   // The log of an attempt has ended.

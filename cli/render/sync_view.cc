@@ -41,7 +41,7 @@ std::string Advice(const sync::UploadSize& upload) {
       ". List what training does not need in .risemlignore.\n         Largest: ", absl::StrJoin(largest, ", "), "\n");
 }
 
-// True for what nobody expects to be sent: .git, also of submodules, and the configuration itself.
+// True for paths that nobody expects to be sent: .git, also of submodules, and the configuration itself.
 bool GoesWithoutSaying(const std::string& path) {
   return path == ".git/" || path == ".git" || absl::EndsWith(path, "/.git/") || absl::EndsWith(path, "/.git") ||
          (absl::StartsWith(path, "riseml") && absl::EndsWith(path, ".yml") && !absl::StrContains(path, '/'));
@@ -56,7 +56,7 @@ std::string AmountOf(const sync::SkippedPath& path) {
   return absl::StrCat(more, Files(path.files), ", ", Size(path.bytes));
 }
 
-// Code and what git tracks: that it is missing is a surprise.
+// Rates how much a user would be surprised that a path is missing: tracked files most, then code.
 int Surprise(const sync::SkippedPath& path) {
   if (path.tracked) return 3;
   if (path.expected || path.kept_out) return 0;
@@ -103,7 +103,7 @@ std::string LeftOut(const sync::Snapshot& snapshot) {
     unsaid += GoesWithoutSaying(path.path) ? 1 : 0;
     if (path.secret) secrets.push_back(path.path);
   }
-  std::string first, link;  // the first that a line brings back, and the first that leads elsewhere
+  std::string first, link;  // first path that a line brings back, and target of the first link that leads elsewhere
   for (const sync::SkippedPath* path : ByImportance(snapshot.scan.skipped)) {
     if (others.size() == kMostNamed) break;
     const bool leads_elsewhere = !path->link_target.empty();

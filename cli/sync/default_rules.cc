@@ -25,7 +25,7 @@ constexpr const char* kSecretFiles[] = {
     ".htpasswd", ".vault-token", ".Renviron", ".comet.config", ".databrickscfg", ".modal.toml"};
 constexpr const char* kSecretDirectories[] = {".aws",    ".ssh", ".gnupg", ".azure",  ".kube",
                                               ".kaggle", ".env", ".envs",  ".secrets"};
-// Endings of what is meant to be published.
+// Endings of files that are meant to be published.
 constexpr const char* kPublicEndings[] = {".pub", ".example", ".examples", ".sample",   ".template", ".tmpl",
                                           ".tpl", ".dist",    ".default",  ".defaults", ".schema",   ".skel"};
 constexpr const char* kCodeEndings[] = {".py", ".pyx", ".pyi", ".ipynb", ".sh", ".bash", ".c",    ".cc", ".cpp",

@@ -9,8 +9,8 @@
 
 namespace riseml::sync {
 
-// True for names that usually hold credentials: ".env", "id_rsa", ".dvc/config.local". Examples and templates
-// (".env.example") and source code ("kubeconfig.py") are none. `path` is relative to the project.
+// True for names that usually hold credentials: ".env", "id_rsa", ".dvc/config.local". False for examples and templates
+// (".env.example") and source code ("kubeconfig.py"). `path` is relative to the project.
 bool LooksLikeSecret(absl::string_view path, bool is_directory);
 
 // Returns why a file or directory of this name is left out; empty if the name does not decide.

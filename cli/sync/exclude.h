@@ -33,12 +33,12 @@ struct Decision {
   bool taken() const { return rule <= Rule::kTracked; }
 };
 
-// The rules for the directories from the project's root down to the one being looked at: enter each, leave each. The
-// first that says something decides: .risemlignore; git's index; git's ignore files; names of secrets; defaults. Lives
-// on one thread.
+// Holds the rules of the directories from the project's root down to the current one; enter and leave each directory in
+// turn. The first rule that applies decides: .risemlignore; git's index; git's ignore files; names of secrets;
+// defaults. Lives on one thread.
 class Excluder {
  public:
-  // Reads what git says at the project's root and above it, up to the root of the git work tree. Nothing is entered.
+  // Reads git's files at the project's root and above it, up to the root of the git work tree. Enters no directory.
   static absl::StatusOr<Excluder> Open(const std::string& root);
 
   // `directory` is relative to the project, "" being its root; `names` are its sorted entries.
@@ -52,7 +52,7 @@ class Excluder {
   Decision CheckContents(absl::string_view path, const Decision& decision, const std::vector<std::string>& names,
                          const ReadEntry& read) const;
 
-  // True when something below a directory that is left out by `decision` belongs to the revision all the same.
+  // True when something below a directory that `decision` leaves out still belongs to the revision.
   bool ReachesBelow(absl::string_view directory, const Decision& decision) const;
 
   bool IsTracked(absl::string_view path) const;

@@ -15,7 +15,7 @@
 
 namespace riseml::sync {
 
-// Takes one reading of a file from its beginning. Begin may come again: then the reading starts over.
+// Receives the content of a file from its beginning. A further Begin means that the read starts over.
 class FileConsumer {
  public:
   virtual ~FileConsumer() = default;
@@ -37,17 +37,16 @@ class IdOf final : public FileConsumer {
   std::string beginning_;
 };
 
-// Opens a regular file. NOT_FOUND when it is gone or something else by now; PERMISSION_DENIED with advice.
+// Opens a regular file. NOT_FOUND when it is gone or no longer a regular file; PERMISSION_DENIED with advice.
 absl::StatusOr<UniqueFd> OpenForReading(const std::string& path);
 
-// Reads a regular file once. FILE_CHANGED, naming the file, when it was not the same before and after; NOT_FOUND when
-// it is gone.
+// Reads a regular file once. FILE_CHANGED, naming the file, when it changed during the read; NOT_FOUND when it is gone.
 absl::StatusOr<FileStamp> ReadOnce(const std::string& path, FileConsumer& consumer);
 
 using Sleep = std::function<void(absl::Duration)>;
 void SystemSleep(absl::Duration duration);
 
-// Tries again, 50 ms apart, as long as the file changes and `retries`, which shrinks, is not 0.
+// Retries every 50 ms while the file changes and `retries` is not 0; each retry reduces `retries`.
 absl::StatusOr<FileStamp> ReadStable(const std::string& path, FileConsumer& consumer, int& retries,
                                      const Sleep& sleep = SystemSleep);
 

@@ -12,10 +12,10 @@ namespace riseml::sync {
 struct GitDirectory {
   std::string work_tree;  // directory with the entry .git
   std::string git;        // holds `index`
-  std::string common;     // holds `info/exclude` and `config`; the same as `git` but in a further work tree
+  std::string common;     // holds `info/exclude` and `config`; differs from `git` only in a linked work tree
 };
 
-// The git directory of the entry .git in `work_tree`, which is a directory or a file that names one. All paths are
+// Returns the git directory of `work_tree`, whose entry .git is a directory or a file that names one. All paths are
 // empty when there is none.
 GitDirectory OpenGitDirectory(const std::string& work_tree);
 
@@ -37,8 +37,8 @@ class TrackedFiles {
   std::vector<std::string> submodules_;  // sorted
 };
 
-// Reads the index. Paths are taken that lie below `prefix` ("" or "a/b/"), which is cut off, and `mount` is put in
-// front. An absent index tracks nothing; one that cannot be read tracks nothing and adds a sentence to `warnings`.
+// Reads the index. Returns the paths below `prefix` ("" or "a/b/"), with `prefix` replaced by `mount`. An absent index
+// tracks nothing; one that cannot be read tracks nothing and adds a sentence to `warnings`.
 TrackedFiles ReadTrackedFiles(const GitDirectory& directory, absl::string_view prefix, absl::string_view mount,
                               std::vector<std::string>& warnings);
 

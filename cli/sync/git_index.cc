@@ -26,7 +26,7 @@ absl::Status DamagedIndex(absl::string_view what) {
   return Error(Reason::kInvalidArgument, absl::StrCat("git's index is damaged: ", what));
 }
 
-// Reads big-endian numbers and names; ok() turns false at the first that is not there.
+// Reads big-endian numbers and names; ok() is false from the first missing one on.
 class IndexReader {
  public:
   explicit IndexReader(absl::string_view bytes) : bytes_(bytes) {}
@@ -42,7 +42,7 @@ class IndexReader {
     for (const char c : Take(size)) value = value << 8 | static_cast<unsigned char>(c);
     return value;
   }
-  // git's offset encoding: 7 bits a byte, each continuation adds one.
+  // git's offset encoding: 7 bits per byte, each continuation adds one.
   std::uint64_t Offset() {
     std::uint64_t c = Number(1);
     std::uint64_t value = c & 127;
@@ -71,7 +71,7 @@ class IndexReader {
   bool ok_ = true;
 };
 
-// One path of the index; `previous` is the entry before it, which version 4 shortens names by.
+// Reads one path of the index; `previous` is the entry before it, whose prefix version 4 leaves out.
 absl::Status ParseEntry(IndexReader& in, std::uint64_t version, std::size_t id_bytes, std::string& path,
                         std::uint32_t& mode) {
   const std::size_t start = in.at();

@@ -21,7 +21,7 @@ struct GitIndex {
 };
 
 // Parses index versions 2, 3 and 4 with ids of `id_bytes` bytes (20 for SHA-1, 32 for SHA-256). INVALID_ARGUMENT for
-// damaged files, other versions and extensions that a reader must know and this one does not.
+// damaged files, other versions and unknown mandatory extensions.
 absl::StatusOr<GitIndex> ParseGitIndex(absl::string_view bytes, std::size_t id_bytes);
 
 // Adds the entries of the shared index `base` that `index` keeps.

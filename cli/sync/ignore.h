@@ -15,7 +15,7 @@ struct Pattern {
   std::string text;             // as written, for messages
   bool negated = false;         // brings back what an earlier pattern ignored
   bool directory_only = false;  // written with a trailing '/'
-  bool anchored = false;        // holds for the path from the file's directory, not for a name anywhere below
+  bool anchored = false;        // matches the path from the file's directory, not a name anywhere below
 };
 
 // The patterns of one file, or built-in ones.
@@ -38,11 +38,11 @@ bool WildMatch(absl::string_view pattern, absl::string_view text);
 const Pattern* FindPattern(const std::vector<PatternFile>& files, absl::string_view path, bool is_directory,
                            const PatternFile** file = nullptr);
 
-// The pattern, to stand in a file at the project's root, that matches this path alone: "/data\[1].csv".
+// Returns a pattern for a file at the project's root that matches this path alone: "/data\[1].csv".
 std::string PatternFor(absl::string_view path);
 
 // True when a pattern of `file` that brings something back names a path below the directory: "!data/train.csv" for
-// "data". Patterns that hold for a name anywhere do not count, as in git.
+// "data". Patterns that match a name anywhere do not count, as in git.
 bool BringsBackBelow(const PatternFile& file, absl::string_view directory);
 
 }  // namespace riseml::sync

@@ -7,7 +7,7 @@
 
 namespace riseml::sync {
 
-// A pointer is never longer.
+// Longest pointer, in bytes.
 inline constexpr std::size_t kLfsPointerBytes = 1024;
 
 // `beginning` is the file's first bytes, `bytes` its size.

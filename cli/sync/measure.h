@@ -1,4 +1,4 @@
-// Counts what a directory holds that is not part of a revision.
+// Counts the content of a directory that is not part of a revision.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ struct Amount {
   bool empty = false;    // the directory itself has no entries
 };
 
-// Counts the entries below `name` in the directory `parent`, following no links. `budget` is how many entries may still
-// be looked at; it shrinks by those that were. What cannot be read counts as nothing.
+// Counts the entries below `name` in the directory `parent`, following no links. `budget` is the number of entries that
+// may still be looked at; each one looked at reduces it. Unreadable entries do not count.
 Amount MeasureDirectory(int parent, const std::string& name, std::int64_t& budget);
 
 }  // namespace riseml::sync

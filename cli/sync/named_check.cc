@@ -71,7 +71,7 @@ bool IsScript(absl::string_view path) {
   return absl::EndsWith(path, ".py") || absl::EndsWith(path, ".sh") || absl::EndsWith(path, ".txt");
 }
 
-// A script that only a directory above the project has: an error when nothing says that the project is where it is.
+// Handles a script that exists only above the project: an error unless riseml.yml or .git marks the project's root.
 absl::Status CheckAbove(const std::string& root, const std::string& path, std::vector<std::string>& notes) {
   const std::string above = IsScript(path) ? FoundAbove(root, path) : "";
   if (above.empty()) return absl::OkStatus();
@@ -126,7 +126,7 @@ absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::st
       if (!why) continue;
       if (!S_ISDIR(info.st_mode)) {
         const absl::Status left_out = LeftOutError(path, *why);
-        // A command that names it too may make it, or ask whether it is there; and who leaves it out himself knows.
+        // Not an error if another command names it, which may make or test it, or if the user's own rule leaves it out.
         if (CountOf(commands, path) <= 1 && why->rule != Decision::Rule::kRisemlIgnore) return left_out;
         notes.push_back(absl::StrCat(left_out.message(), "; if a command makes it, all is well"));
         continue;

@@ -9,9 +9,9 @@
 
 namespace riseml::sync {
 
-// INVALID_ARGUMENT when a command names a file that lies in the project and was left out: says why, and the line that
-// brings it back; or a script that lies above the project only, while the project holds neither riseml.yml nor .git.
-// Directories that were left out, other scripts that lie above the project only, and scripts that exist nowhere add a
+// INVALID_ARGUMENT when a command names a file of the project that was left out; the message says why, and which line
+// brings it back. Also for a script that exists only above the project, while the project holds neither riseml.yml nor
+// .git. Left-out directories, other scripts that exist only above the project, and scripts that exist nowhere add a
 // sentence to `notes`.
 absl::Status CheckNamedFiles(const Snapshot& snapshot, const std::vector<std::string>& commands,
                              std::vector<std::string>& notes);

@@ -14,17 +14,17 @@
 namespace riseml::sync {
 namespace {
 
-// Commands whose words are not read: they are written, removed, printed or asked for.
+// Commands that do not read the files they name: they write, remove, print or test them.
 constexpr absl::string_view kNotReaders[] = {"tee",  "touch", "rm", "mkdir", "rmdir",  "echo",   "printf",
                                              "test", "[",     "[[", "ls",    "export", "unlink", "trap"};
-// Options whose values are written, by a part of their name.
+// Options that name an output, recognised by a part of their name.
 constexpr absl::string_view kWritten[] = {"out", "log", "save", "dest", "export", "write", "result", "dump", "report"};
 
 struct CommandWord {
   std::string text;
   bool starts = false;   // first of its command
   bool written = false;  // behind > or >>
-  bool opaque = false;   // holds something only the shell knows
+  bool opaque = false;   // holds something that only the shell can expand
   int depth = 0;         // subshells around it
 };
 
@@ -144,7 +144,7 @@ absl::string_view Program(absl::string_view word) {
   return slash == absl::string_view::npos ? word : word.substr(slash + 1);
 }
 
-// Goes through the words and keeps what earlier ones mean for later ones.
+// Goes through the words and keeps the state that earlier ones leave for later ones.
 class CommandReader {
  public:
   std::vector<std::string> Read(absl::string_view command) {
@@ -169,7 +169,7 @@ class CommandReader {
     previous_ = word.text;
   }
 
-  // Behind a directory that only the shell knows, no name is known either.
+  // Once the directory is known only to the shell, no relative name is known either.
   void ChangeDirectory(const CommandWord& word) {
     const bool home = absl::StartsWith(word.text, "/") || absl::StartsWith(word.text, "~") || word.text == "-";
     known_ = known_ && !word.opaque && !home;

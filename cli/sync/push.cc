@@ -21,11 +21,11 @@ namespace riseml::sync {
 namespace {
 
 constexpr std::size_t kIdsPerCall = 16'000;
-// Above this many objects the root tree is asked for alone first: an unchanged project is then one small question.
+// Above this many objects, asks for the root tree alone first: an unchanged project then costs one small request.
 constexpr std::size_t kAskAllAtOnce = 500;
 constexpr std::size_t kLargestNamed = 5;
 constexpr int kPushRetries = 6;
-// Ways to read files, one for each try. The last one cannot meet a file that has changed since.
+// Ways to read files, one for each try. The last one copies all files, so none can change after the read.
 constexpr Copies kTries[] = {Copies::kNone, Copies::kNone, Copies::kRecent, Copies::kAll};
 constexpr absl::Duration kCallTimeout = absl::Seconds(60);
 
@@ -67,7 +67,7 @@ absl::Status AskFor(v1::FileService::StubInterface& stub, const PushOptions& opt
       if (!id) return absl::InternalError("the server answered FindMissing with something that is no id");
       state.missing.insert(*id);
     }
-    // The first answer: a push that comes in between is then found out.
+    // Keeps the head of the first answer, so that a push in between is detected.
     if (begin == 0) state.head = response.head();
   }
   return absl::OkStatus();
@@ -84,7 +84,7 @@ absl::StatusOr<ServerState> FindMissing(v1::FileService::StubInterface& stub, co
   add(snapshot.tree);
   if (snapshot.files.size() + snapshot.trees.size() > kAskAllAtOnce) {
     RISEML_RETURN_IF_ERROR(AskFor(stub, options, ids, state));
-    // A tree that is there is there with everything in it.
+    // If the server has a tree, it has everything in it.
     if (state.missing.empty()) return state;
     ids.clear();
   }
@@ -135,7 +135,7 @@ class Upload final : public FileConsumer {
     if (!sent.ok() && !stream_ended_) context_.TryCancel();
     if (sent.ok()) writer_->WritesDone();
     const absl::Status finished = rpc::FromGrpc(writer_->Finish());
-    // A stream that the server ended has its reason, or its answer, in the status.
+    // If the server ended the stream, the status has its reason or its answer.
     if (!sent.ok() && !stream_ended_) return sent;
     if (absl::IsCancelled(finished))
       return absl::CancelledError(
@@ -193,7 +193,7 @@ class Upload final : public FileConsumer {
       if (absl::IsNotFound(read)) return Changed();
       RISEML_RETURN_IF_ERROR(read);
     }
-    // What counts is what was sent, not what was read before.
+    // Compares the bytes that were sent, not those read before.
     if (hasher_.Finish() != file.id) return Changed();
     ++objects_;
     return absl::OkStatus();
@@ -281,7 +281,7 @@ absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, co
     const bool moved = HasReason(outcome.status(), Reason::kFileChanged) && round + 1 < std::size(kTries);
     if (!moved) RISEML_RETURN_IF_ERROR(outcome.status());
     const std::vector<std::string> changed = ChangedSince(snapshot);
-    // Once more, or twice, when somebody has saved a file meanwhile; not for a file that is written all the time.
+    // Repeats once or twice if somebody has saved a file meanwhile, but not for a file that is written all the time.
     const bool again = moved || (round < kMoreRevisions && !changed.empty() && snapshot.moving.empty());
     created = created || (outcome.ok() && outcome->response.project_created());
     if (again) {

@@ -1,4 +1,4 @@
-// Brings a project's directory to the server and gets a revision for it.
+// Uploads a project's directory to the server as a revision.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct PushOptions {
   absl::Duration timeout = absl::Minutes(60);      // of one upload
   std::shared_ptr<grpc::Channel> channel;          // of the stub, to be connected again; may be null
   Progress progress;                               // may be empty
-  std::function<std::shared_ptr<void>()> waiting;  // what it returns lives as long as a call waits; may be empty
+  std::function<std::shared_ptr<void>()> waiting;  // its result is held while a call waits; may be empty
 };
 
 struct PushOutcome {
@@ -41,16 +41,16 @@ absl::StatusOr<v1::Limits> GetLimits(v1::FileService::StubInterface& stub, const
 struct UploadSize {
   std::int64_t files = 0;                    // of the project; equal ones count each
   std::int64_t bytes = 0;                    // of their contents, equal ones once
-  std::int64_t objects = 0;                  // contents and directories; 0: nothing travels
+  std::int64_t objects = 0;                  // contents and directories; 0: nothing is sent
   std::vector<const SnapshotFile*> largest;  // at most five, largest first
 };
 
 // Called before each try of an upload; an error ends the push.
 using BeforePush = std::function<absl::Status(const Snapshot&, const UploadSize&)>;
 
-// Pushes a snapshot: asks what is missing, sends that, and hashes what it sends. FILE_CHANGED when a file without a
-// copy is not any more what the snapshot says. Another push in between (PUSH_OUTDATED) is answered by trying again, at
-// most six times.
+// Pushes a snapshot: asks which objects are missing, sends them, and hashes what it sends. FILE_CHANGED when a file
+// without a copy no longer matches the snapshot. Retries at most six times when another push came in between
+// (PUSH_OUTDATED).
 absl::StatusOr<PushOutcome> Push(v1::FileService::StubInterface& stub, const PushOptions& options,
                                  const Snapshot& snapshot, const BeforePush& before_push = {});
 
@@ -61,7 +61,7 @@ struct SyncOutcome {
 };
 
 // Takes a snapshot within the server's limits, shows it to `before_push` (which may be empty) and pushes it. Files that
-// change while they are sent are copied and sent again as they were read: nothing that writes to a file stops a push.
+// change while they are sent are copied and sent again as they were read, so a writer cannot stop a push.
 absl::StatusOr<SyncOutcome> SyncProject(v1::FileService::StubInterface& stub, const PushOptions& options,
                                         SnapshotOptions snapshot_options, const BeforePush& before_push = {});
 

@@ -17,7 +17,7 @@
 namespace riseml::sync {
 namespace {
 
-// Times a snapshot reads a file that changed once more, in the hope to meet it at rest.
+// Number of times that a snapshot reads a file again because it changed during the read.
 constexpr int kReadRetries = 4;
 constexpr absl::Duration kRecent = absl::Minutes(1);
 constexpr std::size_t kOffenders = 5;
@@ -58,7 +58,7 @@ std::vector<const ScannedFile*> Largest(const std::vector<ScannedFile>& files, s
   return out;
 }
 
-// The top-level directories with most of what `weight` counts.
+// Top-level directories with the largest `weight`.
 std::vector<std::string> HeaviestDirectories(const std::vector<ScannedFile>& files, bool by_bytes) {
   std::map<std::string, std::int64_t> weights;
   for (const ScannedFile& file : files)
@@ -133,7 +133,7 @@ class SnapshotReader {
     lfs = id.is_lfs_pointer();
     file.stamp = *stamp;
     SetMode(file);
-    // A pointer is read each time, as the cache does not tell that it is one.
+    // A pointer is read each time, because the cache does not record that it is one.
     if (!lfs) {
       next_.Put(file.path, file.stamp, out.id);
       cache_changed_ = true;
@@ -141,7 +141,7 @@ class SnapshotReader {
     return absl::OkStatus();
   }
 
-  // A copy is not remembered: the file may have changed without a trace since.
+  // A copy is not cached: the file may have changed since without a trace.
   absl::Status Copy(const std::string& path, ScannedFile& file, SnapshotFile& out, bool& lfs) {
     if (snapshot_.spool == nullptr) snapshot_.spool = std::make_shared<Spool>();
     RISEML_ASSIGN_OR_RETURN(const Spool::Copied copied, snapshot_.spool->Copy(path));
@@ -221,7 +221,7 @@ absl::StatusOr<Snapshot> TakeSnapshot(const SnapshotOptions& options) {
   snapshot.scan = std::move(scan);
   snapshot.window = options.clock->Now() - start;
   if (!cache_path.empty() && reader.cache_changed()) {
-    // Without the cache the next push is slower, nothing else.
+    // Without the cache the next push is only slower.
     if (const absl::Status status = reader.next().Save(cache_path, start); !status.ok())
       snapshot.warnings.push_back(absl::StrCat("the cache of file ids was not saved: ", status.message()));
   }

@@ -43,14 +43,14 @@ struct Snapshot {
   std::vector<std::string> vanished;      // files that were gone before they were read
   std::vector<std::string> warnings;
   std::shared_ptr<Spool> spool;  // copies; may be null
-  absl::Duration window;         // from first looking at the files to having read them all
+  absl::Duration window;         // from the first look at the files to the end of reading them
 };
 
 // Selects the files that are copied while they are read, so that they are sent exactly as they were read.
 enum class Copies {
-  kNone,    // those that change during the read only
-  kRecent,  // and those that changed a minute ago or later
-  kAll,     // and all others; the cache is not asked
+  kNone,    // only those that change during the read
+  kRecent,  // also those that changed within the last minute
+  kAll,     // all files; the cache is not used
 };
 
 struct SnapshotOptions {
@@ -79,7 +79,7 @@ absl::Status CheckLimits(const Scan& scan, const v1::Limits& limits);
 std::vector<SnapshotTree> BuildTrees(const std::vector<SnapshotFile>& files,
                                      const std::vector<std::string>& directories = {});
 
-// Paths of files read for the snapshot that are not any more what was read.
+// Paths of files that have changed since they were read for the snapshot.
 std::vector<std::string> ChangedSince(const Snapshot& snapshot);
 
 }  // namespace riseml::sync

@@ -1,4 +1,4 @@
-// Copies of files that do not keep still, so that what is sent is what was read.
+// Copies of files that keep changing, so that exactly the bytes that were read are sent.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ class Spool {
     bool is_lfs_pointer = false;
   };
 
-  // Copies a file as far as it reached when it was opened, or less when it was cut short meanwhile, and computes the id
-  // of what was read. NOT_FOUND when the file is gone or is no file any more.
+  // Copies a file up to its size when it was opened, or less when it was truncated meanwhile, and computes the id of
+  // the bytes read. NOT_FOUND when the file is gone or no longer a regular file.
   absl::StatusOr<Copied> Copy(const std::string& path);
 
   // Gives a copy to `consumer`, piece by piece.

@@ -34,7 +34,7 @@ constexpr std::int64_t kBeginningOfFile = 4096;
 
 std::int64_t Nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
-// The advice every refusal of a path ends with.
+// Advice at the end of every refusal of a path.
 std::string IgnoreAdvice(absl::string_view path) {
   return absl::StrCat("; remove it or add the line ", PatternFor(path), " to .risemlignore");
 }
@@ -108,7 +108,7 @@ class Walker {
     return File(directory, name, path, decision, info);
   }
 
-  // What holds for an entry whose directory is left out: only what git tracks or .risemlignore brings back is taken.
+  // Decides about an entry whose directory is left out: takes it only if git tracks it or .risemlignore brings it back.
   Decision DecideBelow(Decision own, absl::string_view path, bool is_directory, const Outer* outer) const {
     if (outer == nullptr || own.rule == Decision::Rule::kBroughtBack || !own.taken()) return own;
     const bool tracked = outer->decision.rule != Decision::Rule::kRisemlIgnore && !is_directory &&

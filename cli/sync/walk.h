@@ -1,4 +1,4 @@
-// Looks at a project's directory: which files belong to a revision, which do not, and why.
+// Walks a project's directory and decides which files belong to a revision, and why.
 #pragma once
 
 #include <sys/stat.h>
@@ -69,7 +69,7 @@ struct ScanOptions {
   bool measures_expected = false;  // also of those nobody misses, such as .git and virtual environments
 };
 
-// Files and directories nobody looks at any more once this many were found.
+// Most files and directories that a project may hold; ScanProject refuses more.
 inline constexpr std::int64_t kMaxScannedFiles = 1'000'000;
 
 // Walks the project. Symbolic links are taken as they are and never followed. Errors name the path: a name that cannot

@@ -38,14 +38,14 @@ struct LogHandlerOptions {
 // Lives on one thread.
 class LogHandler {
  public:
-  // `clock` outlives this.
+  // `clock` must outlive this object.
   static absl::StatusOr<std::unique_ptr<LogHandler>> Start(LogHandlerOptions options, const Clock& clock,
                                                            prometheus::Registry& metrics);
   ~LogHandler() { Stop(absl::ZeroDuration()); }
 
   int port() const { return server_->port(); }
 
-  // Ends open calls with SHUTTING_DOWN, gives them `grace` to go, and stores what waits. Idempotent.
+  // Ends open calls with SHUTTING_DOWN, gives them `grace` to end, and stores pending bytes. Idempotent.
   void Stop(absl::Duration grace);
 
  private:

@@ -44,7 +44,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   const SystemClock clock;
   LogHandlerOptions options;
   options.store.dir = config.data_dir();
-  // Nobody knows what the disk holds after a failed fsync: stop, start again, read what is really there.
+  // After a failed fsync the content of the disk is unknown: stop, restart, and read the actual content.
   options.store.on_fatal = [](const absl::Status&) { std::_Exit(1); };
   if (config.has_end_marker_grace()) {
     options.registry.end_marker_grace =

@@ -20,7 +20,7 @@ constexpr absl::Duration kTimeout = absl::Seconds(10);
 
 }  // namespace
 
-// A call under way: everything gRPC needs until the answer is there.
+// A call under way: all that gRPC needs until the answer arrives.
 template <class Request, class Response>
 struct RegistryClient::PendingCall {
   grpc::ClientContext context;
@@ -91,7 +91,7 @@ void RegistryClient::ListStreams(absl::string_view credential, absl::string_view
   ListFrom(std::move(request), nullptr, std::move(done));
 }
 
-// Asks for the pages one after the other. `first` holds those that are there; null at the start.
+// Asks for the pages one after the other. `first` holds the pages received so far; null at the start.
 void RegistryClient::ListFrom(internal::v1::ListStreamsRequest request,
                               std::shared_ptr<internal::v1::ListStreamsResponse> first, Listed done) {
   auto call = std::make_shared<PendingCall<internal::v1::ListStreamsRequest, internal::v1::ListStreamsResponse>>();
@@ -140,7 +140,7 @@ void RegistryClient::RunWatch(const std::stop_token& stop) {
     on_watching_(false);
     if (stop.stop_requested()) return true;
     LogWarning("log_watch_lost", {{"code", static_cast<int>(status.error_code())}, {"error", status.error_message()}});
-    // A token that api does not take any more: from the beginning.
+    // Api rejects the token: start from the beginning.
     if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE ||
         status.error_code() == grpc::StatusCode::INVALID_ARGUMENT)
       resume_token.clear();
@@ -176,7 +176,7 @@ void RegistryClient::Handle(const internal::v1::WatchStreamsResponse& response) 
     for (const internal::v1::StreamInfo& info : response.streams()) {
       const StreamId id{info.job_uid(), info.attempt()};
       tracker_.Update(info, now);
-      // Its log may have become complete while api could not be told.
+      // Its log may have become complete while api was not reachable.
       if (IsValid(id) && info.log_state() != v1::Attempt::COMPLETE) to_report_.insert(id);
     }
     changed_.notify_all();

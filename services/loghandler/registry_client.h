@@ -1,4 +1,4 @@
-// The log handler's side of api: asks which streams there are, hears of changes, reports logs that are complete or cut.
+// Client of api: lists streams, watches for changes, reports logs that are complete or truncated.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -28,13 +28,13 @@ struct RegistryOptions {
   absl::Duration sweep = absl::Seconds(1);  // between looks for overdue logs; also between tries of a report
 };
 
-// Thread-safe. One thread hears of changes, one reports. At most kMaxCalls calls of api run at once, the
-// others wait: a thousand readers that come together must not be a thousand calls.
+// Thread-safe. One thread watches for changes, one reports. At most kMaxCalls calls of api run at once, the others
+// wait, so that a thousand readers at once do not make a thousand calls.
 class RegistryClient final : public StreamRegistry {
  public:
   static constexpr int kMaxCalls = 8;
 
-  // `channel` leads to api's internal listener; `store` and `clock` outlive this.
+  // `channel` leads to api's internal listener; `store` and `clock` must outlive this object.
   RegistryClient(RegistryOptions options, std::shared_ptr<grpc::Channel> channel, Store& store, const Clock& clock);
   ~RegistryClient() override { Stop(); }
 
@@ -48,7 +48,7 @@ class RegistryClient final : public StreamRegistry {
   // A stream has become durable up to some point; a complete one is reported. Does not block.
   void OnDurable(const Stream& stream);
 
-  // Cancels what is under way and waits for it. Idempotent.
+  // Cancels calls under way and waits for them. Idempotent.
   void Stop();
 
  private:
@@ -81,7 +81,7 @@ class RegistryClient final : public StreamRegistry {
   std::condition_variable_any changed_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_set<grpc::ClientContext*> open_ ABSL_GUARDED_BY(mu_);  // calls under way
-  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);       // calls; at most two a follower
+  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);       // calls; at most two per follower
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_set<StreamId> to_report_ ABSL_GUARDED_BY(mu_);
   EndTracker tracker_ ABSL_GUARDED_BY(mu_);

@@ -9,7 +9,7 @@ namespace riseml::loghandler {
 
 class LogServiceAdapter final : public v1::LogService::CallbackService {
  public:
-  // Both outlive this.
+  // Both must outlive this object.
   LogServiceAdapter(FollowHandler& follow, IngestHandler& ingest) : follow_(follow), ingest_(ingest) {}
 
   grpc::ServerWriteReactor<v1::FollowResponse>* Follow(grpc::CallbackServerContext* context,

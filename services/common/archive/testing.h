@@ -1,4 +1,4 @@
-// Archives for tests: also those that no honest program makes.
+// Builds tar archives for tests, malicious ones included.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace riseml {
 
-// An entry of a tar archive as it stands there, sound or not.
+// An entry of a tar archive, written as it is, valid or not.
 struct TarEntry {
   std::string name, content;
   char type = '0';  // '0' file, '1' hard link, '2' symbolic link, '5' directory

@@ -19,8 +19,8 @@ struct ArchiveLimits {
 };
 
 // Takes directories, plain files (with their executable bit) and symbolic links, which may lead anywhere.
-// INVALID_ARGUMENT for anything else: absolute names, "..", hard links, devices, names that are there twice or lie
-// below a link, damaged archives. LIMIT_EXCEEDED beyond the limits. Never follows a link while unpacking.
+// INVALID_ARGUMENT for anything else: absolute names, "..", hard links, devices, names that occur twice or lie below a
+// link, damaged archives. LIMIT_EXCEEDED beyond the limits. Never follows a link while unpacking.
 absl::Status UnpackArchive(const ChunkReader& read, const std::string& directory, const ArchiveLimits& limits = {});
 
 // Makes `relative` below `root`, which exists, without following a link anywhere; returns its whole path.

@@ -7,7 +7,7 @@
 
 namespace riseml {
 
-// `first`, twice as much, … up to `longest`; `failures` in a row before, from 0.
+// Returns `first`, doubled for each of `failures` in a row (from 0), at most `longest`.
 inline absl::Duration Backoff(int failures, absl::Duration first, absl::Duration longest) {
   return std::min(first * (1 << std::clamp(failures, 0, 10)), longest);
 }

@@ -22,7 +22,7 @@ std::string PrintSize(std::int64_t bytes) {
   if (bytes < 1024) return absl::StrCat(bytes, bytes == 1 ? " byte" : " bytes");
   double amount = static_cast<double>(bytes) / kStep;
   std::size_t unit = 0;
-  // What would be rounded to 1,024 is 1 of the next unit.
+  // An amount that would round to 1,024 becomes 1 of the next unit.
   for (; amount >= kStep - 0.05 && unit + 1 < kSizeUnits.size(); ++unit) amount /= kStep;
   const std::string number = absl::StrFormat("%.1f", amount);
   return absl::StrCat(absl::StripSuffix(number, ".0"), " ", kSizeUnits.substr(unit, 1), "iB");

@@ -13,7 +13,7 @@ namespace riseml {
 std::string PrintSize(std::int64_t bytes);
 
 // "500G", "1.5T", "10M", "2048": powers of 1,024 with K, M, G, T or P, "iB" or "B" behind it or not; nothing for other
-// text, what is below 0 or beyond 8 EiB.
+// text, and for sizes below 0 or beyond 8 EiB.
 std::optional<std::int64_t> ReadSize(absl::string_view text);
 
 }  // namespace riseml

@@ -15,7 +15,7 @@ void ThreadExecutor::Run(std::function<void()> task) {
   ready_.notify_one();
 }
 
-// A system that has no more threads leaves the task to those that are there.
+// If the system has no more threads, the existing threads run the task.
 void ThreadExecutor::BeginThreadLocked() {
   try {
     threads_.emplace_back([this](const std::stop_token& stop) { Loop(stop); });

@@ -25,14 +25,14 @@ class InlineExecutor final : public Executor {
   void Run(std::function<void()> task) override { task(); }
 };
 
-// Runs tasks in order of arrival on at most so many threads. A thread begins when a task would wait for one, and stays.
-// Callers bound what they queue.
+// Runs tasks in order of arrival on at most `most_threads` threads. Starts a thread when a task would wait for one, and
+// keeps it. Callers must bound the tasks they queue.
 class ThreadExecutor final : public Executor {
  public:
   explicit ThreadExecutor(std::size_t most_threads) : most_threads_(most_threads) {}
   ~ThreadExecutor() override { Stop(); }
 
-  // Dropped once stopped.
+  // Drops the task once stopped.
   void Run(std::function<void()> task) override;
 
   // Waits for tasks that have begun, drops the others. Idempotent.

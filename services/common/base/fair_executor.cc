@@ -13,7 +13,7 @@
 namespace riseml {
 namespace {
 
-// Of this thread alone. Not the idle class of the disk: on a busy machine it would never get to its work.
+// Lowers the priority of this thread only. Not to the disk's idle class, which never gets its turn on a busy machine.
 void GiveWay() {
   constexpr int kWhoProcess = 1, kClassBestEffort = 2, kClassShift = 13, kLeast = 7;
   const bool nice = setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), PRIO_MAX - 1) == 0;

@@ -1,4 +1,4 @@
-// Runs tasks of several owners on a few threads, so that what one owner asks for does not hold up the others.
+// Runs tasks of several owners on a few threads, so that the tasks of one owner do not hold up the others.
 #pragma once
 
 #include <condition_variable>
@@ -18,18 +18,18 @@ namespace riseml {
 
 struct FairExecutorOptions {
   int threads = 4;
-  // With fewer than `threads`, one owner never has all of them: another one who has none waits for at most one task.
+  // If less than `threads`, one owner never has all threads: an owner without a thread waits for at most one task.
   int most_per_owner = 3;
   bool background = false;  // the threads give way to everything else on the machine
 };
 
-// Thread-safe. Owners take turns; the tasks of one begin in order of arrival. Callers bound what they queue.
+// Thread-safe. Owners take turns; the tasks of one begin in order of arrival. Callers must bound the tasks they queue.
 class FairExecutor {
  public:
   explicit FairExecutor(const FairExecutorOptions& options);
   ~FairExecutor() { Stop(); }
 
-  // Dropped once stopped.
+  // Drops the task once stopped.
   void Run(const std::string& owner, std::function<void()> task);
 
   // Waits for tasks that have begun, drops the others. Idempotent.
@@ -42,7 +42,7 @@ class FairExecutor {
   };
 
   void Loop(const std::stop_token& stop);
-  // The first in turn who may have a thread; null: nobody.
+  // Returns the next owner that may have a thread; null: none.
   const std::string* NextLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::function<void()> TakeLocked(const std::string& owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -11,8 +11,8 @@
 
 namespace riseml {
 
-// Calls `watch` until a stop is requested. It opens a stream, reads it to its end, and returns whether it has brought
-// anything. The pause between two calls is 100 ms, and doubles up to 2 s while streams bring nothing.
+// Calls `watch` until a stop is requested. `watch` opens a stream, reads it to its end, and returns whether anything
+// arrived. The pause between two calls is 100 ms, and doubles up to 2 s while streams bring nothing.
 inline void KeepWatching(const std::stop_token& stop, const std::function<bool()>& watch) {
   int failures = 0;
   do {

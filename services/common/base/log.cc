@@ -31,8 +31,8 @@ void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField
                                   " ", kLevelNames[static_cast<int>(level)], " ", LogName(), " event=", event);
   for (const LogField& field : fields) absl::StrAppend(&line, " ", field.key, "=", Escaped(field.value));
   line += '\n';
-  // One write call a line, so that lines of several threads and processes do not mix. A log that cannot be
-  // written has nobody to be reported to.
+  // One write call per line, so that lines of several threads and processes do not mix. Ignores errors: there is
+  // nowhere to report them.
   [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
 }
 

@@ -1,4 +1,4 @@
-// Structured log lines on standard error, one event a line:
+// Structured log lines on standard error, one event per line:
 //   2026-01-02T03:04:05.678Z INFO scheduler event=job_bound job=paul.18.train node=n3
 // Values are escaped, so that a value can neither forge a second field nor a second line. Thread-safe.
 #pragma once

@@ -44,8 +44,8 @@ absl::StatusOr<ExperimentName> ParseExperimentName(absl::string_view name);
 absl::StatusOr<JobName> ParseJobName(absl::string_view name);
 absl::StatusOr<SecretName> ParseSecretName(absl::string_view name);
 
-// An experiment or set as people name it: "14", "14.3", "paul.14.3", ".paul.14.3" or a UUID; `user` is meant where none
-// is named. INVALID_NAME.
+// An experiment or set as people name it: "14", "14.3", "paul.14.3", ".paul.14.3" or a UUID; `user` is the default if
+// none is named. INVALID_NAME.
 absl::StatusOr<ExperimentName> ParseExperimentId(absl::string_view id, absl::string_view user);
 
 std::string Print(const UserName& name);

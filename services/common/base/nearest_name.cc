@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMostEdits = 3;
 constexpr std::size_t kLongestCompared = 40;
 
-// Without '-' and '_', in lower case, cut to what is compared.
+// Without '-' and '_', in lower case, cut to the compared length.
 std::string PlainName(absl::string_view name) {
   return absl::StrReplaceAll(absl::AsciiStrToLower(name.substr(0, kLongestCompared)), {{"-", ""}, {"_", ""}});
 }

@@ -1,4 +1,4 @@
-// Finds the known name that was meant by an unknown one.
+// Finds the known name that is nearest to an unknown one.
 #pragma once
 
 #include <string>

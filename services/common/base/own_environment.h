@@ -3,8 +3,8 @@
 
 namespace riseml {
 
-// Moves the variables to memory that /proc/PID/environ does not show: they may hold passwords. What getenv() has
-// returned before is empty then. Called once, at the start, before there are threads.
+// Moves the variables to memory that /proc/PID/environ does not show: they may hold passwords. Texts that getenv()
+// returned before are empty afterwards. Called once, at the start, before there are threads.
 void HideEnvironment();
 
 }  // namespace riseml

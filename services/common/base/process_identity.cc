@@ -65,7 +65,7 @@ absl::StatusOr<UniqueFd> OpenProcess(const ProcessIdentity& process) {
   UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0)));
   if (!fd.valid() && errno == ESRCH) return Error(Reason::kNotFound, absl::StrCat("process ", process.pid, " is gone"));
   if (!fd.valid()) return ErrnoError(errno, absl::StrCat("open process ", process.pid));
-  // The pid may have been given to somebody else before it was opened; it cannot change any more now.
+  // The pid may have been reused before it was opened; now the descriptor keeps it from changing.
   if (!IsAlive(process)) return Error(Reason::kNotFound, absl::StrCat("process ", process.pid, " is another one now"));
   return fd;
 }

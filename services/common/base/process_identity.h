@@ -1,4 +1,4 @@
-// Recognises a process again: a pid alone is given to other processes later.
+// Identifies a process for good: its pid alone is reused later.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,7 @@
 
 namespace riseml {
 
-// No two processes of a machine have the same.
+// Unique among all processes of a machine.
 struct ProcessIdentity {
   pid_t pid = 0;
   std::int64_t start_ticks = 0;  // clock ticks since the boot

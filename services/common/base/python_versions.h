@@ -18,8 +18,8 @@ namespace riseml {
 std::string PythonOfImage(absl::string_view image);
 
 // Programs `python<version>` that exist, the most usual place first: /usr/local/bin, /usr/bin, then `directories`, each
-// as DIR/python3.10, DIR/3.10*/bin/python3.10 (pyenv) and DIR/cpython-3.10*/bin/python3.10 (uv). At most 20; whether
-// they work is not known.
+// as DIR/python3.10, DIR/3.10*/bin/python3.10 (pyenv) and DIR/cpython-3.10*/bin/python3.10 (uv). At most 20; does not
+// check whether they work.
 std::vector<std::string> FindPython(const std::string& version, const std::vector<std::string>& directories);
 
 // The directory that an interpreter needs besides the system's own: PREFIX of PREFIX/bin/python3; empty below /usr.
@@ -40,7 +40,7 @@ struct Interpreter {
 class Interpreters {
  public:
   // `python` is used when no other is asked for or found. `version` is what PythonVersion says of it; when absent, it
-  // is asked at the first choice, which saves a start the time.
+  // is asked at the first choice, which saves time at the start.
   Interpreters(std::string python, std::optional<absl::StatusOr<std::string>> version,
                std::vector<std::string> directories)
       : python_(std::move(python)), directories_(std::move(directories)), version_(std::move(version)) {}

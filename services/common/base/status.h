@@ -1,4 +1,4 @@
-// Errors a client may act on: one row a reason, with its name on the wire and its canonical code.
+// Errors a client may act on: one row per reason, with its name on the wire and its canonical code.
 #pragma once
 
 #include <cstdint>
@@ -113,7 +113,7 @@ absl::Status InvalidField(absl::string_view field, absl::string_view description
 // LIMIT_EXCEEDED with metadata "limit" and "used": how much there may be, and how much there is or was asked for.
 absl::Status LimitExceeded(absl::string_view message, std::int64_t limit, std::int64_t used);
 
-// The error in other words; keeps code, reason and details.
+// Replaces the message of an error; keeps code, reason and details.
 absl::Status WithMessage(const absl::Status& status, absl::string_view message);
 
 // Prefixes an error with what was being done; keeps code, reason and details. OK stays OK.

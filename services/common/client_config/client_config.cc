@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int64_t kMaxConfigBytes = 1 << 20;
 
-// Exceptions of yaml-cpp end here.
+// Catches exceptions of yaml-cpp.
 template <class Body>
 auto Yaml(const std::string& path, Body&& body) -> decltype(body()) {
   try {

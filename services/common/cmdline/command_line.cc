@@ -213,7 +213,7 @@ Parsed CommandLine::Parse(int argc, char** argv) {
       parsed.text = out.str();
     } else {
       parsed.kind = Parsed::Kind::kError;
-      // A word too much is what is wrong when a command is missing, too: it was meant as that command.
+      // An unexpected word comes before a missing command: the word was meant as that command.
       const std::string unexpected = Unexpected(*app_);
       parsed.text = unexpected.empty() ? error.what() : unexpected;
       if (unexpected.empty() && error.get_name() == "RequiredError")

@@ -63,12 +63,12 @@ class Command {
   std::vector<std::string> aliases() const;
   // Text below the help.
   void Footer(const std::string& text);
-  // One of the commands added must be typed; `optional`: may be typed.
+  // Requires that one of the added commands is typed; `optional`: allows it.
   void RequireCommand(bool optional = false);
-  // Options of this command may also stand behind the commands added after this call.
+  // Allows options of this command also behind commands that are added after this call.
   void InheritOptions();
 
-  // Runs once everything is parsed, if this command was typed.
+  // Calls `callback` once everything is parsed, if this command was typed.
   void OnTyped(std::function<void()> callback);
   bool typed() const;
 
@@ -86,7 +86,7 @@ struct Parsed {
   enum class Kind { kRun, kInformation, kError };
   Kind kind = Kind::kRun;
   std::string text;     // the help or version that was asked for, or what is wrong, without line end
-  std::string command;  // what was typed of the program and its commands, e.g. "riseml user create"
+  std::string command;  // the program and its commands as typed, e.g. "riseml user create"
 };
 
 // The command line of a program. Lives on one thread.
@@ -96,7 +96,7 @@ class CommandLine {
   ~CommandLine();
 
   Command& root() { return root_; }
-  // Errors are values; exits never.
+  // Returns errors as values; never exits.
   Parsed Parse(int argc, char** argv);
   // As Parse, but prints help and version to standard output (exit code 0), errors to standard error (exit code 1), and
   // exits the process for both.

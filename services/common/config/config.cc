@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t kMaxBytes = 64 << 10;
 
-// Scalars become texts: the typed parser behind turns them into what the field wants, or refuses them by name.
+// Scalars become texts: the typed parser converts them to the type of the field, or names those it refuses.
 nlohmann::json ToJson(const YAML::Node& node, int depth) {
   if (depth > 32) throw YAML::Exception(node.Mark(), "nested too deeply");
   switch (node.Type()) {

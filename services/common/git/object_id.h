@@ -45,7 +45,7 @@ class ObjectHasher {
   ObjectHasher& operator=(ObjectHasher&&) noexcept;
   ~ObjectHasher();
 
-  // Begins an object of `size` bytes; what was not finished is forgotten.
+  // Begins an object of `size` bytes; drops an unfinished one.
   void Start(ObjectKind kind, std::int64_t size);
   void Update(absl::string_view piece);
   ObjectId Finish();

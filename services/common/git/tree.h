@@ -42,7 +42,7 @@ absl::StatusOr<std::vector<TreeEntry>> ParseTree(absl::string_view content);
 absl::Status CheckEntryName(absl::string_view name);
 
 // OK when a checkout may make a symbolic link with this target: 1 to 4,000 bytes without NUL. Where it leads does not
-// matter; whoever writes or reads files of a tree must not follow links.
+// matter; code that writes or reads files of a tree must not follow links.
 absl::Status CheckLinkTarget(absl::string_view target);
 
 // `text` for messages: what is not printable UTF-8 is escaped, so that a file name cannot forge terminal output.

@@ -1,5 +1,5 @@
-// Lines out of the raw bytes of a log, as a person wants to read them: progress bars folded. What is stored stays as it
-// was printed.
+// Cuts the raw bytes of a log into readable lines, with progress bars folded. The stored bytes stay as they were
+// printed.
 #pragma once
 
 #include <cstddef>
@@ -33,9 +33,9 @@ class LineFolder {
   explicit LineFolder(std::int64_t first_offset = 0, std::size_t max_line = kMaxLine);
 
   void Append(absl::string_view bytes, const Emit& emit);
-  // Emits what has no newline yet, if there is anything.
+  // Emits the unfinished line, if there is one.
   void Flush(const Emit& emit);
-  // Flush, then goes on at another offset: after a gap.
+  // Flushes, then continues at another offset, after a gap.
   void Seek(std::int64_t offset, const Emit& emit);
 
   // The unfinished line as it looks now, for redrawing on a terminal.

@@ -1,4 +1,4 @@
-// Characters that are not seen: with them a text can look like another one.
+// Invisible characters: with them one text can look like another.
 #pragma once
 
 #include <string>
@@ -14,7 +14,8 @@ bool IsInvisible(char32_t code);
 bool IsJoiner(char32_t code);
 
 // True when a joiner between two characters is ordinary text: behind a letter of Arabic, an Indian script or their kin,
-// or, U+200D, between the parts of an emoji. `after` 0: not known, or nothing. Elsewhere it does nothing, and hides.
+// or, U+200D, between the parts of an emoji. `after` 0: not known, or nothing. Elsewhere a joiner has no effect and is
+// invisible.
 bool JoinsText(char32_t before, char32_t joiner, char32_t after);
 
 // The code point of one UTF-8 character of two to four bytes.

@@ -18,7 +18,7 @@ bool EndsUserInfo(char c) {
          absl::StrContains("/?#\"'`<>()", absl::string_view(&c, 1));
 }
 
-// Where the password of the URL is whose "://" begins at `at`; empty if it has none.
+// Password of the URL whose "://" begins at `at`; empty if it has none.
 Span PasswordAt(absl::string_view text, std::size_t at) {
   const std::size_t begin = at + 3;
   std::size_t end = begin;

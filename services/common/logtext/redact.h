@@ -1,4 +1,4 @@
-// Hides secret values in text. What is hidden keeps its length, so that offsets stay true. Pure.
+// Hides secret values in text. Hidden values keep their length, so that offsets stay valid. Pure.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +32,8 @@ class Masker {
   std::size_t longest_ = 0;
 };
 
-// Passwords in URLs of a text: "pw" of https://me:pw@host, "token" of https://token@host. Names of users of ssh URLs
-// and "git" are none.
+// Passwords in URLs of a text: "pw" of https://me:pw@host, "token" of https://token@host. User names of ssh URLs and
+// "git" are not passwords.
 std::vector<std::string> UrlPasswords(absl::string_view text);
 
 // The text with these passwords hidden.

@@ -46,8 +46,8 @@ void Sanitizer::Take(unsigned char byte, std::string& out) {
   }
 }
 
-// May `byte` be the next one of the character begun in pending_? The second byte's range keeps out overlong forms,
-// surrogates and code points beyond U+10FFFF.
+// True if `byte` may continue the character in pending_. The second byte's range keeps out overlong forms, surrogates
+// and code points beyond U+10FFFF.
 bool Sanitizer::Continues(unsigned char byte) const {
   if (pending_.size() != 1) return byte >= 0x80 && byte <= 0xBF;
   switch (static_cast<unsigned char>(pending_[0])) {
@@ -80,7 +80,7 @@ void Sanitizer::EndCharacter(std::string& out) {
   }
 }
 
-// What comes next decides whether a joiner is shown.
+// Decides by the next character whether to show a joiner.
 void Sanitizer::EndJoiner(char32_t next, std::string& out) {
   if (joiner_ != 0) {
     const char* const plain = joiner_ == 0x200C ? "\u200c" : "\u200d";
@@ -177,7 +177,7 @@ void Sanitizer::TakeCsi(unsigned char byte, std::string& out) {
   out += "\x1B[" + parameters + "m";
 }
 
-// An operating system command and its kin. A newline ends it too, so that nobody can hide what comes after.
+// An operating system command or similar string. A newline ends it too, so that it cannot hide the text after it.
 void Sanitizer::TakeString(unsigned char byte, std::string& out) {
   if (state_ == State::kStringEscape) {
     state_ = State::kEscape;

@@ -1,4 +1,4 @@
-// Text that is safe to write to a terminal, out of whatever a job has printed.
+// Turns the output of a job into text that is safe to write to a terminal.
 #pragma once
 
 #include <cstddef>

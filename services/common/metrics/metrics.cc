@@ -38,8 +38,8 @@ struct CallMetrics {
   prometheus::Family<prometheus::Histogram>& seconds;
 };
 
-// Connects to the ports on loopback again and again. The web server looks every two seconds whether it is to stop, and
-// whenever somebody connects; a connection before it was told to stop changes nothing, hence the repetition.
+// Connects to the ports on loopback again and again. The web server checks whether to stop every two seconds and at
+// each connection. A connection before the stop request has no effect, hence the repetition.
 void KnockUntilStopped(std::stop_token stop, const std::vector<int>& ports) {
   do {
     for (const int port : ports) {
@@ -48,7 +48,7 @@ void KnockUntilStopped(std::stop_token stop, const std::vector<int>& ports) {
       address.sin_family = AF_INET;
       address.sin_port = htons(static_cast<std::uint16_t>(port));
       address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      // Refused once the server has gone: then there is nothing left to wake.
+      // Refused once the server is gone; then there is nothing left to wake.
       [[maybe_unused]] const int refused =
           connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     }
@@ -77,7 +77,7 @@ struct Exposer::Impl {
 
   bool Serve(bool first) {
     try {
-      // Requests that are sent by halves hold a thread for a second only, and dozens of them leave one for others.
+      // An incomplete request holds a thread for one second at most, and dozens of them leave a thread for others.
       auto made = std::make_unique<prometheus::Exposer>(
           std::vector<std::string>{"listening_ports", address, "num_threads", "64", "request_timeout_ms", "1000"});
       made->RegisterCollectable(ProcessRegistry());

@@ -20,8 +20,8 @@ void CountCall(const std::string& method, const std::string& code, double second
 // Serves the process's registry over HTTP until destroyed.
 class Exposer {
  public:
-  // `address` is host:port; an empty one serves nothing. While somebody else has it, it is tried again every second: a
-  // service does its work without being watched, too.
+  // `address` is host:port; an empty one serves nothing. While the address is in use, it is tried again every second:
+  // the service works without metrics, too.
   explicit Exposer(const std::string& address);
   ~Exposer();
 

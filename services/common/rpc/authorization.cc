@@ -14,7 +14,7 @@ namespace {
 using internal::v1::Caller;
 using v1::Authorization;
 
-// Whoever has the key of one of these certificates can be every user: as few as possible.
+// The key of one of these certificates can act as any user, so list as few as possible.
 constexpr absl::string_view kActingServices[] = {"web"};
 
 absl::Status Unauthenticated() {

@@ -28,8 +28,8 @@ absl::Status CheckRule(const v1::Authorization& rule, const internal::v1::Caller
 bool MayActForUsers(absl::string_view service);
 
 // Checks a call that is still open: `before` is who began it, `now` what its credential says now. UNAUTHENTICATED when
-// it is not valid any more, PERMISSION_DENIED when the role was lowered; both say that the call ends for it. An error
-// that only says that nobody could tell is returned as it is.
+// it is not valid any more, PERMISSION_DENIED when the role was lowered; both messages say that the call ends for this
+// reason. Returns an error that leaves the question open as it is.
 absl::Status CheckStillAllowed(const internal::v1::Caller& before, const absl::StatusOr<internal::v1::Caller>& now);
 
 }  // namespace riseml::rpc

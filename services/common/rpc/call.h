@@ -1,4 +1,4 @@
-// One call as a handler sees it: who calls, what for, under which request id. And how a handler answers.
+// Describes a call to its handler: caller, method, request id. Also helps the handler to answer.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -21,7 +21,7 @@ struct Call {
   std::string method;      // "riseml.v1.JobService/GetJob"
   std::string peer;        // address, e.g. "ipv4:127.0.0.1:53120"; behind the edge, that of the edge's client
   std::string credential;  // what the caller showed, to be checked again while a stream is open; empty for services
-                           // and for users whom one acts for
+                           // and for users that a service acts for
 };
 
 // Metadata keys.
@@ -40,7 +40,7 @@ Call CallOf(const grpc::ServerContextBase& context, absl::string_view method);
 grpc::Status Finish(const Call& call, absl::Time start, const absl::Status& status);
 absl::Time StartOfCall();
 
-// Until the deadline of the call.
+// Time until the deadline of the call.
 absl::Duration TimeLeft(const grpc::ServerContextBase& context);
 
 // DEADLINE_EXCEEDED when nobody waits for the answer any more: the deadline has passed, or the caller is gone.

@@ -1,4 +1,4 @@
-// Certificates of an installation: one CA, one certificate a service (ECDSA P-256).
+// Certificates of an installation: one CA, one certificate per service (ECDSA P-256).
 #pragma once
 
 #include <string>

@@ -19,7 +19,7 @@
 namespace riseml::rpc {
 namespace {
 
-// Our servers take 4 MiB, but may answer with more: the log streams of a set of 10,000 children are 5 MB.
+// Our servers accept 4 MiB, but may answer with more: the log streams of a set of 10,000 children are 5 MB.
 constexpr int kMaxReceivedBytes = 16 << 20;
 
 bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
@@ -46,7 +46,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
-// True when the address leads to no server or to another one, which waiting hardly changes. gRPC tells by its words.
+// True when the address leads to no server or to a wrong one, which waiting hardly changes. gRPC says so only in its
+// message.
 bool IsMisled(const absl::Status& status) {
   constexpr absl::string_view kWords[] = {"DNS resolution failed", "CERTIFICATE_VERIFY_FAILED", "Ssl handshake failed"};
   return std::ranges::any_of(kWords,

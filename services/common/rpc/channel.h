@@ -1,4 +1,4 @@
-// Calling other services and, from the CLI, the user listeners.
+// Calls to other services and, from the CLI, to user listeners.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -16,8 +16,8 @@
 namespace riseml::rpc {
 
 // Channel to a service's internal listener with our own certificate. The address is host:port, or unix:/path, which
-// counts as "localhost"; certificates name that as well. `ahead_bytes`: what a stream may have received before it is
-// read; 0: gRPC decides, and takes tens of MB where the reader is slow.
+// counts as "localhost"; certificates name that as well. `ahead_bytes`: bytes that a stream may receive before they are
+// read; 0: gRPC decides, and takes tens of MB if the reader is slow.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel(const std::string& address,
                                                               const config::v1::ClientTls& tls, int ahead_bytes = 0);
 
@@ -32,8 +32,8 @@ void Prepare(grpc::ClientContext& context, absl::Duration timeout, absl::string_
 // Returns the time to wait before another try: 50 ms, 100 ms, 200 ms … at most 1 s, each times 0.5 to 1.5.
 absl::Duration Backoff(int failed_tries);  // from 0
 
-// Tries that outlast the restart of a supervised service, about 5 s: for programs that a person waits for. A name or
-// certificate that is wrong is not tried that often.
+// Tries that outlast the restart of a supervised service, about 5 s: for programs that a person waits for. A wrong name
+// or certificate is tried less often.
 inline constexpr int kPatientTries = 9;
 inline constexpr int kTries = 5;
 
@@ -42,8 +42,8 @@ struct CallOptions {
   int tries = kTries;  // waits between them: 50, 100, 200, 400 ms, with jitter, or what the server asks for if longer
   std::string request_id;  // empty: a new one
   std::string credential;  // API key or token; empty for services
-  // That of the stub. Given, a wait between tries connects it and ends once it is connected: gRPC connects only while
-  // somebody waits for it, else every 5 s. May be null.
+  // Channel of the stub; may be null. A wait between tries connects it and ends once it is connected: unless somebody
+  // waits for it, gRPC connects only every 5 s.
   std::shared_ptr<grpc::Channel> channel;
 };
 

@@ -60,7 +60,8 @@ class TaskEngine final : public EventEngine {
 
 }  // namespace
 
-// gRPC lets go of an engine on any thread, one of the engine's own too: what has threads lives as long as the process.
+// gRPC may release an engine on any thread, even on one of its own. Hence objects with threads live as long as the
+// process.
 void InstallEventEngine() {
   grpc_init();  // before there can be an engine; never undone, as the engine stays
   static EventEngine& base = *grpc_event_engine::experimental::CreateEventEngine().release();

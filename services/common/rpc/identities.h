@@ -25,7 +25,7 @@ class Identities {
   static Identities& OfProcess();
 
   void Put(const std::string& key, const internal::v1::Caller& caller);
-  // An empty caller (which no method but PUBLIC ones admits) when unknown.
+  // Returns an empty caller, which only PUBLIC methods admit, when the key is unknown.
   internal::v1::Caller Find(const std::string& key);
 
  private:

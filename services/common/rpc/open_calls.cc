@@ -17,7 +17,7 @@
 namespace riseml::rpc {
 namespace {
 
-constexpr absl::Duration kPoll = absl::Seconds(1);  // while api tells nothing, or could not be asked
+constexpr absl::Duration kPoll = absl::Seconds(1);  // while the watch does not work, or api could not be asked
 constexpr absl::Duration kIdle = absl::Hours(1);
 constexpr absl::Duration kPatience = absl::Milliseconds(500);
 
@@ -34,7 +34,7 @@ struct OpenCalls::Handle::Entry {
   Mutex mu;  // held while a hook runs
   bool released ABSL_GUARDED_BY(mu) = false;
   bool cancelled ABSL_GUARDED_BY(mu) = false;
-  bool ask ABSL_GUARDED_BY(mu) = true;  // api has to be asked about it
+  bool ask ABSL_GUARDED_BY(mu) = true;  // api must be asked about it
   absl::Status end ABSL_GUARDED_BY(mu);
   absl::Time end_time ABSL_GUARDED_BY(mu);
 
@@ -42,7 +42,7 @@ struct OpenCalls::Handle::Entry {
     MutexLock lock(mu);
     return ask;
   }
-  // False before the question: a change that comes while it is under way makes it due again.
+  // Set to false before asking, so that a change during the request makes a new one due.
   void SetAsk(bool value) {
     MutexLock lock(mu);
     ask = value;
@@ -134,7 +134,7 @@ OpenCalls::Handle OpenCalls::Enter(const Call& call, Hooks hooks) {
   Handle handle;
   handle.entry_ = std::make_shared<Entry>(call, std::move(hooks));
   {
-    // It is asked about once: a change between the check of its credential and now concerned nobody yet.
+    // Asks about the call once: a change since the check of its credential has not reached it.
     MutexLock lock(mu_);
     entries_.push_back(handle.entry_);
     woken_ = true;
@@ -167,7 +167,7 @@ void OpenCalls::KeepWatch() {
   watch_ = std::make_unique<AccessWatch>(*this);
 }
 
-// Calls that are open now. All of them have to be asked about when api has told nothing for a while.
+// Calls that are open now. Marks all of them for asking, once per second, while the watch of api does not work.
 std::vector<std::shared_ptr<OpenCalls::Entry>> OpenCalls::OpenEntries() {
   std::vector<std::shared_ptr<Entry>> open;
   MutexLock lock(mu_);
@@ -184,7 +184,7 @@ std::vector<std::shared_ptr<OpenCalls::Entry>> OpenCalls::OpenEntries() {
   return open;
 }
 
-// Asks api once about each credential that it has to be asked about. False when api could not answer.
+// Asks api once about each credential that is marked for asking. False when api could not answer.
 bool OpenCalls::AskAbout(const std::vector<std::shared_ptr<Entry>>& open, const std::stop_token& stop) {
   std::map<std::string, std::vector<std::shared_ptr<Entry>>> by_credential;
   for (const auto& entry : open)
@@ -197,7 +197,7 @@ bool OpenCalls::AskAbout(const std::vector<std::shared_ptr<Entry>>& open, const 
     const bool told = now.ok() || absl::IsUnauthenticated(now.status());
     for (const auto& entry : entries) told ? entry->Apply(now, clock_.Now()) : entry->SetAsk(true);
     answered = answered && told;
-    if (IsAway(now.status())) return false;  // it would take as long with each of the others
+    if (IsAway(now.status())) return false;  // each other one would take as long
   }
   return answered;
 }

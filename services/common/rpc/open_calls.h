@@ -21,8 +21,8 @@
 
 namespace riseml::rpc {
 
-// Open calls of a service other than api. Asks api whom their credentials belong to as soon as api tells that users
-// have changed; once a second while api tells nothing. Thread-safe. Has a thread of its own until destroyed.
+// Open calls of a service other than api. Asks api for the owners of their credentials as soon as api reports a change
+// of users; once per second while its watch does not work. Thread-safe. Has a thread of its own until destroyed.
 class OpenCalls {
  public:
   struct Hooks {
@@ -40,7 +40,7 @@ class OpenCalls {
     Handle& operator=(Handle&& other) noexcept;
     ~Handle() { Release(); }
 
-    // OK while the call may go on; then what it ends with.
+    // OK while the call may go on; afterwards the status that it ends with.
     absl::Status status() const;
     // The call has ended. Idempotent.
     void Release();
@@ -51,11 +51,11 @@ class OpenCalls {
     std::shared_ptr<Entry> entry_;
   };
 
-  // `authenticator` and `clock` outlive this. `channel` leads to api's internal listener.
+  // `authenticator` and `clock` must outlive this object. `channel` leads to api's internal listener.
   OpenCalls(RemoteAuthenticator& authenticator, const std::shared_ptr<grpc::Channel>& channel, const Clock& clock);
   ~OpenCalls();
 
-  // `call` belongs to a user or a job. The handle may outlive this.
+  // `call` belongs to a user or a job. The handle may outlive this object.
   Handle Enter(const Call& call, Hooks hooks);
 
  private:

@@ -15,11 +15,11 @@ namespace riseml::rpc {
 // Thread-safe. At most 10,000 credentials are remembered, by hash.
 class RemoteAuthenticator final : public Authenticator {
  public:
-  // `channel` leads to api's internal listener. `clock` outlives this.
+  // `channel` leads to api's internal listener. `clock` must outlive this object.
   RemoteAuthenticator(std::shared_ptr<grpc::Channel> channel, const Clock& clock);
   absl::StatusOr<internal::v1::Caller> Authenticate(absl::string_view credential) override;
 
-  // Asks anew about everybody from now on.
+  // Forgets all answers: asks api anew about everybody.
   void Forget();
 
   // Asks api whether the credential may read (or write) this object (AccessService.Check). Does not cache the answer.

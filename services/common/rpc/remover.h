@@ -1,4 +1,4 @@
-// Removes what deleted experiments or projects have left in a store: asks api for it, and reports what is gone.
+// Removes the data of deleted experiments or projects from a store: asks api for the items, and reports those removed.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -17,7 +17,7 @@ namespace riseml::rpc {
 struct RemoverOptions {
   internal::v1::ListRemovalsRequest::Kind kind = internal::v1::ListRemovalsRequest::KIND_UNSPECIFIED;
   absl::Duration pause = absl::Seconds(5);  // between two questions
-  // Removes one item; also succeeds for one that is gone. What fails is asked for again.
+  // Removes one item; also succeeds for one that is gone. A failed item is listed again.
   std::function<absl::Status(const std::string& item)> remove;
 };
 

@@ -26,8 +26,8 @@
 namespace riseml::rpc {
 namespace {
 
-// A call is held until its message is whole, before it is known who calls. Users' largest are blocks of a log and
-// frames of a push: 256 KiB of data with an index.
+// The server holds a call until its message is complete, before it knows the caller. Users' largest are blocks of a log
+// and frames of a push: 256 KiB of data with an index.
 constexpr int kMaxUserMessageBytes = 384 << 10, kMaxServiceMessageBytes = 4 << 20;
 constexpr int kMaxMetadataBytes = 8 << 10;
 constexpr int kUserThreads = 256, kServiceThreads = 16;
@@ -47,8 +47,8 @@ grpc::SslServerCredentialsOptions TlsOptions(ListenerKind kind) {
 
 bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
 
-// Clients across a network may vanish without a word, and are spread anew over the servers from time to time. Behind a
-// Unix socket there is one server, and a client that ends closes its connection.
+// Clients across a network may vanish silently, and are redistributed over the servers from time to time. Behind a Unix
+// socket there is one server, and a client that ends closes its connection.
 void SetConnectionLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 5 * 60'000);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * 60'000);
@@ -74,7 +74,7 @@ void SetLimits(grpc::ServerBuilder& builder, ListenerKind kind, int max_threads)
 
 }  // namespace
 
-// Decides about every call before its handler runs: who calls, and may he. Whatever is not allowed is refused.
+// Decides about every call before its handler runs: who calls, and whether that is allowed. Refuses all other calls.
 class Server::AuthProcessor final : public grpc::AuthMetadataProcessor {
  public:
   explicit AuthProcessor(const ServerOptions& options)

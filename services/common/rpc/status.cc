@@ -15,8 +15,7 @@ namespace {
 
 constexpr char kErrorDomain[] = "riseml";
 constexpr int kMaxViolations = 64;
-// A client refuses trailers of more than 8 KiB. The message travels twice: once by itself, escaped, once in the
-// details.
+// A client refuses trailers of more than 8 KiB. The message is sent twice: by itself, escaped, and in the details.
 constexpr std::size_t kMaxMessageBytes = 3'000;
 constexpr std::size_t kMaxTrailerBytes = 7'000;
 

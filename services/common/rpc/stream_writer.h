@@ -12,7 +12,7 @@ namespace riseml::rpc {
 template <class Reactor>
 class StreamWriter {
  public:
-  // There is a reactor from now on, until Detach; its OnDone calls that.
+  // Sets the reactor until Detach, which the reactor's OnDone calls.
   void Attach(Reactor* reactor) {
     reactor_ = reactor;
     FinishIfDue();

@@ -8,9 +8,9 @@
 namespace riseml::rpc {
 namespace {
 
-// By then some of the calls before it have ended.
+// By then, some earlier calls have ended.
 constexpr absl::Duration kCallAgain = absl::Milliseconds(200);
-// A stream ends when its user says so.
+// Longer: a stream ends only when its user ends it.
 constexpr absl::Duration kStreamAgain = absl::Seconds(5);
 // Longer than any call of ours takes; a deadline of a client may be later.
 constexpr absl::Duration kLongestWait = absl::Minutes(1);

@@ -1,4 +1,4 @@
-// Keeps one user from taking a service for himself: how many of his calls run at once, how many streams he has open.
+// Bounds the running calls and open streams of each user, so that no user takes up a whole service.
 #pragma once
 
 #include <condition_variable>
@@ -14,7 +14,7 @@
 
 namespace riseml::rpc {
 
-// Bounds of one user; all his jobs together have as much again.
+// Bounds of one user; all jobs of the user together have the same bounds again.
 struct UserLimits {
   int running = 4;    // unary calls that run at once
   int waiting = 28;   // unary calls that wait for one of these
@@ -28,7 +28,7 @@ class UserCalls {
 
   explicit UserCalls(UserLimits limits = UserLimits()) : limits_(limits) {}
 
-  // That of all servers of this process.
+  // Returns the instance of all servers of this process.
   static UserCalls& OfProcess();
 
   // Waits until few enough calls of the caller run. LIMIT_EXCEEDED, with a retry delay, when too many wait already;
@@ -53,7 +53,7 @@ class UserCalls {
   std::map<Key, Share> shares_ ABSL_GUARDED_BY(mu_);  // of those who have calls or streams now
 };
 
-// Given back when destroyed. The UserCalls outlive it.
+// Right to run a call, given back when destroyed. The UserCalls must outlive it.
 class UserCalls::Permit {
  public:
   Permit() = default;  // of a caller without a bound

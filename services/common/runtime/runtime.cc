@@ -21,7 +21,7 @@ sigset_t StopSignals() {
   return set;
 }
 
-// Gives the memory of a large call back to the system at its end. glibc keeps a heap for each thread, up to 8 a
+// Gives the memory of a large call back to the system at its end. glibc keeps a heap for each thread, up to 8 per
 // processor, and raises the size from which memory is mapped up to 32 MB when a large piece is given back.
 void GiveMemoryBack() {
   mallopt(M_ARENA_MAX, 2);

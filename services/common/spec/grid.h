@@ -19,7 +19,7 @@ using Combination = std::vector<std::pair<std::string, std::string>>;
 
 inline constexpr std::int64_t kMostCombinations = 10'000;
 
-// Product of the numbers of values, 1 without parameters; kMostCombinations + 1 stands for all that is more.
+// Product of the numbers of values, 1 without parameters; kMostCombinations + 1 stands for any larger number.
 std::int64_t CombinationCount(const Train& train);
 
 // All combinations, in the order the experiments are numbered: the last name varies fastest. One empty combination

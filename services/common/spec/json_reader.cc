@@ -10,7 +10,7 @@
 namespace riseml::spec {
 namespace {
 
-// What is wrong, out of "[id] parse error at line 1, column 2: <what>; last read: <all of the token>; <more>".
+// Extracts <what> from "[id] parse error at line 1, column 2: <what>; last read: <all of the token>; <more>".
 absl::string_view Explanation(absl::string_view what) {
   constexpr std::size_t kLongest = 120;
   const std::size_t begin = what.find(": ");

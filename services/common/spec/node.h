@@ -1,4 +1,4 @@
-// The tree both readers make and the checker reads: YAML and JSON differ only up to here.
+// The tree that both readers make and the checker reads. It does not depend on YAML or JSON.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@ namespace riseml::spec {
 
 namespace {
 
-// Some messages quote the text: no break or control of it may reach the user's terminal.
+// Removes control characters: some messages quote the text, and none of these may reach the user's terminal.
 std::string WithoutControls(std::string text) {
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';

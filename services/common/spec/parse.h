@@ -33,7 +33,7 @@ absl::StatusOr<Spec> ParseSpec(absl::string_view text, absl::string_view file_na
 // printed.
 absl::StatusOr<Spec> ParseSpecJson(absl::string_view json, absl::string_view project, absl::string_view source_name);
 
-// Fails when the spec has no train section: the one thing ParseSpec accepts and nobody can run.
+// Fails when the spec has no train section: ParseSpec accepts such a spec, but nobody can run it.
 absl::Status RequireTrain(const Spec& spec, absl::string_view file_name);
 
 }  // namespace riseml::spec

@@ -1,4 +1,4 @@
-// The two ways into the tree.
+// Readers of the tree, from YAML and from JSON.
 #pragma once
 
 #include "absl/status/statusor.h"

@@ -88,7 +88,7 @@ bool SkipDigits(absl::string_view& text, std::size_t least, std::size_t most) {
   return count >= least;
 }
 
-// 2018-01-01, or the same with a time behind it (of which only the beginning decides: no other value looks like it).
+// True for 2018-01-01, alone or with a time behind it. Checks only the start of the time: no other value looks like it.
 bool IsDate(absl::string_view text) {
   const std::size_t size = text.size();
   if (!SkipDigits(text, 4, 4) || !absl::ConsumePrefix(&text, "-")) return false;

@@ -42,7 +42,7 @@ bool IsPrintable(std::uint32_t code) {
   return code >= 0x20 && !(code >= 0x7F && code < 0xA0) && code != 0xFFFE && code != 0xFFFF;
 }
 
-// One kind of line break: what YAML makes of the others anyway.
+// Converts all line breaks to '\n', as YAML does anyway.
 std::string NormalBreaks(absl::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -1,4 +1,4 @@
-// The text of a spec before it is taken apart, and the line and column of each byte of it.
+// The text of a spec before it is parsed, and the line and column of each byte of it.
 #pragma once
 
 #include <cstddef>

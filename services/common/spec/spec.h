@@ -1,4 +1,4 @@
-// A checked riseml.yml as plain values. Whoever holds a Spec holds one that passed every rule of ParseSpec.
+// A checked riseml.yml as plain values. Every Spec has passed all rules of ParseSpec.
 #pragma once
 
 #include <map>
@@ -33,7 +33,7 @@ struct Distributed {
 struct Horovod {
   std::string version;  // empty: latest
   int worker_count = 1;
-  std::optional<int> processes;  // per worker; absent: one a GPU, or 1 without GPUs
+  std::optional<int> processes;  // per worker; absent: one per GPU, or 1 without GPUs
 };
 
 // The `tensorflow` section; at most one of distributed and horovod is set.

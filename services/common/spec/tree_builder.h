@@ -14,8 +14,7 @@
 namespace riseml::spec {
 
 // At most 32 levels, 10,000 nodes and 1 MB of text, aliases expanded; no alias inside what it names; unique scalar
-// keys;
-// `<<` merged. The first refusal ends the use of a builder. Lives on one thread.
+// keys; `<<` merged. A builder must not be used after its first error. Lives on one thread.
 class TreeBuilder {
  public:
   // `name` is the file's, for messages.

@@ -1,5 +1,5 @@
-// A node together with what is needed to say something about it: the path that leads to it and the file it is in. The
-// functions are the words of the schema ("an integer of 1 or more"); their errors are sentences for the user.
+// A node with the context of its error messages: the path that leads to it and the file it is in. The functions are the
+// words of the schema ("an integer of 1 or more"); their errors are sentences for the user.
 #pragma once
 
 #include <optional>

@@ -50,7 +50,7 @@ constexpr Advice kAdvice[] = {
 
 absl::string_view LeadingBlanks(absl::string_view line) { return line.substr(0, line.find_first_not_of(" \t")); }
 
-// Whether null is written out at `column`, rather than left out in front of it.
+// True if null is written out at `column`, false if the value before it is left out.
 bool IsNull(absl::string_view line, int column) {
   line.remove_prefix(std::min<std::size_t>(std::max(column, 0), line.size()));
   const absl::string_view word = line.substr(0, line.find_first_of(" \t,]}#:"));
@@ -60,8 +60,8 @@ bool IsNull(absl::string_view line, int column) {
   return !word.empty() && ResolvePlain(word) == Kind::kNull && !absl::StartsWith(line, ":");
 }
 
-// Whether the scalar at the front of `text`, anchor and tag included, is quoted without an end: yaml-cpp takes the end
-// of the file for one.
+// True if the scalar at the front of `text`, behind anchor and tag, has an open quote, which yaml-cpp ends at the end
+// of the file.
 bool IsOpenQuote(absl::string_view text) {
   while (absl::StartsWith(text, "&") || absl::StartsWith(text, "!")) {
     text.remove_prefix(std::min(text.find_first_of(" \t\n"), text.size()));
@@ -163,7 +163,7 @@ class Handler final : public YAML::EventHandler {
     Check(builder_.Close());
   }
 
-  // yaml-cpp takes tabs for blanks; YAML does not let them decide what belongs to what.
+  // yaml-cpp treats tabs as blanks, but YAML does not allow them as indentation.
   void CheckIndentation(const YAML::Mark& mark) const {
     if (flow_ > 0) return;
     const std::size_t offset = Offset(mark);

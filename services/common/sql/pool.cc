@@ -14,14 +14,14 @@ namespace {
 
 constexpr std::chrono::seconds kAcquireLimit(5);
 
-// A query that waits longer than this for a lock or for itself is a bug or an overload; better an error than a queue.
+// A query that runs or waits for a lock longer than this is a bug or an overload; an error is better than a queue.
 constexpr char kSessionSettings[] =
     "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'; "
     "SET timezone = 'UTC'; "
-    // A prepared statement keeps its plan until the next ANALYZE. One that was planned when its table held a few rows
-    // would read all of it when it holds a hundred thousand.
+    // A prepared statement keeps its plan until the next ANALYZE. A plan made for a table of a few rows would still
+    // read the whole table when it holds a hundred thousand.
     "SET enable_seqscan = off; "
-    // The cost of a table that must be read as a whole would start the compiler, which takes longer than any query.
+    // The estimated cost of a full table scan would start the JIT compiler, which takes longer than any query.
     "SET jit = off";
 
 }  // namespace
@@ -48,7 +48,7 @@ absl::Status StatusOfException(absl::string_view doing) {
     // 57P01…57P03: the server is being stopped or started.
     if (e.sqlstate().rfind("57P", 0) == 0)
       return Error(Reason::kUnavailable, absl::StrCat(doing, ": database not available: ", e.what()));
-    // Clients are told nothing of statements and tables.
+    // Errors for clients do not reveal statements and tables.
     LogError("statement_failed", {{"doing", doing}, {"sqlstate", e.sqlstate()}, {"error", e.what()}});
     // Class 22: data that no column takes.
     if (e.sqlstate().rfind("22", 0) == 0)
@@ -78,7 +78,7 @@ absl::StatusOr<std::unique_ptr<pqxx::connection>> Pool::Acquire() {
   try {
     auto connection = std::make_unique<pqxx::connection>(connection_);
     pqxx::nontransaction(*connection).exec(kSessionSettings);
-    // A lost connection must be seen as such, not be replaced behind our back without its settings.
+    // A lost connection must show as an error, not be replaced silently by one without our settings.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // gone in libpqxx 7, together with reactivation itself
     connection->inhibit_reactivation(true);

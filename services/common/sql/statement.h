@@ -18,7 +18,7 @@ struct NulInText : std::runtime_error {
   NulInText() : std::runtime_error("a text contains a NUL character") {}
 };
 
-// pqxx passes texts as C strings: the rest behind a NUL would get lost without a word.
+// pqxx passes texts as C strings: the rest behind a NUL would be lost silently.
 template <class Value>
 void RefuseNul(const Value& value) {
   if constexpr (std::is_same_v<Value, std::string>)

@@ -1,5 +1,5 @@
-// LogService.Follow: stored and new bytes of everything below a name. A follower costs a cursor a stream and one
-// message in flight, whether its reader is fast or slow; no thread is its own.
+// LogService.Follow: stored and new bytes of everything below a name. A follower costs one cursor per stream and one
+// message in flight, whether its reader is fast or slow, and has no thread of its own.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -32,7 +32,7 @@ class Follower;
 struct FollowOptions {
   absl::Duration heartbeat = absl::Seconds(15);  // of silence
   absl::Duration recheck = absl::Seconds(15);    // of the reader's access
-  absl::Duration poll = absl::Seconds(2);        // of the streams, while api's changes are not heard of
+  absl::Duration poll = absl::Seconds(2);        // of the streams, while no changes arrive from api
   absl::Duration tick = absl::Milliseconds(100);
   std::size_t max_followers = 4096;
   std::size_t max_followers_per_user = 100;    // one user must not keep the others from their logs
@@ -42,7 +42,7 @@ struct FollowOptions {
 // Thread-safe.
 class FollowHandler {
  public:
-  // All references outlive this.
+  // All references must outlive this object.
   FollowHandler(FollowOptions options, Store& store, StreamRegistry& registry, const StreamOwners& owners,
                 Executor& executor, rpc::OpenCalls& open_calls, const Clock& clock, LogMetrics& metrics);
   ~FollowHandler() { Stop(); }
@@ -92,7 +92,7 @@ class FollowHandler {
   struct Share {
     std::size_t readers = 0, cursors = 0;
   };
-  absl::flat_hash_map<std::string, Share> of_user_ ABSL_GUARDED_BY(mu_);  // what each has of roots_
+  absl::flat_hash_map<std::string, Share> of_user_ ABSL_GUARDED_BY(mu_);  // each user's part of roots_
   absl::flat_hash_map<StreamId, Followers> by_stream_ ABSL_GUARDED_BY(mu_);
   std::jthread ticker_;  // last: it uses the rest
 };

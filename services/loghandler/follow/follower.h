@@ -1,4 +1,4 @@
-// One Follow call: which streams it covers, how far it has got in each, and what it says next.
+// One Follow call: the streams it covers, its position in each, and its next response.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -31,15 +31,15 @@ class Follower : public std::enable_shared_from_this<Follower> {
  public:
   Follower(FollowHandler& handler, grpc::CallbackServerContext* context, rpc::Call call, v1::FollowRequest request);
 
-  // Whose call it is: the user's, or of the owner of the job that calls.
+  // UUID of the user who calls, or of the owner of the job that calls.
   const std::string& user() const { return call_.caller.user_uid(); }
-  // Places of the request at which it goes on.
+  // Number of cursors in the request.
   std::size_t first_cursors() const { return first_cursors_; }
 
   // The reactor of the call. Once; before everything else.
   grpc::ServerWriteReactor<v1::FollowResponse>* Begin();
 
-  // Asks api again which streams there are; now, or soon when it was asked a moment ago.
+  // Asks api again which streams exist: now, or soon if it was asked a moment ago.
   void List();
   void OnNews(const StreamId& id);
   void Tick(absl::Time now);

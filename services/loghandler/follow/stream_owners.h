@@ -1,4 +1,4 @@
-// The port that says which log handler owns a stream: takes its records and shows its log.
+// Port that says which log handler owns a stream, i.e. takes its records and shows its log.
 #pragma once
 
 #include <string>

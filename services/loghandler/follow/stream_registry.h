@@ -10,8 +10,8 @@
 
 namespace riseml::loghandler {
 
-// Thread-safe. Each question is answered at most once, later, on some thread, never from within the call itself; not at
-// all once the registry is stopped.
+// Thread-safe. Calls `done` at most once, later, on some thread, never from within the call itself. Never calls it once
+// the registry is stopped.
 class StreamRegistry {
  public:
   using Listed = std::function<void(absl::StatusOr<internal::v1::ListStreamsResponse>)>;

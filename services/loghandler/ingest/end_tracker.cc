@@ -21,7 +21,7 @@ void EndTracker::Update(const internal::v1::StreamInfo& info, absl::Time now) {
     // Another machine's clock may be ahead.
     attempt.over_since =
         std::min(now, absl::FromUnixSeconds(info.end_time().seconds()) + absl::Nanoseconds(info.end_time().nanos()));
-  } else if (!attempt.over_since.has_value()) {  // an older api does not say when
+  } else if (!attempt.over_since.has_value()) {  // an older api does not report the end time
     attempt.over_since = now;
   }
 }

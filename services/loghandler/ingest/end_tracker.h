@@ -11,18 +11,18 @@
 
 namespace riseml::loghandler {
 
-// Not thread-safe. Holds the attempts api does not know a complete log of.
+// Not thread-safe. Holds the attempts whose log is not known to api as complete.
 class EndTracker {
  public:
   // `grace`: how long after the end of its attempt, as api has recorded it, a log may still come. A restart of this
-  // process does not begin it anew.
+  // process does not extend that time.
   explicit EndTracker(absl::Duration grace) : grace_(grace) {}
 
   // Takes the current state of an attempt from api.
   void Update(const internal::v1::StreamInfo& info, absl::Time now);
-  // The log of an attempt has been reported to api.
+  // Notes that the log of an attempt has been reported to api.
   void Reported(const StreamId& id);
-  // Api does not know the attempt any more.
+  // Drops an attempt that api does not know any more.
   void Forget(const StreamId& id) { attempts_.erase(id); }
 
   // Attempts that have been over for longer than the grace and are not reported.

@@ -60,7 +60,7 @@ void IngestCore::Settle(const LogSource& source, std::int64_t position, bool don
       return;
     }
   } else {
-    // Records behind one that is not done with count once that one is; the source reads them again.
+    // Records behind an unfinished one count only after it is done; the source reads them again.
     if (position > held->second) return;
     if (!done) {
       held->second = position;

@@ -1,4 +1,5 @@
-// LogService.Ingest: one call a shipper, acknowledged when bytes are durable. The source of records that answers.
+// LogService.Ingest: one call per shipper, acknowledged when bytes are durable. The LogSource that answers its
+// producers.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -21,9 +22,9 @@ namespace riseml::loghandler {
 
 class IngestCall;
 
-// Thread-safe. Makes records of the messages of a call; the token of the call names their stream. What an answer means
-// to a shipper: expected_offset larger than before: everything before it is durable; the same again: a block or end was
-// not stored because bytes before it are missing, go back to expected_offset.
+// Thread-safe. Turns the messages of a call into records; the token of the call names their stream. In an answer, a
+// larger expected_offset than before means that everything before it is durable. The same expected_offset again means
+// that a block or end was not stored because bytes before it are missing: go back to expected_offset.
 class IngestHandler final : public LogSource {
  public:
   // All must outlive this object.

@@ -17,7 +17,7 @@ inline constexpr int kMaxTimes = 16'384;                      // numbers in LogB
 inline constexpr std::int64_t kMaxOffset = std::int64_t{1} << 60;
 
 // OK when lengths and CRC of a block fit together. INVALID_ARGUMENT says what does not. Does not decode. Times are
-// hints: ones that make no sense do not keep bytes from being stored, readers skip them.
+// hints: invalid ones do not keep bytes from being stored, and readers skip them.
 absl::Status CheckBlock(const v1::LogBlock& block);
 
 // The bytes of a block, exactly raw_length of them; a gap has none. Allocates at most kMaxRawLength, whatever the block

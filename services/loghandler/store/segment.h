@@ -48,7 +48,7 @@ class SegmentWriter {
   const std::string& path() const { return path_; }
   // Shared, so that a sync may go on while the writer moves to its next segment. Null while closed.
   std::shared_ptr<UniqueFd> fd() const { return fd_; }
-  // Gives the descriptor back until the next Append.
+  // Releases the descriptor until the next Append.
   void Close() { fd_.reset(); }
 
  private:

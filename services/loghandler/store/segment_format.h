@@ -1,11 +1,11 @@
 // Bytes of a segment file `seg-<first offset, 20 digits>.rlog`:
 //   header | record … | footer | trailer          (footer and trailer only once the segment is sealed)
-//   header:  magic "RSMLLOG1", u32 version, u32 flags, i64 first offset, i64 first line, u32 CRC32C of the header 36
-//   bytes record:  u32 length, u32 CRC32C of length and payload, payload = serialised LogBlock as it came over the wire
-//   footer:  8 zero bytes (no record has length 0), then one entry of 48 bytes a record
+//   header:  magic "RSMLLOG1", u32 version, u32 flags, i64 first offset, i64 first line, u32 CRC32C of the header;
+//            36 bytes
+//   record:  u32 length, u32 CRC32C of length and payload, payload = serialised LogBlock as it came over the wire
+//   footer:  8 zero bytes (no record has length 0), then one entry of 48 bytes per record
 //   trailer: u64 footer position, u32 entries, u32 flags, i64 end offset, i64 end line, u32 CRC32C of footer and
-//   trailer,
-//            magic "RSMLEND1" 44 bytes
+//            trailer, magic "RSMLEND1"; 44 bytes
 // All numbers are little-endian. Pure.
 #pragma once
 

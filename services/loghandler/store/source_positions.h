@@ -25,8 +25,8 @@ class SourcePositions {
   // `disk` must outlive this object.
   SourcePositions(std::string dir, Disk& disk) : dir_(std::move(dir)), disk_(disk) {}
 
-  // The durable position of a source; nullopt when there is none, or none that can be read: it begins at its oldest
-  // record then. INVALID_ARGUMENT for a name that cannot be that of a file.
+  // The durable position of a source; nullopt when there is none, or none that can be read: the source then begins at
+  // its oldest record. INVALID_ARGUMENT for a name that cannot be that of a file.
   absl::StatusOr<std::optional<std::int64_t>> Load(const std::string& source);
 
   // Every record before `next` has been written. Positions do not go back.

@@ -27,7 +27,7 @@ bool IsSettled(const Stream& stream) {
 
 }  // namespace
 
-// Measures syncs, and tells of the first that fails.
+// Measures syncs, and reports the first one that fails.
 class Store::MeasuredDisk final : public Disk {
  public:
   explicit MeasuredDisk(Store& store) : store_(store) {}
@@ -110,7 +110,7 @@ absl::StatusOr<std::shared_ptr<Stream>> Store::Get(const StreamId& id) {
 }
 
 void Store::EvictIdle() {
-  // Every stream but the newer half, unless somebody holds it: then it is in use, or has bytes that wait for the
+  // Drops the older half of the streams, except those that somebody holds: they are in use, or have bytes for the
   // committer.
   const std::uint64_t keep_from = uses_ - std::min<std::uint64_t>(uses_, given_.max_streams / 2);
   for (auto it = streams_.begin(); it != streams_.end();) {
@@ -194,7 +194,7 @@ void Store::RunCommitter(std::stop_token stop) {
       const absl::Duration wait = std::clamp(next_commit - clock_.Now(), absl::ZeroDuration(), given_.commit_delay);
       dirty_changed_.wait_for(dirty_mu_, stop, absl::ToChronoMicroseconds(wait), many);
       if (!failed_.ok()) return;
-      // Positions first: what is appended between the two takes belongs to a later position.
+      // Takes positions first: bytes appended between the two takes belong to a later position.
       positions_noted_ = false;
       positions = positions_.Take();
       group = std::exchange(dirty_, {});
@@ -219,7 +219,7 @@ absl::Status Store::CommitGroup(const absl::flat_hash_set<std::shared_ptr<Stream
 absl::Status Store::CommitPositions(const SourcePositions::Noted& positions) {
   const absl::Status written = positions_.Write(positions);
   if (HasReason(written, Reason::kDiskFull)) {
-    // The position on disk is an older one: harmless, and the next group writes a newer one.
+    // The older position on disk is harmless, and the next group writes a newer one.
     LogWarning("log_position_not_written", {{"error", written.message()}});
     return absl::OkStatus();
   }

@@ -34,7 +34,8 @@ struct StoreOptions {
   std::string dir;
   StreamOptions stream;
   std::shared_ptr<Disk> disk = std::make_shared<FileDisk>();
-  // Bytes are made durable at once after a pause, else this long after those before them, with all that came meanwhile…
+  // After a pause, bytes are made durable at once; otherwise this long after the last commit, with all that came
+  // meanwhile…
   absl::Duration commit_delay = absl::Milliseconds(5);
   std::int64_t commit_bytes = 4 << 20;  // … unless so many wait
   std::size_t max_streams = 1024;       // idle streams remembered
@@ -50,19 +51,19 @@ struct StoreOptions {
 class Store {
  public:
   // NEWER_FORMAT when a newer version wrote the directory, UNAVAILABLE when another process uses it. `clock` and
-  // `metrics` outlive this.
+  // `metrics` must outlive this object.
   static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options, const Clock& clock, LogMetrics& metrics);
   ~Store() { Stop(); }
 
-  // Is called after something of a stream has become durable, or its end could not be stored, by the committer thread;
-  // must not block. To be added before the first Append.
+  // Adds a listener that the committer thread calls after bytes of a stream became durable or its end could not be
+  // stored. It must not block. Call this before the first Append.
   void AddListener(std::function<void(const Stream&)> listener) { listeners_.push_back(std::move(listener)); }
   // The same for positions of sources.
   void AddPositionListener(std::function<void(const std::string& source, std::int64_t position)> listener) {
     position_listeners_.push_back(std::move(listener));
   }
 
-  // A stream, whether anything of it is stored or not. INVALID_ARGUMENT for an id that is none.
+  // Returns a stream, whether anything of it is stored or not. INVALID_ARGUMENT for an invalid id.
   absl::StatusOr<std::shared_ptr<Stream>> Get(const StreamId& id);
 
   // See Stream. INVALID_ARGUMENT for a block that does not pass CheckBlock.
@@ -71,10 +72,11 @@ class Store {
 
   // Returns the position at which a source continues after a start; see SourcePositions::Load.
   absl::StatusOr<std::optional<std::int64_t>> Position(const std::string& source) { return positions_.Load(source); }
-  // Everything a source has before `next` was appended by calls that have returned. Becomes durable with it.
+  // Notes that calls which have returned appended all records of a source before `next`. Becomes durable after them.
   void NotePosition(const std::string& source, std::int64_t next);
 
-  // Removes all logs of a job, which must have ended; also one that nobody knows. INVALID_ARGUMENT for no UUID.
+  // Removes all logs of a job, which must have ended; an unknown job is not an error. INVALID_ARGUMENT if it is not a
+  // UUID.
   absl::Status Remove(const std::string& job_uid);
 
   absl::StatusOr<Chunk> Read(const Stream& stream, std::int64_t offset) { return stream.Read(offset, cache_); }
@@ -82,7 +84,7 @@ class Store {
     return stream.TailOffset(lines, cache_);
   }
 
-  // Commits what waits and ends the committer. Idempotent.
+  // Commits pending bytes and ends the committer. Idempotent.
   void Stop();
 
  private:

@@ -50,7 +50,7 @@ absl::Status Stream::SyncDirectories(NewEntries entries) const {
   const std::string job = ParentOf(dir_);
   for (const std::string& dir : {dir_, job, ParentOf(job)}) {
     const absl::Status synced = disk_.SyncDirectory(dir);
-    // The log of a deleted job goes away while somebody still writes it.
+    // The log of a deleted job may be removed while somebody still writes it.
     if (!synced.ok() && !absl::IsNotFound(synced)) return synced;
     if (entries == NewEntries::kSegment) return absl::OkStatus();
   }
@@ -101,7 +101,7 @@ absl::Status Stream::ReadSegments(Content* content) {
       continue;
     }
     RISEML_ASSIGN_OR_RETURN(SegmentIndex index, ReadIndex(fd.get(), path));
-    if (!content->complete) {  // what a killed process wrote may still be in memory only
+    if (!content->complete) {  // bytes of a killed process may still be in memory only
       RISEML_RETURN_IF_ERROR(Sync(fd.get(), path));
       RISEML_RETURN_IF_ERROR(SyncDirectories(NewEntries::kDirectories));
     }
@@ -214,7 +214,7 @@ absl::Status Stream::Commit(absl::Time now) {
     if (end_wanted_ != upto.offset || complete_) return absl::OkStatus();
     lines = SealForEnd();
   }
-  // Nothing can be appended between here and the manifest: the log has its end.
+  // Nothing can be appended between here and the manifest, because the log has its end.
   const absl::Status stored = lines.ok() ? WriteManifest(upto.offset, *lines, now) : lines.status();
   MutexLock lock(mu_);
   complete_ = stored.ok();
@@ -225,7 +225,7 @@ absl::Status Stream::Commit(absl::Time now) {
   return absl::OkStatus();
 }
 
-// Writes the footer of the last segment. Number of newlines of the whole log.
+// Writes the footer of the last segment. Returns the number of newlines of the whole log.
 absl::StatusOr<std::int64_t> Stream::SealForEnd() {
   if (active_.has_value()) RISEML_RETURN_IF_ERROR(active_->Seal());
   active_.reset();

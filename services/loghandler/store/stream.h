@@ -1,5 +1,5 @@
 // One log stream on disk: <dir>/seg-….rlog, and stream.pb once it is complete. Bytes are appended, made durable
-// together, and only durable bytes are shown to readers, so that nothing a reader has seen is ever taken back.
+// together, and only durable bytes are shown to readers, so that bytes a reader has seen never vanish.
 //
 // Only Load and Commit wait for the disk, and neither holds the stream's lock meanwhile: a slow disk delays
 // acknowledgements, but neither readers nor those who append. Every segment but the last is durable before the next one
@@ -82,7 +82,7 @@ class Stream {
   // Offset at which the last `lines` lines begin (an unfinished last line counts).
   absl::StatusOr<std::int64_t> TailOffset(std::int64_t lines, SegmentCache& cache) const;
 
-  // Gives the write descriptor back until the next Append, unless bytes wait to be made durable.
+  // Releases the write descriptor until the next Append, unless bytes wait to be made durable.
   void CloseIfClean();
 
  private:

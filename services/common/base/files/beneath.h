@@ -1,4 +1,4 @@
-// Opening what lies in a directory that somebody else writes to: no link leads out of it, no pipe holds us up.
+// Opens files in a directory that somebody else writes to. Links do not lead out of it, and pipes do not block.
 #pragma once
 
 #include <string>

@@ -5,8 +5,8 @@
 //   DIR/USER/KEY       an environment whose build ended well: moved here, where no job can change it
 //   DIR/USER/work/KEY  its path, since virtual environments cannot be moved: then a link to ../KEY
 //
-// Names below `work` belong to jobs, which may put anything there. Nothing is opened by such a name outside of a
-// sandbox but as a plain file or directory.
+// Names below `work` belong to jobs, which may put anything there. Outside a sandbox, such a name is opened only as a
+// plain file or directory.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,7 @@ inline constexpr char kWorkName[] = "work";
 // The path of an environment: `environments`/USER/work/KEY.
 std::string PathOfEnvironment(absl::string_view environments, absl::string_view user, absl::string_view key);
 
-// Where the environment with that path is moved when it is complete; absent for other paths.
+// Returns the path to which the environment at `path` is moved when it is complete; absent for other paths.
 std::optional<std::string> SealedPathOf(absl::string_view path);
 
 }  // namespace riseml

@@ -54,7 +54,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, std::int64_t max_b
 absl::StatusOr<std::string> ReadPlainFile(const std::string& path, std::int64_t max_bytes) {
   struct stat info {};
   const absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  // A link and a socket cannot be opened so.
+  // A link or a socket cannot be opened with these flags.
   if (!fd.ok() && lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
     return Error(Reason::kNotFound, absl::StrCat("read ", path, ": it is no file"));
   RISEML_RETURN_IF_ERROR(fd.status());

@@ -1,4 +1,4 @@
-// Files and descriptors: RAII, whole-file reads with a bound, writes that are never seen half done.
+// Files and descriptors: RAII, whole-file reads with a bound, atomic writes.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ absl::StatusOr<std::string> ReadPlainFile(const std::string& path, std::int64_t 
 // Replaces `path` atomically and durably: temporary file, fsync, rename, fsync of the directory.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content, int mode = 0644);
 
-// Writes a file in place and waits for no disk: for what is made anew after a crash.
+// Writes a file in place without waiting for the disk; for files that are made anew after a crash.
 absl::Status WriteFileQuickly(const std::string& path, absl::string_view content, int mode = 0644);
 
 // Writes all bytes at the descriptor's position (or end, with O_APPEND), across short writes and EINTR.
@@ -56,7 +56,7 @@ absl::Status SyncDirectory(const std::string& path);
 absl::Status MakeDirectories(const std::string& path, int mode = 0755);
 
 // Makes the directory `path`, whose parent exists. FAILED_PRECONDITION when something else has its name, also a link to
-// a directory: what is mounted or walked through from there would be what somebody else chose.
+// a directory: somebody else could have chosen the target.
 absl::Status MakePlainDirectory(const std::string& path, int mode = 0755);
 
 bool FileExists(const std::string& path);

@@ -1,5 +1,5 @@
 // RemoveTree of file.h. A job may leave hostile trees: a path of any length, directories that nobody may enter, a
-// million files. Descriptors and memory are bounded whatever there is.
+// million files. Descriptors and memory are bounded for any tree.
 //
 // Each directory below the top is emptied of its files; its own directories are moved up into the top, so that the tree
 // is never deeper than two. The top is looked through until nothing is left.
@@ -62,7 +62,7 @@ class TreeRemover {
       fd = UniqueFd(openat(parent, name.c_str(), kOpenDirectory));
     if (!fd.valid()) return Fail(name);
     struct stat status {};
-    // To remove an entry takes the right to write.
+    // Removing an entry requires write permission on the directory.
     if (fstat(fd.get(), &status) != 0 || ((status.st_mode & S_IRWXU) != S_IRWXU && fchmod(fd.get(), S_IRWXU) != 0))
       return Fail(name);
     return fd;
@@ -117,7 +117,7 @@ class TreeRemover {
   absl::Status RemoveOrMoveUp(const UniqueFd& directory, const dirent& entry) {
     RISEML_ASSIGN_OR_RETURN(const bool gone, RemoveEntry(directory.get(), entry));
     if (gone) return absl::OkStatus();
-    // To give a directory another parent takes the right to write to it.
+    // Moving a directory to another parent requires write permission on it.
     const absl::Status opened = OpenDirectory(directory.get(), entry.d_name).status();
     if (HasReason(opened, Reason::kNotFound)) return absl::OkStatus();
     RISEML_RETURN_IF_ERROR(opened);

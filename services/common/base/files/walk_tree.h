@@ -22,8 +22,8 @@ enum class Unreadable { kIsAnError, kIsSkipped };
 
 // Calls `look` for each entry below `top`, a directory before what is in it. Links are not followed. An entry that
 // vanishes during the walk is left out, and so is what was in it. Errors: NOT_FOUND when `top` does not exist; those of
-// `look`; PERMISSION_DENIED for a directory that cannot be read, LIMIT_EXCEEDED for more than 200 directories in each
-// other, unless these are skipped.
+// `look`; PERMISSION_DENIED for a directory that cannot be read, LIMIT_EXCEEDED for directories nested deeper than 200,
+// unless these are skipped.
 absl::Status WalkTree(const std::string& top, const LookAtEntry& look, Unreadable unreadable = Unreadable::kIsAnError);
 
 // Returns the bytes that everything below a directory takes on the disk. A file with several names counts once; what

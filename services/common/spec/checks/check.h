@@ -1,4 +1,4 @@
-// The rules of riseml.yml, applied to a tree whoever read it.
+// Rules of riseml.yml, applied to the tree of either reader.
 #pragma once
 
 #include <map>

@@ -47,7 +47,7 @@ absl::Status CheckSubstitution(const View& run, const Train& train) {
   return run.FailSentence("the commands with their longest values are larger than 1 MiB: put them into a script");
 }
 
-// "${{ lr }}" is how other systems write it; here the shell would expand "$0" of "$0.1".
+// Refuses "${{ lr }}", the form of other systems; here the shell would expand "$0" of "$0.1".
 absl::Status CheckDollars(const View& where, absl::string_view command, const Train& train) {
   for (const CommandToken& token : SplitCommand(command, NamesOf(train))) {
     const bool text = token.kind == CommandToken::Kind::kText || token.offset == 0;
@@ -75,7 +75,7 @@ char QuoteAfter(absl::string_view text) {
   return quote;
 }
 
-// What goes wrong with a value at a place; empty if nothing does.
+// The problem of a value at a place; empty if there is none.
 std::string RiskOf(const std::string& value, absl::string_view before, const Parameter& parameter) {
   const char quote = QuoteAfter(before);
   const absl::string_view special = quote == '\'' ? "'" : quote == '"' ? kSpecialInDoubleQuotes : kSpecial;
@@ -110,7 +110,7 @@ void WarnAboutValues(const View& where, absl::string_view command, const Train& 
   }
 }
 
-// Whether a command has the parameter in it, as placeholder or by the name of its variable.
+// True if a command contains the parameter, as a placeholder or by the name of its variable.
 bool Uses(absl::string_view command, const Parameter& parameter, const std::vector<std::string>& names) {
   if (absl::StrContains(command, EnvironmentName(parameter.name))) return true;
   const std::vector<CommandToken> tokens = SplitCommand(command, names);
@@ -130,7 +130,7 @@ void WarnAboutUnused(const View& run, const Train& train, std::vector<std::strin
   }
 }
 
-// "--lr {{lr}}" in a file without parameters: more likely forgotten than meant as text.
+// Warns about "--lr {{lr}}" in a file without parameters: the user more likely forgot them than meant text.
 void WarnAboutForgottenParameters(const View& where, absl::string_view command, std::vector<std::string>& warnings) {
   for (const CommandToken& token : SplitCommand(command, {})) {
     if (token.kind != CommandToken::Kind::kUnknown) continue;
@@ -144,7 +144,7 @@ void WarnAboutForgottenParameters(const View& where, absl::string_view command, 
   }
 }
 
-// True when the shell asks with `command`, and its failure is an answer.
+// True when `command` is a test, whose failure is an answer.
 bool IsQuestion(absl::string_view command) {
   const absl::string_view word = command.substr(0, command.find_first_of(" \t"));
   for (const absl::string_view question : {"[", "[[", "test", "command", "type", "which", "grep", "!", "if", "while",
@@ -153,7 +153,7 @@ bool IsQuestion(absl::string_view command) {
   return absl::StartsWith(command, "((");
 }
 
-// "a && b" on any line but the last: if `a` fails, the shell goes on with the next line, and nobody hears of it.
+// Warns about "a && b" on any line but the last: if `a` fails, the shell silently goes on with the next line.
 void WarnAboutAndLists(const View& where, absl::string_view command, std::vector<std::string>& warnings) {
   const std::vector<absl::string_view> lines = absl::StrSplit(absl::StripTrailingAsciiWhitespace(command), '\n');
   for (std::size_t i = 0; i + 1 < lines.size(); ++i) {

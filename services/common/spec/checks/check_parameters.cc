@@ -22,8 +22,7 @@ constexpr absl::string_view kIdVariables[] = {"EXPERIMENT_ID", "TF_CONFIG"};  //
 
 bool IsNumber(const Node& node) { return node.kind == Kind::kInteger || node.kind == Kind::kNumber; }
 
-// Shortest text of `value` that is as good as it: sums of steps carry errors of their last digits
-// (0.30000000000000004).
+// Shortest text close enough to `value`: sums of steps have errors in their last digits (0.30000000000000004).
 std::string Print(double value, double scale) {
   const double tolerance = 1e-14 * scale;
   if (std::abs(value) <= tolerance) return "0";

@@ -28,7 +28,7 @@ absl::StatusOr<int> RetryCount(const View& view, absl::string_view key) {
   return count;
 }
 
-// A number stands for failures of the infrastructure.
+// A plain number means retries after failures of the infrastructure.
 absl::StatusOr<Retries> CheckRetries(const View& view) {
   Retries retries;
   if (view.node().kind != Kind::kMapping) {
