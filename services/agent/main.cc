@@ -1,7 +1,7 @@
 // riseml-agent: the job side of RiseML.
 //   node --config FILE   runs attempts on this machine
-//   run --dir DIR        makes the processes of one attempt (started by node)
-//   ship --dir DIR       brings the log of one attempt away (started by node)
+//   run --dir DIR        starts the processes of one attempt (started by node)
+//   ship --dir DIR       delivers the log of one attempt (started by node)
 //   report NAME=VALUE…   reports results (started by jobs, as `riseml-report`)
 
 #include <cstdio>
@@ -31,7 +31,7 @@ Examples:
   riseml-report accuracy=0.93 note="good run"
   riseml-report --text commit=1234567)";
 
-// A command line of its own: its users know it as `riseml-report` and nothing of this program.
+// Has a separate command line, since users know it only as `riseml-report`.
 int Report(int argc, char** argv) {
   riseml::cmdline::CommandLine command_line("riseml-report",
                                             "Reports results of the experiment that this job belongs to");
@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
       return inherited ? riseml::agent::RunAttempt(dir, riseml::agent::kInheritedFiles, clock)
                        : riseml::agent::RunAttempt(dir, clock);
     });
-    // At once: it hides from tracing, which a leak checker at the exit would need.
+    // Exits at once, since a leak checker at the exit would need to trace this process, which forbids tracing.
     std::_Exit(code);
   }
   return riseml::runtime::RunMain(

@@ -228,7 +228,7 @@ grpc::Status FakeCodeService::GetCode(grpc::ServerContext*, const internal::v1::
     if (it == archives_.end()) return rpc::ToGrpc(Error(Reason::kNotFound, "no such commit"));
     archive = it->second;
   }
-  for (std::size_t at = 0; at < archive.size(); at += 1000) {  // pieces that fit no border of the archive
+  for (std::size_t at = 0; at < archive.size(); at += 1000) {  // pieces that do not match the blocks of the archive
     internal::v1::GetCodeResponse response;
     response.set_data(archive.substr(at, 1000));
     if (!writer->Write(response)) break;
@@ -289,7 +289,7 @@ std::unique_ptr<rpc::Server> FakeSuite::Serve(rpc::ListenerKind kind, int port, 
   options.authenticator = authenticator_.get();
   options.services = std::move(services);
   absl::StatusOr<std::unique_ptr<rpc::Server>> server = Error(Reason::kUnavailable, "not tried");
-  // A port that is being closed may take a moment to be free.
+  // A port may take a moment to become free after it was closed.
   EXPECT_TRUE(Eventually([&] {
     server = rpc::Server::Start(options);
     return server.ok();

@@ -1,5 +1,5 @@
-// For tests of the agent: temporary directories, waiting for the world, and servers that play gitsync, loghandler and
-// api over real TLS.
+// Test support for the agent: temporary directories, waiting for conditions, and fakes of gitsync, loghandler and api
+// over real TLS.
 #pragma once
 
 #include <condition_variable>
@@ -40,16 +40,16 @@ bool Eventually(const std::function<bool()>& holds);
 std::string ReadAll(const std::string& path);  // empty when there is no such file
 void WriteAll(const std::string& path, const std::string& text);
 
-// A program that runs as our child; killed at the end if it still does.
+// A program that runs as our child. The destructor kills it if it still runs.
 class ChildProcess {
  public:
-  // Standard output and error go to the end of `output_path`.
+  // Standard output and error are appended to `output_path`.
   ChildProcess(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
                const std::string& output_path);
   ~ChildProcess();
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
-  int Wait();  // wait status; once
+  int Wait();  // returns the wait status; call it once
 
  private:
   pid_t pid_ = -1;
@@ -64,8 +64,8 @@ struct FakeStream {
   std::int64_t untimed_blocks = 0;
 };
 
-// LogService as loghandler behaves: stores what continues its stream, trims repeats, answers after each message. Faults
-// can be asked for.
+// LogService that behaves like loghandler: stores bytes that continue the stream, drops repeated bytes, and answers
+// each message. Tests can request faults.
 class FakeLogService final : public v1::LogService::Service {
  public:
   grpc::Status Ingest(grpc::ServerContext* context,
@@ -73,10 +73,10 @@ class FakeLogService final : public v1::LogService::Service {
 
   FakeStream Of(const std::string& token);
   std::int64_t calls();
-  // Every call breaks after this many blocks; 0: none does. With `lose_answers` the last block before that is stored
-  // and not answered.
+  // Breaks every call after this many blocks; 0: never. With `lose_answers`, the last block before the break is stored
+  // but not answered.
   void BreakCallsAfter(int blocks, bool lose_answers);
-  // Refuses calls with this status; OK: takes them.
+  // Refuses calls with this status; OK: accepts them.
   void Refuse(const grpc::Status& status);
   // Forgets everything after `offset`, as after a crash without fsync.
   void CutTo(const std::string& token, std::int64_t offset);
@@ -92,7 +92,7 @@ class FakeLogService final : public v1::LogService::Service {
   grpc::Status refusal_ ABSL_GUARDED_BY(mu_);
 };
 
-// JobService.ReportResults as api behaves: takes reports by sequence number.
+// JobService.ReportResults that behaves like api: accepts reports by sequence number.
 class FakeJobService final : public v1::JobService::Service {
  public:
   grpc::Status ReportResults(grpc::ServerContext* context, const v1::ReportResultsRequest* request,
@@ -114,7 +114,7 @@ class FakeCodeService final : public internal::v1::CodeService::Service {
                        grpc::ServerWriter<internal::v1::GetCodeResponse>* writer) override;
   void Put(const std::string& commit, const std::string& tar);
   void Refuse(const grpc::Status& status);
-  // While there is a commit that is held, asking for it takes for ever; "": none is.
+  // Makes requests for this commit wait; "": no commit is held.
   void Hold(const std::string& commit);
   std::int64_t calls();
 
@@ -127,8 +127,8 @@ class FakeCodeService final : public internal::v1::CodeService::Service {
   std::int64_t calls_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
-// The three services with certificates; the user listeners take every token. One that was stopped comes back at the
-// same port.
+// The three fake services with certificates. User listeners accept every token. A listener that was stopped restarts at
+// the same port.
 class FakeSuite {
  public:
   FakeSuite();

@@ -45,7 +45,7 @@ constexpr char kOlder[] =
     "The services that run are older than the programs on the disk; `riseml down && riseml up` starts the new ones.";
 constexpr absl::Duration kPollPeriod = absl::Milliseconds(50);
 
-// The process that is asked to stop when the user interrupts `up`. Written before the handler is installed.
+// Pid of the process to stop when the user interrupts `up`. Set before the handler is installed.
 std::atomic<pid_t> g_supervising{0};
 std::atomic<bool> g_interrupted{false};
 
@@ -66,7 +66,7 @@ void Pause() { poll(nullptr, 0, static_cast<int>(absl::ToInt64Milliseconds(kPoll
 
 void Say(absl::string_view text) { std::fprintf(stdout, "%s\n", std::string(text).c_str()); }
 
-// An installation that has been started once: enough to look at it and to stop it.
+// Data of an installation that has been started before, as needed to inspect and to stop it.
 struct Installation {
   UniqueFd sockets;
   StackPlan plan;
@@ -78,7 +78,8 @@ absl::StatusOr<Installation> Open(const std::string& dir) {
   RISEML_ASSIGN_OR_RETURN(config::v1::SupervisorState state, LoadState(layout));
   Installation installation;
   if (!FileExists(state.postgres_socket_dir())) {
-    // The services see it at another path (private_mount.h). Ours may be too long for a socket's address.
+    // The services see this directory at another path (private_mount.h). Its path here may be too long for the address
+    // of a socket.
     RISEML_ASSIGN_OR_RETURN(installation.sockets, OpenFile(layout.In("run"), O_PATH | O_DIRECTORY));
     state.set_postgres_socket_dir(absl::StrCat("/proc/self/fd/", installation.sockets.get()));
   }
@@ -87,7 +88,7 @@ absl::StatusOr<Installation> Open(const std::string& dir) {
   return installation;
 }
 
-// True when a program on the disk has been replaced since its service was started.
+// True if a program on the disk has been replaced since its service was started.
 bool RunsReplacedPrograms(const Installation& installation) {
   return std::ranges::any_of(installation.plan.units, [&](const UnitPlan& unit) {
     const auto record = ReadRecord(installation.plan.layout.ProcessFile(unit.name));
@@ -114,7 +115,7 @@ absl::Status TellClient(const std::string& dir) {
   return absl::OkStatus();
 }
 
-// Another process supervises: it may be starting, running or stopping.
+// Handles `up` while another process supervises, which may be starting, running or stopping.
 absl::Status AlreadyUp(const std::string& dir) {
   const SystemClock clock;
   const absl::Time deadline = clock.Now() + kHealthLimit;
@@ -146,14 +147,14 @@ absl::Status FollowStart(pid_t supervising, int pipe, const std::string& dir) {
     Say(absl::StrCat("RiseML is up in ", dir, "."));
     return TellClient(dir);
   }
-  // It is on its way out; its end frees the lock for the next try.
+  // Waits for the supervising process, which is ending: its end frees the lock for the next try.
   while (waitpid(supervising, nullptr, 0) < 0 && errno == EINTR) {
   }
   if (g_interrupted) return absl::CancelledError("interrupted; what had been started was stopped");
   return status;
 }
 
-// Waits until the supervisor that holds the lock has let go of it.
+// Stops the supervisor that holds the lock and waits until the lock is free.
 absl::Status StopSupervisor(const Layout& layout) {
   const SystemClock clock;
   const absl::Time deadline = clock.Now() + kStopLimit;
@@ -161,7 +162,7 @@ absl::Status StopSupervisor(const Layout& layout) {
   while (clock.Now() < deadline) {
     RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(layout.dir));
     if (lock.has_value()) return absl::OkStatus();
-    // A supervisor that is just starting writes its record in a moment.
+    // A supervisor that is just starting may not have written its record yet.
     const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout.ProcessFile(kSupervisor));
     const absl::StatusOr<UniqueFd> watch = record.ok() ? OpenProcess(IdentityOf(*record)) : record.status();
     if (watch.ok() && !told) {
@@ -261,7 +262,7 @@ absl::StatusOr<bool> PrintStatus(const Options& options) {
     Say(absl::StrFormat("%-12s %-8s %-22s %s", unit.name, pid, address,
                         results[i].ok() ? "healthy" : std::string(results[i].message())));
   }
-  // Whoever can take the lock is alone.
+  // If the lock can be taken, no supervisor is running.
   const auto lock = TryLock(dir);
   if (!lock.ok() || !lock->has_value()) return healthy;
   Say("The supervisor is not running: a service that ends is not started again. Run `riseml up`.");

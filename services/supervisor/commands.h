@@ -1,4 +1,4 @@
-// The verbs of riseml-supervisor, as seen from the terminal.
+// Commands of riseml-supervisor, as the user calls them.
 #pragma once
 
 #include <string>
@@ -11,16 +11,16 @@ namespace riseml::supervisor {
 
 struct Options {
   std::string dir;                // --dir; empty: the default
-  std::string bin_dir;            // --bin-dir; empty: where this program lies
+  std::string bin_dir;            // --bin-dir; empty: the directory of this program
   std::vector<std::string> data;  // --data NAME=PATH
 };
 
-// Each prints what the user should know on standard output; errors are returned.
+// Each command prints messages for the user on standard output and returns errors.
 absl::Status Up(const Options& options);
 absl::Status Down(const Options& options);
 // Logs the invoking user in with a new key of the administrator.
 absl::Status AdminKey(const Options& options);
-// True when everything is healthy.
+// Prints the state of the units. True if everything is healthy.
 absl::StatusOr<bool> PrintStatus(const Options& options);
 
 }  // namespace riseml::supervisor

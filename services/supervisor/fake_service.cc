@@ -1,6 +1,6 @@
 // Stands in for every service in the supervisor's tests: reads the real configuration, answers health checks, and
-// misbehaves on demand. Which service it is follows from the name it is called by; how it misbehaves, from a file
-// NAME.mode beside it.
+// misbehaves on demand. The name of the program selects the service; a file NAME.mode beside it selects the
+// misbehaviour.
 #include <unistd.h>
 
 #include <cstdio>
@@ -60,7 +60,7 @@ absl::Status Serve(const std::string& file) {
   return absl::OkStatus();
 }
 
-// The first call makes the administrator and prints the key, as riseml-api does.
+// Makes the administrator and prints the key at the first call, as riseml-api does.
 absl::Status Bootstrap(const std::string& file) {
   riseml::config::v1::ApiConfig config;
   RISEML_RETURN_IF_ERROR(riseml::config::LoadConfig(file, &config));

@@ -1,4 +1,4 @@
-// The real riseml-supervisor and PostgreSQL with stand-ins for the services: a fixture.
+// Fixture with the real riseml-supervisor and PostgreSQL, and fakes of the services.
 #pragma once
 
 #include <arpa/inet.h>
@@ -72,7 +72,7 @@ class SupervisorTest : public ::testing::Test {
 
   std::string ClientConfig() const { return root_ + "/home/.riseml/config"; }
 
-  // `around` is a command that runs the one behind it.
+  // `around` is a command that gets the supervisor's command line as its arguments and runs it.
   Result Run(const std::string& verb, const std::vector<std::string>& around = {}) {
     std::vector<std::string> argv = around;
     argv.insert(argv.end(), {"env", "-u", "RISEML_CONFIG", absl::StrCat("HOME=", root_, "/home"),
@@ -116,7 +116,7 @@ class SupervisorTest : public ::testing::Test {
 
   int PortOfUsers() { return LoadState({dir_, dir_})->ports().at("api.user"); }
 
-  // A socket with the loopback port; invalid when somebody has it.
+  // Returns a socket bound to the loopback port; invalid if the port is in use.
   static UniqueFd Bind(int port) {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address = {};
@@ -127,7 +127,7 @@ class SupervisorTest : public ::testing::Test {
     return fd;
   }
 
-  // What a listener of users says when it is asked for its health at its port.
+  // Checks the health of a user listener at its port.
   absl::Status HealthOf(absl::string_view listener) {
     const absl::StatusOr<ProbeKeys> keys = LoadProbeKeys(SupervisorTls({dir_, dir_}));
     if (!keys.ok()) return keys.status();

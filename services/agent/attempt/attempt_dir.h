@@ -1,5 +1,5 @@
-// The directory of an attempt: DATA_DIR/attempts/<job uid>.<attempt>/. Only `control`, `code` and `tmp` are ever shown
-// to the job; everything the node and `ship` rely on lies beside them.
+// Directory of an attempt: DATA_DIR/attempts/<job uid>.<attempt>/. Only `control`, `code` and `tmp` are ever shown to
+// the job; everything that the node and `ship` rely on lies outside of them.
 #pragma once
 
 #include <optional>
@@ -23,21 +23,21 @@ class AttemptDir {
 
   const std::string& path() const { return path_; }
   std::string start() const { return path_ + "/start.pb"; }              // StartAttemptRequest; absent: a tombstone
-  std::string stop() const { return path_ + "/stop"; }                   // exists: asked to stop
-  std::string end() const { return path_ + "/end.pb"; }                  // AttemptEnded; exists: the node ends it
+  std::string stop() const { return path_ + "/stop"; }                   // exists: a stop was requested
+  std::string end() const { return path_ + "/end.pb"; }                  // AttemptEnded; exists: decided by the node
   std::string forget() const { return path_ + "/forget"; }               // exists: api has the outcome
   std::string launch() const { return path_ + "/launch.pb"; }            // LaunchRecord
   std::string journal() const { return path_ + "/journal"; }             // JournalRecords
   std::string output_size() const { return path_ + "/output_size.pb"; }  // OutputSize; absent: not measured yet
-  std::string log() const { return path_ + "/log"; }                     // what the job prints
-  std::string output() const { return path_ + "/output"; }               // pipe that the job prints into
-  std::string results() const { return path_ + "/results"; }             // one JSON object a line
+  std::string log() const { return path_ + "/log"; }                     // output of the job
+  std::string output() const { return path_ + "/output"; }               // pipe that the job writes its output to
+  std::string results() const { return path_ + "/results"; }             // one JSON object per line
   std::string ship_plan() const { return path_ + "/ship.pb"; }           // ShipPlan
   std::string shipped() const { return path_ + "/shipped.pb"; }          // ShipState
   std::string ship_lock() const { return path_ + "/ship.lock"; }
-  std::string ship_log() const { return path_ + "/ship.log"; }        // what `ship` says about itself
-  std::string run_log() const { return path_ + "/run.log"; }          // what `run` and the sandbox say about themselves
-  std::string resolv_conf() const { return path_ + "/resolv.conf"; }  // with a network of the job's own
+  std::string ship_log() const { return path_ + "/ship.log"; }        // log of `ship` itself
+  std::string run_log() const { return path_ + "/run.log"; }          // log of `run` itself and of the sandbox
+  std::string resolv_conf() const { return path_ + "/resolv.conf"; }  // only if the job has its own network
   std::string control() const { return path_ + "/control"; }          // the job's /run/riseml
   std::string run_plan() const { return control() + "/run.pb"; }
   std::string secrets() const { return path_ + "/secrets.pb"; }  // AttemptSecrets; absent: none

@@ -1,4 +1,4 @@
-// Ends that the node itself decides on.
+// Ends of attempts that the node itself decides on.
 #pragma once
 
 #include <optional>
@@ -9,17 +9,18 @@
 
 namespace riseml::agent {
 
-// Without a time and an offset of the log.
+// Makes an end without a time and without a log offset.
 internal::v1::AttemptEnded EndOf(internal::v1::Observation::Event event, absl::string_view reason,
                                  absl::string_view message,
                                  v1::Attempt::ExitClass exit_class = v1::Attempt::INFRASTRUCTURE);
 
 internal::v1::AttemptEnded StoppedOnRequest();
 
-// An attempt that was killed as the disk was nearly full. Its user's fault: it is not tried again as for the node's.
+// Returns the end of an attempt that was killed because the disk was nearly full. It counts as the user's error, so the
+// attempt is not retried as after an error of the node.
 internal::v1::AttemptEnded EndedForDisk(absl::string_view message);
 
-// The end that the node has decided on for an attempt (AttemptReconciler::EndAttempt), if it has.
+// Returns the end that AttemptReconciler::EndAttempt recorded for an attempt; nullopt if there is none.
 std::optional<internal::v1::AttemptEnded> DecidedEnd(const AttemptDir& dir);
 
 }  // namespace riseml::agent

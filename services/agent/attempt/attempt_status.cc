@@ -36,7 +36,7 @@ AttemptStatus ShownStatus(const AttemptId& id, const AttemptDir& dir, const Jour
   AttemptStatus status = StatusFrom(id, journal);
   if (status.message().empty() || !FileExists(dir.start())) return status;
   const auto hidden = HiddenValues(dir);
-  // An attempt ends all the same when its files are damaged.
+  // Damaged files of an attempt must not keep it from ending.
   status.set_message(hidden.ok() ? logtext::Masker(*hidden).Mask(status.message())
                                  : absl::StrCat("not shown, as it may hold secrets: ", hidden.status().message()));
   return status;

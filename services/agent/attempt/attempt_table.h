@@ -15,8 +15,8 @@
 
 namespace riseml::agent {
 
-// Thread-safe. Each change of an attempt gets the next version; a watcher asks for what is newer than the version it
-// has seen, and hence needs no queue: attempts that change faster than it reads are sent in their newest state.
+// Thread-safe. Each change of an attempt gets the next version; a watcher asks for changes after the version it has
+// seen. It therefore needs no queue: an attempt that changes faster than the watcher reads is sent in its newest state.
 class AttemptTable {
  public:
   struct Change {
@@ -24,20 +24,20 @@ class AttemptTable {
     internal::v1::AttemptStatus status;
   };
 
-  // Sets the status; nothing happens when it is the same.
+  // Sets the status. No effect if the status is unchanged.
   void Set(const AttemptId& id, const internal::v1::AttemptStatus& status);
   void Remove(const AttemptId& id);
 
   std::vector<internal::v1::AttemptStatus> List() const;
   std::optional<internal::v1::AttemptStatus> Find(const AttemptId& id) const;
-  // Highest attempt known of a job; 0 when there is none.
+  // Highest known attempt of a job; 0 if there is none.
   std::int32_t NewestAttempt(const std::string& job_uid) const;
   // The oldest change after `version`.
   std::optional<Change> NextAfter(std::int64_t version) const;
   std::int64_t version() const;
 
-  // `on_change` is called, from any thread and without locks, after changes, until the returned subscription is
-  // destroyed; it is not called any more once the destructor has returned. It must not destroy the subscription.
+  // Calls `on_change` after changes, from any thread and without holding locks, until the returned subscription is
+  // destroyed. No call happens after its destructor has returned. `on_change` must not destroy the subscription.
   class Subscription;
   std::unique_ptr<Subscription> Subscribe(std::function<void()> on_change);
 

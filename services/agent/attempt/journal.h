@@ -1,5 +1,5 @@
-// The journal of an attempt: an append-only file that says whether its commands have begun and how they ended. It is
-// what makes an attempt run at most once: whoever holds the file's lock and finds it empty may begin.
+// Journal of an attempt: an append-only file that says whether its commands have begun and how they ended. It makes an
+// attempt run at most once: a process may begin only if it holds the file's lock and finds the file empty.
 //
 // A record is its length and CRC-32C (4 bytes each, little endian) and a serialised JournalRecord. A torn last record
 // counts as absent.
@@ -21,7 +21,7 @@ struct JournalContent {
   std::int64_t valid_bytes = 0;
 };
 
-// Reads from a descriptor's beginning, whatever its position.
+// Reads the file from its beginning, whatever the descriptor's position.
 absl::StatusOr<JournalContent> ReadJournal(int fd);
 
 // The same by path. An absent file is empty.
@@ -30,8 +30,8 @@ absl::StatusOr<JournalContent> ReadJournal(const std::string& path);
 // Appends durably. The caller holds the lock; the descriptor was opened for appending.
 absl::Status AppendToJournal(int fd, const internal::v1::JournalRecord& record);
 
-// For those who watch: takes the lock, and appends the end unless there is one. Returns the end that stands there now.
-// FAILED_PRECONDITION when another process holds the lock: then the attempt lives. One call at a time for a file.
+// Used by watchers: takes the lock and appends the end unless the journal has one. Returns the end that the journal has
+// now. FAILED_PRECONDITION when another process holds the lock: then the attempt lives. One call at a time per file.
 absl::StatusOr<internal::v1::AttemptEnded> EndJournal(const std::string& path, const internal::v1::AttemptEnded& ended);
 
 }  // namespace riseml::agent

@@ -1,4 +1,4 @@
-// The secrets of an attempt on their way to its commands.
+// Passes the secrets of an attempt on to its commands.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@
 
 namespace riseml::agent {
 
-// Adds the values of `dir`/secrets.pb to the variables of the plan and removes the file. Without the file there are
-// none.
+// Adds the values of `dir`/secrets.pb to the variables of the plan and removes the file. No effect if the file is
+// absent.
 absl::Status TakeSecrets(const std::string& dir, internal::v1::RunPlan* plan);
 
-// Texts that must not be seen outside of the attempt: its secrets, and passwords of URLs in its commands and variables.
-// Read from files that the job cannot reach.
+// Texts that must not be seen outside of the attempt: its secrets, and the passwords in URLs of its commands and
+// variables. They are read from files that the job cannot reach.
 absl::StatusOr<std::vector<std::string>> HiddenValues(const AttemptDir& dir);
 
 }  // namespace riseml::agent

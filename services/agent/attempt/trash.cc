@@ -40,7 +40,7 @@ Trash::~Trash() {
   removals_.Stop();
 }
 
-// ".trash-UUID", and "-OWNER" where somebody owns it: a restart must not forget whose it is.
+// ".trash-UUID", plus "-OWNER" if there is an owner, so that the owner is known after a restart.
 std::string Trash::NameFor(const std::string& owner) {
   return absl::StrCat(kPrefix, NewUuid(), IsUuid(owner) ? "-" : "", IsUuid(owner) ? owner : "");
 }
@@ -57,7 +57,7 @@ absl::Status Trash::Take(const std::string& path, const std::string& owner) {
     if (errno == ENOENT || errno == ENOTDIR) return absl::OkStatus();
     return ErrnoError(errno, absl::StrCat("look at ", path));
   }
-  // To give a directory another parent takes the right to write to it.
+  // Moving a directory to another parent requires write permission on it.
   if (S_ISDIR(status.st_mode)) {
     RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
     if (chmod(absl::StrCat("/proc/self/fd/", fd.get()).c_str(), S_IRWXU) != 0)

@@ -1,5 +1,5 @@
-// Removes what attempts leave, away from the work that starts and stops them and with a low priority: a tree of a
-// million entries holds up nobody.
+// Removes files that attempts leave behind, on threads of its own and with a low priority, so that a tree of a million
+// entries does not delay the starts and stops of attempts.
 #pragma once
 
 #include <condition_variable>
@@ -15,24 +15,24 @@
 
 namespace riseml::agent {
 
-// Thread-safe. The trees of one owner are removed one after the other, those of several owners side by side. What
+// Thread-safe. Removes the trees of one owner one after the other, those of different owners in parallel. A tree that
 // cannot be removed is logged and tried again every minute, also after a restart.
 class Trash {
  public:
-  // Begins the name of each tree that was put away.
+  // Prefix of the name of each tree that was put away.
   static constexpr char kPrefix[] = ".trash-";
 
-  // A new name for a tree of `owner`, and who that was.
+  // Makes a new name for a tree of `owner`. OwnerIn returns the owner in such a name.
   static std::string NameFor(const std::string& owner);
   static std::string OwnerIn(absl::string_view name);
 
-  // `directory` lies on the file system of all that is thrown away.
+  // `directory` must be on the same file system as everything that is thrown away.
   explicit Trash(std::string directory);
-  // Stops within the removal of a tree; the rest is left to the next start.
+  // Stops, if need be in the middle of a tree; the next start removes the rest.
   ~Trash();
 
-  // Puts a file or directory away at once; it is gone from its place when this returns. Absent: nothing to do. `owner`:
-  // UUID of the user whose it is; anything else: nobody's.
+  // Puts a file or directory away: it is gone from its place when this returns. No effect if it is absent. `owner` is
+  // the UUID of the user who owns it; any other text means no owner.
   absl::Status Take(const std::string& path, const std::string& owner);
 
  private:
@@ -44,7 +44,7 @@ class Trash {
   std::stop_source stop_;
   Mutex mu_;
   std::condition_variable_any filled_;
-  bool news_ ABSL_GUARDED_BY(mu_) = true;                // of an earlier process
+  bool news_ ABSL_GUARDED_BY(mu_) = true;                // initially true: trees of an earlier process
   std::set<std::string> removing_ ABSL_GUARDED_BY(mu_);  // names of trees, waiting or under way
   FairExecutor removals_;
   std::jthread thread_;

@@ -33,8 +33,8 @@ constexpr absl::string_view kCacheNames[] = {
     "__pycache__",  ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".cache", ".ipynb_checkpoints",
     ".tox",         ".nox",          ".eggs",       ".git",        ".hg",         ".svn",   ".venv",
     "node_modules", ".DS_Store"};
-// Files whose presence says that a directory can be made again: a cache (bford.info/cachedir), a virtual environment,
-// an environment of conda.
+// Files that mark a directory that can be made again: a cache (bford.info/cachedir), a virtual environment, a conda
+// environment.
 constexpr const char* kGeneratedMarks[] = {"CACHEDIR.TAG", "pyvenv.cfg", "conda-meta"};
 
 using LeftFile = std::pair<std::int64_t, std::string>;
@@ -113,7 +113,7 @@ class Keeping {
       return absl::OkStatus();
     }
     RISEML_ASSIGN_OR_RETURN(const UniqueFd parent, MakeParent(path));
-    // What the job has put there itself is its output; what an earlier attempt has left gives way.
+    // A file that this job has put there is its output and stays; one of an earlier attempt is replaced.
     struct stat there {};
     const bool exists = fstatat(parent.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
     if (exists && absl::TimeFromTimespec(there.st_ctim) >= request_.since) {

@@ -1,4 +1,4 @@
-// Keeps what a job has made in its working directory: copies new and changed files below its output.
+// Keeps files that a job made in its working directory: copies new and changed files to a directory of its output.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@
 
 namespace riseml::agent {
 
-// Directory for them in the output of an experiment: "workdir", of further attempts "workdir-2", "workdir-3", ….
+// Name of their directory in the output of an experiment: "workdir"; for further attempts "workdir-2", "workdir-3", ….
 std::string KeptName(int attempt);
 
 struct KeepRequest {
   std::string from;  // the working directory
-  std::string to;    // made when there is something to keep
+  std::string to;    // created when there is something to keep
   absl::Time since;  // files whose inode has changed since then are new or changed
   std::int64_t bytes_limit = 0;
 };
@@ -36,17 +36,18 @@ struct KeptFiles {
 // True for names of caches and of generated trees, which are not kept, e.g. "__pycache__".
 bool IsCacheName(absl::string_view name);
 
-// The time from which on a file is younger than `last`, a file that was made after all that was there before: that
-// clock ticks every few milliseconds, and mostly has since. `marker` is a file to make for it. The end of time when it
-// cannot be made.
+// Waits until the clock of the file system, which ticks every few milliseconds, has passed the time of `last`, the
+// newest existing file. Returns the time of that clock, which it reads by making the file `marker`: files that change
+// from then on are not older. InfiniteFuture if `marker` cannot be made.
 absl::Time NextTickOfFiles(const std::string& marker, const std::string& last);
 
-// Copies. Links are made again as links and never followed; sockets, pipes and devices are not kept. Nobody may change
-// the directories meanwhile. An error when the destination cannot be made or the disk is full; what was copied stays.
+// Copies the files. Links are copied as links and never followed; sockets, pipes and devices are not kept. Nobody may
+// change the directories meanwhile. Returns an error if the destination cannot be made or the disk is full; files
+// copied until then stay.
 absl::StatusOr<KeptFiles> KeepWorkFiles(const KeepRequest& request);
 
-// Lines for the log, without a path of the node: its directories may be closed to who reads it. Empty when there is
-// nothing to say.
+// Returns lines for the log. They name no path of the node, since readers of the log may have no access to it. Empty if
+// there is nothing to report.
 std::string DescribeKept(const KeptFiles& kept, const KeepRequest& request);
 
 // "1.5 MB": powers of 1,000.

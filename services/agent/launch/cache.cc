@@ -39,7 +39,7 @@ absl::Status TrimCache(const std::string& directory, std::int64_t bytes_limit, s
     files.push_back({std::max(status.st_atim.tv_sec, status.st_mtim.tv_sec), status.st_blocks * 512, entry.path});
     return true;
   };
-  // What cannot be listed does not count; the rest is still to be trimmed.
+  // Directories that cannot be listed do not count; the rest is trimmed all the same.
   WalkTree(directory, look, Unreadable::kIsSkipped).IgnoreError();
   if (total <= bytes_limit) return absl::OkStatus();
   std::ranges::sort(files, {}, &CachedFile::used);

@@ -1,4 +1,4 @@
-// The cache directories of users: what models, data sets and packages their jobs have downloaded.
+// Cache directories of users: models, data sets and packages that their jobs have downloaded.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace riseml::agent {
 
-// Removes files that were not used for longest until at most four fifths of `bytes_limit` are left; nothing while the
+// Removes the least recently used files until at most four fifths of `bytes_limit` are left. No effect while the
 // directory is within the limit. Files used within the last hour stay. Links are not followed.
 absl::Status TrimCache(const std::string& directory, std::int64_t bytes_limit, std::int64_t now_seconds);
 

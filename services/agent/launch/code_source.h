@@ -15,8 +15,8 @@ namespace riseml::agent {
 class CodeSource {
  public:
   virtual ~CodeSource() = default;
-  // Opens a commit as a tar archive. The reader returns UNAVAILABLE when the source is away (try again from the
-  // beginning) and NOT_FOUND when there is no such commit; once `stop` is requested it fails.
+  // Opens a commit as a tar archive. The reader returns UNAVAILABLE if the source cannot be reached (try again from the
+  // beginning) and NOT_FOUND if there is no such commit. It fails once `stop` is requested.
   virtual absl::StatusOr<ChunkReader> Open(const std::string& project_uid, const std::string& commit,
                                            std::stop_token stop) = 0;
 };

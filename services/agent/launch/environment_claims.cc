@@ -23,7 +23,7 @@ namespace riseml::agent {
 namespace {
 
 constexpr char kComplete[] = "/.riseml-complete";
-// No build can write here: it must not say which directories are removed.
+// No build can write to this directory: a build must not decide which directories are removed.
 constexpr char kClaims[] = "/.builders";
 constexpr std::int64_t kMaxClaimBytes = 4096;
 constexpr std::int64_t kMaxMarkerBytes = 4096;
@@ -47,13 +47,13 @@ EnvironmentClaims::EnvironmentClaims(std::string environments) : environments_(s
   trash_ = std::make_unique<Trash>(environments_);
 }
 
-// ".../USER/work/KEY" with points for its slashes; the paths of all environments begin alike.
+// Path of the claim. Its name is the path below the directory of all environments, with "." instead of "/".
 std::string EnvironmentClaims::ClaimOf(const std::string& path) const {
   const std::string below = std::filesystem::path(path).lexically_relative(environments_).string();
   return absl::StrCat(environments_, kClaims, "/", absl::StrReplaceAll(below, {{"/", "."}}));
 }
 
-// The first part below the directory of all environments.
+// The user is the first component of the path below the directory of all environments.
 std::string EnvironmentClaims::UserOf(const std::string& path) const {
   return std::filesystem::path(path).lexically_relative(environments_).begin()->string();
 }
@@ -76,7 +76,7 @@ absl::Status EnvironmentClaims::Settle(const std::string& path, const std::strin
   return absl::OkStatus();
 }
 
-// May be done again after it was broken off.
+// May be called again after an interruption.
 absl::Status EnvironmentClaims::Seal(const std::string& path) {
   const std::optional<std::string> sealed = SealedPathOf(path);
   if (!sealed) return absl::OkStatus();

@@ -29,7 +29,7 @@ constexpr absl::string_view kInheritedNames[] = {
     "HTTPS_PROXY",   "ALL_PROXY",    "NO_PROXY",           "LANG",           "LC_ALL",
     "LC_CTYPE",      "TZ",           "GIT_SSL_CAINFO"};
 constexpr absl::string_view kInheritedPrefixes[] = {"PIP_", "UV_"};
-// Settings that would lead pip to places a job does not have.
+// Settings that would lead pip and uv to paths that a job does not have.
 constexpr absl::string_view kNotInherited[] = {
     "PIP_CONFIG_FILE", "PIP_CACHE_DIR",          "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_LOG",
     "UV_CACHE_DIR",    "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"};
@@ -42,7 +42,7 @@ constexpr absl::string_view kThreadVariables[] = {
     "TF_NUM_INTEROP_THREADS", "JULIA_NUM_THREADS",   "GOMAXPROCS",
     "LOKY_MAX_CPU_COUNT",     "PYTHON_CPU_COUNT"};
 
-// (variable, directory below the cache); the first is the parent of what most other programs use.
+// (variable, directory below the cache); the first one is the parent directory for most other programs.
 constexpr std::pair<absl::string_view, absl::string_view> kCacheVariables[] = {
     {"XDG_CACHE_HOME", ""},
     {"HF_HOME", "/huggingface"},
@@ -92,7 +92,7 @@ void SetPorts(const JobPorts& ports, Variables& out) {
   out["PORT"] = absl::StrCat(ports.service);
 }
 
-// A long command is left out: the system refuses variables of 128 KiB.
+// Leaves out long commands, since the system refuses variables of 128 KiB.
 void SetCommands(const internal::v1::JobTemplate& job, Variables& out) {
   for (int i = 0; i < job.commands_size(); ++i)
     if (job.commands(i).size() <= kMaxCommandBytes) out[absl::StrCat("COMMAND_", i + 1)] = job.commands(i);
@@ -109,7 +109,7 @@ bool IsInherited(absl::string_view name) {
 void AddToolVariables(const std::string& environment, bool builds, Variables* out) {
   out->insert_or_assign("VIRTUAL_ENV", environment);
   const std::pair<const char*, std::string> variables[] = {
-      {"UV_PROJECT_ENVIRONMENT", environment},  // of sync, run and add, which do not look at VIRTUAL_ENV
+      {"UV_PROJECT_ENVIRONMENT", environment},  // for uv sync, run and add, which ignore VIRTUAL_ENV
       {"UV_PYTHON", environment + "/bin/python"},
       {"POETRY_VIRTUALENVS_CREATE", "false"},
       {"PDM_IGNORE_SAVED_PYTHON", "1"},
@@ -117,7 +117,7 @@ void AddToolVariables(const std::string& environment, bool builds, Variables* ou
       {"CONDA_ENVS_PATH", environment + "/conda/envs"},
       {"MAMBA_ROOT_PREFIX", environment + "/conda"}};
   for (const auto& [name, value] : variables) out->try_emplace(name, value);
-  if (!builds) out->try_emplace("UV_NO_SYNC", "1");  // it is complete, and cannot be written to
+  if (!builds) out->try_emplace("UV_NO_SYNC", "1");  // the environment is complete and read-only
 }
 
 }  // namespace
@@ -179,7 +179,7 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
     const bool threads = std::ranges::find(kThreadVariables, name) != std::end(kThreadVariables);
     if (threads || (!settled.contains(name) && !BelongsToJob(name))) out[name] = value;
   }
-  // api lets no variable through that every job gets from the product.
+  // api refuses variables with names that RiseML sets for every job.
   for (const auto& [name, value] : start.template_().variables()) out[name] = value;
   for (const v1::SecretUse& use : start.template_().secrets())
     if (use.as_file()) out[use.name()] = absl::StrCat(paths.temporary, "/", kSecretsDirectory, "/", use.name());

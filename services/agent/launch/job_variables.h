@@ -1,5 +1,5 @@
-// The variables of a job: an allow-list. Nothing of the node's own environment reaches a job but what is needed to
-// reach package indexes.
+// Environment variables of a job, by an allow-list: a job gets from the node's own environment only the settings for
+// TLS, proxies, package indexes and locale.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@
 
 namespace riseml::agent {
 
-// Directory of secrets that are files, below the temporary directory of the attempt.
+// Directory of secrets that are passed as files, below the temporary directory of the attempt.
 inline constexpr char kSecretsDirectory[] = "secrets";
 
 using Variables = std::map<std::string, std::string>;
@@ -20,13 +20,13 @@ using Variables = std::map<std::string, std::string>;
 struct JobPaths {
   std::string control;    // holds `socket`, `tools` and, without an environment, `bin` with the interpreter
   std::string temporary;  // its own directory for temporary files; holds `home`
-  std::string output;     // empty: it has none
-  std::string shared;     // of its set; empty: there is none
+  std::string output;     // empty: the job has no output
+  std::string shared;     // directory shared by the job's set; empty: there is none
   std::map<std::string, std::string> inputs;  // outputs of other experiments by name
   std::string data;                           // empty: there is none
   std::string python_client;
   std::string pip_config;  // empty: none
-  std::string cache;       // the user's own, shared by all jobs; empty: none
+  std::string cache;       // shared by all jobs of the user; empty: none
 };
 
 // Ports of this machine that a job may listen on; 0: none.
@@ -39,13 +39,13 @@ struct JobPorts {
 std::string ExperimentOf(absl::string_view job);
 
 // Variables of a job. `node` is the environment of the node itself, of which only TLS, proxy, package-index and locale
-// settings are taken. A parameter becomes a variable unless its name has a meaning already: one of the product's, of
-// the node's settings, or of every program (LANG, TZ, LD_PRELOAD). Numbers of threads are the exception: a parameter
-// wins.
+// settings are taken. A parameter becomes a variable unless its name already has a meaning: for RiseML, for the node's
+// settings, or for every program (LANG, TZ, LD_PRELOAD). Exception: a parameter overrides the variables for numbers of
+// threads.
 Variables JobVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths, const JobPorts& ports,
                        const Variables& node);
 
-// The node's settings among `node` that jobs get.
+// Returns the variables in `node` that jobs get.
 Variables InheritedVariables(const Variables& node);
 
 // Absolute paths that the value of a variable names.

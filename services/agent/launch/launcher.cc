@@ -52,7 +52,7 @@ absl::Status MakeDirectory(const std::string& path, int mode) {
   return absl::OkStatus();
 }
 
-// A directory whose name belongs to jobs: what else they have put there goes.
+// Makes a directory whose name jobs can change: removes a file or link that a job has put there instead.
 absl::Status MakeAnew(const std::string& path) {
   struct stat info {};
   if (lstat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode) && unlink(path.c_str()) != 0 && errno != ENOENT)
@@ -65,7 +65,7 @@ absl::Status MakeEmptyFile(const std::string& path, int mode) {
   return absl::OkStatus();
 }
 
-// Fills a directory under another name and gives it its own only when it is complete.
+// Fills a directory under a temporary name and renames it only when it is complete.
 template <class Fill>
 absl::StatusOr<bool> CreateWhole(const std::string& parent, const AttemptId& id, const Fill& fill) {
   const std::string path = absl::StrCat(parent, "/", Print(id));
@@ -77,7 +77,7 @@ absl::StatusOr<bool> CreateWhole(const std::string& parent, const AttemptId& id,
   bool created = status.ok();
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
     created = false;
-    // Somebody else was faster.
+    // Another call was faster.
     if (errno != EEXIST && errno != ENOTEMPTY) status = ErrnoError(errno, absl::StrCat("rename to ", path));
   }
   if (!created) {
@@ -91,7 +91,7 @@ absl::StatusOr<bool> CreateWhole(const std::string& parent, const AttemptId& id,
 
 std::vector<std::string> ExtraPaths(const Variables& environment, const std::string& python) {
   std::vector<std::string> paths = InheritedPaths(environment);
-  // An interpreter of its own place needs its whole installation: PREFIX/bin/python3.
+  // An interpreter outside of /usr, PREFIX/bin/python3, needs its whole installation PREFIX.
   std::error_code error;
   const fs::path real = fs::canonical(python, error);
   if (!error && !absl::StartsWith(real.string(), "/usr/")) paths.push_back(real.parent_path().parent_path().string());
@@ -237,17 +237,17 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", KeptName(start.attempt())));
   const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
-  if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build says it
+  if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build logs it
     if (std::string note = NoteOfBuild(PlaceOfEnvironment(start)); !note.empty()) plan.add_notes(std::move(note));
   plan.set_interpreter_note(PythonFor(start.template_().image()).note);
-  if (start.environment_path().empty() && !plan.interpreter_note().empty())  // otherwise the build has said it
+  if (start.environment_path().empty() && !plan.interpreter_note().empty())  // otherwise the build has logged it
     plan.add_notes(absl::StrCat("NOTE: ", plan.interpreter_note()));
   // Without a sandbox HOME and the project's directory have another path in each attempt.
   if (sandboxed())
     if (auto reuse = steps_.PlanFor(start, WorkOf(start.template_()), kSandboxTemporary); reuse)
       *plan.mutable_step_reuse() = *std::move(reuse);
 
-  const MutexLock lock(shares_);  // until the plan is there for others to see
+  const MutexLock lock(shares_);  // until the plan is written and other calls can see it
   const std::string parent = fs::path(dir.path()).parent_path().string();
   const bool build = start.role() == "build";
   const std::vector<internal::v1::RunPlan> others =
@@ -267,7 +267,7 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   RISEML_RETURN_IF_ERROR(FetchCode(dir, start.template_(), stop));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary(), 0700));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary() + "/home", 0700));
-  // What lies in the HOME of a build is kept for jobs, and each job gets these files anyway.
+  // Files in the HOME of a build are kept for jobs, and each job gets these start-up files anyway.
   const std::string home = start.build_steps_size() > 0 ? "" : dir.temporary() + "/home";
   RISEML_RETURN_IF_ERROR(PlaceInterpreter(dir.control(), home, PythonFor(start.template_().image()).path,
                                           options_.config.python_client_dir()));
@@ -276,7 +276,7 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
     RISEML_RETURN_IF_ERROR(MakeDirectories(UserDirectory(start.template_())));
     RISEML_RETURN_IF_ERROR(MakePlainDirectory(WorkOf(start.template_())));
     RISEML_RETURN_IF_ERROR(MakeAnew(cache));
-    // For programs that write to ~/.cache whatever XDG_CACHE_HOME says.
+    // For programs that write to ~/.cache and ignore XDG_CACHE_HOME.
     const std::string link = dir.temporary() + "/home/.cache";
     if (symlink(cache.c_str(), link.c_str()) != 0 && errno != EEXIST)
       return ErrnoError(errno, absl::StrCat("make the link ", link));
@@ -289,7 +289,7 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   if (!start.environment_path().empty() && start.build_steps_size() == 0) {
     if (PlaceOfEnvironment(start) != start.environment_path())
       RISEML_RETURN_IF_ERROR(LinkToSealed(start.environment_path()));
-    // Younger than the code, as make and its kind expect of what was built from it.
+    // The copies are younger than the code, as make and similar tools expect of build results.
     RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(PlaceOfEnvironment(start)), dir.code(), SystemClock().Now(), stop));
     RISEML_RETURN_IF_ERROR(
         CopyBeneath(LeftInHome(PlaceOfEnvironment(start)), dir.temporary() + "/home", std::nullopt, stop));
@@ -320,7 +320,7 @@ std::string Launcher::PlaceOfEnvironment(const StartAttemptRequest& start) {
 Interpreter Launcher::PythonFor(const std::string& image) const {
   absl::StatusOr<Interpreter> chosen = interpreters_.Choose(image);
   if (chosen.ok()) return *std::move(chosen);
-  // It cannot make environments, but may run programs.
+  // This interpreter cannot make environments, but may run programs.
   const std::string usual = PythonOf(options_.config);
   return {.path = usual, .version = "", .prefix = PythonPrefix(usual), .note = ""};
 }

@@ -1,4 +1,5 @@
-// Makes an attempt's directory ready and starts its processes, `run` (in a sandbox where one can be made) and `ship`.
+// Prepares the directory of an attempt and starts its processes: `run`, in a sandbox if the machine allows it, and
+// `ship`.
 #pragma once
 
 #include <sys/types.h>
@@ -33,48 +34,49 @@ struct LauncherOptions {
   config::v1::NodeConfig config;
   std::string agent;         // path of this program
   std::string isolation;     // kIsolationBubblewrap or kIsolationNone
-  bool own_network = false;  // jobs have a network of their own; only in a sandbox
+  bool own_network = false;  // each job has its own network; only in a sandbox
   Variables environment;     // of the node itself, without passwords (passwords.h)
 };
 
-// Chooses how jobs are kept apart on this machine: the configured isolation, "auto" decided by a probe.
-// FAILED_PRECONDITION when "bubblewrap" was asked for and does not work.
+// Chooses how jobs are isolated on this machine: as configured, or for "auto" by a probe. FAILED_PRECONDITION if
+// "bubblewrap" is configured and does not work.
 absl::StatusOr<std::string> ChooseIsolation(const std::string& configured, const Variables& environment,
                                             const std::string& python);
 
-// Thread-safe; one call at a time for a directory.
+// Thread-safe; at most one call at a time per directory.
 class Launcher {
  public:
-  // Both outlive this.
+  // `code` and `secrets` must outlive this.
   Launcher(LauncherOptions options, CodeSource& code, SecretSource& secrets);
 
-  // Makes a new attempt's directory in `parent`, whole or not at all; false when it was there before.
+  // Makes the directory of a new attempt in `parent`, completely or not at all. False if it exists already.
   static absl::StatusOr<bool> CreateAttempt(const std::string& parent, const AttemptId& id,
                                             const internal::v1::StartAttemptRequest& start);
-  // The same for an attempt that was stopped before it came: only a journal with its end.
+  // The same for an attempt that was stopped before its start arrived: the directory has only a journal with the end.
   static absl::StatusOr<bool> CreateTombstone(const std::string& parent, const AttemptId& id,
                                               const internal::v1::AttemptEnded& ended);
 
-  // Fetches the code and writes what `run` needs. May be done again after it was broken off. UNAVAILABLE: try again.
+  // Fetches the code and writes the files that `run` needs. May be called again after an interruption. UNAVAILABLE: try
+  // again.
   absl::Status Prepare(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                        std::stop_token stop) const;
 
-  // Seals the environment that the attempt, which has ended, was to make, or removes what it left of one.
+  // Called when an attempt has ended: seals the environment that it was to build, or removes the incomplete one.
   absl::Status SettleEnvironment(const AttemptDir& dir, const internal::v1::AttemptEnded& ended) const;
 
-  // Starts `run`; whether it may really run is decided by the journal. Returns the pid of what was started.
+  // Starts `run`, which checks in the journal whether the attempt may begin. Returns the pid of the started process.
   absl::StatusOr<pid_t> StartRun(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
   // Starts `ship`.
   absl::StatusOr<pid_t> StartShip(const AttemptDir& dir) const;
 
-  // Brings what builds keep for later ones within its bounds: that of the job's owner, that of all users.
+  // Trims the build steps kept for later builds to their bounds: those of the job's owner, or those of all users.
   void LookAtKeptSteps(const internal::v1::JobTemplate& job, absl::Time now) const { steps_.Trim(WorkOf(job), now); }
   void LookAtAllKeptSteps(absl::Time now) const { steps_.TrimAll(now); }
 
-  // Brings the cache of the job's owner within its bound. Does nothing when that was done a short while ago.
+  // Trims the cache of the job's owner to its bound. No effect if that was done a short while ago.
   void LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const;
 
-  // Disk space of the directories that the job writes to. CANCELLED when stopped.
+  // Disk space of the directories that the job writes to. CANCELLED if stopped.
   absl::StatusOr<internal::v1::OutputSize> MeasureOutput(const internal::v1::JobTemplate& job,
                                                          const std::stop_token& stop) const {
     return outputs_.Measure(job, stop);
@@ -89,7 +91,7 @@ class Launcher {
   bool own_network() const { return options_.own_network; }
   const std::string& isolation() const { return options_.isolation; }
   const std::string& output_directory() const { return options_.config.volume_output_dir(); }
-  // "NAME=value" that all processes of an attempt have in their environment, and no other process; only without a
+  // "NAME=value" in the environment of all processes of an attempt and of no other process. Holds only without a
   // sandbox.
   std::string Cookie(const AttemptDir& dir) const;
 
@@ -99,7 +101,7 @@ class Launcher {
   absl::Status PlaceSecrets(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start) const;
   absl::Status WriteRunPlan(const AttemptDir& dir, const internal::v1::StartAttemptRequest& start,
                             const std::string& output) const;
-  // Where the environment of the attempt lies now (environment_layout.h).
+  // Current path of the environment of the attempt (environment_layout.h).
   static std::string PlaceOfEnvironment(const internal::v1::StartAttemptRequest& start);
   // Directory of the user's environments, and the one in it that jobs write to; empty: unknown.
   std::string UserDirectory(const internal::v1::JobTemplate& job) const;

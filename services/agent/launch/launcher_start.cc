@@ -81,7 +81,7 @@ absl::StatusOr<pid_t> Launcher::StartRun(const AttemptDir& dir, const StartAttem
   request.descriptors.emplace_back(ready.read.get(), kInheritedFiles.network_ready);
   request.descriptors.emplace_back(alive.write.get(), kInheritedFiles.network_alive);
   RISEML_ASSIGN_OR_RETURN(const pid_t pid, SpawnDetached(request));
-  // The job says itself that it has no network.
+  // `run` reports in the log of the job that it has no network.
   if (const absl::Status connected = ConnectNetwork(pid, alive.read, ready.write, dir.path()); !connected.ok())
     LogWarning("network_not_connected", {{"attempt", dir.path()}, {"error", std::string(connected.message())}});
   return pid;
@@ -95,7 +95,7 @@ absl::StatusOr<pid_t> Launcher::StartShip(const AttemptDir& dir) const {
   plan.set_unshipped_bytes_limit(options_.config.unshipped_bytes_limit() > 0 ? options_.config.unshipped_bytes_limit()
                                                                              : kDefaultUnshippedLimit);
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.ship_plan(), plan));
-  // Writable only to free what is stored.
+  // Opened for writing only to free stored bytes.
   RISEML_ASSIGN_OR_RETURN(const UniqueFd log, OpenFile(dir.log(), O_RDWR | O_NOFOLLOW));
   RISEML_ASSIGN_OR_RETURN(const UniqueFd own_log,
                           OpenFile(dir.ship_log(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600));

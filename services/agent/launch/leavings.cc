@@ -22,7 +22,7 @@ std::string LeftInHome(const std::string& environment_path) { return environment
 std::string NoteOfBuild(const std::string& environment_path) {
   const absl::StatusOr<UniqueFd> environment = OpenFile(environment_path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (!environment.ok()) return "";
-  // A link must not show the user a file of somebody else.
+  // A link must not show the user a file of another user.
   const absl::StatusOr<UniqueFd> file = OpenBeneath(environment->get(), ".riseml/note", O_RDONLY);
   struct stat info {};
   if (!file.ok() || fstat(file->get(), &info) != 0 || !S_ISREG(info.st_mode)) return "";

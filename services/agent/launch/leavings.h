@@ -14,15 +14,15 @@ namespace riseml::agent {
 // Directories in which an environment keeps these files.
 std::string LeftInCode(const std::string& environment_path);
 std::string LeftInHome(const std::string& environment_path);
-// Text that each job is told about the build, at most 4 KiB; empty: nothing. Never follows a link.
+// Returns the note of the build for each job, at most 4 KiB; empty if there is none. Never follows a link.
 std::string NoteOfBuild(const std::string& environment_path);
 
-// Copies files, links and directories below `from` to `to`, which exists, unless something is there already. Links are
-// copied, never followed. File systems that can share blocks do. Nothing to do when `from` is absent. CANCELLED when
-// stopped.
+// Copies files, links and directories below `from` to the directory `to`, which must exist. Entries that exist there
+// stay. Links are copied, never followed. Blocks are shared where the file system can do so. No effect if `from` is
+// absent. CANCELLED if stopped.
 //
-// `modified`: time of modification of all copies, absent: each file keeps its own. The code itself is as young as the
-// attempt, so that nobody takes what an earlier revision left in a cache for what this one would make.
+// `modified` is the modification time of all copies; if absent, each file keeps its own. The files of the code itself
+// get the time of the attempt, so that no tool takes cached results of an earlier revision for current ones.
 absl::Status CopyBeneath(const std::string& from, const std::string& to, std::optional<absl::Time> modified,
                          const std::stop_token& stop);
 

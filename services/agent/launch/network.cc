@@ -26,19 +26,19 @@ namespace {
 
 constexpr char kSlirp[] = "/usr/bin/slirp4netns";
 constexpr char kSocket[] = "network.sock";
-constexpr char kAddress[] = "10.0.2.100";  // what slirp4netns gives the job
+constexpr char kAddress[] = "10.0.2.100";  // address that slirp4netns gives the job
 constexpr int kProbeMs = 5000;
 constexpr timeval kAnswerLimit{.tv_sec = 1, .tv_usec = 0};
 constexpr std::size_t kMaxAnswer = 4096;
 
-// The last line that is no warning: slirp4netns goes on warning after it has said what failed.
+// Returns the last line that is not a warning, since slirp4netns prints warnings after its error.
 std::string ErrorIn(absl::string_view log) {
   std::vector<absl::string_view> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
   while (lines.size() > 1 && absl::StartsWith(lines.back(), "WARNING")) lines.pop_back();
   return lines.empty() ? "it says nothing" : std::string(lines.back());
 }
 
-// Makes a namespace and leads it out, as for a job.
+// Makes a namespace and connects it to the outside, as for a job.
 absl::Status Probe() {
   struct stat info {};
   if (stat(kSlirp, &info) != 0) return Error(Reason::kNotFound, "slirp4netns is not installed");
@@ -129,7 +129,7 @@ absl::Status ConnectNetwork(pid_t process, const UniqueFd& alive, const UniqueFd
                   "/proc/self/fd/6",
                   "tap0"};
   request.environment = {"PATH=/usr/bin:/bin"};
-  request.directory = directory;  // paths of sockets are short
+  request.directory = directory;  // the path of the socket must be short
   request.descriptors = {{log.get(), 1},   {log.get(), 2},  {alive.get(), 3},
                          {ready.get(), 4}, {user.get(), 5}, {network.get(), 6}};
   return SpawnDetached(request).status();

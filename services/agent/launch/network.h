@@ -1,7 +1,7 @@
-// The network of a job: a namespace of its own, out of which slirp4netns leads.
+// Network of a job: its own network namespace, which slirp4netns connects to the outside.
 //
-// Such a job reaches other machines. It reaches neither the ports of its own machine, which are those of the platform
-// and of other users' programs, nor those of other jobs. A port of its own can be opened to the machine.
+// Such a job can reach other machines. It can reach neither ports of its own machine, where the platform and programs
+// of other users listen, nor ports of other jobs. One of its own ports can be opened to the machine.
 #pragma once
 
 #include <sys/types.h>
@@ -25,32 +25,33 @@ struct Pipe {
 };
 absl::StatusOr<Pipe> MakePipe();
 
-// The name server in the namespace, which asks that of the machine.
+// Name server in the namespace; it forwards to the one of the machine.
 inline constexpr char kNameServer[] = "10.0.2.3";
 
 struct NetworkChoice {
   bool own = false;
-  std::string why_not;  // a clause for people; empty when `own`, and when the machine's network was asked for
+  std::string why_not;  // a clause for users; empty if `own` or if kNetworkShared is configured
 };
 
-// Chooses the network of jobs as configured: "auto" (also ""), kNetworkOwn or kNetworkShared. "auto" tries it out, and
-// shares when `settings`, what the node tells jobs of proxies and package indexes, lead to this machine's own loopback.
-// FAILED_PRECONDITION when kNetworkOwn was asked for and does not work; INVALID_ARGUMENT for another word.
+// Chooses the network of jobs as configured: "auto" (also ""), kNetworkOwn or kNetworkShared. "auto" probes for
+// kNetworkOwn and falls back to kNetworkShared, also if `settings`, the proxies and package indexes that jobs get from
+// the node, name the loopback of this machine. FAILED_PRECONDITION if kNetworkOwn is configured and does not work;
+// INVALID_ARGUMENT for any other word.
 absl::StatusOr<NetworkChoice> ChooseNetwork(const std::string& configured, bool sandboxed, const Variables& settings);
 
 // True when a setting such as "http://localhost:3128" names this machine itself.
 bool NamesLoopback(absl::string_view setting);
 
-// Leads the network namespace of a process, made by SpawnDetached, out for as long as somebody holds the write end of
-// the pipe `alive`. Writes "1" into `ready` when it does, and closes it in any case. `directory` gets a log and a
-// socket for ForwardPort.
+// Connects the network namespace of a process, made by SpawnDetached, to the outside for as long as any process holds
+// the write end of the pipe `alive`. Writes "1" to `ready` once connected, and closes it in any case. Puts a log and a
+// socket for ForwardPort into `directory`.
 absl::Status ConnectNetwork(pid_t process, const UniqueFd& alive, const UniqueFd& ready, const std::string& directory);
 
-// Lets 127.0.0.1:PORT of the machine lead to the same port of the job that has `directory`. Done already: OK.
-// UNAVAILABLE when its network does not lead out yet.
+// Forwards 127.0.0.1:PORT of the machine to the same port of the job that has `directory`. OK if that was done before.
+// UNAVAILABLE if the job's network is not connected yet.
 absl::Status ForwardPort(const std::string& directory, int port);
 
-// What /etc/resolv.conf of the job holds: `machines` with another name server.
+// Content of the job's /etc/resolv.conf: that of the machine, `machines`, with another name server.
 std::string ResolvConfOf(absl::string_view machines);
 
 }  // namespace riseml::agent

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxNotes = 20;
 
-// True when a command has the path as a word or at its beginning.
+// True if a word of a command is the path or begins with it.
 bool NamesPath(absl::string_view command, absl::string_view path) {
   for (std::size_t at = command.find(path); at != absl::string_view::npos; at = command.find(path, at + 1)) {
     const std::size_t end = at + path.size();

@@ -22,8 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMaxSettingsBytes = 1 << 20;
 constexpr absl::string_view kEndsOfAuthority = " \t\r\n\"'`<>,/?#";
-// Parts of names such as UV_INDEX_OURS_PASSWORD and UV_PUBLISH_TOKEN. The others name a file with variables and one
-// with a private key.
+// Parts of names such as UV_INDEX_OURS_PASSWORD and UV_PUBLISH_TOKEN. The last two names are those of a file with
+// variables and of a file with a private key.
 constexpr absl::string_view kSecretNames[] = {"PASSWORD", "TOKEN",       "SECRET",         "CREDENTIAL",
                                               "USERNAME", "UV_ENV_FILE", "PIP_CLIENT_CERT"};
 
@@ -41,7 +41,7 @@ bool IsSecretName(absl::string_view name) {
 
 bool IsProxyName(absl::string_view name) { return absl::EndsWith(absl::AsciiStrToUpper(name), "_PROXY"); }
 
-// Begin of the user or password that precedes the '@' at `at`; `at` if there is none.
+// Returns the begin of the user or password before the '@' at `at`; `at` if there is none.
 std::size_t BeginOfUserinfo(absl::string_view text, std::size_t at, bool bare) {
   std::size_t begin = at;
   while (begin > 0 && !absl::StrContains(kEndsOfAuthority, text[begin - 1])) --begin;
@@ -64,7 +64,7 @@ bool NamesAUser(const std::string& path) {
 
 std::string WithoutUserinfo(absl::string_view text, bool bare) {
   std::string out(text);
-  // From the end: of several '@' in one URL the last one ends the password.
+  // Searches from the end, since the last '@' in a URL ends the password.
   for (std::size_t at = out.size(); at > 0;) {
     at = out.rfind('@', at - 1);
     if (at == std::string::npos) break;
@@ -83,7 +83,7 @@ std::vector<std::string> MachineFilesWithPasswords() {
       paths.push_back(entry.path().string());
   std::vector<std::string> found;
   for (const std::string& path : paths)
-    // Of a link what it leads to is hidden.
+    // For a link, its target is hidden.
     if (FileExists(path) && NamesAUser(path)) found.push_back(fs::canonical(path, error).string());
   std::ranges::sort(found);
   return found;

@@ -29,7 +29,8 @@ constexpr std::int64_t kDefaultSharedMemory = std::int64_t{1} << 30;
 constexpr char kProcessors[] = "/sys/devices/system";  // lscpu, numpy and others read it
 constexpr const char* kTopLevel[] = {"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"};
 constexpr const char* kDirectories[] = {"/usr", "/etc", "/opt"};
-// Files only root reads: a job of a node that runs as root is, seen from outside, still root's.
+// Files that only root can read. They must be hidden, since a job of a node that runs as root is a process of root for
+// the machine.
 constexpr const char* kSecretFiles[] = {"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers"};
 constexpr const char* kSecretDirectories[] = {"/etc/ssl/private", "/etc/sudoers.d", "/etc/ssh"};
 
@@ -116,7 +117,7 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
     for (const std::string& device : system.gpu_devices) add({"--dev-bind", device, device});
   add({"--bind", request.temporary, kSandboxTemporary});
   add({"--bind", request.control, kSandboxControl});
-  // At their own paths, and after /tmp and /run: they may lie below these.
+  // Mounted at their own paths, and after /tmp and /run, since they may lie below these.
   if (!request.data.empty()) add({"--ro-bind", request.data, request.data, "--ro-bind", request.data, kSandboxData});
   for (const auto& [name, path] : request.data_paths)
     for (const std::string& data : {request.data, std::string(kSandboxData)})
@@ -134,7 +135,7 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
     add({request.environment_writable ? "--bind" : "--ro-bind", request.environment, request.environment});
   add({"--bind", request.code, kSandboxCode});
   add({"--ro-bind", request.agent, kSandboxAgent});
-  // Last: what is shown may lie below what is hidden.
+  // Must be last, since directories shown may lie below hidden ones.
   for (const std::string& path : system.hidden_directories) add({"--remount-ro", path});
   add({"--remount-ro", "/dev", "--remount-ro", "/"});
   add({"--chdir", kSandboxCode, "--"});

@@ -1,12 +1,13 @@
-// The sandbox of a job: a description in, a command line for bubblewrap out. Pure, but for the probe.
+// Sandbox of a job: makes a command line for bubblewrap from a description. Pure, except for LookAtSystem and the
+// probe.
 //
-// A job sees the system's programs, /etc and what describes the processors read-only, its own /code, /tmp, control and
-// output directory and that of its set, and the data volume and its inputs read-only. These have the same paths as
-// outside; /output, /shared, /data and /inputs/NAME are second names. It sees nothing else of the machine: not the
-// stack's directories, keys or sockets, not other jobs, not their processes.
+// Read-only, a job sees the system's programs, /etc, the description of the processors, the data volume and its inputs.
+// It also sees its own /code, /tmp, control and output directory and the directory of its set. The data volume, inputs,
+// output and set have the same paths as outside; /data, /inputs/NAME, /output and /shared are second names. A job sees
+// nothing else of the machine: no directories, keys or sockets of the stack, no other jobs and none of their processes.
 //
-// Each directory that a job can write to is a mount of its own. Whatever holds such directories is shown to nobody: a
-// job that put a link in the place of one would be shown, next time, what the link leads to.
+// Each directory that a job can write to is a separate mount. The parents of such directories are not shown to any job:
+// otherwise a job could replace one by a link, and the next job would be shown the target of the link.
 #pragma once
 
 #include <cstdint>
@@ -35,21 +36,21 @@ struct SystemView {
     std::string path, target;
   };
   std::vector<Link> links;                      // e.g. /bin → usr/bin
-  std::vector<std::string> directories;         // shown read-only, in order
+  std::vector<std::string> directories;         // shown read-only, in this order
   std::vector<std::string> hidden_files;        // below a directory shown, replaced by an empty file
   std::vector<std::string> hidden_directories;  // below a directory shown, replaced by an empty directory
   std::vector<std::string> gpu_devices;
-  bool processors = false;  // /sys/devices/system is there
-  std::string resolv_conf;  // where /etc/resolv.conf leads to; empty: there is none
+  bool processors = false;  // /sys/devices/system exists
+  std::string resolv_conf;  // target of /etc/resolv.conf; empty: there is none
 };
 
-// Looks at this machine. `extra` are further paths to show if they exist and are not shown anyway: CA files, the place
-// of an interpreter. `installation` is hidden where it lies below what is shown; empty: none.
+// Looks at this machine. `extra` are further paths to show if they exist and are not shown anyway, such as CA files or
+// the directory of an interpreter. `installation` is hidden if it lies below a directory shown; empty: none.
 SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string& installation);
 
 struct SandboxRequest {
   std::string bubblewrap = "/usr/bin/bwrap";
-  bool as_root = false;  // the caller is root: the job gets another uid in a user namespace of its own
+  bool as_root = false;  // the caller is root: the job gets another uid in its own user namespace
   std::string agent;     // this program
   std::string control;
   std::string code;
@@ -66,7 +67,7 @@ struct SandboxRequest {
   std::string python_client;  // empty: none; shown at its own path
   std::vector<std::string> shown;  // further directories, read-only at their own paths
   std::string resolv_conf;         // empty: that of the machine
-  std::int64_t memory_bytes = 0;   // that the job asked for: bound of what it keeps in /dev/shm; 0: 1 GiB
+  std::int64_t memory_bytes = 0;   // requested by the job; bounds its /dev/shm; 0: 1 GiB
   bool gpus = false;
 };
 

@@ -19,7 +19,7 @@
 namespace riseml::agent {
 namespace {
 
-// Below the ports that the system gives to those who ask for any.
+// These ports are below the range from which the system assigns ports.
 constexpr int kFirstPort = 20000;
 constexpr int kPortCount = 10000;
 
@@ -42,7 +42,7 @@ std::vector<internal::v1::RunPlan> LivePlans(const std::string& parent, const st
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
     const AttemptDir dir(entry.path().string());
-    // The temporary directory goes when the attempt has ended.
+    // The temporary directory is removed when the attempt has ended.
     if (dir.path() == own || absl::StartsWith(entry.path().filename().string(), ".") || !FileExists(dir.temporary()))
       continue;
     if (absl::StatusOr<internal::v1::RunPlan> plan = ReadMessage<internal::v1::RunPlan>(dir.run_plan()); plan.ok())

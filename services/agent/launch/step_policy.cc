@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kDefaultKeptStepsLimit = std::int64_t{20} << 30;
 constexpr absl::Duration kMaxAge = absl::Hours(7 * 24);
-constexpr absl::Duration kLeastTime = absl::Seconds(5);  // shorter steps are run again sooner than they are copied
+constexpr absl::Duration kLeastTime = absl::Seconds(5);  // running shorter steps again is faster than copying
 
 std::string KeptStepsOf(const std::string& work_directory) { return absl::StrCat(work_directory, "/", kKeptStepsName); }
 
@@ -34,7 +34,7 @@ StepPolicy::StepPolicy(const config::v1::NodeConfig& config)
 std::optional<internal::v1::StepReuse> StepPolicy::PlanFor(const internal::v1::StartAttemptRequest& start,
                                                            const std::string& work_directory,
                                                            const std::string& temporary) const {
-  // A job that makes a vanished environment for itself has variables and secrets of its own.
+  // A job that rebuilds a missing environment for itself has its own variables and secrets, so its steps are not kept.
   const bool build = start.role() == "build" && start.template_().secrets().empty();
   const fs::path environment = start.environment_path();
   if (!build || bytes_limit_ < 0 || work_directory.empty() || !IsPathBelow(environment.string(), work_directory) ||

@@ -17,13 +17,14 @@ class StepPolicy {
  public:
   explicit StepPolicy(const config::v1::NodeConfig& config);
 
-  // For the plan of an attempt whose owner has `work_directory` and that sees its temporary files as `temporary`.
-  // Nothing for what is not a build of an environment there.
+  // Returns the setting for the plan of an attempt; nullopt unless the attempt builds an environment in
+  // `work_directory`, the directory of its owner. `temporary` is the path at which the attempt sees its temporary
+  // files.
   std::optional<internal::v1::StepReuse> PlanFor(const internal::v1::StartAttemptRequest& start,
                                                  const std::string& work_directory, const std::string& temporary) const;
 
-  // Removes what is beyond the bounds, and what interrupted builds have left. Problems are logged. An empty directory
-  // is that of nobody.
+  // Removes results beyond the bounds and those that interrupted builds have left. Problems are logged. No effect if
+  // `work_directory` is empty.
   void Trim(const std::string& work_directory, absl::Time now) const;
   // The same for all users.
   void TrimAll(absl::Time now) const;

@@ -31,8 +31,8 @@ using internal::v1::AttemptStatus;
 using internal::v1::Observation;
 using internal::v1::StartAttemptRequest;
 
-constexpr absl::Duration kLookAgain = absl::Seconds(5);  // even when nothing was told
-// Unpacking may take minutes: of four preparations one is always free for a user who has none.
+constexpr absl::Duration kLookAgain = absl::Seconds(5);  // even without an event
+// Unpacking may take minutes. One of four preparations is always free for a user who has none.
 constexpr FairExecutorOptions kPreparations{.threads = 4, .most_per_owner = 3};
 constexpr FairExecutorOptions kHousekeeping{.threads = 2, .most_per_owner = 1, .background = true};
 constexpr char kEpochFile[] = "/epoch";  // no attempt has this name
@@ -94,7 +94,7 @@ absl::Status AttemptReconciler::Scan() {
   for (const fs::directory_entry& entry : fs::directory_iterator(directory_, error)) {
     const std::string name = entry.path().filename().string();
     if (absl::StartsWith(name, Trash::kPrefix)) continue;
-    if (absl::StartsWith(name, ".")) {  // never finished
+    if (absl::StartsWith(name, ".")) {  // was never completed
       if (const absl::Status status = trash_.Take(entry.path().string(), ""); !status.ok())
         LogWarning("leftover_not_removed", {{"path", entry.path().string()}, {"error", status.message()}});
       continue;
@@ -103,7 +103,7 @@ absl::Status AttemptReconciler::Scan() {
     if (!id) continue;
     if (const auto start = ReadMessage<StartAttemptRequest>(DirOf(*id).start()); start.ok())
       holdings_.Adopt(*id, *start);  // Publish gives it back if the attempt has ended
-    // Whoever watches sees everything from the beginning.
+    // Watchers see all attempts from the beginning.
     if (const absl::Status status = Publish(*id, DirOf(*id)); !status.ok())
       LogError("attempt_unreadable", {{"attempt", name}, {"error", std::string(status.message())}});
     queue_.Add(name);
@@ -147,7 +147,7 @@ absl::Status AttemptReconciler::StartAttempt(const StartAttemptRequest& start) {
         absl::StrCat("attempt ", newest, " of job ", id.job_uid, " is known: ", id.attempt, " is out of date"));
   if (const std::optional<std::string> why = WhyDiskRefuses()) {
     LogWarning("attempt_rejected", {{"job", start.job()}, {"attempt", Print(id)}, {"why", *why}});
-    // A disk without room for the record is no reason for the job to fail: the start is tried again.
+    // If the disk has no room for the record, the job does not fail: the start is tried again.
     const absl::Status recorded = RecordEnd(id, EndOf(Observation::REJECTED, "DISK_FULL", *why)).status();
     return recorded.ok() ? recorded : absl::UnavailableError(*why);
   }
@@ -179,12 +179,12 @@ absl::Status AttemptReconciler::StopAttempt(const AttemptId& id, std::int64_t ep
   return absl::OkStatus();
 }
 
-// Not waiting for the disk, which is the one thing short of: the file outlives this process, and no attempt outlives
-// the machine.
+// Writes the file without waiting for the disk, which is full. That is safe: the file outlives this process, and no
+// attempt outlives a crash of the machine.
 absl::Status AttemptReconciler::EndAttempt(const AttemptId& id, const AttemptEnded& ended) {
   const AttemptDir dir = DirOf(id);
   const absl::Status written = WriteFileQuickly(dir.end(), ended.SerializeAsString(), 0600);
-  if (!FileExists(dir.end())) return written;  // an empty one says enough
+  if (!FileExists(dir.end())) return written;  // an empty file is enough
   CancelPreparation(id);
   queue_.Add(Print(id));
   return absl::OkStatus();
@@ -195,7 +195,7 @@ void AttemptReconciler::CancelPreparation(const AttemptId& id) {
   if (const auto it = sync_states_.find(id); it != sync_states_.end()) it->second->cancel.request_stop();
 }
 
-// Nothing when the disks have room for another attempt.
+// nullopt if the disks have room for another attempt.
 std::optional<std::string> AttemptReconciler::WhyDiskRefuses() const {
   for (const std::string& path : {directory_, launcher_.output_directory()}) {
     const absl::StatusOr<DiskSpace> space = SpaceAt(path);  // the output volume is made by the first attempt
@@ -204,7 +204,7 @@ std::optional<std::string> AttemptReconciler::WhyDiskRefuses() const {
   return std::nullopt;
 }
 
-// Records the end of an attempt that has never been here; false, and nothing done, for a known one.
+// Records the end of an attempt that is unknown on this node. No effect and false for a known one.
 absl::StatusOr<bool> AttemptReconciler::RecordEnd(const AttemptId& id, AttemptEnded ended) {
   *ended.mutable_time() = ToProtoTime(clock_.Now());
   RISEML_ASSIGN_OR_RETURN(const bool recorded, Launcher::CreateTombstone(directory_, id, ended));
@@ -244,7 +244,7 @@ std::string ProcessUid(const AttemptDir& dir) {
 
 }  // namespace
 
-// Resources are released and the environment is sealed before anybody is told of the end.
+// Releases resources and seals the environment before the end is published.
 void AttemptReconciler::Show(const AttemptId& id, const AttemptDir& dir, const JournalContent& journal) {
   AttemptStatus status = ShownStatus(id, dir, journal);
   if (journal.ended) {

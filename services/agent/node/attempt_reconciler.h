@@ -1,6 +1,6 @@
-// Keeps the attempts of a node: brings each, step by step, from "start was asked for" to "everything is stored and
-// forgotten". All it knows lies in the attempts' directories, so that it may be killed at any moment and goes on where
-// it was. It never starts an attempt twice and never ends one but when asked to.
+// Reconciles the attempts of a node: brings each, step by step, from the request to start it to the point where
+// everything is stored and forgotten. All its state is in the attempts' directories, so that it may be killed at any
+// moment and then continues. It starts each attempt at most once, and ends an attempt only when asked to.
 #pragma once
 
 #include <future>
@@ -38,19 +38,19 @@ namespace riseml::agent {
 // Thread-safe.
 class AttemptReconciler {
  public:
-  // Adopts what lies in `directory` (made when absent). References outlive this.
+  // Adopts the attempts in `directory`, which is created if absent. References must outlive this.
   static absl::StatusOr<std::unique_ptr<AttemptReconciler>> Start(std::string directory, const Launcher& launcher,
                                                                   const v1::Node& node, AttemptTable& table,
                                                                   AgentMetrics& metrics, const Clock& clock,
                                                                   int workers = 4);
-  // Attempts go on; only the keeping ends.
+  // Stops reconciling; the attempts continue.
   ~AttemptReconciler();
 
-  // Recorded durably when it returns. See NodeAgentService for the errors.
+  // The start is recorded durably when this returns. See NodeAgentService for the errors.
   absl::Status StartAttempt(const internal::v1::StartAttemptRequest& start);
   absl::Status StopAttempt(const AttemptId& id, std::int64_t epoch);
   absl::Status ForgetAttempts(const std::vector<AttemptId>& ids, std::int64_t epoch);
-  // Kills an attempt for a reason of the node's own, with no time to stop; nothing happens to one that has ended.
+  // Kills an attempt for a reason of the node itself, without a grace period. No effect if the attempt has ended.
   absl::Status EndAttempt(const AttemptId& id, const internal::v1::AttemptEnded& ended);
 
   AttemptDir DirOf(const AttemptId& id) const { return AttemptDir(directory_ + "/" + Print(id)); }
@@ -68,7 +68,7 @@ class AttemptReconciler {
     pid_t watched_run = 0, watched_ship = 0;
     int forward_tries = 0;
     bool forwarded = false;
-    UniqueFd output;                        // keeps what is in the job's pipe
+    UniqueFd output;                        // keeps the bytes in the job's pipe
     std::stop_source cancel;                // of a preparation
     std::future<absl::Status> preparation;  // valid from its begin until its outcome has been taken
   };
@@ -81,11 +81,11 @@ class AttemptReconciler {
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
 
-  // What is known of an attempt. Nothing that the journal says ends one whose processes live.
+  // State of an attempt. An attempt whose processes live has not ended, whatever its journal says.
   struct KnownAttempt {
     JournalContent journal;                         // without an end while `ending` or `measuring`
-    std::optional<internal::v1::ProcessId> ending;  // lives although the journal has the end
-    bool measuring = false;                         // has ended; what it leaves is not known yet
+    std::optional<internal::v1::ProcessId> ending;  // this process lives although the journal has the end
+    bool measuring = false;                         // the attempt has ended; its output is not measured yet
   };
   absl::StatusOr<KnownAttempt> Know(const AttemptId& id, const AttemptDir& dir) const;
 
@@ -127,7 +127,7 @@ class AttemptReconciler {
   std::map<AttemptId, std::unique_ptr<SyncState>> sync_states_
       ABSL_GUARDED_BY(mu_);  // each used by the worker of its attempt
   std::unique_ptr<ProcessWatcher> watcher_;
-  FairExecutor preparations_;  // by the user whose the job is, like the others
+  FairExecutor preparations_;  // one queue per user, like the others
   FairExecutor housekeeping_;
   OutputMeter meter_;
   std::vector<std::jthread> threads_;

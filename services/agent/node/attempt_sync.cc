@@ -32,10 +32,10 @@ using internal::v1::LaunchRecord;
 using internal::v1::Observation;
 using internal::v1::StartAttemptRequest;
 
-constexpr absl::Duration kSoon = absl::Milliseconds(20);     // while something is on its way
+constexpr absl::Duration kSoon = absl::Milliseconds(20);     // while a change is expected
 constexpr absl::Duration kStopMargin = absl::Seconds(20);    // beyond the grace period, before `run` itself is killed
 constexpr absl::Duration kEndMargin = absl::Seconds(2);      // from the last record to the end of the processes
-constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for failures that may pass
+constexpr absl::Duration kPrepareLimit = absl::Minutes(10);  // for transient failures
 constexpr int kDefaultGraceSeconds = 30;
 constexpr int kMostForwardTries = 100;
 constexpr std::size_t kTailBytes = 600;
@@ -46,7 +46,7 @@ std::string TailOf(const std::string& path) {
   return ForMessage(text->substr(text->size() > kTailBytes ? text->size() - kTailBytes : 0));
 }
 
-// UUID of the user whose an attempt is; empty: not known.
+// UUID of the owner of an attempt; empty: unknown.
 std::string OwnerOf(const absl::StatusOr<StartAttemptRequest>& start) {
   return start.ok() ? start->template_().owner_uid() : "";
 }
@@ -60,7 +60,7 @@ absl::StatusOr<pid_t> HolderOf(const std::string& path) {
 
 absl::Duration PauseAfter(int failures) { return Backoff(failures, absl::Milliseconds(500), absl::Seconds(30)); }
 
-// The end of an attempt that is asked for, whatever becomes of its processes.
+// Returns the end that was requested for an attempt, whatever happens to its processes.
 std::optional<AttemptEnded> WantedEnd(const AttemptDir& dir) {
   return FileExists(dir.stop()) ? StoppedOnRequest() : DecidedEnd(dir);
 }
@@ -75,10 +75,10 @@ absl::Status AttemptReconciler::Sync(const std::string& key) {
   const std::optional<AttemptId> id = ParseAttemptId(key);
   if (!id || !FileExists(DirOf(*id).path())) return absl::OkStatus();
   const AttemptDir dir = DirOf(*id);
-  // Without a watch (their number is limited by the system) changes are seen by looking again.
+  // Without a watch (the system limits their number), the regular syncs find the changes.
   if (const absl::Status watched = watcher_->WatchFile(key, dir.journal()); !watched.ok())
     LogWarning("journal_not_watched", {{"attempt", key}, {"error", std::string(watched.message())}});
-  // The lock first: once it is free, the journal says all it ever will by itself.
+  // The lock must be checked first: once it is free, no other process writes to the journal.
   RISEML_ASSIGN_OR_RETURN(const pid_t holder, HolderOf(dir.journal()));
   RISEML_ASSIGN_OR_RETURN(const KnownAttempt known, Know(*id, dir));
   const JournalContent& journal = known.journal;
@@ -106,7 +106,7 @@ absl::StatusOr<AttemptReconciler::KnownAttempt> AttemptReconciler::Know(const At
   return known;
 }
 
-// `run` ends at once when it has written its last record; who does not is killed, with the whole sandbox.
+// `run` ends at once after its last record; otherwise it is killed with the whole sandbox.
 absl::Status AttemptReconciler::SyncEnding(const AttemptId& id, const internal::v1::ProcessId& process) {
   SyncState& state = SyncStateOf(id);
   absl::StatusOr<UniqueFd> fd = OpenProcess(IdentityOf(process));
@@ -206,7 +206,8 @@ absl::Status AttemptReconciler::SyncIdle(const AttemptId& id, const AttemptDir& 
   if (launch.ok() && launch->boot_id() != boot_id_)
     return End(id, dir, wanted.value_or(EndOf(Observation::LOST, "NODE_LOST", "the node was restarted")));
   if (launch.ok() && launch->has_process()) {
-    // It is starting and has not got to its journal, or is ending and its last processes are still being killed.
+    // The process is starting and has not locked its journal yet, or is ending while its last processes are being
+    // killed.
     if (const absl::StatusOr<UniqueFd> alive = OpenProcess(IdentityOf(launch->process())); alive.ok()) {
       queue_.AddAfter(Print(id), kSoon);
       return absl::OkStatus();
@@ -228,7 +229,7 @@ absl::Status AttemptReconciler::SyncIdle(const AttemptId& id, const AttemptDir& 
   return Launch(id, dir);
 }
 
-// On a full disk the end itself finds room only once the attempt's own files go.
+// On a full disk there is room to record the end only after the attempt's own files are removed.
 absl::Status AttemptReconciler::MakeRoom(const AttemptDir& dir) {
   if (!FileExists(dir.end())) return absl::OkStatus();
   const std::string owner = OwnerOf(ReadMessage<StartAttemptRequest>(dir.start()));
@@ -258,8 +259,7 @@ absl::Status AttemptReconciler::PrepareAndStart(const AttemptId& id, const Attem
     queue_.Add(Print(id));
     return absl::OkStatus();
   }
-  // Written before the start, so that a restart of the machine is noticed; the journal sees to it that nothing runs
-  // twice.
+  // Written before the start, so that a restart of the machine is noticed. The journal ensures that nothing runs twice.
   LaunchRecord launch;
   launch.set_boot_id(boot_id_);
   launch.set_isolation(launcher_.isolation());
@@ -268,7 +268,7 @@ absl::Status AttemptReconciler::PrepareAndStart(const AttemptId& id, const Attem
   HoldOutputOf(state, dir);
   if (const absl::StatusOr<internal::v1::ProcessId> process = Identify(pid); process.ok()) {
     *launch.mutable_process() = *process;
-  } else {  // gone already; its number is enough to know that it was started
+  } else {  // already ended; the pid is enough to record the start
     launch.mutable_process()->set_pid(pid);
   }
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
@@ -278,7 +278,7 @@ absl::Status AttemptReconciler::PrepareAndStart(const AttemptId& id, const Attem
   return absl::OkStatus();
 }
 
-// A download may take minutes, and others must not wait for it. The attempt is looked at again when it is over.
+// Runs in the background, since a download may take minutes. The attempt is synced again when it is over.
 void AttemptReconciler::BeginPreparation(const AttemptId& id, const AttemptDir& dir, const StartAttemptRequest& start) {
   SyncState& state = SyncStateOf(id);
   auto done = std::make_shared<std::promise<absl::Status>>();
@@ -307,11 +307,11 @@ absl::Status AttemptReconciler::OnPrepareFailed(const AttemptId& id, const Attem
                    own_fault ? v1::Attempt::USER_ERROR : v1::Attempt::INFRASTRUCTURE));
 }
 
-// The job's PORT can be reached from the machine. Its network is there a moment after the job is.
+// Makes the job's PORT reachable from the machine. The network of the job is ready shortly after the job itself.
 void AttemptReconciler::ForwardPortOf(const AttemptId& id, const AttemptDir& dir, SyncState& state) {
   const auto plan = ReadMessage<internal::v1::RunPlan>(dir.run_plan());
   int port = 0;
-  // The job can write to its plan: it gets no port that a service of the platform might listen on.
+  // The job can change its plan, so it must not get a port that a service of the platform may listen on.
   const bool wanted = plan.ok() && plan->environment().contains("PORT") &&
                       absl::SimpleAtoi(plan->environment().at("PORT"), &port) && IsJobPort(port);
   const absl::Status forwarded = wanted ? ForwardPort(dir.path(), port) : absl::OkStatus();
@@ -324,7 +324,7 @@ void AttemptReconciler::ForwardPortOf(const AttemptId& id, const AttemptDir& dir
   state.forwarded = true;
 }
 
-// While somebody holds the pipe, what a job has printed outlives a sudden death of its `run`.
+// Holds the pipe, so that the output of a job survives a sudden death of its `run`.
 void AttemptReconciler::HoldOutputOf(SyncState& state, const AttemptDir& dir) {
   if (state.output.valid()) return;
   if (absl::StatusOr<UniqueFd> held = HoldOutput(dir.output()); held.ok()) state.output = *std::move(held);
@@ -332,7 +332,7 @@ void AttemptReconciler::HoldOutputOf(SyncState& state, const AttemptDir& dir) {
 
 absl::Status AttemptReconciler::End(const AttemptId& id, const AttemptDir& dir, AttemptEnded ended) {
   SyncState& state = SyncStateOf(id);
-  if (state.output.valid()) {  // of a `run` that cannot copy any more
+  if (state.output.valid()) {  // bytes that `run` can no longer copy
     RISEML_ASSIGN_OR_RETURN(const UniqueFd log_file, OpenFile(dir.log(), O_WRONLY | O_APPEND | O_NOFOLLOW));
     RISEML_RETURN_IF_ERROR(OutputPipe(state.output.get(), log_file.get()).Copy());
     state.output.Reset();
@@ -342,7 +342,7 @@ absl::Status AttemptReconciler::End(const AttemptId& id, const AttemptDir& dir, 
   ended.set_final_offset(stat(dir.log().c_str(), &log) == 0 ? log.st_size : 0);
   const absl::StatusOr<AttemptEnded> recorded = EndJournal(dir.journal(), ended);
   queue_.Add(Print(id));
-  if (recorded.status().code() == absl::StatusCode::kFailedPrecondition) return absl::OkStatus();  // it lives after all
+  if (recorded.status().code() == absl::StatusCode::kFailedPrecondition) return absl::OkStatus();  // it still lives
   RISEML_RETURN_IF_ERROR(recorded.status());
   if (recorded->event() != Observation::STOPPED) metrics_.lost.Increment();
   LogInfo("attempt_ended_here",
@@ -359,8 +359,8 @@ absl::Status AttemptReconciler::EnsureShip(const AttemptId& id, const AttemptDir
       queue_.AddAfter(Print(id), state.next_ship - now);
       return absl::OkStatus();
     }
-    // Another one is started only after a pause: this one has no lock yet, and one that dies at once must not be
-    // started in a loop.
+    // The next one is started only after a pause: this one has no lock yet, and one that dies at once must not be
+    // restarted in a loop.
     const absl::Duration pause = PauseAfter(state.ship_failures++);
     state.next_ship = now + pause;
     state.watched_ship = 0;

@@ -12,17 +12,18 @@ namespace {
 constexpr std::int64_t kMib = 1 << 20;
 constexpr std::int64_t kLeastReserve = 256 * kMib;
 constexpr std::int64_t kMostReserve = 2048 * kMib;
-constexpr std::int64_t kLeastWritten = 64 * kMib;  // the end of who has written less frees nothing
+constexpr std::int64_t kLeastWritten = 64 * kMib;  // ending an attempt with fewer bytes frees too little
 constexpr std::int64_t kLeastWrittenSince = 4 * kMib;
-constexpr std::int64_t kSearchStep = 16 * kMib;        // who has written too little is looked at again after as much
-constexpr std::int64_t kFastestWriter = 16384 * kMib;  // a second, as several at once on a disk in memory
-constexpr absl::Duration kPause = absl::Seconds(5);    // after nobody was found
+constexpr std::int64_t kSearchStep = 16 * kMib;        // after no attempt was found, so much less starts a new search
+constexpr std::int64_t kFastestWriter = 16384 * kMib;  // bytes per second: several writers on a disk in memory
+constexpr absl::Duration kPause = absl::Seconds(5);    // after no attempt was found
 constexpr absl::Duration kLongestEnd = absl::Minutes(1);
 constexpr absl::Duration kShortestLook = absl::Milliseconds(10);
 constexpr absl::Duration kLongestLook = absl::Seconds(1);
 constexpr absl::Duration kLookBelow = absl::Milliseconds(50);
 
-// A state ends only a quarter beyond the limit at which it began: a disk at the edge would change it at every look.
+// Limit at which a state ends: a quarter above the one at which it begins. Otherwise the state of a disk near the limit
+// would change at every look.
 constexpr std::int64_t WithMargin(std::int64_t bytes) { return bytes + bytes / 4; }
 
 std::string Of(const DiskSpace& space) {
@@ -61,7 +62,8 @@ void DiskGuard::TakeAsItIs() {
   limit_ = std::min(reserve, taken_ - step);
 }
 
-// Less has to do once little is left: somebody has written a good part of what is missing since the last end.
+// Once little space is left, fewer bytes are enough: some attempt has written a good part of the bytes lost since the
+// last end.
 std::int64_t DiskGuard::LeastWritten() const {
   return before_.empty() ? kLeastWritten : std::clamp((taken_ - space_.free) / 4, kLeastWrittenSince, kLeastWritten);
 }
@@ -76,7 +78,7 @@ std::optional<DiskUse> DiskGuard::Choose(const std::vector<DiskUse>& uses, absl:
   for (DiskUse use : uses) {
     if (const auto known = before_.find(use.id); known != before_.end()) use.bytes -= known->second;
     if (use.whole && use.bytes < LeastWritten()) continue;
-    // Whoever keeps his files from being counted is taken first, or that would be the way to stay.
+    // An attempt whose files cannot all be counted is chosen first; otherwise hiding files would protect it.
     if (!most || std::pair(!use.whole, use.bytes) > std::pair(!most->whole, most->bytes)) most = use;
   }
   chosen_ = now;

@@ -1,4 +1,4 @@
-// Measures disks, and what attempts have on them.
+// Measures disks, and the space that attempts take on them.
 #pragma once
 
 #include <sys/stat.h>
@@ -23,18 +23,18 @@ absl::StatusOr<dev_t> DeviceOf(const std::string& path);
 // Counts the bytes that files take on one file system: blocks, not lengths. Each file counts once. Thread-compatible.
 class DiskUseCounter {
  public:
-  // Of more entries no more is counted.
+  // Counting stops at this number of entries.
   static constexpr int kMostEntries = 500'000;
 
   explicit DiskUseCounter(dev_t device) : device_(device) {}
 
-  // Adds what lies below a directory; nothing for one that is not there.
+  // Adds everything below a directory; nothing if it does not exist.
   void AddTree(const std::string& top);
-  // Adds files that have no name any more and that descendants of a process hold open.
+  // Adds deleted files that descendants of a process still hold open.
   void AddNameless(pid_t root);
 
   std::int64_t bytes() const { return bytes_; }
-  // False when there is more: too many entries, or directories that cannot be read.
+  // False when not everything was counted: too many entries, or directories that cannot be read.
   bool whole() const { return whole_; }
 
  private:

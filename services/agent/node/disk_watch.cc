@@ -49,7 +49,7 @@ void DiskWatch::Run(std::stop_token stop) {
 
 void DiskWatch::Look(Disk& disk) {
   const absl::StatusOr<DiskSpace> space = SpaceAt(disk.directory);
-  if (!space.ok()) return;  // it may come back
+  if (!space.ok()) return;  // the directory may come back
   disk.space = *space;
   disk.free->Set(static_cast<double>(space->free));
   NotePressure(disk, disk.guard.Look(*space));
@@ -87,7 +87,8 @@ void DiskWatch::AwaitEnd(Disk& disk) const {
   if (!status || status->phase() == AttemptStatus::ENDED || disk.guard.IsOverdue(now)) disk.guard.NoteEnd();
 }
 
-// Directories that jobs of a user share are nobody's own; they count only when nobody has enough of his own.
+// Directories that jobs of a user share belong to no single attempt. They count only if no attempt has enough bytes of
+// its own.
 void DiskWatch::EndOne(Disk& disk) const {
   const bool since = disk.guard.has_ended_one();
   for (const bool shared : {false, true}) {

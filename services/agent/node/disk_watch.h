@@ -1,4 +1,4 @@
-// Looks after the disks of a node: says when one is nearly full, and ends the attempt that has most on it.
+// Watches the disks of a node: reports a nearly full disk, and ends the attempt with the most bytes on it.
 #pragma once
 
 #include <functional>
@@ -19,20 +19,20 @@
 
 namespace riseml::agent {
 
-// A thread of its own: files are counted while the workers of AttemptReconciler go on.
+// Has its own thread, so that counting files does not block the workers of AttemptReconciler.
 class DiskWatch {
  public:
-  // What it works with; references outlive it.
+  // Collaborators; references must outlive the watch.
   struct Parts {
     AttemptReconciler& reconciler;
     const Launcher& launcher;
     const AttemptTable& table;
     AgentMetrics& metrics;
     const Clock& clock;
-    std::function<void(const v1::Node&)> tell;  // the node, with what is to be known of its disks
+    std::function<void(const v1::Node&)> tell;  // gets the node with notes on its disks
   };
 
-  // Looks after the disks of these directories, which exist; those on one disk are looked at together.
+  // Watches the disks of `directories`, which must exist. Directories on the same disk are watched as one.
   DiskWatch(const v1::Node& node, const std::vector<std::string>& directories, Parts parts);
 
  private:
@@ -51,7 +51,8 @@ class DiskWatch {
   void AwaitEnd(Disk& disk) const;
   void EndOne(Disk& disk) const;
   void End(const Disk& disk, const DiskUse& use, bool since, bool shared) const;
-  // What each attempt that has not ended has on a disk; with `shared`, also what jobs of its user share.
+  // Returns the use of a disk by each attempt that has not ended; with `shared`, including directories that the user's
+  // jobs share.
   std::vector<DiskUse> Uses(const Disk& disk, bool shared) const;
   void Tell() const;
 

@@ -1,4 +1,4 @@
-// Keeps a scheduler that has lost the leadership from changing attempts of its successor.
+// Prevents a scheduler that has lost the leadership from changing attempts of its successor.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 namespace riseml::agent {
 
-// Remembers the highest epoch of a leader that has called, also across restarts. Thread-safe.
+// Remembers the highest epoch with which a leader has called, also across restarts. Thread-safe.
 class EpochFence {
  public:
-  // Reads what `file` says; absent: nobody has called yet.
+  // Reads the epoch from `file`; 0 if the file is absent, since no leader has called yet.
   static absl::StatusOr<std::int64_t> Read(const std::string& file);
   EpochFence(std::string file, std::int64_t highest) : file_(std::move(file)), highest_(highest) {}
 

@@ -52,7 +52,7 @@ class Fetch {
   std::unique_ptr<grpc::ClientReader<internal::v1::GetCodeResponse>> reader_;
   bool finished_ = false;
   absl::Status status_;
-  std::stop_callback<std::function<void()>> cancel_;  // last: gone before what it uses
+  std::stop_callback<std::function<void()>> cancel_;  // must be last: destroyed before the members it uses
 };
 
 class GitsyncCodeSource final : public CodeSource {

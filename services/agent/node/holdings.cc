@@ -10,7 +10,7 @@
 namespace riseml::agent {
 namespace {
 
-// As the scheduler counts: what is asked for is rounded up, what a node has is rounded down.
+// Counts as the scheduler does: requests are rounded up, resources of a node are rounded down.
 std::int64_t MillisAsked(double cpus) { return std::llround(std::ceil(cpus * 1000)); }
 
 std::string Cpus(std::int64_t millis) { return absl::StrCat(static_cast<double>(millis) / 1000); }

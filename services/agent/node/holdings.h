@@ -1,4 +1,4 @@
-// The resources of a node that its attempts hold.
+// Resources of a node that its attempts hold.
 #pragma once
 
 #include <map>
@@ -13,19 +13,19 @@
 
 namespace riseml::agent {
 
-// The last word about who gets what: whatever a scheduler believes, no GPU is given twice and no more than the node
-// has. Thread-safe.
+// Decides finally which attempt gets which resources: whatever a scheduler requests, no GPU is given twice and no more
+// is given than the node has. Thread-safe.
 class Holdings {
  public:
   explicit Holdings(const v1::Node& node);
 
-  // Gives an attempt what it asks for. Returns why it does not fit, e.g. "GPU-1 is held by attempt 1 of job …", and
-  // gives it nothing then. An attempt that holds something already keeps it.
+  // Gives an attempt the resources it asks for. If they do not fit, gives it nothing and returns the reason, e.g.
+  // "GPU-1 is held by attempt 1 of job …". An attempt that holds resources already keeps them.
   std::optional<std::string> Take(const AttemptId& id, const internal::v1::StartAttemptRequest& start);
-  // For an attempt that is running already: it holds what it holds.
+  // Records the resources of an attempt that is running already, without a check.
   void Adopt(const AttemptId& id, const internal::v1::StartAttemptRequest& start);
   void Release(const AttemptId& id);
-  // Writes what the attempt holds into its status.
+  // Writes the resources that the attempt holds into its status.
   void Show(const AttemptId& id, internal::v1::AttemptStatus* status) const;
 
  private:

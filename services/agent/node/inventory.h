@@ -16,17 +16,17 @@ struct GpuInventory {
   std::string driver_version;
 };
 
-// Parses what `nvidia-smi --query-gpu=index,uuid,name,memory.total,serial,driver_version --format=csv,noheader,nounits`
-// prints. Lines of another form are left out.
+// Parses the output of `nvidia-smi --query-gpu=index,uuid,name,memory.total,serial,driver_version
+// --format=csv,noheader,nounits`. Skips lines of another form.
 GpuInventory ParseGpus(absl::string_view csv);
 
-// Model of the first processor in the text of /proc/cpuinfo; empty when it is not told.
+// Model of the first processor in the text of /proc/cpuinfo; empty if the text has none.
 std::string ParseCpuModel(absl::string_view cpuinfo);
 
-// Bytes of memory in the text of /proc/meminfo; 0 when it is not told.
+// Bytes of memory in the text of /proc/meminfo; 0 if the text does not say.
 std::int64_t ParseMemory(absl::string_view meminfo);
 
-// Looks at the machine. Configured cores and memory win over what is there. `isolation`: "bubblewrap" or "none".
+// Inspects this machine. Configured cores and memory override the detected ones. `isolation`: "bubblewrap" or "none".
 v1::Node LookAtMachine(const config::v1::NodeConfig& config, absl::string_view isolation);
 
 // Version of this program.

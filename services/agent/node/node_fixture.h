@@ -1,4 +1,4 @@
-// A running `riseml-agent node` with everything around it that is not the node: for its contract tests.
+// Fixture for contract tests of the node: a running `riseml-agent node` and fakes of everything around it.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -44,7 +44,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
 
   void TearDown() override {
     node_.reset();
-    // Everything an attempt of this test has started names its directory in its command line or a variable.
+    // Every process that an attempt of this test has started names the directory in its command line or in a variable.
     for (const pid_t pid : ProcessesNaming(directory_.path())) kill(pid, SIGKILL);
     EXPECT_TRUE(Eventually([&] { return ProcessesNaming(directory_.path()).empty(); }));
   }
@@ -178,7 +178,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
     const std::optional<AttemptStatus> status = StatusOf(start);
     return status && status->phase() == phase;
   }
-  // The status at the end; the log and results are delivered too.
+  // Returns the status at the end, when log and results have been delivered too.
   AttemptStatus RunToEnd(const StartAttemptRequest& start) {
     EXPECT_TRUE(Start(start).ok());
     return WaitForEnd(start);
@@ -198,7 +198,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<internal::v1::NodeAgentService::Stub> stub_;
 };
 
-// Waits until the test makes `go` in the job's output; says that it does by making `here`.
+// Command that makes `here` in the job's output, then waits until the test makes `go` there.
 inline constexpr char kWaitForGo[] = "touch $OUTPUT_DIR/here; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.02; done";
 
 }  // namespace riseml::agent::testing

@@ -8,8 +8,8 @@
 
 namespace riseml::agent {
 
-// Serves until SIGTERM or SIGINT; the attempts go on after that. With `check_only` the configuration is read and
-// checked.
+// Serves until SIGTERM or SIGINT; the attempts continue after that. With `check_only`, only reads and checks the
+// configuration.
 absl::Status RunNode(const std::string& config_file, bool check_only);
 
 }  // namespace riseml::agent

@@ -15,8 +15,7 @@ namespace {
 constexpr int kMaxForget = 1000;
 }  // namespace
 
-// One watch. Sends the inventory, what there is, `synced`, and then whatever is newer than what it has sent; one
-// message is on its way at a time.
+// One watch. Sends the inventory, all attempts, `synced`, and then all newer changes; one message at a time.
 class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::WatchNodeResponse> {
  public:
   explicit Watch(NodeService& service) : service_(service), synced_at_(service.table_.version()) {
@@ -28,7 +27,7 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
     Continue();
   }
 
-  // Nothing has changed for a while.
+  // Sends a sign of life, since nothing has changed for a while.
   void SayAlive() {
     {
       MutexLock lock(mu_);

@@ -1,4 +1,4 @@
-// The handlers of NodeAgentService.
+// Handlers of NodeAgentService.
 #pragma once
 
 #include <condition_variable>
@@ -19,7 +19,7 @@ namespace riseml::agent {
 class NodeService final
     : public internal::v1::NodeAgentService::WithCallbackMethod_WatchNode<internal::v1::NodeAgentService::Service> {
  public:
-  // References outlive this.
+  // References must outlive this.
   NodeService(v1::Node node, AttemptReconciler& reconciler, AttemptTable& table,
               absl::Duration alive_interval = absl::Seconds(5));
   ~NodeService() override;
@@ -33,22 +33,22 @@ class NodeService final
   grpc::ServerWriteReactor<internal::v1::WatchNodeResponse>* WatchNode(
       grpc::CallbackServerContext* context, const internal::v1::WatchNodeRequest* request) override;
 
-  // Tells the watches what has changed about the node.
+  // Sends the changed node to the watches.
   void SetNode(const v1::Node& node);
 
-  // Ends all watches; before the server is shut down.
+  // Ends all watches. Must be called before the server is shut down.
   void StopWatches();
 
  private:
   class Watch;
   void Tick(std::stop_token stop);
-  // Writes the node into the message when it is newer than the version, which then is that of the message.
+  // If the node is newer than `version`, writes it into the message and updates `version`.
   bool TakeNode(std::int64_t* version, internal::v1::WatchNodeResponse* message);
 
   AttemptReconciler& reconciler_;
   AttemptTable& table_;
   const absl::Duration alive_interval_;
-  Mutex node_mu_;  // apart from mu_, under which watches are told to go on
+  Mutex node_mu_;  // separate from mu_, which is held while watches are told to continue
   v1::Node node_ ABSL_GUARDED_BY(node_mu_);
   std::int64_t node_version_ ABSL_GUARDED_BY(node_mu_) = 1;
   Mutex mu_;

@@ -12,7 +12,7 @@ namespace {
 using internal::v1::OutputSize;
 using internal::v1::StartAttemptRequest;
 
-// Without `background`: the end of an attempt waits for it, also on a busy machine.
+// Not in the `background`, since the end of an attempt waits for the measurement, even on a busy machine.
 constexpr FairExecutorOptions kMeasurements{.threads = 4, .most_per_owner = 1};
 
 }  // namespace
@@ -30,7 +30,7 @@ void OutputMeter::Begin(const AttemptId& id, const AttemptDir& dir, std::functio
     MutexLock lock(mu_);
     if (!under_way_.insert(id).second) return;
   }
-  // Damaged files of an attempt must not keep it from ending: it has no output then.
+  // Damaged files of an attempt must not keep it from ending; it then counts as one without output.
   const StartAttemptRequest start = ReadMessage<StartAttemptRequest>(dir.start()).value_or(StartAttemptRequest());
   measurements_.Run(start.template_().owner_uid(), [this, id, dir, job = start.template_(), done = std::move(done)] {
     Measure(id, dir, job);

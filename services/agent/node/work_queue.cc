@@ -52,7 +52,7 @@ std::optional<std::string> WorkQueue::Get(std::stop_token stop) {
       working_.insert(key);
       return key;
     }
-    // Woken by any change; then everything is looked at again.
+    // Any change wakes this thread, which then checks everything again.
     bool woken = false;
     changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(pause) + std::chrono::milliseconds(1),
                       [&woken] { return std::exchange(woken, true); });

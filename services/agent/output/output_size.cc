@@ -30,15 +30,15 @@ struct CloseMeasured {
   void operator()(DIR* directory) const { closedir(directory); }
 };
 
-// A directory on the way from the top to where the walk is.
+// A directory on the path from the top to the current directory of the walk.
 struct MeasuredLevel {
   dev_t device = 0;
   ino_t inode = 0;
-  std::optional<mode_t> closed;          // mode that it gets back
-  std::vector<std::string> directories;  // in it, still to be counted
+  std::optional<mode_t> closed;          // mode to restore
+  std::vector<std::string> directories;  // subdirectories that are still to be counted
 };
 
-// Goes down by names and up by "..", so that only the directory it is in has a descriptor.
+// Goes down by names and up by "..", so that only the current directory has a descriptor.
 class AllocationWalk {
  public:
   AllocationWalk(const std::stop_token& stop, std::int64_t most_entries) : stop_(stop), left_(most_entries) {}
@@ -60,7 +60,7 @@ class AllocationWalk {
   }
 
  private:
-  // Counts what is in the directory that was entered, and notes its directories.
+  // Counts the entries of the directory that was entered, and notes its subdirectories.
   absl::Status Arrive(std::optional<mode_t> closed) {
     struct stat info {};
     if (fstat(here_.get(), &info) != 0) return ErrnoError(errno, "look at a directory");
@@ -115,7 +115,7 @@ class AllocationWalk {
     return Arrive(closed);
   }
 
-  // Goes up. False at the top, and when the directory has been moved elsewhere meanwhile.
+  // Goes up. False at the top, or if the directory has been moved elsewhere meanwhile.
   bool Leave() {
     const std::optional<mode_t> closed = levels_.back().closed;
     levels_.pop_back();
@@ -131,7 +131,7 @@ class AllocationWalk {
     return found;
   }
 
-  // One that does not work shows when the directory is listed.
+  // A failure here shows up when the directory is listed.
   static void ChangeMode(int directory, mode_t mode) {
     [[maybe_unused]] const int done = chmod(absl::StrCat("/proc/self/fd/", directory).c_str(), mode);
   }

@@ -1,4 +1,4 @@
-// Measures the disk space that a directory takes, whatever a hostile job has left in it.
+// Measures the disk space that a directory takes. Safe against anything that a hostile job left in it.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,13 @@ struct AllocatedSize {
   bool at_least = false;  // something was not counted
 };
 
-// Entries that are counted of one directory and all below it.
+// Most entries that are counted in one directory tree.
 inline constexpr std::int64_t kMostMeasuredEntries = 1'000'000;
 
-// Bytes allocated for the directory `name` in `parent` and everything below it: holes of files take none, files with
-// several names count once, links are not followed, other file systems are left out; what is no directory, or absent,
-// takes nothing. Few descriptors are open at any depth. Directories that their owner has closed are opened while they
-// are counted. CANCELLED when stopped.
+// Returns the bytes allocated for the directory `name` in `parent` and everything below it; 0 if it is absent or not a
+// directory. Holes in files count as 0 bytes, files with several names count once, links are not followed, other file
+// systems are left out. Keeps few descriptors open at any depth. A directory whose mode forbids its owner to read it is
+// made readable while it is counted. CANCELLED if stopped.
 absl::StatusOr<AllocatedSize> MeasureAllocated(UniqueFd parent, const std::string& name, const std::stop_token& stop,
                                                std::int64_t most_entries = kMostMeasuredEntries);
 

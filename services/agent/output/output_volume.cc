@@ -20,13 +20,13 @@ namespace fs = std::filesystem;
 
 constexpr char kConfigCopy[] = "riseml-experiment.yml";
 
-// The environment is known when the job starts, not when its configuration was written down.
+// Adds the environment, which is known only when the job starts, not when its configuration was copied.
 std::string ConfigCopy(const internal::v1::StartAttemptRequest& start) {
   const std::string& key = start.environment_key();
   return absl::StrCat(key.empty() ? "" : absl::StrCat("# Environment: ", key, "\n"), start.template_().config_copy());
 }
 
-// A directory that is gone takes nothing.
+// Returns 0 bytes for a missing directory.
 absl::StatusOr<AllocatedSize> SizeBeneath(int volume, const std::string& below, const std::stop_token& stop) {
   const fs::path path(below);
   absl::StatusOr<UniqueFd> parent = OpenBeneath(volume, path.parent_path().string(), O_RDONLY | O_DIRECTORY);

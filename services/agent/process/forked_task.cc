@@ -15,7 +15,7 @@
 namespace riseml::agent {
 namespace {
 
-// What fits into a pipe at once, so that the child can end before anybody reads.
+// An answer of this size fits into a pipe, so that the child can end before the parent reads.
 constexpr std::size_t kMaxAnswerBytes = 4096;
 constexpr int kDone = 0;
 constexpr int kFailed = 1;

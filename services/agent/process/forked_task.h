@@ -1,4 +1,4 @@
-// Work that takes long, done by a child so that `run` goes on watching and copying the log.
+// Long work that a child process does, so that `run` continues to watch processes and copy the log.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,7 @@
 
 namespace riseml::agent {
 
-// One task at a time. Thread-compatible. The caller has no other threads, and reaps children.
+// One task at a time. Thread-compatible. The caller must have no other threads, and must reap children.
 class ForkedTask {
  public:
   // Runs in the child. Returns a result of at most 4 KiB for the parent; an error keeps only its message.
@@ -21,14 +21,14 @@ class ForkedTask {
   // Runs in the parent with the child's result.
   using Then = std::function<absl::Status(const absl::StatusOr<std::string>&)>;
 
-  // Starts the work. `then` is called at once when that is not possible.
+  // Starts the work. If that fails, calls `then` at once with the error.
   absl::Status Start(const Work& work, Then then);
   bool runs() const { return pid_ != 0; }
-  // Tells that a child has ended, of the task or not.
+  // Must be called for each child that has ended, whether it belongs to the task or not.
   void Reaped(pid_t pid, int wait_status);
   // Calls `then` if the task has ended.
   absl::Status GoOn();
-  // Ends a task that runs; its result is of no use.
+  // Kills a running task and discards its result.
   void Cancel();
 
  private:

@@ -1,4 +1,4 @@
-// Bounds how fast a job prints, so that its log leaves the machine to others.
+// Limits how fast a job prints, so that its log does not overload the machine.
 #pragma once
 
 #include <algorithm>
@@ -8,14 +8,14 @@
 
 namespace riseml::agent {
 
-// Lets a burst pass at full speed, then so many bytes a second. Pure.
+// Lets a burst pass at full speed, then kBytesPerSecond. Pure.
 class OutputPace {
  public:
   static constexpr std::int64_t kBytesPerSecond = 32 << 20;
   static constexpr std::int64_t kBurstBytes = 64 << 20;
 
-  // The job has printed so many bytes more. Returns how long it has to wait until more is taken; zero: not at all. A
-  // clock that is set back costs nothing.
+  // Counts `bytes` that the job has printed. Returns the time until more may be read from the pipe; zero: no wait. A
+  // clock that is set back causes no wait.
   absl::Duration Take(std::int64_t bytes, absl::Time now) {
     paid_until_ = std::clamp(paid_until_, now - TimeFor(kBurstBytes), now) + TimeFor(bytes);
     return std::max(paid_until_ - now, absl::ZeroDuration());

@@ -22,7 +22,7 @@ constexpr std::size_t kTailOfOutput = 4096;
 absl::StatusOr<UniqueFd> HoldOutput(const std::string& path) {
   if (chmod(path.c_str(), 0600) != 0) return ErrnoError(errno, absl::StrCat("chmod ", path));
   absl::StatusOr<UniqueFd> fd = OpenFile(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
-  // Reading it by name would take bytes away from the log.
+  // A job that opens the pipe by name and reads it would take bytes away from the log.
   if (chmod(path.c_str(), 0200) != 0) return ErrnoError(errno, absl::StrCat("chmod ", path));
   return fd;
 }
@@ -33,7 +33,7 @@ absl::StatusOr<OutputEnds> OpenOutput(const std::string& path) {
   OutputEnds ends;
   RISEML_ASSIGN_OR_RETURN(ends.read, HoldOutput(path));
   RISEML_ASSIGN_OR_RETURN(ends.write, OpenFile(path, O_WRONLY | O_NOFOLLOW));
-  fcntl(ends.read.get(), F_SETPIPE_SZ, kPipeBytes);  // a smaller one is only slower
+  fcntl(ends.read.get(), F_SETPIPE_SZ, kPipeBytes);  // a smaller pipe is only slower
   return ends;
 }
 

@@ -1,8 +1,8 @@
 // Copies the output of a job from a pipe into its log.
 //
-// All processes of a job print into one pipe, `run` copies it into the log in order. A pipe can be opened again under
-// all its names (/dev/stdout, /dev/fd/2, /proc/self/fd/1), and nobody can truncate or overwrite what was printed: the
-// job has no descriptor of the log. Offsets in the log file are offsets in the log.
+// All processes of a job print into one pipe, and `run` copies its bytes into the log in order. The pipe can be opened
+// again under all its names (/dev/stdout, /dev/fd/2, /proc/self/fd/1). The job has no descriptor of the log, so it can
+// neither truncate nor overwrite what was printed. Offsets in the log file are offsets in the log.
 #pragma once
 
 #include <cstdint>
@@ -21,28 +21,28 @@ struct OutputEnds {
   UniqueFd write;  // blocks when the pipe is full
 };
 
-// Opens the named pipe `path`, made when absent. Afterwards its owner can open it by name for writing only.
+// Opens the named pipe `path`, which is created if absent. Afterwards its owner can open it by name only for writing.
 absl::StatusOr<OutputEnds> OpenOutput(const std::string& path);
 
-// A further read end of a pipe that exists: what is in the pipe stays there while somebody holds one.
-// NOT_FOUND when it does not exist.
+// Opens a further read end of an existing pipe: bytes in the pipe stay there while any read end is open. NOT_FOUND if
+// the pipe does not exist.
 absl::StatusOr<UniqueFd> HoldOutput(const std::string& path);
 
 // Copies from the pipe into the log. Thread-compatible.
 class OutputPipe {
  public:
-  // Descriptors outlive this; `log` was opened for appending.
+  // The descriptors must outlive this; `log` must be open for appending.
   OutputPipe(int pipe, int log) : pipe_(pipe), log_(log) {}
 
-  // Copies what was printed before the call, and at most 4 MiB. DISK_FULL and other errors of the log: what could not
-  // be written is kept for the next call.
+  // Copies the bytes printed before the call, at most 4 MiB. DISK_FULL and other errors of the log: bytes that could
+  // not be written are kept for the next call.
   absl::Status Copy();
-  // Appends a line of the platform after all that has been printed, on a line of its own.
+  // Appends a line of the platform, on a separate line after everything printed so far.
   absl::Status Print(absl::string_view text);
 
-  // The last bytes that were printed, at most 4 KiB.
+  // The last printed bytes, at most 4 KiB.
   absl::string_view tail() const { return tail_; }
-  // Bytes that were taken from the pipe so far.
+  // Number of bytes read from the pipe so far.
   std::int64_t taken() const { return taken_; }
 
  private:

@@ -53,8 +53,8 @@ std::string CommandOf(pid_t pid) {
   return absl::StrCat(ReadLink(proc + "/exe"), "\n", ReadFile(proc + "/cmdline", kMaxProcFile).value_or(""));
 }
 
-// Shells without job control have their background jobs ignore SIGINT and SIGQUIT; hardly any program ignores the
-// latter by itself.
+// Shells without job control make their background jobs ignore SIGINT and SIGQUIT. Hardly any program ignores SIGQUIT
+// by itself.
 bool IgnoresQuit(absl::string_view status) {
   for (absl::string_view line : absl::StrSplit(status, '\n')) {
     std::uint64_t ignored = 0;
@@ -155,7 +155,7 @@ absl::Status KillProcessesWithVariable(absl::string_view assignment) {
     const std::vector<pid_t> pids = ProcessesWithVariable(assignment);
     if (pids.empty()) return absl::OkStatus();
     for (const pid_t pid : pids) {
-      // Through a descriptor, so that a reused pid is not hit.
+      // Signals through a descriptor, so that a reused pid is not hit.
       const absl::StatusOr<ProcessIdentity> process = riseml::Identify(pid);
       if (!process.ok()) continue;
       const absl::StatusOr<UniqueFd> fd = OpenProcess(*process);

@@ -1,4 +1,4 @@
-// Tells when watched processes end or watched files change. One thread for all of them.
+// Reports when watched processes end or watched files change. One thread watches all of them.
 #pragma once
 
 #include <functional>
@@ -21,12 +21,12 @@ class ProcessWatcher {
   static absl::StatusOr<std::unique_ptr<ProcessWatcher>> Start(std::function<void(const std::string& key)> on_event);
   ~ProcessWatcher();
 
-  // Calls once when the process behind the descriptor (of OpenProcess) has ended. One process a (key, what); another
-  // one replaces it.
+  // Calls `on_event` once when the process behind the descriptor (of OpenProcess) has ended. One process per pair (key,
+  // what); another one replaces it.
   absl::Status WatchProcess(const std::string& key, const std::string& what, UniqueFd process);
-  // Calls after each write to the file. One file a key.
+  // Calls `on_event` after each write to the file. One file per key.
   absl::Status WatchFile(const std::string& key, const std::string& path);
-  // No further calls for the key, but for one that is under way.
+  // Stops calls for the key; one that is under way may still finish.
   void Forget(const std::string& key);
 
  private:

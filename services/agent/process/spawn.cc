@@ -27,17 +27,17 @@ struct SpawnMessage {
   int value;  // pid or errno
 };
 
-// Bytes of the stack of a child that runs in our memory until it executes something else.
+// Bytes of the stack of a child that runs in our memory until it executes a program.
 constexpr std::size_t kChildStack = 32 << 10;
 
-// ThreadSanitizer takes every clone for a fork: it would release its locks twice in memory that two processes share.
+// ThreadSanitizer treats every clone as a fork: it would release its locks twice in memory that two processes share.
 #if _GLIBCXX_TSAN
 constexpr int kCloneFlags = SIGCHLD;
 #else
 constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
 #endif
 
-// Starts `body(argument)` as a child in our memory, on a stack of its own, and waits until it has executed a program or
+// Starts `body(argument)` as a child in our memory, on a separate stack, and waits until it has executed a program or
 // ended. Unlike fork, this copies no page tables: those of node are large, and each of its jobs starts four processes.
 pid_t StartInOurMemory(int (*body)(void*), void* argument, char* stack, int namespaces = 0) {
   return clone(body, stack + kChildStack, kCloneFlags | namespaces, argument);
@@ -67,7 +67,7 @@ struct SpawnChild {
   const SpawnRequest& request;
   std::vector<char*> argv;
   std::vector<char*> environment;
-  std::vector<int> moved;  // scratch, one for each descriptor
+  std::vector<int> moved;  // scratch space, one entry per descriptor
   int pipe;
   char* stacks;  // two, one after the other
   std::string uid_map, gid_map;
@@ -95,7 +95,7 @@ struct SpawnChild {
   }
   static int RunProgram(void* self) { static_cast<SpawnChild*>(self)->Execute(); }
 
-  // Descriptors first move out of the way of each other's targets.
+  // Moves all descriptors above the target numbers first, so that they do not overwrite each other.
   void ArrangeDescriptors() {
     int highest = 2;
     for (const auto& [from, to] : request.descriptors) highest = to > highest ? to : highest;
@@ -108,7 +108,7 @@ struct SpawnChild {
       if (dup2(null, fd) < 0) Fail();
     for (std::size_t i = 0; i < request.descriptors.size(); ++i)
       if (dup2(moved[i], request.descriptors[i].second) < 0) Fail();
-    // What lies between the wanted ones is closed too.
+    // Closes the unwanted descriptors between the wanted ones too.
     for (int fd = 3; fd <= highest; ++fd) {
       bool wanted = false;
       for (const auto& [from, to] : request.descriptors) wanted = wanted || to == fd;
@@ -164,7 +164,7 @@ absl::StatusOr<pid_t> SpawnDetached(const SpawnRequest& request) {
                    stacks,
                    absl::StrCat(geteuid(), " ", geteuid(), " 1"),
                    absl::StrCat(getegid(), " ", getegid(), " 1")};
-  // No handler of ours runs in a child.
+  // Blocks all signals, so that none of our handlers runs in a child.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

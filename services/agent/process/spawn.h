@@ -1,4 +1,4 @@
-// Starts programs as daemons, with the descriptors and namespaces they are to have.
+// Starts programs as daemons, with given descriptors and namespaces.
 #pragma once
 
 #include <sys/types.h>
@@ -16,16 +16,16 @@ struct SpawnRequest {
   std::vector<std::string> argv;  // argv[0] is a path
   std::vector<std::string> environment;
   std::string directory = "/";
-  // (descriptor here, number there); everything else but 0, 1 and 2 is closed. Descriptors 0 to 2 are /dev/null unless
-  // named here.
+  // (descriptor here, number in the program). Descriptors 0 to 2 are /dev/null unless named here; all others are
+  // closed.
   std::vector<std::pair<int, int>> descriptors;
-  // Gives it a network namespace of its own, which has nothing but loopback, and for that a user namespace in which its
-  // user is the same.
+  // Gives the program its own network namespace, which has only loopback, and the user namespace that this needs; its
+  // user stays the same there.
   bool own_network = false;
 };
 
-// Starts a program as a daemon: own session, not our child, default signals. Returns its pid once it has been executed.
-// Thread-safe.
+// Starts a program as a daemon: with its own session and default signals, and not as our child. Returns its pid once it
+// has been executed. Thread-safe.
 absl::StatusOr<pid_t> SpawnDetached(const SpawnRequest& request);
 
 }  // namespace riseml::agent

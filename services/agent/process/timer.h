@@ -1,4 +1,4 @@
-// A timer whose descriptor becomes readable when its time has come.
+// Timer whose descriptor becomes readable when its time has come.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ class Timer {
  public:
   Timer();
 
-  // Once, after so many milliseconds; replaces what was set before. 0: never.
+  // Fires once after `milliseconds`; replaces the previous setting. 0: never.
   void Set(std::int64_t milliseconds) const;
-  // True when its time has come since the last call.
+  // True if the timer has fired since the last call.
   bool Take() const;
   int fd() const { return fd_.get(); }
 

@@ -66,7 +66,7 @@ absl::StatusOr<BuildPlaces> BuildPlaces::Look(const internal::v1::RunPlan& plan,
   return places;
 }
 
-// What vanishes meanwhile, as files of other processes may do, is not there.
+// Entries that vanish during the walk, such as files of other processes, are left out.
 absl::StatusOr<std::set<std::string>> BuildPlaces::NamesBelow(const std::string& top) const {
   std::set<std::string> names;
   RISEML_RETURN_IF_ERROR(WalkTree(top, [&](const TreeEntry& entry) {
@@ -76,7 +76,7 @@ absl::StatusOr<std::set<std::string>> BuildPlaces::NamesBelow(const std::string&
   return names;
 }
 
-// New entries, with the directories that they are in.
+// Returns the new entries and the directories that contain them.
 absl::StatusOr<std::set<std::string>> BuildPlaces::NewInCode() const {
   RISEML_ASSIGN_OR_RETURN(const std::set<std::string> names, NamesBelow(code_));
   std::set<std::string> made;
@@ -107,7 +107,7 @@ absl::StatusOr<std::vector<BuildPlace>> BuildPlaces::Made() const {
   RISEML_ASSIGN_OR_RETURN(std::set<std::string> code, NewInCode());
   std::vector<BuildPlace> places = All();
   places[1].is_made = [code = std::move(code)](const std::string& path) { return code.contains(path); };
-  // All of it but what is only mounted there.
+  // All entries except mount points.
   places[2].is_made = [this](const std::string& path) {
     return !mounts_.contains(absl::StrCat(temporary_, "/", path));
   };

@@ -1,5 +1,5 @@
-// The directories that a build writes to, and what was there before its steps ran: tells what steps have made, and
-// removes it.
+// Directories that a build writes to, and their entries before its steps ran. Finds the entries that steps have made,
+// and removes them.
 #pragma once
 
 #include <cstdint>
@@ -20,26 +20,26 @@ namespace riseml::agent {
 struct BuildPlace {
   absl::string_view part;
   std::string directory;
-  WantsEntry is_made;  // true for what steps have made there; empty: all of it
+  WantsEntry is_made;  // true for entries that steps have made; empty: all entries
 };
 
 // Thread-compatible.
 class BuildPlaces {
  public:
-  // Looks at the directories of a plan with `step_reuse`. `began` is younger than everything in them.
+  // Looks at the directories of a plan with `step_reuse`. `began` must be later than the times of all entries in them.
   static absl::StatusOr<BuildPlaces> Look(const internal::v1::RunPlan& plan, absl::Time began);
 
-  // The places, whatever is in them.
+  // All places, with or without new entries.
   std::vector<BuildPlace> All() const;
   // Returns the places with what the steps made. FAILED_PRECONDITION, with a reason that begins with "they", if that
   // cannot be kept: changes of the project's own files, or files at other places of a sandbox.
   absl::StatusOr<std::vector<BuildPlace>> Made() const;
-  // FAILED_PRECONDITION when the project has a file that is among what steps have made in `kept`, once kept from its
-  // directory.
+  // FAILED_PRECONDITION if the project has a file that is also in `kept`, the files that steps once made in the
+  // project's directory.
   absl::Status CheckForConflicts(const std::string& kept) const;
 
   absl::Status ClearEnvironment() const { return RemoveNew(environment_, {}); }
-  // Removes all that was not there before.
+  // Removes all entries that were not there before.
   absl::Status RemoveMade() const;
 
  private:

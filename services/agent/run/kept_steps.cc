@@ -29,10 +29,10 @@ using internal::v1::KeptSteps;
 constexpr int kKeptFormat = 1;
 constexpr std::size_t kMaxDescriptionBytes = 15 << 20;  // ReadMessage reads 16 MiB
 constexpr char kDescription[] = "/kept.pb";
-constexpr char kLock[] = "/lock";  // its time is that of the last use
+constexpr char kLock[] = "/lock";  // its modification time is the time of the last use
 constexpr char kBeingMade[] = ".new-";
 constexpr char kBeingRemoved[] = ".removed-";
-// Between the making of an entry's directory and that of its lock.
+// Longest time between creating the directory of an entry and creating its lock.
 constexpr absl::Duration kUnlockedTime = absl::Hours(1);
 
 absl::Time ChangedAt(const std::string& path) {
@@ -40,7 +40,8 @@ absl::Time ChangedAt(const std::string& path) {
   return lstat(path.c_str(), &info) == 0 ? absl::TimeFromTimespec(info.st_mtim) : absl::InfinitePast();
 }
 
-// Held until the descriptor is closed. `how` is LOCK_SH or LOCK_EX. FAILED_PRECONDITION when somebody else holds it.
+// Takes the lock until the descriptor is closed. `how` is LOCK_SH or LOCK_EX. FAILED_PRECONDITION if another process
+// holds it.
 absl::StatusOr<UniqueFd> TakeLock(const std::string& entry, int how) {
   RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(entry + kLock, O_RDWR | O_NOFOLLOW | O_NONBLOCK));
   if (flock(fd.get(), how | LOCK_NB) != 0)
@@ -48,7 +49,7 @@ absl::StatusOr<UniqueFd> TakeLock(const std::string& entry, int how) {
   return fd;
 }
 
-// True when the lock is that of what has the name now.
+// True if the lock belongs to the entry that has this name now.
 bool IsLockOf(const UniqueFd& lock, const std::string& entry) {
   struct stat held {
   }, there{};
@@ -56,7 +57,7 @@ bool IsLockOf(const UniqueFd& lock, const std::string& entry) {
          held.st_dev == there.st_dev;
 }
 
-// The directory by a name that means it and nothing else, whatever jobs make of its own name.
+// A directory with a path that always refers to it, even if jobs replace its own name.
 class PinnedDirectory {
  public:
   static absl::StatusOr<PinnedDirectory> Open(const std::string& directory) {
@@ -70,7 +71,7 @@ class PinnedDirectory {
   UniqueFd fd_;
 };
 
-// Renames an entry, so that nobody finds it any more. Returns its new name; empty when there is none.
+// Renames an entry, so that it is not found any more. Returns its new name; empty if there is no entry.
 absl::StatusOr<std::string> SetAside(const std::string& directory, const std::string& name) {
   const std::string aside = absl::StrCat(kBeingRemoved, NewUuid());
   if (std::rename(absl::StrCat(directory, "/", name).c_str(), absl::StrCat(directory, "/", aside).c_str()) == 0)
@@ -78,7 +79,7 @@ absl::StatusOr<std::string> SetAside(const std::string& directory, const std::st
   return errno == ENOENT ? absl::StatusOr<std::string>("") : ErrnoError(errno, absl::StrCat("rename ", name));
 }
 
-// Nothing to do when somebody holds it: a reader that misses files would not notice.
+// Removes an entry unless it is held, since a reader would not notice missing files.
 absl::Status RemoveUnheld(const std::string& directory, const std::string& name) {
   const absl::StatusOr<UniqueFd> lock = TakeLock(absl::StrCat(directory, "/", name), LOCK_EX);
   if (lock.status().code() == absl::StatusCode::kFailedPrecondition) return absl::OkStatus();
@@ -86,7 +87,7 @@ absl::Status RemoveUnheld(const std::string& directory, const std::string& name)
   return aside.empty() ? absl::OkStatus() : RemoveTree(absl::StrCat(directory, "/", aside));
 }
 
-// True for what an interrupted build or removal has left.
+// True for an entry that an interrupted build or removal has left.
 bool IsLeftover(const std::string& directory, const std::string& name, absl::Time now) {
   if (absl::StartsWith(name, kBeingRemoved)) return true;
   const std::string path = absl::StrCat(directory, "/", name);
@@ -131,7 +132,7 @@ absl::Status NewKeptSteps::Publish(const KeptSteps& description, const std::stri
   if (whole.ByteSizeLong() > kMaxDescriptionBytes)
     return Error(Reason::kLimitExceeded, "too many of their files name the environment's directory");
   RISEML_RETURN_IF_ERROR(WriteMessage(path_ + kDescription, whole));
-  // An entry survives a power failure whole.
+  // Writes everything to the disk, so that an entry survives a power failure completely.
   if (syncfs(lock_.get()) != 0) return ErrnoError(errno, "write what the steps made to the disk");
   if (std::rename(path_.c_str(), absl::StrCat(directory_, "/", key).c_str()) == 0) {
     path_.clear();
@@ -150,7 +151,7 @@ absl::StatusOr<HeldKeptSteps> HoldKeptSteps(const std::string& directory, const 
   if (!IsLockOf(held.lock, held.path)) return Error(Reason::kNotFound, "it is being removed");
   const timespec used = absl::ToTimespec(now);
   const timespec times[] = {used, used};
-  futimens(held.lock.get(), times);  // at worst it goes too early
+  futimens(held.lock.get(), times);  // a failure at worst makes the entry expire too early
   RISEML_ASSIGN_OR_RETURN(held.description, ReadMessage<KeptSteps>(held.path + kDescription));
   if (held.description.format() != kKeptFormat)
     return Error(Reason::kNotFound, "another version of RiseML has kept it");

@@ -1,9 +1,8 @@
 // Stores the results of the first steps of builds for later builds of the same user: a directory with one entry for
 // each prefix key.
 //
-// An entry appears whole or not at all. Who reads one holds its lock, so that nobody removes it meanwhile. Jobs can
-// write to the directory: whoever looks at it from outside of a sandbox trusts nothing in it but its own entries'
-// names.
+// An entry appears completely or not at all. A reader holds the lock of the entry, so that it is not removed meanwhile.
+// Jobs can write to the directory: code outside of a sandbox must trust nothing in it except the names of its entries.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +19,7 @@
 
 namespace riseml::agent {
 
-// Beside the user's environments.
+// Name of the directory, beside the user's environments.
 inline constexpr char kKeptStepsName[] = "steps";
 
 // True for 64 hex digits, as keys of steps and environments are.
@@ -30,9 +29,9 @@ bool IsStepKey(absl::string_view text);
 inline constexpr char kKeptEnvironment[] = "/env";  // the virtual environment
 inline constexpr char kKeptCode[] = "/code";        // new files of the project's directory
 inline constexpr char kKeptTemporary[] = "/tmp";    // temporary files, and HOME
-inline constexpr char kKeptState[] = "/state";      // of the shell
+inline constexpr char kKeptState[] = "/state";      // state of the shell
 
-// An entry that is being made. Removed at the end unless it was published.
+// An entry that is being made. The destructor removes it unless it was published.
 class NewKeptSteps {
  public:
   static absl::StatusOr<NewKeptSteps> Create(const std::string& directory);
@@ -41,7 +40,7 @@ class NewKeptSteps {
   ~NewKeptSteps();
 
   const std::string& path() const { return path_; }
-  // Gives it its key, once all of it is on the disk. Nothing to do when somebody else has done so meanwhile.
+  // Writes the whole entry to the disk, then gives it its key. OK if another build has published this key meanwhile.
   absl::Status Publish(const internal::v1::KeptSteps& description, const std::string& key);
 
  private:
@@ -51,7 +50,7 @@ class NewKeptSteps {
   UniqueFd lock_;
 };
 
-// An entry that stays for as long as this lives.
+// An entry that is not removed while this lives.
 struct HeldKeptSteps {
   std::string path;
   internal::v1::KeptSteps description;
@@ -60,11 +59,11 @@ struct HeldKeptSteps {
 
 // True when there is an entry.
 bool HasKeptSteps(const std::string& directory, const std::string& key);
-// Holds an entry, which counts as its use at `now`. NOT_FOUND when there is none, when it is being removed, or when
-// another version has made it.
+// Holds an entry and records its use at `now`. NOT_FOUND if there is none, if it is being removed, or if another
+// version has made it.
 absl::StatusOr<HeldKeptSteps> HoldKeptSteps(const std::string& directory, const std::string& key, absl::Time now);
 
-// Nobody finds the entry any more; what is held is removed from the disk later, by TrimKeptSteps.
+// Removes an entry, so that it is not found any more. If it is held, TrimKeptSteps removes its files later.
 absl::Status RemoveKeptSteps(const std::string& directory, const std::string& key);
 
 struct KeptLimits {
@@ -79,8 +78,8 @@ struct KeptEntry {
 // Keys of the entries to remove: those beyond the age, then those used longest ago until the rest is within the bound.
 std::vector<std::string> BeyondLimits(std::vector<KeptEntry> entries, const KeptLimits& limits, absl::Time now);
 
-// Removes what is beyond the limits, and what interrupted builds and removals have left. Absent directory: nothing to
-// do.
+// Removes entries beyond the limits, and files that interrupted builds and removals have left. No effect if the
+// directory is absent.
 absl::Status TrimKeptSteps(const std::string& directory, const KeptLimits& limits, absl::Time now);
 
 }  // namespace riseml::agent

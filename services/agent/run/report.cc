@@ -28,11 +28,11 @@ namespace {
 
 using google::protobuf::Value;
 
-constexpr int kTimeoutSeconds = 60;                        // of one system call; results are written to disk meanwhile
+constexpr int kTimeoutSeconds = 60;                        // per system call; includes writing results to disk
 constexpr double kTooLargeWhole = 9'007'199'254'740'992.;  // 2^53: from here on whole numbers lose digits
 
 std::optional<double> ParseNumber(absl::string_view text) {
-  // SimpleAtod takes "inf", "nan" and blanks too, which stay text as they were written.
+  // SimpleAtod also accepts "inf", "nan" and blanks; these stay text as they were written.
   double number = 0;
   if (text.find_first_not_of("0123456789.+-eE") != absl::string_view::npos || !absl::SimpleAtod(text, &number) ||
       !std::isfinite(number))
@@ -56,7 +56,7 @@ Value Typed(absl::string_view text, bool all_text) {
   return value;
 }
 
-// The socket's path, or where that is too long for an address, a name by way of its open directory.
+// Address of the socket's path. If the path is too long for an address, uses a name relative to its open directory.
 absl::StatusOr<sockaddr_un> AddressOf(const std::string& socket, UniqueFd& directory) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -129,12 +129,12 @@ absl::StatusOr<std::string> ReportLine(const std::vector<std::string>& arguments
     if (equals == std::string::npos || equals == 0)
       return Error(Reason::kInvalidArgument,
                    absl::StrCat("'", argument, "' is not NAME=VALUE; write it without blanks, e.g. accuracy=0.93"));
-    if (!IsValidUtf8(argument))  // the JSON printer would change it without a word
+    if (!IsValidUtf8(argument))  // the JSON printer would change it silently
       return Error(Reason::kInvalidArgument,
                    absl::StrCat("'", absl::CHexEscape(argument), "' is not UTF-8; write it as UTF-8"));
     const std::string name = argument.substr(0, equals);
     const std::string value = argument.substr(equals + 1);
-    // What mostly is a $(command) that printed nothing must not pass for a result.
+    // An empty value usually comes from a $(command) that printed nothing, so it must not count as a result.
     if (value.empty() && !all_text)
       return Error(Reason::kInvalidArgument, absl::StrCat("'", name, "' has no value; write ", name,
                                                           "=VALUE, or use --text if it is to be an empty text"));

@@ -55,7 +55,7 @@ absl::Status Watch(int epoll, int fd) {
 }  // namespace
 
 absl::StatusOr<std::string> ParseResultLine(absl::string_view line) {
-  // The JSON reader lets other bytes pass; api would refuse the report later, when nobody can be told.
+  // The JSON reader accepts other bytes; api would refuse the report later, when the job cannot be told.
   if (!IsValidUtf8(line)) return Error(Reason::kInvalidArgument, "a name or a text is not UTF-8; write it as UTF-8");
   google::protobuf::Struct report;
   const auto parsed = google::protobuf::util::JsonStringToMessage(std::string(line), &report);
@@ -67,7 +67,7 @@ absl::StatusOr<std::string> ParseResultLine(absl::string_view line) {
   const google::protobuf::Struct& values = results->second.struct_value();
   if (values.fields().size() > kMaxResults)
     return Error(Reason::kLimitExceeded, absl::StrCat("more than ", kMaxResults, " results in one report"));
-  // What api would refuse is refused here, where the job can still be told.
+  // Refuses here what api would refuse, since the job can still be told.
   for (const auto& [name, value] : values.fields())
     if (!IsPlain(value) || name.empty() || name.size() > kMaxResultName || absl::StrContains(name, '\0') ||
         absl::StrContains(value.string_value(), '\0'))
@@ -78,7 +78,7 @@ absl::StatusOr<std::string> ParseResultLine(absl::string_view line) {
   std::string text;
   const auto printed = google::protobuf::util::MessageToJsonString(values, &text);
   if (!printed.ok()) return Error(Reason::kInvalidArgument, std::string(printed.message()));
-  if (text.size() > kMaxResultLine)  // some characters take six bytes there
+  if (text.size() > kMaxResultLine)  // some characters take six bytes in JSON
     return Error(Reason::kLimitExceeded, absl::StrCat("a report has at most ", kMaxResultLine, " bytes as JSON"));
   return text;
 }
@@ -89,7 +89,7 @@ absl::StatusOr<std::unique_ptr<ResultSocket>> ResultSocket::Listen(const std::st
   made->epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   made->listener_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made->epoll_.valid() || !made->listener_.valid()) return ErrnoError(errno, "make a socket for results");
-  // A socket's path has room for 107 bytes; by way of its directory's descriptor any directory will do.
+  // A socket's path has at most 107 bytes. A path through the descriptor of its directory is always short enough.
   const std::filesystem::path file(path);
   RISEML_ASSIGN_OR_RETURN(const UniqueFd directory, OpenFile(file.parent_path().string(), O_PATH | O_DIRECTORY));
   const std::string short_path = absl::StrCat("/proc/self/fd/", directory.get(), "/", file.filename().string());
@@ -120,7 +120,7 @@ bool ResultSocket::Serve() {
 
 void ResultSocket::Accept() {
   if (connections_.size() >= kMaxConnections) {
-    // The others wait in the queue of the socket until one of these is done.
+    // Further connections wait in the queue of the socket until one of these is closed.
     full_ = epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr) == 0;
     return;
   }

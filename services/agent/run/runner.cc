@@ -51,14 +51,14 @@ constexpr std::int64_t kKillRetryMs = 20;
 constexpr int kMaxKillRounds = 500;
 constexpr int kMaxServes = 1000;
 constexpr std::int64_t kShortestTickMs = 10;              // between two looks at a tree that is being stopped
-constexpr absl::Duration kSilentStop = absl::Seconds(1);  // one that takes longer is told about
+constexpr absl::Duration kSilentStop = absl::Seconds(1);  // a stop that takes longer is reported in the log
 constexpr std::int64_t kTickMs = 50;
 constexpr int kNetworkLimitMs = 10'000;
 constexpr std::int64_t kRetryMs = 1000;  // after the log could not be written
 constexpr std::int64_t kGiveWayRetryMs = 130;
 
-// In a sandbox, where this is process 1, nobody outside has a number: what has one is the job itself, and not asked to
-// end it by anybody.
+// In a sandbox, where this is process 1, senders outside have no pid. A sender with a pid is the job itself, which does
+// not request a stop.
 bool IsFromJob(const signalfd_siginfo& info) { return getpid() == 1 && info.ssi_pid != 0; }
 
 class Runner {
@@ -102,7 +102,7 @@ class Runner {
   OutputPipe output_;
   OutputPace pace_;
   bool pace_told_ = false;
-  pid_t gave_way_ = 0;  // the last shell that did
+  pid_t gave_way_ = 0;  // the last shell whose priority was lowered
   std::unique_ptr<ResultSocket> results_;
   StepRunner steps_;
   UniqueFd epoll_, signals_;
@@ -124,8 +124,8 @@ absl::Status Runner::WatchFd(int fd) {
 }
 
 absl::Status Runner::Prepare() {
-  // What leaves its parent comes to us, so that the whole tree stays in sight; and the job cannot read or trace this
-  // process.
+  // Makes orphans children of this process, so that the whole tree stays visible, and keeps the job from reading or
+  // tracing this process.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_DUMPABLE, 0);
   umask(022);
@@ -161,7 +161,7 @@ void Runner::KillAll() {
   for (const pid_t pid : Descendants(getpid())) kill(pid, SIGKILL);  // ours until we reap them, hence not reused
 }
 
-// Looks at the tree as often as it takes; each look costs time when the tree is large.
+// Sends the next signals and sets the time of the next look at the tree, since a look at a large tree takes time.
 void Runner::TellToStop() {
   const absl::Time begin = clock_.Now();
   const StopSnapshot snapshot{
@@ -176,7 +176,7 @@ void Runner::TellToStop() {
                    " s is killed.\n"));
 }
 
-// A log that cannot be written is no reason to let the job run on.
+// A log that cannot be written must not keep the job running.
 void Runner::Say(absl::string_view text) {
   if (const absl::Status printed = output_.Print(text); !printed.ok())
     LogError("output_lost", {{"error", std::string(printed.message())}});
@@ -205,11 +205,11 @@ absl::Status Runner::HandleSignals() {
   RISEML_RETURN_IF_ERROR(steps_.GoOn());
   GiveWay();
   if (stop) Stop(StopCause::kAsked);
-  if (stop_plan_) stop_timer_.Set(tick_ms_);  // somebody has ended: who is next?
+  if (stop_plan_) stop_timer_.Set(tick_ms_);  // a process has ended: signal the next one
   return absl::OkStatus();
 }
 
-// Without room for the log the job waits for it, and so does one that prints too fast.
+// A job waits while there is no room for its log, and while it prints too fast.
 void Runner::CopyOutput() {
   const std::int64_t before = output_.taken();
   if (!output_.Copy().ok()) return CopyLater(kRetryMs);
@@ -240,7 +240,7 @@ absl::Status Runner::Handle(int fd) {
       killing_ = true;
       steps_.NoteKill();
       KillAll();
-      grace_timer_.Set(kKillRetryMs);  // once more for what was being forked meanwhile
+      grace_timer_.Set(kKillRetryMs);  // again for processes forked meanwhile
     }
   } else if (fd == retry_timer_.fd()) {
     if (retry_timer_.Take()) return WatchFd(files_.output_read);
@@ -262,14 +262,15 @@ absl::Status Runner::WaitAndHandle() {
   return absl::OkStatus();
 }
 
-// Ends what the commands left behind.
+// Kills processes that the commands left behind.
 void Runner::KillRest() {
   for (int round = 0; round < kMaxKillRounds; ++round) {
     Reap();
     const std::vector<pid_t> rest = Descendants(getpid());
     if (rest.empty()) break;
     for (const pid_t pid : rest) kill(pid, SIGKILL);
-    // The next death wakes us; so does a short time, for children of the killed that have come to us only now.
+    // Wakes up at the next death, or after a short time for children of killed processes that have become ours only
+    // now.
     grace_timer_.Set(kKillRetryMs);
     epoll_event events[8];
     epoll_wait(epoll_.get(), events, 8, static_cast<int>(kKillRetryMs));
@@ -283,7 +284,7 @@ void Runner::KillRest() {
   }
 }
 
-// A failure to keep files is told and changes nothing else.
+// A failure to keep files is reported in the log and changes nothing else.
 void Runner::KeepFiles() {
   if (plan_.kept_dir().empty() || plan_.kept_bytes_limit() <= 0 || began_ == absl::InfiniteFuture()) return;
   const KeepRequest request = {
@@ -295,7 +296,7 @@ void Runner::KeepFiles() {
   Say(text);
 }
 
-// The first command finds a network that leads out.
+// Waits for the connection of the network, so that the first command can use it.
 void Runner::AwaitNetwork() {
   pollfd ready{files_.network_ready, POLLIN, 0};
   char said = 0;
@@ -317,7 +318,7 @@ absl::Status Runner::End(internal::v1::AttemptEnded outcome) {
   for (int i = 0; i < kMaxServes && results_->Serve(); ++i) {
   }
   KeepFiles();
-  // What does not fit on the disk is lost; the end is told in any case.
+  // Output that does not fit on the disk is lost; the end is recorded in any case.
   if (const absl::Status copied = output_.Copy(); !copied.ok())
     LogError("output_lost", {{"error", std::string(copied.message())}});
   internal::v1::JournalRecord record;
@@ -340,7 +341,7 @@ absl::Status Runner::Run() {
   RISEML_RETURN_IF_ERROR(steps_.Begin(began_));
   GiveWay();
   while (steps_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());
-  // A stop gives what the shell left behind its time too.
+  // A stop also gives processes that the shell left behind the time to end.
   while (steps_.cause() != StopCause::kNone && !killing_ && !Descendants(getpid()).empty())
     RISEML_RETURN_IF_ERROR(WaitAndHandle());
   return End(steps_.Outcome());
@@ -359,7 +360,7 @@ absl::Status CloseOnExec(const RunFiles& files) {
   for (const int fd : {files.log, files.journal, files.results, files.output_read, files.output_write})
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return ErrnoError(errno, absl::StrCat("use descriptor ", fd));
   for (const int fd : {files.network_ready, files.network_alive})
-    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);  // they are there only if the job has a network of its own
+    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);  // they exist only if the job has its own network
   return absl::OkStatus();
 }
 

@@ -1,4 +1,4 @@
-// Runs `riseml-agent run` as a process, with a directory made by hand and no sandbox.
+// Fixture that runs `riseml-agent run` as a process, with a directory made by the test and without a sandbox.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
-// Keeps what the first install steps of a build made for later builds, and uses what earlier builds have kept
-// (kept_steps.h). Runs inside of `run`, as the job. No failure here fails a build: it runs all steps then.
+// Keeps the results of the first install steps of a build for later builds, and uses those that earlier builds have
+// kept (kept_steps.h). Runs in `run`, with the rights of the job. A failure here does not fail the build, which then
+// runs all steps.
 #pragma once
 
 #include <sys/types.h>
@@ -19,45 +20,46 @@
 
 namespace riseml::agent {
 
-// Number of the first steps that are kept in `directory`; 0: none.
+// Number of the first steps whose results are kept in `directory`; 0: none.
 int StepsKept(const internal::v1::RunPlan& plan, const std::string& directory);
 
 // Estimates the time of a copy of this size on a disk that cannot share blocks.
 absl::Duration ExpectedCopy(const TreeSize& size);
-// True when steps that took this long are worth keeping: to keep and to use them costs no more than to run them.
+// True if steps that took this long are worth keeping: keeping and using their results costs no more than running them.
 bool IsWorthKeeping(absl::Duration took, const TreeSize& size);
 
-// "Steps 1-3 of 7 are"; of one step "Step 1 of 7 is".
+// "Steps 1-3 of 7 are", or for one step "Step 1 of 7 is".
 std::string NameSteps(int steps, int total);
 
 // Thread-compatible. Prepare, Undo and Keep take long and are meant for a child (forked_task.h).
 class StepCache {
  public:
-  // `plan` outlives this. `session` is the directory of the shell that runs the steps, `shell` its program, `output`
-  // where it prints.
+  // `plan` must outlive this. `session` is the directory of the shell that runs the steps, `shell` its program,
+  // `output` the descriptor it prints to.
   StepCache(const internal::v1::RunPlan& plan, std::string session, std::string shell, int output)
       : plan_(plan), session_(std::move(session)), shell_(std::move(shell)), output_(output) {}
 
-  // Remembers what is there before anything runs. `began` is younger than all of it. After an error nothing is kept or
-  // used.
+  // Remembers which files exist before any step runs. `began` must be later than their times. After an error nothing is
+  // kept or used.
   absl::Status Begin(absl::Time began, absl::Time now);
 
-  // True when what earlier builds have kept is not used but removed.
+  // True if results that earlier builds have kept are removed instead of used.
   bool IsAnew() const;
-  // True when there is something for Prepare to do. What is to be built anew is removed also when Begin has failed.
+  // True if Prepare has something to do. Results of steps to be built anew are removed even if Begin has failed.
   bool HasPreparation() const { return (places_ || IsAnew()) && StepsKept(plan_, plan_.step_reuse().directory()) > 0; }
-  // Takes what an earlier build kept of the first steps, says so in the log, and returns the number of these steps: the
-  // shell goes on after them. A request to build anew removes what was kept and returns 0. An error may leave parts:
-  // call Undo, unless IsAnew.
+  // Takes the results of first steps that an earlier build kept, reports that in the log, and returns the number of
+  // these steps; the shell continues after them. If IsAnew, removes the kept results and returns 0. An error may leave
+  // partial copies: call Undo then, unless IsAnew.
   absl::StatusOr<int> Prepare(absl::Time now) const;
-  // Removes everything that was not there at the beginning. After a Prepare that was not to build anew.
+  // Removes everything that was not there at the beginning. May be called only after a Prepare without IsAnew.
   absl::Status Undo() const { return places_->RemoveMade(); }
 
-  // True when the first `steps` steps have succeeded and might be worth keeping. `shell` waits for the next one.
+  // True if the results of the first `steps` steps, which have succeeded, may be worth keeping. `shell` waits for the
+  // next step.
   bool MayKeep(int steps, pid_t shell, absl::Time now) const;
-  // Keeps what they made. Returns a line for the log; empty when it is not worth it.
+  // Keeps the results of the first `steps` steps. Returns a line for the log; empty if they are not worth keeping.
   absl::StatusOr<std::string> Keep(int steps, pid_t shell, absl::Time now) const;
-  // The time that steps take counts from now on.
+  // Sets the time from which the duration of steps counts.
   void CountFrom(absl::Time now) { counted_from_ = now; }
 
  private:

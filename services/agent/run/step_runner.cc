@@ -17,7 +17,7 @@ namespace riseml::agent {
 namespace {
 
 constexpr int kSyntaxErrorCode = 2;
-// Of the files of the shells.
+// Directories for the files of the shells.
 constexpr char kStepsDirectory[] = "/steps";
 constexpr char kCommandsDirectory[] = "/commands";
 
@@ -35,7 +35,8 @@ StepRunner::StepRunner(const std::string& dir, const internal::v1::RunPlan& plan
       sequence_(plan_),
       cache_(plan_, dir_ + kStepsDirectory, shell_, output_write_) {}
 
-// Steps and commands have a shell each: what a step leaves in the shell is not there when the environment is reused.
+// Steps and commands run in separate shells, because state that a step leaves in its shell is lost when the environment
+// is reused.
 absl::Status StepRunner::OpenSession(const Step& step) {
   std::vector<std::string> items;
   if (step.build)
@@ -53,7 +54,7 @@ absl::Status StepRunner::StartShell() {
   return absl::OkStatus();
 }
 
-// Uses steps that earlier builds have kept, then runs the first of the others.
+// Uses results of steps that earlier builds have kept, then runs the first of the other steps.
 absl::Status StepRunner::Begin(absl::Time began) {
   if (const absl::Status begun = cache_.Begin(began, clock_.Now()); !begun.ok())
     RISEML_RETURN_IF_ERROR(output_.Print(
@@ -86,7 +87,7 @@ absl::Status StepRunner::OnPrepared(absl::StatusOr<std::string> steps) {
     RISEML_RETURN_IF_ERROR(cache_.Undo());
     return std::string();
   };
-  // Steps that met parts of what was kept could make a broken environment.
+  // Steps that find parts of kept results could make a broken environment.
   return task_.Start(undo, [this](const absl::StatusOr<std::string>& undone) {
     return undone.ok() ? StartNext() : While("remove what an earlier build kept", undone.status());
   });
@@ -106,7 +107,7 @@ absl::Status StepRunner::KeepSteps() {
   });
 }
 
-// Lets the shell begin the step it has asked for.
+// Lets the shell begin the step that it has asked for.
 absl::Status StepRunner::LetStepBegin() {
   RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
   oom_kills_before_ = OomKills();

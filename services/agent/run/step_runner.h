@@ -1,5 +1,5 @@
-// Runs the install steps of an attempt and then its commands, one after the other. Both have a shell each: what a step
-// leaves in the shell is not there when the environment is reused.
+// Runs the install steps of an attempt and then its commands, one after the other. Steps and commands run in separate
+// shells, because state that a step leaves in its shell is lost when the environment is reused.
 #pragma once
 
 #include <sys/types.h>
@@ -22,39 +22,40 @@
 
 namespace riseml::agent {
 
-// Thread-compatible. The owner waits for events and children; it tells this class about them.
+// Thread-compatible. The owner waits for events and children and reports them to this class.
 class StepRunner {
  public:
-  // Adds a descriptor to those the owner waits for.
+  // Adds a descriptor to those that the owner waits for.
   using Watch = std::function<absl::Status(int fd)>;
 
   // `dir` is the directory of the attempt; the shells print to `output_write`, the other end of `output`. The
-  // references outlive this.
+  // references must outlive this.
   StepRunner(const std::string& dir, const internal::v1::RunPlan& plan, const Clock& clock, OutputPipe& output,
              int output_write, Watch watch);
 
-  // Starts with what earlier builds have kept, then the first step. `began` is younger than all files of the attempt.
+  // Takes results that earlier builds have kept, then starts the first of the other steps. `began` must be later than
+  // the times of all files of the attempt.
   absl::Status Begin(absl::Time began);
   // True until everything has ended.
   bool runs() const { return main_ != 0 || task_.runs(); }
   // The shell; 0: none runs.
   pid_t shell_pid() const { return main_; }
-  // Descriptor on which the shell reports; -1: there is none yet.
+  // Descriptor of the reports of the shell; -1: there is none yet.
   int fd() const { return session_ == nullptr ? -1 : session_->fd(); }
 
-  // A child of this process has ended with this wait status. GoOn does what follows.
+  // Must be called when a child of this process has ended. GoOn then continues.
   void Reaped(pid_t pid, int status);
   absl::Status GoOn();
-  // The shell has written to fd().
+  // Must be called when the shell has written to fd().
   absl::Status HandleReports();
 
-  // The platform stops the attempt: nothing more starts.
+  // Stops the attempt on behalf of the platform: no further step starts.
   void Stop(StopCause cause);
   StopCause cause() const { return sequence_.cause(); }
-  // The owner is killing what runs: a SIGKILL says nothing about memory from now on.
+  // Must be called when the owner kills processes: from then on a SIGKILL does not count as a sign of exhausted memory.
   void NoteKill() { killed_ = true; }
 
-  // The outcome, but for time and log length.
+  // The outcome, except for time and log length.
   internal::v1::AttemptEnded Outcome() const { return sequence_.Outcome(); }
 
  private:
@@ -75,13 +76,13 @@ class StepRunner {
   const Watch watch_;
   const std::string shell_;
   CommandSequence sequence_;
-  std::unique_ptr<ShellSession> session_;  // of the steps, then of the commands
+  std::unique_ptr<ShellSession> session_;  // first of the steps, then of the commands
   StepCache cache_;
-  ForkedTask task_;  // while it runs, no step does
-  Step step_;        // the one that runs
+  ForkedTask task_;  // no step runs while the task does
+  Step step_;        // the step that runs
   pid_t main_ = 0;   // the shell
   std::optional<int> main_status_;
-  std::optional<ShellReport> failure_;  // what the shell has told about the step that runs
+  std::optional<ShellReport> failure_;  // reported by the shell for the step that runs
   std::int64_t oom_kills_before_ = 0;
   bool killed_ = false;
 };

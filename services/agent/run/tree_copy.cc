@@ -32,7 +32,7 @@ struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
 };
 
-// The content of a file in memory.
+// A file mapped into memory.
 class MappedFile {
  public:
   static absl::StatusOr<MappedFile> Map(int fd, int protection) {
@@ -116,7 +116,7 @@ class TreeCopier {
     UniqueFd inner_from(openat(from, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!inner_from.valid()) return ErrnoError(errno, "open the directory");
     const UniqueFd inner_to(openat(to, target.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    // A file or link of this name that was there before hides the directory.
+    // An earlier file or link of this name takes precedence over the directory.
     if (!inner_to.valid()) return absl::OkStatus();
     RISEML_RETURN_IF_ERROR(CopyDirectory(std::move(inner_from), inner_to.get(), path, depth + 1));
     if (made && fchmod(inner_to.get(), (info.st_mode & 0777) | 0700) != 0) return ErrnoError(errno, "set its mode");
@@ -170,7 +170,7 @@ absl::StatusOr<TreeSize> MeasureTree(const std::string& top, const WantsEntry& w
     struct stat info {};
     if (lstat(absl::StrCat(top, "/", entry.path).c_str(), &info) != 0) return false;
     ++size.files;
-    // The copy of a file with holes has none.
+    // The copy of a file with holes has no holes.
     if (S_ISREG(info.st_mode)) size.bytes += std::max<std::int64_t>(info.st_size, info.st_blocks * 512);
     return true;
   }));

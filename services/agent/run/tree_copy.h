@@ -1,5 +1,5 @@
-// Copies directory trees: blocks are shared where the file system can do so, links are copied and never followed, and a
-// text of a fixed length, such as the key of an environment, can be replaced by another wherever it occurs.
+// Copies directory trees. Blocks are shared where the file system can do so; links are copied and never followed. A
+// text, such as the key of an environment, can be replaced by another one of the same length.
 #pragma once
 
 #include <sys/stat.h>
@@ -19,8 +19,7 @@
 
 namespace riseml::agent {
 
-// A text and what takes its place. Both have the same length, so that binary files stay valid; empty: nothing is
-// replaced.
+// A text and its replacement. Both have the same length, so that binary files stay valid; empty: nothing is replaced.
 struct Replacement {
   std::string from;
   std::string to;
@@ -28,7 +27,8 @@ struct Replacement {
   std::string In(absl::string_view text) const;
 };
 
-// True for an entry that is copied, by its path below the tree; of a directory that is not, nothing is.
+// True for an entry to copy, given its path below the tree. Entries of a directory that is not copied are not copied
+// either.
 using WantsEntry = std::function<bool(const std::string& path)>;
 
 struct CopyRules {
@@ -39,9 +39,9 @@ struct CopyRules {
   std::stop_token stop;
 };
 
-// Copies files, links and directories below `from` to `to`, which exists, unless something is there already; sockets
-// and pipes are left out. Times (but for `modified`) and permissions of files are kept; the owner may read and write
-// everything. CANCELLED when stopped.
+// Copies files, links and directories below `from` to the directory `to`, which must exist; sockets and pipes are left
+// out. Entries that exist in `to` stay. Times (except for `modified`) and permissions of files are kept; the owner may
+// read and write all copies. CANCELLED if stopped.
 absl::Status CopyTree(const std::string& from, const std::string& to, const CopyRules& rules);
 
 // Size of a directory tree.
@@ -51,7 +51,7 @@ struct TreeSize {
 };
 absl::StatusOr<TreeSize> MeasureTree(const std::string& top, const WantsEntry& wants);
 
-// Paths below `top` of the files that hold `text`.
+// Paths below `top` of the files that contain `text`.
 absl::StatusOr<std::vector<std::string>> FilesHolding(const std::string& top, absl::string_view text);
 
 }  // namespace riseml::agent

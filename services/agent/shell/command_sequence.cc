@@ -19,7 +19,7 @@ namespace {
 using internal::v1::AttemptEnded;
 using internal::v1::Observation;
 
-constexpr std::size_t kMaxLineBytes = 300;  // of a line that a message names
+constexpr std::size_t kMaxLineBytes = 300;  // per line that a message quotes
 constexpr int kCommandNotFound = 127;
 constexpr int kAptFailed = 100;
 constexpr absl::string_view kAptHint =
@@ -52,7 +52,7 @@ std::size_t SequenceLength(absl::string_view text) {
   return length;
 }
 
-// " (SIGSEGV: Segmentation fault)" for 139: shells report the end by a signal as 128 and its number.
+// " (SIGSEGV: Segmentation fault)" for 139: shells report the end by a signal as 128 plus its number.
 std::string SignalText(int exit_code) {
   constexpr int kShellBase = 128;
   const char* const name = exit_code > kShellBase ? sigabbrev_np(exit_code - kShellBase) : nullptr;
@@ -62,7 +62,7 @@ std::string SignalText(int exit_code) {
 
 bool IsOfManyLines(absl::string_view command) { return absl::StrContains(absl::StripAsciiWhitespace(command), '\n'); }
 
-// A command of many lines by its first one.
+// Shortens a command of many lines to its first one.
 std::string Short(absl::string_view command) {
   return IsOfManyLines(command) ? absl::StrCat(ForMessage(LineOf(command, FirstLineOf(command)), kMaxLineBytes), " …")
                                 : ForMessage(absl::StripTrailingAsciiWhitespace(command));
@@ -161,7 +161,7 @@ std::string CommandSequence::MessageOf(int index, const StepResult& result) cons
                                         : absl::StrCat("Command `", Short(command));
   absl::StrAppend(&text, "` return code: ", result.exit_code, SignalText(result.exit_code));
   const std::string line = result.line > 0 && IsOfManyLines(command) ? LineOf(command, result.line) : "";
-  // A step may begin with lines of the builder, which the user has not written.
+  // A step may begin with lines that the builder added, which the user has not written.
   const bool own = !IsBuildStep(index) || absl::StrContains(plan_.build_steps(index).title(), line);
   if (result.line > 0 && IsOfManyLines(command) && own) {
     absl::StrAppend(&text, " (line ", result.line);

@@ -1,5 +1,5 @@
-// Explains why a command failed, from its exit code and its last output, and says what to write instead. Pure, except
-// that it looks at one script.
+// Explains why a command failed, from its exit code and its last output, and suggests what to write instead. Pure,
+// except for LookAtScript.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace riseml::agent {
 
 // Facts about the script that a command runs.
 struct ScriptFacts {
-  std::string name;   // as the command names it; empty: it runs no script of the project, or one that does not exist
+  std::string name;   // as in the command; empty: it runs no existing script of the project
   std::string start;  // its first bytes
   bool executable = false;
   bool interpreter_exists = true;  // the program that its first line names
@@ -18,7 +18,7 @@ struct ScriptFacts {
 
 struct Failure {
   absl::string_view line;    // the command, or the line of it that failed
-  absl::string_view output;  // the end of what was printed
+  absl::string_view output;  // the end of its output
   int exit_code = 0;
   ScriptFacts script;
 };
@@ -33,7 +33,7 @@ ScriptFacts LookAtScript(absl::string_view directory, absl::string_view name);
 // One sentence without a final full stop; empty when nothing is known.
 std::string HintAt(const Failure& failure);
 
-// True when the last output reads like that of code, or of a package, for another version of Python.
+// True if the last output suggests that the code or a package is for another version of Python.
 bool MayBeForAnotherPython(absl::string_view output);
 
 }  // namespace riseml::agent

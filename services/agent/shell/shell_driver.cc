@@ -15,8 +15,8 @@ namespace {
 
 constexpr int kMostLines = 10'000'000;
 
-// Names begin with __riseml_; builtins are called as such, since projects replace `cd` and others by functions.
-// A report about a failure counts in the shell itself, not in its subshells, and where errors end the shell.
+// Names begin with __riseml_. Builtins are called with `builtin`, since projects replace `cd` and others by functions.
+// A failure is reported only in the shell itself, not in its subshells, and only where errors end the shell.
 constexpr absl::string_view kBashFunctions = R"SH(
 __riseml_save() {
   __riseml_directory=$PWD
@@ -66,7 +66,7 @@ __riseml_begin() {
 }
 )SH";
 
-// Some variables cannot be restored, which is why complaints are not shown.
+// Error messages are hidden, since some variables cannot be restored.
 constexpr absl::string_view kRestore = R"SH(
 if [ -e "$__riseml_files/state" ]; then
   . "$__riseml_files/state"
@@ -106,7 +106,7 @@ std::string DriverScript(const DriverPlan& plan) {
   const bool bash = plan.kind == ShellKind::kBash;
   const std::string settings = absl::StrCat("__riseml_files=", QuoteForShell(plan.directory), "\n");
   std::string text = settings;
-  // What was saved holds the settings of the shell before.
+  // Settings must be set again, since the saved state contains those of the previous shell.
   if (plan.first > 1) absl::StrAppend(&text, kRestore, settings);
   absl::StrAppend(&text, "__riseml_item=", plan.first, bash ? kBashFunctions : kPosixFunctions);
   if (bash) absl::StrAppend(&text, "builtin trap '{ __riseml_failed \"$?\"; } 2>/dev/null' ERR\n");

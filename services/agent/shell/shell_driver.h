@@ -1,4 +1,4 @@
-// The script that leads a shell through the items of an attempt. Pure: texts in, a text out.
+// Script that makes a shell run the items of an attempt. Pure.
 //
 // One shell runs all items, so that variables, working directory, functions and activation carry over. Each item is a
 // file of its own that the shell reads with `.`. Between two items the shell asks `run` through a pipe whether to go
@@ -27,40 +27,40 @@ struct DriverPlan {
   int last = 1;
 };
 
-// File of the plan's directory with the state before the next item.
+// File in the plan's directory that holds the state before the next item.
 inline constexpr char kShellState[] = "state";
 
 using ShellVariables = std::map<std::string, std::string>;
-// A state saved by a shell that was given the variables `before`, for one that was given `now`: a variable that the
-// items have not changed has the value of `now`.
+// Adapts a state that was saved by a shell with the variables `before` to a shell with the variables `now`: variables
+// that the items have not changed get their values from `now`.
 std::string StateWithVariables(absl::string_view state, const ShellVariables& before, const ShellVariables& now);
 
 // Text of the driver. The shell that reads it gets no arguments.
 std::string DriverScript(const DriverPlan& plan);
 
-// The text as one word of a shell.
+// Quotes the text as one word for a shell.
 std::string QuoteForShell(absl::string_view text);
 
 // One line that the driver sends to `run` through `reports`.
 struct ShellReport {
   enum class Kind {
-    kBegin,   // all before item `number` have succeeded; may it run? `run` answers in `next`
-    kFailed,  // line `number` of the item that runs failed with `status`; 0 when the line is not the item's
+    kBegin,   // asks whether item `number` may run, as all before succeeded; `run` answers in `next`
+    kFailed,  // line `number` of the running item failed with `status`; 0: the line is not the item's
   };
   Kind kind = Kind::kBegin;
   int number = 0;
   int status = 0;
 };
 
-// nullopt for anything else: a job can write what it likes.
+// nullopt for any other text, since a job can write anything to the pipe.
 std::optional<ShellReport> ParseShellReport(absl::string_view line);
 
-// The line that a shell's complaint about syntax names, for a text such as "FILE: line 3: syntax error: …"; 0 for any
+// Returns the line number in a shell's message about a syntax error, such as "FILE: line 3: syntax error: …"; 0 for any
 // other text.
 int LineOfSyntaxError(absl::string_view complaint);
 
-// The only line of an item that says `exit CODE`, for a shell that has ended with that code; 0 when there is none, or
-// more than one.
+// Returns the line of an item that says `exit CODE`, for a shell that has ended with `code`; 0 if there is none or more
+// than one.
 int LineOfExit(absl::string_view item, int code);
 
 }  // namespace riseml::agent

@@ -18,7 +18,7 @@
 namespace riseml::agent {
 namespace {
 
-constexpr char kJobOomScore[] = "500";  // when memory runs out, jobs go before services
+constexpr char kJobOomScore[] = "500";  // when memory runs out, jobs are killed before services
 constexpr int kJobNiceness = 5;         // a third of the weight of a service
 
 std::vector<char*> PointersTo(std::vector<std::string>& texts) {
@@ -28,7 +28,8 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   return pointers;
 }
 
-// Until it executes the shell, this is a copy of `run`: nothing of that is left when others may look at the process.
+// Until it executes the shell, this is a copy of `run`: it must drop everything of `run` before other processes may
+// inspect it.
 [[noreturn]] void BecomeShell(const internal::v1::RunPlan& plan, const SystemCallFilter* filter, char* const* argv,
                               char* const* environment, int output) {
   setsid();
@@ -41,16 +42,16 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   if (close_range(3, ~0U, 0) != 0) _exit(126);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
-  prctl(PR_SET_DUMPABLE, 1);  // its files in /proc are ours again
+  prctl(PR_SET_DUMPABLE, 1);  // makes its files in /proc ours again
   const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0 && write(score, kJobOomScore, sizeof kJobOomScore - 1) < 0)
-    errno = 0;  // an optional courtesy to the services
+    errno = 0;  // optional, to favor the services
   close(score);
-  if (nice(kJobNiceness) < 0) errno = 0;  // another one
+  if (nice(kJobNiceness) < 0) errno = 0;  // optional too
   if (cpu_set_t set; plan.processors_size() > 0) {
     CPU_ZERO(&set);
     for (const int processor : plan.processors()) CPU_SET(processor, &set);
-    sched_setaffinity(0, sizeof set, &set);  // a courtesy to others too
+    sched_setaffinity(0, sizeof set, &set);  // optional, to favor other jobs
   }
   if (!plan.work_dir().empty() && chdir(plan.work_dir().c_str()) != 0) _exit(126);
   if (filter != nullptr && !filter->Apply()) _exit(126);

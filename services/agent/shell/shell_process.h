@@ -11,12 +11,12 @@
 
 namespace riseml::agent {
 
-// Starts a command line as a child with the plan's variables, working directory and processors, in a session of its
-// own, and with less weight on the processors than services have. It reads nothing and prints into `output`.
+// Starts a command line as a child with the plan's variables, working directory and processors, in its own session, and
+// with a lower processor priority than services. It has no input and prints to `output`.
 absl::StatusOr<pid_t> StartShellProcess(const internal::v1::RunPlan& plan, std::vector<std::string> words, int output);
 
-// Has the session of a shell give way to services where the system shares out processors by session (autogroups).
-// False: ask again in 100 ms, as the system takes ten such wishes a second from everybody together.
+// Lowers the priority of the session of a shell below services where the system shares processors by session
+// (autogroups). False: try again in 100 ms, since the system accepts only ten such requests per second in total.
 bool GiveWayToServices(pid_t shell);
 
 }  // namespace riseml::agent

@@ -29,7 +29,7 @@ absl::Status WriteText(const std::string& path, absl::string_view text) {
   return While(absl::StrCat("write ", path), WriteAll(fd.get(), text));
 }
 
-// Open for reading and writing: it never shows an end, and nobody waits for the other side to open it.
+// Opens the pipe for reading and writing: so it never reports an end, and opening it does not wait for the other side.
 absl::StatusOr<UniqueFd> MakePipe(const std::string& path) {
   if (mkfifo(path.c_str(), 0600) != 0) return ErrnoError(errno, absl::StrCat("make the pipe ", path));
   return OpenFile(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
@@ -87,7 +87,7 @@ std::vector<ShellReport> ShellSession::TakeReports() {
   std::vector<ShellReport> reports;
   const std::size_t end = received_.rfind('\n');
   if (end == std::string::npos) {
-    if (received_.size() >= kMaxReportBytes) received_.clear();  // not the driver's
+    if (received_.size() >= kMaxReportBytes) received_.clear();  // not written by the driver
     return reports;
   }
   for (const absl::string_view line : absl::StrSplit(received_.substr(0, end), '\n'))

@@ -1,4 +1,4 @@
-// The shell that runs the items of an attempt: its files and pipes, its start, what it reports.
+// Shell that runs the items of an attempt: its files, pipes, command line and reports.
 #pragma once
 
 #include <sys/types.h>
@@ -15,26 +15,27 @@
 
 namespace riseml::agent {
 
-// A program as shells of this machine are chosen: `wanted`, or bash where there is one, or sh.
+// Chooses the shell on this machine: `wanted` if not empty, else bash if it is installed, else sh.
 std::string ChooseShell(const std::string& wanted);
 
 // Thread-compatible.
 class ShellSession {
  public:
-  // Writes the items into `directory`, which is made when absent.
+  // Writes the items into `directory`, which is created if absent.
   static absl::StatusOr<std::unique_ptr<ShellSession>> Create(const std::string& directory, const std::string& shell,
                                                               const std::vector<std::string>& items);
 
   // Writes the driver that begins with item `first`. Returns the command line of its shell.
   absl::StatusOr<std::vector<std::string>> CommandLine(int first) const;
 
-  // Readable when something was reported.
+  // Descriptor that is readable when the shell has reported something.
   int fd() const { return reports_.get(); }
   std::vector<ShellReport> TakeReports();
-  // Lets the shell begin the item it has asked for.
+  // Lets the shell begin the item that it has asked for.
   absl::Status Answer(int number) const;
 
-  // The line of an item that the shell cannot parse; 0 when it parses them all. Runs the shell, which only reads.
+  // Returns the line of an item that the shell cannot parse; 0 if it can parse all. Runs the shell, which only parses
+  // the item.
   int LineOfBadSyntax(int number) const;
 
  private:
@@ -45,7 +46,7 @@ class ShellSession {
   const std::string shell_;
   const int items_;
   UniqueFd reports_, next_;
-  std::string received_;  // of a line that is not complete
+  std::string received_;  // start of an incomplete line
 };
 
 }  // namespace riseml::agent

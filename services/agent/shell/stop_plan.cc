@@ -7,8 +7,8 @@
 namespace riseml::agent {
 namespace {
 
-constexpr absl::Duration kAlone = absl::Milliseconds(300);  // time to end by itself once the one before has ended
-constexpr absl::Duration kBackground = absl::Seconds(1);    // a shell's own time for its background jobs
+constexpr absl::Duration kAlone = absl::Milliseconds(300);  // time to end by itself after its predecessor
+constexpr absl::Duration kBackground = absl::Seconds(1);    // time for a shell to end its background jobs itself
 
 }  // namespace
 
@@ -31,12 +31,12 @@ void StopPlan::Tell(const View& view, const ProcessStat& process) {
   const ProcessDetail detail = view.snapshot.inspect(process);
   state.copied = detail.copy_of_parent ? detail.command : "";
   signals_.push_back({process.pid, SIGTERM});
-  // A process that the job itself has stopped would not get it either.
+  // A process that the job itself has stopped (SIGSTOP) would not handle SIGTERM either.
   if (state.halted || process.state == 'T') signals_.push_back({process.pid, SIGCONT});
   state.halted = false;
 }
 
-// A shell that has got SIGTERM deals with what it starts now; its background jobs get their own after a while.
+// A shell that has got SIGTERM handles its new children itself. Its background jobs get SIGTERM after a while.
 void StopPlan::ApproachChildren(const View& view, const ProcessStat& shell) {
   if (view.now < StateOf(shell).told + kBackground) return;
   for (const ProcessStat* child : view.ChildrenOf(shell.pid))

@@ -1,10 +1,10 @@
-// Decides which processes get which signal, and when, while an attempt is being stopped. Pure: processes in, signals
-// out.
+// Decides which processes get which signal, and when, while an attempt is being stopped. Pure.
 //
-// SIGTERM goes to the program in front: the foreground child of the shell, the first one of a pipe. A data loader below
-// it gets nothing while its parent lives, so that a checkpoint can be saved. Shells above the program in front are
-// halted meanwhile, since they would go on with the next line, and get SIGTERM when it has ended. What loses its parent
-// gets SIGTERM on its own, a short while later. When most of the grace period is over, all get it who have not had it.
+// SIGTERM goes to the foreground program: the foreground child of the shell, or the first one of a pipeline. A data
+// loader below it gets no signal while its parent lives, so that a checkpoint can be saved. Shells above the foreground
+// program are halted meanwhile, since they would continue with the next line; they get SIGTERM when it has ended. A
+// process that loses its parent gets SIGTERM a short while later. When most of the grace period is over, all processes
+// that have not got SIGTERM get it.
 #pragma once
 
 #include <sys/types.h>
@@ -31,26 +31,27 @@ struct StopSignal {
 // The processes below `run` at one moment. `inspect` is called only for processes that matter.
 struct StopSnapshot {
   pid_t root = 0;                   // `run` itself
-  pid_t main = 0;                   // its shell, or what that has become; 0 when it has ended
+  pid_t main = 0;                   // its shell, or the program that the shell became by exec; 0: ended
   std::vector<ProcessStat> family;  // live descendants of `root`
   std::function<ProcessDetail(const ProcessStat&)> inspect;
 };
 
-// Lives from the request to stop until nothing is left. Thread-compatible.
+// Used from the request to stop until no process is left. Thread-compatible.
 class StopPlan {
  public:
   StopPlan(absl::Time begin, absl::Duration grace) : last_call_(begin + grace * 0.8) {}
 
-  // The signals to send now. Call it again soon, until nothing is left: processes appear and vanish meanwhile.
+  // Returns the signals to send now. Call it repeatedly until no process is left, since processes appear and vanish
+  // meanwhile.
   std::vector<StopSignal> Next(const StopSnapshot& snapshot, absl::Time now);
 
  private:
-  using Key = std::pair<pid_t, std::int64_t>;  // pid and start: never another process
+  using Key = std::pair<pid_t, std::int64_t>;  // pid and start time identify a process
   struct ProcessState {
-    absl::Time exposed = absl::InfiniteFuture();  // since when nothing above it is left to end first
+    absl::Time exposed = absl::InfiniteFuture();  // since when no process above it has to end first
     absl::Time told = absl::InfiniteFuture();     // when it got SIGTERM
     bool halted = false;
-    std::string copied;  // what it ran when it got SIGTERM as a copy of its parent: the copy may have lost it
+    std::string copied;  // its command if it got SIGTERM as a copy of its parent, which may have lost the signal
   };
   struct View;
 

@@ -23,7 +23,7 @@ struct Refused {
 };
 
 // Refused as containers refuse them (Docker's default profile); a namespace or a missing capability stops most of them
-// anyway. A program that asks for io_uring takes other calls when the kernel does not have it.
+// anyway. Programs fall back to other calls if the kernel does not have io_uring.
 constexpr Refused kRefused[] = {
     // Keyrings belong to the account, which all jobs share.
     {"add_key", EPERM},
@@ -105,7 +105,7 @@ absl::StatusOr<SystemCallFilter> SystemCallFilter::Make() {
     return Failed("other processors", result);
   for (const Refused& refused : kRefused) {
     const int number = seccomp_syscall_resolve_name(refused.name);
-    if (number == __NR_SCMP_ERROR) continue;  // younger than this libseccomp
+    if (number == __NR_SCMP_ERROR) continue;  // call is newer than this libseccomp
     if (const int result = seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(refused.error), number, 0); failed(result))
       return Failed(refused.name, result);
   }

@@ -1,5 +1,6 @@
-// The system calls that jobs in a sandbox are refused: those that reach what no namespace separates, such as keyrings,
-// and those that only an administrator's programs need and that have often been a way into the kernel.
+// Filter of the system calls that are refused to jobs in a sandbox: calls to resources that no namespace separates,
+// such as keyrings, and calls that only an administrator's programs need and that have often been used to attack the
+// kernel.
 #pragma once
 
 #include <linux/filter.h>
@@ -17,8 +18,9 @@ class SystemCallFilter {
   // when libseccomp cannot make it.
   static absl::StatusOr<SystemCallFilter> Make();
 
-  // Applies it to the calling thread and to all that it executes, for good; set-user-id programs get no rights from
-  // then on. May be called between fork and exec. False: errno tells why. A kernel without filters is no failure.
+  // Applies the filter permanently to the calling thread and to all programs that it executes; from then on set-user-id
+  // programs get no extra rights. May be called between fork and exec. Returns false on failure and sets errno. A
+  // kernel without filters is not a failure.
   bool Apply() const;
 
  private:

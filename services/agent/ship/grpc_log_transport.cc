@@ -34,7 +34,7 @@ class GrpcLogCall final : public LogCall, private grpc::ClientBidiReactor<v1::In
     rpc::Prepare(context_, absl::InfiniteDuration(), NewUuid(), token);
     request_.mutable_hello();
     stub.async()->Ingest(&context_, this);
-    AddHold();  // writes start outside of reactions: gRPC must not end the call under them
+    AddHold();  // writes start outside of reactions, so gRPC must not end the call meanwhile
     StartRead(&response_);
     StartWrite(&request_);
     StartCall();
@@ -85,7 +85,7 @@ class GrpcLogCall final : public LogCall, private grpc::ClientBidiReactor<v1::In
     on_change_();
   }
 
-  // The call is ending: no further writes. Send releases the hold when it is just starting one.
+  // Ends writes, since the call is ending. If Send is just starting a write, it releases the hold itself.
   void EndCall() {
     {
       MutexLock lock(mu_);
@@ -111,7 +111,7 @@ class GrpcLogCall final : public LogCall, private grpc::ClientBidiReactor<v1::In
       progress_.over = std::move(over);
     }
     on_change_();
-    // The last access: the destructor may go on as soon as the lock is free.
+    // This must be the last access: the destructor may continue as soon as the lock is free.
     MutexLock lock(mu_);
     done_ = true;
     done_changed_.notify_all();

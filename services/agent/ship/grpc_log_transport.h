@@ -18,7 +18,7 @@ struct IngestEndpoint {
 
 class GrpcLogTransport final : public LogTransport {
  public:
-  // `endpoint` is asked again for each call, so that a changed address or token is found.
+  // Calls `endpoint` for each call, so that a changed address or token takes effect.
   explicit GrpcLogTransport(std::function<absl::StatusOr<IngestEndpoint>()> endpoint);
   ~GrpcLogTransport() override;
   std::unique_ptr<LogCall> Open(std::function<void()> on_change) override;

@@ -13,17 +13,17 @@ namespace riseml::agent {
 
 // Answers of the server during a call so far.
 struct IngestProgress {
-  std::optional<std::int64_t> expected_offset;  // everything before it is stored; absent: nothing said yet
-  std::int64_t answers = 0;                     // how often it has said so
-  bool complete = false;                        // the end is stored
-  std::optional<absl::Status> over;             // the call has ended like this
+  std::optional<std::int64_t> expected_offset;  // everything before it is stored; absent: no answer yet
+  std::int64_t answers = 0;                     // number of answers with an offset
+  bool complete = false;                        // the end of the log is stored
+  std::optional<absl::Status> over;             // set when the call has ended
 };
 
-// One call. Nothing blocks but the destructor, which cancels the call and waits for its end. Used by one thread.
+// One call. Only the destructor blocks: it cancels the call and waits for its end. Used by one thread.
 class LogCall {
  public:
   virtual ~LogCall() = default;
-  // True when Send may be called: the message before has left.
+  // True if Send may be called, since the previous message has been sent.
   virtual bool CanSend() = 0;
   virtual void Send(const v1::IngestRequest& request) = 0;
   virtual IngestProgress Progress() = 0;
@@ -32,8 +32,8 @@ class LogCall {
 class LogTransport {
  public:
   virtual ~LogTransport() = default;
-  // Begins a call and says hello. `on_change` is called from any thread whenever CanSend or Progress may have changed,
-  // until the call is destroyed.
+  // Begins a call and sends its hello. `on_change` is called from any thread whenever CanSend or Progress may have
+  // changed, until the call is destroyed.
   virtual std::unique_ptr<LogCall> Open(std::function<void()> on_change) = 0;
 };
 

@@ -20,9 +20,9 @@
 namespace riseml::agent {
 namespace {
 
-constexpr std::size_t kBatchBytes = 48 << 10;  // api takes 64 KiB; results print a little longer than they were written
+constexpr std::size_t kBatchBytes = 48 << 10;  // api accepts 64 KiB; results print slightly longer than in the spool
 
-// Everything from `offset` on, at most a batch and one line.
+// Reads at most `bytes` bytes of the file from `offset` on.
 absl::StatusOr<std::string> ReadFrom(const std::string& path, std::int64_t offset, std::size_t bytes) {
   RISEML_ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW));
   struct stat file {};
@@ -76,7 +76,7 @@ ResultDelivery::ResultDelivery(std::string spool_path, std::int64_t delivered, R
 
 absl::StatusOr<bool> ResultDelivery::NextBatch(google::protobuf::Struct& merged, std::int64_t& lines,
                                                std::int64_t& bytes) {
-  if (offset_ < 0) {  // after a restart: skip what was delivered
+  if (offset_ < 0) {  // after a restart: skip delivered lines
     RISEML_ASSIGN_OR_RETURN(const std::string all, ReadFrom(spool_path_, 0, kMaxSpoolBytes));
     std::size_t at = 0;
     for (std::int64_t i = 0; i < delivered_ && at != std::string::npos; ++i) {
@@ -114,7 +114,7 @@ absl::Status ResultDelivery::Deliver() {
     if (!*any) return absl::OkStatus();
     const absl::Status status = report_(merged, delivered_ + lines);
     if (!status.ok() && !IsRefusal(status)) return While("report results", status);
-    if (!status.ok() && lines > 1) {  // one of them is refused; the others are not to go with it
+    if (!status.ok() && lines > 1) {  // one line is refused; the others must not be lost
       singly_until_ = delivered_ + lines;
       continue;
     }

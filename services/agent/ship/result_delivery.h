@@ -1,4 +1,5 @@
-// Brings results from the spool of an attempt to api, in order, each at least once; api takes them by sequence number.
+// Delivers results from the spool of an attempt to api in order, each at least once; api removes repeats by sequence
+// number.
 #pragma once
 
 #include <google/protobuf/struct.pb.h>
@@ -16,20 +17,20 @@ namespace riseml::agent {
 // Reports results of the attempt; `sequence` grows with each call. May block for some seconds.
 using ReportResults = std::function<absl::Status(const google::protobuf::Struct& results, std::int64_t sequence)>;
 
-// True for answers that will stay the same: the results are refused.
+// True for permanent errors: api refuses the results.
 bool IsRefusal(const absl::Status& status);
 
-// The results with hidden values in names and texts as asterisks.
+// Returns the results with hidden values in names and texts replaced by asterisks.
 google::protobuf::Struct MaskResults(const logtext::Masker& masker, const google::protobuf::Struct& results);
 
-// Lives on one thread.
+// Used by one thread.
 class ResultDelivery {
  public:
-  // `delivered` lines of the spool were delivered before.
+  // `delivered` is the number of lines of the spool that were delivered before.
   ResultDelivery(std::string spool_path, std::int64_t delivered, ReportResults report);
 
-  // Delivers all complete lines that are in the spool, merged into as few calls as their size allows. A refusal of
-  // a line counts as delivered and is logged. An error means: try again later.
+  // Delivers all complete lines in the spool, merged into as few calls as their size allows. A refusal of a line counts
+  // as delivered and is logged. An error means: try again later.
   absl::Status Deliver();
 
   std::int64_t delivered() const { return delivered_; }
@@ -41,7 +42,7 @@ class ResultDelivery {
   const ReportResults report_;
   std::int64_t delivered_;         // lines
   std::int64_t offset_ = -1;       // byte after those lines; -1: not known yet
-  std::int64_t singly_until_ = 0;  // up to here lines are not merged
+  std::int64_t singly_until_ = 0;  // lines before this one are not merged
 };
 
 }  // namespace riseml::agent

@@ -53,7 +53,7 @@ void ShipCursor::SetEnd(std::int64_t final_offset) { end_ = final_offset; }
 
 void ShipCursor::DropOldest() {
   if (size_ - std::max(acknowledged_, dropped_) <= limit_) return;
-  // Some more than needed, so that a job that prints on does not make a gap of every line.
+  // Drops more than needed, so that a job that keeps printing does not cause a gap for every line.
   dropped_ = std::max(dropped_, size_ - limit_ + limit_ / 16);
 }
 
@@ -67,7 +67,7 @@ void ShipCursor::Begin(std::int64_t expected) {
 void ShipCursor::Acknowledge(std::int64_t offset) {
   if (!sent_ || offset <= acknowledged_) return;
   acknowledged_ = offset;
-  // More than this call has sent: bytes of the call before have become durable meanwhile.
+  // `offset` may be beyond the bytes of this call: those of the previous call may have become durable meanwhile.
   sent_ = std::max(*sent_, offset);
   marks_.Forget(acknowledged_);
 }
@@ -83,7 +83,7 @@ ShipAction ShipCursor::Next(absl::Time now) const {
     if (available >= kBlockBytes || end_ || due <= now) return SendBlock{*sent_, std::min(available, kBlockBytes)};
     return WaitUntil{due};
   }
-  // A log shorter than what is stored can only be one that the job itself has cut.
+  // If the log is shorter than the stored bytes, the job itself must have truncated it.
   if (end_ && !end_sent_) return SendEnd{std::max(*end_, *sent_)};
   return WaitUntil{};
 }

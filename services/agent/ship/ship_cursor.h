@@ -1,4 +1,4 @@
-// Decides what `ship` sends next. Pure: offsets and times in, actions out; knows neither files nor connections.
+// Decides what `ship` sends next. Pure: computes actions from offsets and times; knows neither files nor connections.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace riseml::agent {
 
 inline constexpr std::int64_t kBlockBytes = 64 << 10;
 inline constexpr std::int64_t kWindowBytes = 4 << 20;                     // sent and not acknowledged, at most
-inline constexpr absl::Duration kLinger = absl::Milliseconds(2);          // bytes wait for company at least this long
+inline constexpr absl::Duration kLinger = absl::Milliseconds(2);          // new bytes wait at least this long for more
 inline constexpr absl::Duration kBlockInterval = absl::Milliseconds(20);  // small blocks are at least this far apart
 inline constexpr absl::Duration kTimeGrain = absl::Milliseconds(50);
 
@@ -24,7 +24,7 @@ inline constexpr absl::Duration kTimeGrain = absl::Milliseconds(50);
 class TimeMarks {
  public:
   void Add(std::int64_t offset, absl::Time time);
-  // Marks needed only for bytes before `offset` are dropped.
+  // Drops marks that are needed only for bytes before `offset`.
   void Forget(std::int64_t offset);
   // Marks of [first, first + length) as in LogBlock.times: (offset - first, milliseconds since 1970); the first is for
   // offset 0.
@@ -52,31 +52,33 @@ struct WaitUntil {
 };
 using ShipAction = std::variant<SendBlock, SendGap, SendEnd, WaitUntil>;
 
-// Walks along one log. Offsets never lie: a byte is sent as it is, or is part of exactly one gap, or is on its way.
+// Position of `ship` in one log. Offsets are exact: each byte is sent as it is, is part of exactly one gap, or is still
+// to be sent.
 class ShipCursor {
  public:
-  // `acknowledged` and `dropped` as they were stored; bytes before them may not be in the file any more.
+  // `acknowledged` and `dropped` have the stored values; bytes before them may be missing in the file.
   ShipCursor(std::int64_t acknowledged, std::int64_t dropped, std::int64_t unshipped_limit);
 
-  // The log file has this length now.
+  // Sets the current length of the log file.
   void SetSize(std::int64_t size, absl::Time now);
-  // The attempt has ended, and so has its log. Before this no end is sent.
+  // Sets the final length of the log when the attempt has ended. No end is sent before.
   void SetEnd(std::int64_t final_offset);
-  // A call has begun: the server wants to go on at `expected`.
+  // Begins a call: the server expects the bytes from `expected` on.
   void Begin(std::int64_t expected);
-  // Everything before `offset` is stored.
+  // Notes that the server has stored everything before `offset`.
   void Acknowledge(std::int64_t offset);
-  // The call is over; whatever was not acknowledged is sent again by the next one.
+  // Ends the call. Bytes that were not acknowledged are sent again in the next call.
   void Disconnect() { sent_.reset(); }
 
-  // Bytes before `offset` are not in the file any more: should the server ask for them again, they are a gap.
+  // Notes that bytes before `offset` are not in the file any more. If the server asks for them again, they become a
+  // gap.
   void SetFreed(std::int64_t offset) { freed_ = offset; }
 
-  // Returns the next action. The caller does it and reports it with Sent.
+  // Returns the next action. The caller executes it and reports it with Sent.
   ShipAction Next(absl::Time now) const;
   void Sent(const ShipAction& action, absl::Time now);
 
-  // The log as it is known: no action reaches beyond this offset.
+  // The known end of the log: no action goes beyond this offset.
   std::int64_t known_end() const { return end_ ? std::min(*end_, size_) : size_; }
   std::int64_t acknowledged() const { return acknowledged_; }
   std::int64_t dropped() const { return dropped_; }

@@ -32,14 +32,14 @@ constexpr int kZstdLevel = 1;
 
 }  // namespace
 
-// Wakes the shipper: from other threads by an eventfd, from the kernel when a file of the attempt has changed.
+// Wakes the shipper: other threads do so through an eventfd, the kernel when a file of the attempt has changed.
 struct Shipper::Wakeup {
   UniqueFd event{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   UniqueFd changes{inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
 
   void Wake() const {
     const std::uint64_t one = 1;
-    (void)!write(event.get(), &one, sizeof one);  // fails only when it is set already
+    (void)!write(event.get(), &one, sizeof one);  // fails only if the event is already set
   }
   void Clear() const {
     char buffer[4096];
@@ -60,13 +60,13 @@ class Shipper::Results {
         delivered_(delivered),
         thread_([this](std::stop_token stop) { Loop(stop); }) {}
 
-  // There may be something to deliver.
+  // Requests a delivery, since there may be new results.
   void Look() {
     MutexLock lock(mu_);
     wanted_ = true;
     changed_.notify_all();
   }
-  // True when all that was in the spool at the last Look has been delivered.
+  // True if everything in the spool at the last Look has been delivered.
   bool IsIdle() {
     MutexLock lock(mu_);
     return !wanted_ && !busy_;
@@ -129,7 +129,7 @@ Shipper::Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ReportRe
 void Shipper::FreeCompressor::operator()(ZSTD_CCtx_s* context) const { ZSTD_freeCCtx(context); }
 
 Shipper::~Shipper() {
-  call_.reset();  // its thread wakes us until it is gone
+  call_.reset();  // its thread may wake us until it is destroyed
   results_.reset();
 }
 
@@ -151,7 +151,7 @@ absl::Status Shipper::Open() {
 }
 
 absl::Status Shipper::LookAtFiles(absl::Time now) {
-  // The end first: everything was printed before it.
+  // Checks the end first, since all output was printed before it.
   struct stat journal {};
   if (!ended_ && stat(dir_.journal().c_str(), &journal) == 0 && journal.st_size != journal_bytes_) {
     RISEML_ASSIGN_OR_RETURN(const JournalContent content, ReadJournal(dir_.journal()));
@@ -159,7 +159,7 @@ absl::Status Shipper::LookAtFiles(absl::Time now) {
     if (content.ended) {
       ended_ = true;
       cursor_->SetEnd(content.ended->final_offset());
-      results_->Look();  // what was reported last; the end waits for it
+      results_->Look();  // the last results; the end waits for their delivery
     }
   }
   struct stat results {};
@@ -205,7 +205,7 @@ void Shipper::FollowCall(absl::Time now) {
       cursor_->Begin(*progress.expected_offset);
     else
       cursor_->Acknowledge(*progress.expected_offset);
-    // The same offset once more: bytes before what was sent are missing there.
+    // The same offset again means that loghandler lacks bytes before those that were sent.
     if (begun_ && cursor_->acknowledged() <= before)
       return OnCallOver(absl::AbortedError(absl::StrCat("loghandler wants to go on at ", *progress.expected_offset)),
                         now);
@@ -236,20 +236,21 @@ absl::StatusOr<std::string> Shipper::ReadLog(std::int64_t first, std::int64_t le
   return raw;
 }
 
-// Returns the end of the hole that begins at `first`; `first` when there is none, or one of less than a block.
+// Returns the end of the hole that begins at `first`; `first` if there is none or if it is smaller than a block.
 absl::StatusOr<std::int64_t> Shipper::EndOfHole(std::int64_t first) const {
   const std::int64_t known = cursor_->known_end();
   if (known - first < kBlockBytes) return first;
   const off_t data = lseek(log_.get(), first, SEEK_DATA);
-  if (data < 0 && errno != ENXIO) return first;  // the file system does not tell
+  if (data < 0 && errno != ENXIO) return first;  // the file system does not support this
   const std::int64_t end = data < 0 ? known : std::min<std::int64_t>(data, known);
   if (end - first < kBlockBytes) return first;
-  // Some file systems have called bytes that were just written a hole.
+  // Some file systems report bytes that were just written as a hole.
   RISEML_ASSIGN_OR_RETURN(const std::string block, ReadLog(first, kBlockBytes));
   return block.find_first_not_of('\0') == std::string::npos ? end : first;
 }
 
-// A hole was never printed: one call makes gigabytes of it, which must not cost the work of so many zeros.
+// Turns holes into gaps. A hole was never printed: one system call makes gigabytes of it, which must not be sent as
+// zeros.
 absl::StatusOr<ShipAction> Shipper::WithoutHole(const ShipAction& action) const {
   if (const auto* block = std::get_if<SendBlock>(&action)) {
     RISEML_ASSIGN_OR_RETURN(const std::int64_t end, EndOfHole(block->first));
@@ -261,21 +262,21 @@ absl::StatusOr<ShipAction> Shipper::WithoutHole(const ShipAction& action) const 
   return action;
 }
 
-// A value may reach into these bytes from both sides. Bytes on the right that are not printed yet cannot complete one:
-// SizeToShip keeps its beginning back.
+// A hidden value may overlap these bytes on both sides. Bytes on the right that are not printed yet cannot complete a
+// value, since SizeToShip holds back its beginning.
 absl::StatusOr<std::string> Shipper::ReadMasked(std::int64_t first, std::int64_t length) const {
   if (masker_.empty()) return ReadLog(first, length);
   struct stat log {};
   if (fstat(log_.get(), &log) != 0) return ErrnoError(errno, absl::StrCat("look at ", dir_.log()));
   const auto reach = static_cast<std::int64_t>(masker_.longest()) - 1;
-  // What was freed reads as zeros and completes nothing: it was stored, and therefore masked, before.
+  // Freed bytes read as zeros and complete no value; they were masked when they were stored.
   const std::int64_t begin = std::max<std::int64_t>(first - reach, 0);
   const std::int64_t end = std::max(std::min<std::int64_t>(first + length + reach, log.st_size), first + length);
   RISEML_ASSIGN_OR_RETURN(const std::string raw, ReadLog(begin, end - begin));
   return masker_.Mask(raw).substr(static_cast<std::size_t>(first - begin), static_cast<std::size_t>(length));
 }
 
-// The size of the log, without an end that may be the beginning of a hidden value.
+// Returns the size of the log without a tail that may be the beginning of a hidden value.
 absl::StatusOr<std::int64_t> Shipper::SizeToShip(std::int64_t size) const {
   if (masker_.empty() || ended_) return size;
   const std::int64_t length = std::min(size, static_cast<std::int64_t>(masker_.longest()) - 1);
@@ -356,7 +357,7 @@ absl::Status Shipper::SaveSometimes() {
 void Shipper::FreeStored() {
   const std::int64_t until = std::max(saved_acknowledged_, saved_dropped_) / kFreeGrain * kFreeGrain;
   if (until <= freed_) return;
-  // Where the file system cannot do it, the bytes stay until the attempt is forgotten.
+  // If the file system does not support this, the bytes stay until the attempt is forgotten.
   (void)fallocate(log_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, freed_, until - freed_);
   freed_ = until;
   cursor_->SetFreed(freed_);
@@ -381,7 +382,7 @@ absl::Status Shipper::Run(std::stop_token stop) {
     RISEML_ASSIGN_OR_RETURN(const absl::Time due, SendWhatIsDue(now));
     RISEML_RETURN_IF_ERROR(SaveSometimes());
     if (complete_ || !given_up_.empty()) break;
-    // While there are bytes to send, new ones change nothing.
+    // While there are bytes to send, new ones need no wake-up.
     Wait(due, now, begun_ && !cursor_->has_unsent());
   }
   call_.reset();

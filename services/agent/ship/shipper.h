@@ -1,5 +1,5 @@
-// `riseml-agent ship`: brings the log and the results of one attempt away, whatever dies meanwhile, and ends when all
-// of it is stored.
+// `riseml-agent ship`: delivers the log and the results of one attempt, in spite of failures of other processes, and
+// ends when everything is stored.
 #pragma once
 
 #include <functional>
@@ -26,22 +26,23 @@ struct ShipperOptions {
   std::int64_t unshipped_limit = std::int64_t{4} << 30;
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(5);
-  absl::Duration stall_limit = absl::Seconds(30);    // without any progress a call is given up and begun again
+  absl::Duration stall_limit = absl::Seconds(30);    // a call without progress is restarted after this time
   absl::Duration refusal_limit = absl::Minutes(15);  // after the end of the attempt: how long refusals are tried again
-  absl::Duration poll_interval = absl::Milliseconds(200);  // besides being told by the kernel
+  absl::Duration poll_interval = absl::Milliseconds(200);  // in addition to notifications by the kernel
   std::vector<std::string> hidden;                         // values that become asterisks in the stored log
 };
 
-// Ships one attempt. Run is for one thread.
+// Ships one attempt. Run must be called by one thread.
 class Shipper {
  public:
-  // `log` reads the log file and, when it is open for writing, frees what is stored. All references outlive this.
+  // `log` is used to read the log file and, if it is open for writing, to free stored bytes. All references must
+  // outlive this.
   Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ReportResults report, ShipperOptions options,
           const Clock& clock);
   ~Shipper();
 
-  // Returns when everything is stored, when it was given up for good (the reason is in shipped.pb), or when asked to
-  // stop.
+  // Returns when everything is stored, when shipping was given up for good (the reason is in shipped.pb), or when
+  // stopped.
   absl::Status Run(std::stop_token stop);
 
  private:
@@ -84,7 +85,7 @@ class Shipper {
   bool ended_ = false;
   bool begun_ = false;        // the server has answered this call's hello
   std::int64_t answers_ = 0;  // of this call
-  bool complete_ = false;     // the server has the end
+  bool complete_ = false;     // the server has stored the end
   std::string given_up_;
   int failures_ = 0;
   absl::Time next_call_ = absl::InfinitePast();

@@ -23,7 +23,7 @@ constexpr char kSystemUser[] = "riseml";
 
 constexpr int kTries = 20;
 
-// Tries again while another program changes the user database, or makes the same user.
+// Makes the user. Tries again while another program changes the user database or makes the same user.
 absl::Status MakeSystemUser() {
   const std::vector<std::string> argv = {"useradd",          "--system",          "--user-group",
                                          "--no-create-home", "--home-dir",        "/nonexistent",
@@ -93,7 +93,7 @@ absl::Status GiveTree(const Account& account, const std::string& path) {
       return ErrnoError(errno, absl::StrCat("give ", it->path().string(), " to ", account.name));
   }
   if (error) return ErrnoError(error.value(), absl::StrCat("walk ", path));
-  // The root last: when this is cut short, the next start does it again.
+  // The root comes last: if this is interrupted, the next start does it again.
   if (lchown(path.c_str(), account.uid, account.gid) != 0)
     return ErrnoError(errno, absl::StrCat("give ", path, " to ", account.name));
   return absl::OkStatus();
@@ -103,7 +103,7 @@ absl::Status Become(const Account& account) {
   if (!account.drop) return absl::OkStatus();
   if (setgroups(0, nullptr) != 0 || setgid(account.gid) != 0 || setuid(account.uid) != 0)
     return ErrnoError(errno, absl::StrCat("become the user ", account.name));
-  // Children are looked at through /proc by this process, which needs it to count as an ordinary process of its user.
+  // Makes this process an ordinary process of its user again, since it inspects its children through /proc.
   prctl(PR_SET_DUMPABLE, 1);
   if (setuid(0) == 0) return absl::InternalError("root's rights came back after they were given up");
   return absl::OkStatus();

@@ -1,4 +1,4 @@
-// The account services run as: the invoking user, or the system user "riseml" when that is root.
+// Account that the services run as: the invoking user, or the system user "riseml" if the invoking user is root.
 #pragma once
 
 #include <sys/types.h>
@@ -15,20 +15,20 @@ struct Account {
   gid_t gid = 0;
   std::string name;
   bool drop = false;     // true when we are root and have to become this account
-  bool created = false;  // true when it was made just now
+  bool created = false;  // true if the account was made just now
 };
 
-// Finds the account; as root makes the system user when it is missing.
+// Finds the account. As root, creates the system user if it is missing.
 absl::StatusOr<Account> FindOrMakeAccount();
 
-// True when the account may do `mode` (of access(2)) with the path. Forks; to be called while this process has one
-// thread.
+// True if the account has access `mode`, as in access(2), to the path. Forks; must be called while this process has
+// only one thread.
 bool CanAccess(const Account& account, const std::string& path, int mode);
 
-// Hands a tree over to the account unless its root belongs to it already. Follows no link.
+// Makes the account the owner of a tree unless it owns the root of the tree already. Follows no links.
 absl::Status GiveTree(const Account& account, const std::string& path);
 
-// Gives root's rights up for good. No effect when there is nothing to drop.
+// Gives up root's rights permanently. No effect if there is nothing to drop.
 absl::Status Become(const Account& account);
 
 }  // namespace riseml::supervisor

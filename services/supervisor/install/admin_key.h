@@ -1,4 +1,4 @@
-// A way back for the owner of an installation who has lost the administrator's API key.
+// Makes a new API key for an owner of an installation who has lost the administrator's key.
 #pragma once
 
 #include <string>
@@ -9,7 +9,8 @@
 namespace riseml::supervisor {
 
 // Has api make a further key for user admin and leaves it as the pending key of the installation (Layout::PendingKey).
-// Whoever may write the directory owns the installation anyway. FAILED_PRECONDITION when the installation is not up.
+// This gives no new rights: anyone who can write to the directory owns the installation. FAILED_PRECONDITION if the
+// installation is not up.
 absl::Status MakeAdminKey(const std::string& dir, Programs programs);
 
 }  // namespace riseml::supervisor

@@ -18,7 +18,7 @@ namespace {
 
 constexpr char kAdministrator[] = "admin";
 
-// Names a context of this installation may have, best first.
+// Names that a context of this installation may have, best first.
 std::vector<std::string> ContextNames(const config::v1::SupervisorState& state) {
   return {"default", "local", absl::StrCat("local-", state.cluster_id().substr(0, 8))};
 }
@@ -34,7 +34,8 @@ std::optional<riseml::ClientConfig> FindContext(const std::string& path, const c
   return std::nullopt;
 }
 
-// The first name that no other installation has. The last one is this installation's own by its making.
+// Returns the first name that no other installation has. The last name contains the id of this installation, so it is
+// unique.
 std::string FreeName(const std::string& path, const config::v1::SupervisorState& state) {
   const std::vector<std::string> names = ContextNames(state);
   for (const std::string& name : names) {
@@ -45,7 +46,7 @@ std::string FreeName(const std::string& path, const config::v1::SupervisorState&
   return names.back();
 }
 
-// A sentence when `riseml` without --context talks to another installation than the one of `known`.
+// Returns a sentence if `riseml` without --context uses another installation than the one of `known`; otherwise empty.
 std::string OtherCurrent(const std::string& path, const riseml::ClientConfig& known) {
   const absl::StatusOr<riseml::ClientConfig> current = LoadClientConfig(path, "");
   if (!current.ok() || current->context == known.context) return "";

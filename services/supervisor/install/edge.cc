@@ -14,17 +14,17 @@ namespace riseml::supervisor {
 namespace {
 
 constexpr absl::string_view kHaproxyPaths[] = {"/usr/sbin/haproxy", "/usr/local/sbin/haproxy"};
-constexpr std::int64_t kMostFiles = 20'000;  // more would only be memory
-constexpr int kStrangersCalls = 50;          // of all whose credential is not known, in a second
-constexpr int kCallersCalls = 5000;          // of one credential, in a second
-constexpr int kUnansweredCalls = 150;        // of one connection; a hundred may be open
-constexpr int kOpenCalls = 240;              // of one credential; a service may hold 384 KiB of each (server.cc)
-constexpr int kStrangersBytes = 8 << 10;     // of a call whose credential is not known
-constexpr int kGivenUpCalls = 300;  // of one credential, in ten seconds: without an answer, or not answered yet
+constexpr std::int64_t kMostFiles = 20'000;  // more would only cost memory
+constexpr int kStrangersCalls = 50;          // per second, of all callers without a known credential together
+constexpr int kCallersCalls = 5000;          // per second, of one credential
+constexpr int kUnansweredCalls = 150;        // per connection; a hundred may be open
+constexpr int kOpenCalls = 240;              // per credential; a service may hold 384 KiB of each (server.cc)
+constexpr int kStrangersBytes = 8 << 10;     // per call without a known credential
+constexpr int kGivenUpCalls = 300;           // per credential in ten seconds: ended without an answer, or still open
 
-// Three stages, each of which bounds what reaches the next one. A connection that says nothing costs a few kilobytes in
-// the first; one that leaves its TLS handshake unfinished costs 40 KB in the second; only HTTP/2 with keys that both
-// sides know reaches the third.
+// Three stages; each limits what reaches the next one. A connection that sends nothing costs a few kilobytes in the
+// first stage. One that leaves its TLS handshake unfinished costs 40 KB in the second. Only HTTP/2 after a complete TLS
+// handshake reaches the third.
 constexpr absl::string_view kTemplate =
     R"(# Written by `riseml up` at each start; changes made here are lost. Why it is so: docs/adr/0014.
 global
@@ -162,7 +162,7 @@ std::string SocketVariable(absl::string_view listener) {
 
 std::string MakeEdgeConfig(const Layout& layout, const config::v1::SupervisorState& state, std::int64_t max_files) {
   const std::int64_t files = std::min(max_files, kMostFiles);
-  // A connection has one descriptor until it says something, and six once its calls reach a service.
+  // A connection takes one descriptor until it sends data, and six once its calls reach a service.
   const std::int64_t open = files / 2, callers = files / 20;
   std::string ports, routes, backends;
   ForEachUserPort(state, [&](absl::string_view service, absl::string_view name, int port) {

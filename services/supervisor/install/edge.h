@@ -1,4 +1,4 @@
-// The edge: HAProxy, which serves the ports of users and passes calls on to the services (adr/0014).
+// Edge of an installation: HAProxy, which serves the user ports and forwards calls to the services (adr/0014).
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace riseml::supervisor {
 
-// Method that the edge answers itself, on each port of users.
+// Method that the edge answers itself, on each user port.
 inline constexpr char kEdgeCheckMethod[] = "/riseml.edge/Check";
 
-// What users are told when HAProxy is not installed.
+// Message for users if HAProxy is not installed.
 inline constexpr char kNoEdge[] =
     "HAProxy is not installed: whoever reaches the ports of RiseML can make its services take memory; install the "
     "package haproxy, then run `riseml down` and `riseml up`.";
@@ -27,7 +27,7 @@ std::vector<std::string> EdgeCommand(const Layout& layout, const std::string& ha
 // Variable that tells the edge the descriptor of a listener's socket, e.g. "RISEML_SOCKET_API_USER" for "api.user".
 std::string SocketVariable(absl::string_view listener);
 
-// Text of its configuration. `max_files` bounds the descriptors of a process, and thereby its connections.
+// Text of its configuration. `max_files` limits the descriptors of a process, and thereby its connections.
 std::string MakeEdgeConfig(const Layout& layout, const config::v1::SupervisorState& state, std::int64_t max_files);
 
 }  // namespace riseml::supervisor

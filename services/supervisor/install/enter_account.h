@@ -1,4 +1,4 @@
-// Turns the invoking user's process into one of the installation's account.
+// Makes a process of the invoking user a process of the installation's account.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace riseml::supervisor {
 
-// Does what needs root's rights, if this process has them, and gives them up for good: hands the installation over to
-// the account and sees to it that the account reaches its directory and `programs`, whose paths may change. To be
-// called in a process of its own with one thread.
+// If this process has root's rights, makes the account the owner of the installation and ensures that the account can
+// reach its directory and `programs`, whose paths may change. Then gives up root's rights permanently. Must be called
+// in a separate process with one thread.
 absl::StatusOr<Layout> EnterAccount(const Account& account, const std::string& dir, Programs* programs);
 
 }  // namespace riseml::supervisor

@@ -57,7 +57,7 @@ absl::Status PrepareDirectory(const std::string& dir) {
       return Error(Reason::kInvalidArgument,
                    absl::StrCat(dir, " is not empty and holds no RiseML installation; name a new or empty directory"));
   } else {
-    // Directories on the way are made as everybody makes them: the account of the services has to pass through.
+    // Parent directories get the usual mode, since the account of the services has to pass through them.
     const mode_t before = umask(022);
     const absl::Status parents = MakeDirectories(std::filesystem::path(dir).parent_path().string());
     umask(before);

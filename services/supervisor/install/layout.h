@@ -1,4 +1,4 @@
-// The directory of a local installation: what lies where.
+// Directory of a local installation: the paths of its files.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ struct Layout {
   std::string Certs() const { return In("certs"); }
   std::string TokenKey() const { return In("secrets/token.key"); }
   std::string SecretKey() const { return In("secrets/secret.key"); }
-  // The first administrator's API key between its making and the writing of the client configuration.
+  // The first administrator's API key, from its creation until it is in the client configuration.
   std::string PendingKey() const { return In("secrets/admin-key.pending"); }
   std::string Database() const { return In("postgres"); }
   std::string LogFile(absl::string_view name) const { return absl::StrCat(home, "/logs/", name, ".log"); }
@@ -31,18 +31,18 @@ struct Layout {
   std::string Lock() const { return In("run/lock"); }
 };
 
-// The directory meant by --dir (may be relative, may not exist yet). When none is given: $RISEML_DIR, else
-// /var/lib/riseml for root and $HOME/.riseml/local for everybody else.
+// Resolves `given`, the value of --dir, which may be relative and may not exist yet. If it is empty, the directory is
+// $RISEML_DIR, else /var/lib/riseml for root and $HOME/.riseml/local for other users.
 absl::Status ResolveDirectory(const std::string& given, std::string* dir);
 
-// Makes `dir` (mode 0700) with its run/ and logs/ unless it is there. Refuses a directory that holds something else
-// than an installation, one of a newer format, and one that belongs to another ordinary user.
+// Makes `dir` (mode 0700) with its run/ and logs/ unless it exists. Refuses a directory that holds anything but an
+// installation, has a newer format, or belongs to another ordinary user.
 absl::Status PrepareDirectory(const std::string& dir);
 
-// Fails when `dir` holds no installation.
+// Returns an error if `dir` holds no installation.
 absl::Status RequireInstallation(const std::string& dir);
 
-// Makes the directories below; called with the rights of the account that owns them.
+// Makes the subdirectories. Must be called with the rights of the account that owns them.
 absl::Status MakeSubdirectories(const Layout& layout);
 
 }  // namespace riseml::supervisor

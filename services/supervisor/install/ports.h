@@ -1,4 +1,4 @@
-// TCP ports of loopback: chosen, looked at, held open.
+// TCP ports of loopback: choosing, checking and listening.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 namespace riseml::supervisor {
 
 struct PickedPort {
-  UniqueFd held;  // while it is open, the port is given to nobody else
+  UniqueFd held;  // while it is open, no other process gets the port
   int port = 0;
 };
 
@@ -21,23 +21,24 @@ struct PortRange {
   int end = 0;
 };
 
-// The ports an installation may keep for itself: below the range from which the system gives ports to outgoing
-// connections. A closed connection holds its port for a minute, and an installation that is started in that minute
-// could not listen on it. `outgoing`: content of /proc/sys/net/ipv4/ip_local_port_range. None where it leaves no room.
+// Returns the ports that an installation may keep: those below the range of ports for outgoing connections. A closed
+// connection holds its port for a minute, and an installation that starts in that minute could not listen on it.
+// `outgoing` is the content of /proc/sys/net/ipv4/ip_local_port_range. Empty if that leaves no room.
 PortRange PortsToPick(absl::string_view outgoing);
 
-// A port that is free now, of PortsToPick where there is one.
+// Picks a port that is free now, from PortsToPick if possible.
 absl::StatusOr<PickedPort> PickPort();
 
-// UNAVAILABLE when something listens on the loopback port; names it where /proc tells. `listener` is for the message.
+// UNAVAILABLE if a process listens on the loopback port; the message names the process if /proc shows it. `listener` is
+// the name in the message.
 absl::Status CheckPortFree(const std::string& listener, int port);
 
-// Opens a listening socket on the loopback port. Connections wait in it until some program accepts them. The same error
-// as CheckPortFree.
+// Opens a listening socket on the loopback port. Connections wait there until a program accepts them. Returns the same
+// error as CheckPortFree.
 absl::StatusOr<UniqueFd> ListenOn(const std::string& listener, int port);
 
-// A copy of the socket by which process `pid` listens on the loopback port. NOT_FOUND when it has none, or the system
-// does not let us look.
+// Returns a copy of the socket with which process `pid` listens on the loopback port. NOT_FOUND if it has none, or if
+// the system denies access.
 absl::StatusOr<UniqueFd> CopyListeningSocket(int pid, int port);
 
 }  // namespace riseml::supervisor

@@ -36,7 +36,7 @@ int PidIn(const std::vector<std::string>& lines) {
   return !lines.empty() && absl::SimpleAtoi(absl::StripAsciiWhitespace(lines[0]), &pid) && pid > 0 ? pid : 0;
 }
 
-// PostgreSQL's processes all work in the data directory.
+// True if the process works in `dir`, as all processes of PostgreSQL work in the data directory.
 bool WorksIn(int pid, const std::string& dir) {
   struct stat cwd = {}, wanted = {};
   return stat(absl::StrCat("/proc/", pid, "/cwd").c_str(), &cwd) == 0 && stat(dir.c_str(), &wanted) == 0 &&
@@ -76,7 +76,7 @@ absl::Status EnsureCluster(const Layout& layout, const std::string& postgres_bin
   std::error_code error;
   std::filesystem::remove_all(making, error);
   if (error) return ErrnoError(error.value(), absl::StrCat("remove ", making));
-  // Written to disk at the end, all at once: a thousand small files, one by one, take seconds.
+  // Everything is written to disk at once at the end: writing a thousand small files one by one takes seconds.
   RISEML_RETURN_IF_ERROR(Check("make the database cluster",
                                RunAndWait({postgres_bin + "/initdb", "-D", making, "-U", "riseml", "-A", "trust",
                                            "--no-locale", "-E", "UTF8", "--no-sync", "--no-instructions"})));
@@ -97,7 +97,8 @@ std::vector<std::string> PostgresCommand(const Layout& layout, const std::string
       "listen_addresses=", absl::StrCat("unix_socket_directories=", state.postgres_socket_dir()),
       "unix_socket_permissions=0700", absl::StrCat("port=", state.postgres_port()), "shared_buffers=64MB",
       "max_connections=100", "timezone=UTC", "log_timezone=UTC", "log_line_prefix=%m [%p] ",
-      // Not in /dev/shm: containers make that small, and log-in managers empty it when a user logs out.
+      // Shared memory is not in /dev/shm: containers make that small, and log-in managers empty it when a user logs
+      // out.
       "dynamic_shared_memory_type=mmap"};
   for (const std::string& setting : settings) {
     argv.push_back("-c");

@@ -1,5 +1,5 @@
-// The private PostgreSQL of a local installation: made once, reached through a socket in a directory of mode 0700, no
-// TCP.
+// Private PostgreSQL of a local installation. It is created once and listens only on a socket in a directory of mode
+// 0700, not on TCP.
 #pragma once
 
 #include <string>
@@ -18,22 +18,21 @@ absl::StatusOr<std::string> FindPostgres();
 // True when the database cluster has been made.
 bool HasCluster(const Layout& layout);
 
-// Makes the database cluster with database and role "riseml" unless it is there. Atomic: half a cluster is thrown away
-// next time.
+// Makes the database cluster with database and role "riseml" unless it exists. Atomic: the next call removes an
+// incomplete cluster.
 absl::Status EnsureCluster(const Layout& layout, const std::string& postgres_bin);
 
 std::vector<std::string> PostgresCommand(const Layout& layout, const std::string& postgres_bin,
                                          const config::v1::SupervisorState& state);
 
-// The pid of the server that says it accepts connections; 0 when none does.
+// Pid of the server if it reports that it accepts connections; otherwise 0.
 int ReadyPostgresPid(const Layout& layout);
 
-// The pid of a live server of this directory, wherever its pid file of ours went; 0 when there is none.
+// Pid of a live server of this directory, even if our own pid file for it is lost; 0 if there is none.
 int LivingPostgresPid(const Layout& layout);
 
-// Removes lock files of a server that is gone when their pid belongs to some other program by now, which PostgreSQL
-// itself takes for a running server. Keeps them while any process works in the directory: then only PostgreSQL can
-// tell.
+// Removes the lock files of a dead server if their pid now belongs to another program, which PostgreSQL would take for
+// a running server. Keeps them while any process works in the directory: then only PostgreSQL can decide.
 absl::Status RemoveStaleLocks(const Layout& layout, const config::v1::SupervisorState& state);
 
 }  // namespace riseml::supervisor

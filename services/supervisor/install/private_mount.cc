@@ -18,7 +18,7 @@
 namespace riseml::supervisor {
 namespace {
 
-// The first directory from the root that the account cannot pass.
+// Returns the first directory from the root that the account cannot pass.
 std::string Obstacle(const Account& account, const std::string& dir) {
   std::filesystem::path so_far;
   for (const std::filesystem::path& part : std::filesystem::path(dir)) {
@@ -49,7 +49,7 @@ absl::StatusOr<std::string> ReachablePath(const Account& account, const std::str
   const std::string point = absl::StrFormat("/run/riseml/%08x", Crc32c(dir));
   if (absl::Status status = MakeMountPoint(point); !status.ok()) return Refuse(account, dir, status.message());
   if (unshare(CLONE_NEWNS) != 0) return Refuse(account, dir, ErrnoError(errno, "unshare").message());
-  // Mounts of the machine still arrive here, ours do not leave.
+  // New mounts of the machine still appear here, but our mounts do not appear outside.
   if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
       mount(dir.c_str(), point.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
     return Refuse(account, dir, ErrnoError(errno, "mount").message());

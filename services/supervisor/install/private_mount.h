@@ -1,4 +1,4 @@
-// An installation below a directory that only root can enter: the supervised processes see it at another path.
+// Mount for an installation below a directory that only root can enter: supervised processes see it at another path.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace riseml::supervisor {
 
-// The path by which the account reaches `dir`. That is `dir` itself where the account can enter it; otherwise this
-// process moves into a mount namespace of its own, in which the directory is mounted at /run/riseml/HASH as well.
-// Nothing changes for other processes; the mount goes with the last process that has the namespace. PERMISSION_DENIED
-// names the directory in the way where mounting is not allowed. To be called by root, with one thread, in the process
-// whose children need it.
+// Returns the path by which the account reaches `dir`. This is `dir` itself if the account can enter it. Otherwise this
+// process moves into its own mount namespace, in which the directory is also mounted at /run/riseml/HASH. Nothing
+// changes for other processes; the mount disappears with the last process in the namespace. PERMISSION_DENIED names the
+// obstructing directory if mounting is not allowed. Must be called by root, with one thread, in the process whose
+// children need the path.
 absl::StatusOr<std::string> ReachablePath(const Account& account, const std::string& dir);
 
 }  // namespace riseml::supervisor

@@ -32,7 +32,7 @@ bool SameFile(const struct stat& a, const struct stat& b) {
   return a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-// Copies unless size and time say it is there. A running program keeps its old file.
+// Copies a file unless size and time show that the copy is current. A running program keeps its old file.
 absl::Status CopyFile(const std::string& from, const std::string& to, int mode) {
   const absl::StatusOr<UniqueFd> in = OpenFile(from, O_RDONLY);
   RISEML_RETURN_IF_ERROR(in.status());
@@ -117,8 +117,8 @@ absl::StatusOr<Programs> FindPrograms(const std::string& bin_dir) {
 absl::StatusOr<Programs> MakeReachable(const Programs& programs, const Account& account) {
   if (!account.drop || CanRunAll(account, programs)) return programs;
   Programs copies = programs;
-  // Not in the installation's directory: services must be able to run these files but not to replace them or their
-  // folder.
+  // The copies are not in the installation's directory, since services must be able to run them but not to replace them
+  // or their directory.
   const std::string dir = absl::StrFormat("%s/programs-%08x", kCopies, Crc32c(programs.bin_dir));
   copies.bin_dir = dir + "/bin";
   copies.python_client_dir = dir + "/clients/python";

@@ -9,19 +9,20 @@
 namespace riseml::supervisor {
 
 struct Programs {
-  std::string bin_dir;            // riseml-api and its kin
+  std::string bin_dir;            // holds riseml-api and the other programs
   std::string python_client_dir;  // holds the Python package riseml
   std::string postgres_bin;
   std::string haproxy;  // empty: not installed
 };
 
-// Looks beside this program, or in `bin_dir` when it is not empty; the Python package in ../clients/python,
-// ../../clients/python or /usr/share/riseml/python from there. FAILED_PRECONDITION names what is missing.
+// Finds the programs in `bin_dir`, or beside this program if `bin_dir` is empty. Finds the Python package in
+// ../clients/python or ../../clients/python from there, or in /usr/share/riseml/python. FAILED_PRECONDITION names the
+// missing file.
 absl::StatusOr<Programs> FindPrograms(const std::string& bin_dir);
 
-// The same programs at a place the account can read. When it cannot where they are (a checkout below /root), copies go
-// to /var/cache/riseml/programs-HASH, which belongs to root and is brought up to date at each call. To be called with
-// one thread.
+// Returns the same programs at paths that the account can read. If it cannot read them in place (e.g. in a checkout
+// below /root), copies them to /var/cache/riseml/programs-HASH, which belongs to root and is updated at each call. Must
+// be called with one thread.
 absl::StatusOr<Programs> MakeReachable(const Programs& programs, const Account& account);
 
 }  // namespace riseml::supervisor

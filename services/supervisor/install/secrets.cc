@@ -16,7 +16,7 @@ namespace {
 constexpr int kKeyBytes = 32;
 constexpr std::int64_t kMaxPemBytes = 1 << 20;
 
-// The key first: a certificate that is there has its key.
+// Writes the key first, so that every existing certificate has its key.
 absl::Status Save(const Layout& layout, absl::string_view name, const rpc::Certificate& certificate) {
   const std::string stem = absl::StrCat(layout.Certs(), "/", name);
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(stem + ".key", certificate.key_pem, 0600));

@@ -7,11 +7,11 @@
 
 namespace riseml::supervisor {
 
-// Makes the CA and a certificate for each service and the supervisor, as far as they are missing. Keys have mode 0600.
+// Makes the missing ones of the CA and the certificates of each service, the edge and the supervisor. Keys have mode
+// 0600.
 absl::Status EnsureCertificates(const Layout& layout, absl::Time now);
 
-// Makes the keys that attempt tokens are derived from and that users' secrets are encrypted with, as far as they are
-// missing.
+// Makes the key that attempt tokens are derived from and the key that encrypts users' secrets, if they are missing.
 absl::Status EnsureKeys(const Layout& layout);
 
 }  // namespace riseml::supervisor

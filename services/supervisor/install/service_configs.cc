@@ -27,7 +27,7 @@ config::v1::ClientTls ClientTlsOf(const Layout& layout, absl::string_view servic
   return tls;
 }
 
-// Users come through the edge, where there is one; processes of the installation through the socket.
+// Users connect through the edge if there is one; processes of the installation through the socket.
 config::v1::Listener UserListenerOf(const ConfigInput& input, absl::string_view service) {
   config::v1::Listener listener;
   const std::string name = absl::StrCat(service, ".user");
@@ -47,7 +47,7 @@ config::v1::Listener InternalListenerOf(const ConfigInput& input, absl::string_v
   return listener;
 }
 
-// JSON is YAML too; keys in the protos' spelling.
+// Prints JSON, which is valid YAML, with the field names of the protos.
 absl::StatusOr<std::string> Render(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
@@ -58,8 +58,8 @@ absl::StatusOr<std::string> Render(const google::protobuf::Message& message) {
   return absl::StrCat(kNotice, json);
 }
 
-// Two users at their bounds fit. Whole GiB: an api whose configuration changes is started anew, and some file systems
-// say another size each day.
+// Default limit: half of the disk, so that two users at their limits fit. It is rounded to whole GiB, because some file
+// systems report a different size each day and a changed configuration restarts api.
 std::int64_t UserMaxBytes(const ConfigInput& input) {
   constexpr std::int64_t kGib = std::int64_t{1} << 30;
   if (input.state.user_max_bytes() != 0) return input.state.user_max_bytes();
@@ -84,7 +84,7 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
   config.set_cluster_id(input.state.cluster_id());
   if (!input.state.edge()) config.add_notes(kNoEdge);
   config.set_mode("local");
-  // Told to users, hence by the path they know.
+  // These paths are shown to users, so they are the ones that users know.
   config.set_local_dir(input.layout.dir);
   config.set_output_dir(input.layout.dir + "/output");
   if (const std::int64_t days = input.state.environments_max_days(); days != 0)

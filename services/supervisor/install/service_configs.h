@@ -1,4 +1,4 @@
-// Configuration files of the services, derived from what the installation chose. Pure but for the writing.
+// Configuration files of the services, derived from the choices of the installation. Pure, except for WriteConfigs.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ struct ConfigInput {
   Layout layout;
   config::v1::SupervisorState state;
   std::string python_client_dir;
-  std::vector<std::string> interpreter_dirs;  // beside the system's own
-  std::int64_t max_files = 1024;              // that one process may have open
-  std::int64_t output_bytes = 0;              // size of the file system that outputs lie on; 0: unknown
+  std::vector<std::string> interpreter_dirs;  // in addition to those of the system
+  std::int64_t max_files = 1024;              // limit of open files per process
+  std::int64_t output_bytes = 0;              // size of the file system of the outputs; 0: unknown
 };
 
 config::v1::ApiConfig MakeApiConfig(const ConfigInput& input);
@@ -42,10 +42,10 @@ config::v1::SchedulerConfig MakeSchedulerConfig(const ConfigInput& input);
 // Client identity of the supervisor itself, for health checks.
 config::v1::ClientTls SupervisorTls(const Layout& layout);
 
-// Text of every service's file, by service name, and of the edge's if there is one.
+// Returns the text of each service's file, by service name, and of the edge's file if there is an edge.
 absl::StatusOr<std::map<std::string, std::string>> RenderConfigs(const ConfigInput& input);
 
-// Writes the files that differ from what is there.
+// Writes the files whose content has changed.
 absl::Status WriteConfigs(const Layout& layout, const std::map<std::string, std::string>& texts);
 
 }  // namespace riseml::supervisor

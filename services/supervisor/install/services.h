@@ -1,4 +1,4 @@
-// The services of a local installation, as data.
+// Table of the services of a local installation.
 #pragma once
 
 #include <array>
@@ -10,10 +10,10 @@
 namespace riseml::supervisor {
 
 enum class ListenerRole {
-  kUser,      // what users call; has a port and a socket
-  kInternal,  // what services call; has a socket
+  kUser,      // called by users; has a port and a socket
+  kInternal,  // called by services; has a socket
   kMetrics,   // has a port
-  kEdge,      // the edge's own answer on a user's port
+  kEdge,      // answered by the edge itself, on a user port
 };
 constexpr bool HasPort(ListenerRole role) { return role != ListenerRole::kInternal; }
 
@@ -23,7 +23,7 @@ struct ListenerInfo {
 };
 
 struct ServiceInfo {
-  absl::string_view name;                 // of configuration, log, pid file and certificate
+  absl::string_view name;                 // name of its configuration, log, pid file and certificate
   absl::string_view program;              // file in the programs' directory
   absl::string_view verb;                 // first argument; may be empty
   int stop_wave;                          // services of wave 0 stop first; the database is the last wave

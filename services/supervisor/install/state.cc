@@ -21,8 +21,8 @@
 namespace riseml::supervisor {
 namespace {
 
-constexpr int kPostgresPort = 5432;  // names the socket's file only
-// A socket's path has 107 bytes at most. Names are up to 19 bytes long, and HAProxy makes its own beside, as
+constexpr int kPostgresPort = 5432;  // used only in the name of the socket's file
+// A socket's path has at most 107 bytes. Names have up to 19 bytes, and HAProxy adds temporary ones such as
 // edge.calls.PID.tmp.
 constexpr std::size_t kMaxSocketDirBytes = 85;
 
@@ -56,7 +56,7 @@ absl::Status ChoosePorts(config::v1::SupervisorState* state) {
   for (const ListenerInfo& listener : AllListeners()) {
     const std::string name(listener.name);
     if (!HasPort(listener.role)) {
-      state->mutable_ports()->erase(name);  // of a version that gave it one
+      state->mutable_ports()->erase(name);  // from a version that gave it a port
     } else if (state->ports().count(name) == 0) {
       RISEML_ASSIGN_OR_RETURN(PickedPort port, PickPort());
       (*state->mutable_ports())[name] = port.port;

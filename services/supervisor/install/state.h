@@ -1,5 +1,5 @@
-// Choices that an installation made once: its id and its ports. Kept in supervisor.json, since files of running jobs
-// name them too.
+// Choices that an installation makes once: its id and its ports. They are kept in supervisor.json, since files of
+// running jobs contain them too.
 #pragma once
 
 #include <string>
@@ -16,8 +16,8 @@ namespace riseml::supervisor {
 absl::StatusOr<config::v1::SupervisorState> LoadState(const Layout& layout);
 absl::Status SaveState(const Layout& layout, const config::v1::SupervisorState& state);
 
-// Fills in whatever `state` does not name yet: id, a port for each listener that has one, the directory of
-// sockets. The system picks ports that are free now. Makes the directory.
+// Fills in the missing fields of `state`: the id, a port for each listener that has one, and the directory of sockets.
+// Picks ports that are free now. Makes the directory.
 absl::Status CompleteState(const Layout& layout, config::v1::SupervisorState* state);
 
 // "127.0.0.1:PORT" of a listener that has a port, e.g. "api.user".

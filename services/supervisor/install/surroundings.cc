@@ -105,14 +105,14 @@ bool LiesWithin(const std::string& path, const std::string& directory) {
   return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
-// The first directory on the way to `path` that this process may not pass through.
+// Returns the first directory on the way to `path` that this process may not pass through.
 std::string FirstClosed(const std::string& path) {
   for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1))
     if (access(path.substr(0, end).c_str(), X_OK) != 0) return path.substr(0, end);
   return path;
 }
 
-// True when jobs that see `path` would see what only the services may.
+// True if jobs that see `path` would see files that only the services may see.
 bool ShowsInstallation(const std::string& path, const Layout& layout) {
   const std::string data = layout.In("data");
   for (const std::string& installation : {layout.dir, layout.home})

@@ -1,4 +1,4 @@
-// Reads what a local installation takes from the environment of the user who types `riseml up`.
+// Reads settings of a local installation from the environment of the user who runs `riseml up`.
 #pragma once
 
 #include <string>
@@ -10,16 +10,17 @@
 
 namespace riseml::supervisor {
 
-// Directories in or below which interpreters of Python lie: those on PATH, of pyenv and of uv.
+// Directories that contain Python interpreters, directly or below: those on PATH, of pyenv and of uv.
 std::vector<std::string> InterpreterDirs();
 
-// Keeps the limits of RISEML_ENVIRONMENTS_MAX_DAYS, RISEML_ENVIRONMENTS_MAX_GB and RISEML_USER_MAX_EXPERIMENTS, whole
-// numbers, and of RISEML_USER_MAX_BYTES, a size, where they are set; -1 for no limit. INVALID_ARGUMENT.
+// Stores the limits from RISEML_ENVIRONMENTS_MAX_DAYS, RISEML_ENVIRONMENTS_MAX_GB and RISEML_USER_MAX_EXPERIMENTS,
+// whole numbers, and from RISEML_USER_MAX_BYTES, a size, if they are set; -1 means no limit. INVALID_ARGUMENT for other
+// values.
 absl::Status TakeLimits(config::v1::SupervisorState* state);
 
-// Keeps the directories of `riseml up --data NAME=PATH` and makes what they are mounted on below the data directory;
-// "NAME=" takes one away. A link of that name gives way. INVALID_ARGUMENT, with what to do, if a directory cannot
-// be used: it is not there, it is closed to the services, or jobs would read the keys of the installation in it.
+// Stores the directories of `riseml up --data NAME=PATH` and makes their mount points below the data directory,
+// replacing links of that name; "NAME=" removes one. INVALID_ARGUMENT, with advice, if a directory cannot be used: it
+// does not exist, the services cannot read it, or it would show jobs the keys of the installation.
 absl::Status TakeDataPaths(const std::vector<std::string>& given, const Layout& layout,
                            config::v1::SupervisorState* state);
 

@@ -51,7 +51,7 @@ std::string LogTail(const std::string& path, int lines) {
   if (n <= 0) return "";
   text.resize(n);
   std::vector<std::string> parts = absl::StrSplit(absl::StripTrailingAsciiWhitespace(text), '\n');
-  if (start > 0 && parts.size() > 1) parts.erase(parts.begin());  // most likely cut
+  if (start > 0 && parts.size() > 1) parts.erase(parts.begin());  // most likely incomplete
   if (static_cast<int>(parts.size()) > lines) parts.erase(parts.begin(), parts.end() - lines);
   return absl::StrJoin(parts, "\n");
 }

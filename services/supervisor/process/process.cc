@@ -47,7 +47,7 @@ absl::StatusOr<Pipe> MakePipe() {
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-// In the child, between fork and exec: only calls that are safe there.
+// Runs in the child between fork and exec: only async-signal-safe calls are allowed.
 void ResetSignals() {
   sigset_t none;
   sigemptyset(&none);
@@ -89,7 +89,7 @@ absl::StatusOr<std::string> ReadAllOf(int fd) {
   }
 }
 
-// Appends "NAME=VALUE" of each variable of ours that has one of the names, or whose name has one of the prefixes.
+// Appends "NAME=VALUE" for each of our variables that has one of the names or prefixes.
 void AppendOwn(std::initializer_list<absl::string_view> names, std::initializer_list<absl::string_view> prefixes,
                std::vector<std::string>& out) {
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -136,7 +136,7 @@ absl::Status WriteRecord(const std::string& pid_file, const std::string& record_
   options.preserve_proto_field_names = true;
   if (!google::protobuf::util::MessageToJsonString(record, &json, options).ok())
     return absl::InternalError("a process record cannot be printed");
-  // No need to wait for the disk: a record is worth nothing after the next boot.
+  // Does not wait for the disk, since a record is useless after the next boot.
   RISEML_RETURN_IF_ERROR(WriteFileQuickly(record_file, json + "\n", 0600));
   return WriteFileQuickly(pid_file, absl::StrCat(record.pid(), "\n"), 0600);
 }
@@ -166,7 +166,7 @@ absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<abs
   const pid_t pid = fork();
   if (pid < 0) return ErrnoError(errno, absl::StrCat("start ", request.argv[0]));
   if (pid == 0) {
-    // Otherwise this process would wait for itself.
+    // Closes the write end; otherwise this process would wait for itself.
     close(go.write_end.get());
     RunChild(argv.data(), environment.data(),
              {null.get(), out, log.get(), go.read_end.get(), failure.write_end.get(), request.passed.data(),

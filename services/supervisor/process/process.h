@@ -1,4 +1,4 @@
-// Processes the supervisor starts: how they are started, recorded and recognised again.
+// Processes of the supervisor: starting, recording and identifying them.
 #pragma once
 
 #include <sys/types.h>
@@ -30,24 +30,25 @@ absl::Status Identify(pid_t pid, config::v1::ProcessRecord& record);
 // Waits until a descriptor is readable, at most for `limit`.
 void WaitReadable(int fd, absl::Duration limit);
 
-// Pid file (the pid alone, for people and scripts) and record of a process. NOT_FOUND when there is no record.
+// Write and read the record of a process. WriteRecord also writes the pid file, which has only the pid, for users and
+// scripts. ReadRecord returns NOT_FOUND if there is no record.
 absl::Status WriteRecord(const std::string& pid_file, const std::string& record_file,
                          const config::v1::ProcessRecord& record);
 absl::StatusOr<config::v1::ProcessRecord> ReadRecord(const std::string& record_file);
 
 struct SpawnRequest {
-  std::vector<std::string> argv;  // argv[0] is the program's path
+  std::vector<std::string> argv;  // argv[0] is the path of the program
   std::vector<std::string> environment;
   std::string log_file;     // standard error, appended to
   std::string output_file;  // standard output, replaced, mode 0600; empty: the log file too
-  std::vector<int> passed;  // descriptors that the program has as well, by the same numbers
+  std::vector<int> passed;  // descriptors that the program also gets, with the same numbers
 };
 
-// Starts a program in a session of its own. `record` is called with the pid before the program runs: when it fails, or
-// when this process dies meanwhile, the program never runs. Returns once the program has been executed.
+// Starts a program in its own session. Calls `record` with the pid before the program runs: if `record` fails, or if
+// this process dies meanwhile, the program never runs. Returns once the program has been executed.
 absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<absl::Status(pid_t)>& record);
 
-// Waits for the end of a child of this process; its wait status.
+// Waits for the end of a child of this process. Returns its wait status.
 int WaitFor(pid_t child);
 
 struct RunResult {
@@ -60,11 +61,11 @@ absl::StatusOr<RunResult> RunAndWait(const std::vector<std::string>& argv, absl:
 
 // Variables passed on to services: PATH, locale, time zone, TLS.
 std::vector<std::string> ServiceEnvironment(const std::string& home);
-// The same with proxies and package indexes, whose URLs may have passwords: for the node, which passes them on to jobs
-// without these.
+// The same with proxies and package indexes, whose URLs may contain passwords. For the node, which passes them on to
+// jobs without the passwords.
 std::vector<std::string> NodeEnvironment(const std::string& home);
 
-// Exit status for people: "exit code 3", "signal 9".
+// Describes a wait status for users: "exit code 3", "signal 9".
 std::string DescribeExit(int wait_status);
 
 }  // namespace riseml::supervisor

@@ -43,7 +43,7 @@ std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address, ListenerRol
 
 }  // namespace
 
-// Everything one question needs until it is answered.
+// Data of one question until it is answered.
 struct Prober::Question {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<grpc::GenericStub> stub;
@@ -51,7 +51,7 @@ struct Prober::Question {
   grpc::ByteBuffer response;
   grpc::Status status;
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> call;
-  bool answer_counts = true;  // else its OK is enough
+  bool answer_counts = true;  // false: the status OK is enough
   std::function<void(absl::Status)> done;
 };
 

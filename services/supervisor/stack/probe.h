@@ -1,4 +1,4 @@
-// Health of listeners over gRPC's health protocol, and of the edge by the method that it answers itself.
+// Health checks of listeners by gRPC's health protocol, and of the edge by the method that it answers itself.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -21,15 +21,15 @@ struct ProbeKeys {
 };
 absl::StatusOr<ProbeKeys> LoadProbeKeys(const config::v1::ClientTls& tls);
 
-// Asks listeners for their health, any number at a time. Thread-safe.
+// Checks the health of listeners, any number at a time. Thread-safe.
 class Prober {
  public:
   explicit Prober(ProbeKeys keys);
-  // Waits for the answers that are still to come.
+  // Waits for all outstanding answers.
   ~Prober();
 
-  // Asks once, on a new connection. `done` gets OK when the listener says it serves; it is called exactly once, on the
-  // prober's thread.
+  // Asks once, on a new connection. Calls `done` exactly once, on the prober's thread, with OK if the listener reports
+  // that it serves.
   void Ask(const std::string& address, ListenerRole role, absl::Duration timeout,
            std::function<void(absl::Status)> done);
 

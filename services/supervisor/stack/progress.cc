@@ -64,7 +64,7 @@ void ProgressSender::Failed(absl::string_view message) {
 }
 
 void ProgressView::Write(absl::string_view text) {
-  // Progress that cannot be shown has nobody to be reported to.
+  // Ignores errors: if progress cannot be shown, there is nowhere to report that.
   [[maybe_unused]] const absl::Status ignored = WriteAll(fd_, text);
 }
 

@@ -1,5 +1,5 @@
-// Progress of a start: the supervising process sends one line per event over a pipe, and the terminal's process shows
-// it.
+// Progress of a start: the supervising process sends one line per event through a pipe, and the process at the terminal
+// shows it.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@
 namespace riseml::supervisor {
 
 enum class ProgressKind {
-  kStep,    // a phase goes on; text says with what
+  kStep,    // a phase continues; text says what it does
   kDone,    // a phase is complete
   kNote,    // a sentence for the user
   kReady,   // everything is healthy
@@ -27,17 +27,17 @@ struct ProgressEvent {
   std::string text;
 };
 
-std::string EncodeProgress(const ProgressEvent& event);  // one line with its break
+std::string EncodeProgress(const ProgressEvent& event);  // one line with a newline
 std::optional<ProgressEvent> DecodeProgress(absl::string_view line);
 
-// The sending end. Says each thing once. A terminal that has gone away is no error. Lives on one thread.
+// Sends events, each once. It is no error if the terminal has gone away. Used by one thread.
 class ProgressSender {
  public:
   explicit ProgressSender(UniqueFd pipe) : pipe_(std::move(pipe)) {}
   void Step(absl::string_view phase, absl::string_view text);
   void Done(absl::string_view phase);
   void Note(absl::string_view text);
-  // The last word; nothing is sent after it.
+  // The last event; nothing is sent after it.
   void Ready();
   void Failed(absl::string_view message);
 
@@ -48,7 +48,8 @@ class ProgressSender {
   std::set<std::string> done_;
 };
 
-// Shows events: on a terminal one line a phase, redrawn while it goes on; elsewhere one line for each completed phase.
+// Shows events: on a terminal one line per phase, redrawn while the phase continues; elsewhere one line for each
+// completed phase.
 class ProgressView {
  public:
   ProgressView(int fd, bool is_terminal) : fd_(fd), is_terminal_(is_terminal) {}
@@ -63,8 +64,8 @@ class ProgressView {
   bool line_open_ = false;
 };
 
-// Shows events until the last word. OK after kReady; the failure after kFailed or when the other end went away without
-// a word.
+// Shows events until the last one. Returns OK after kReady; an error after kFailed or if the pipe is closed before the
+// last event.
 absl::Status FollowProgress(int pipe, ProgressView& view, const std::string& log_file);
 
 }  // namespace riseml::supervisor

@@ -26,7 +26,7 @@
 namespace riseml::supervisor {
 namespace {
 
-constexpr int kMostStarts = 6;  // of one unit before the whole start counts as failed: 3 s of trying
+constexpr int kMostStarts = 6;                               // per unit; then the whole start fails, after about 3 s
 constexpr absl::Duration kDatabaseLimit = absl::Minutes(5);  // recovery after a crash may take a while
 constexpr absl::Duration kServicesLimit = absl::Minutes(2);
 constexpr absl::Duration kPortLimit = absl::Seconds(5);
@@ -36,7 +36,7 @@ constexpr int kTailLines = 20;
 
 }  // namespace
 
-// Answers to probes on their way from gRPC's threads to the supervising one. Thread-safe.
+// Queue of answers to probes, from gRPC's threads to the supervising thread. Thread-safe.
 class Stack::Answers {
  public:
   struct Answer {
@@ -88,7 +88,7 @@ bool Stack::IsHealthy(absl::string_view name) {
   return unit != nullptr && unit->state() == UnitState::kHealthy;
 }
 
-// Takes over what an earlier supervisor left running, and stops what has another version or configuration by now.
+// Adopts units that an earlier supervisor left running, and stops those with another version or configuration.
 absl::Status Stack::Adopt() {
   for (auto it = units_.rbegin(); it != units_.rend(); ++it) {
     Supervised& unit = **it;
@@ -132,7 +132,7 @@ absl::Status Stack::StartSupervision(ProbeKeys keys) {
   for (const int number : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set, number);
   signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_.valid()) return ErrnoError(errno, "watch for signals");
-  // Orphans of services become our children, so that somebody takes note of their end.
+  // Makes orphans of services our children, so that they are reaped.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   RISEML_RETURN_IF_ERROR(Adopt());
   RISEML_RETURN_IF_ERROR(CheckPorts());
@@ -173,7 +173,7 @@ void Stack::AdvanceTasks(absl::Time now) {
     start_deadline_ = now + kDatabaseLimit;
     StartTask(migrate_);
   }
-  // An api that was adopted is healthy already.
+  // An adopted api is healthy already.
   if (!bootstrap_.done && bootstrap_.pid == 0 && migrate_.done && IsHealthy("api")) StartTask(bootstrap_);
 }
 
@@ -196,7 +196,7 @@ void Stack::TaskEnded(Task& task, int wait_status) {
   LogInfo("task_done", {{"task", task.name}});
   if (&task == &migrate_) start_deadline_ = clock_.Now() + kServicesLimit;
   if (task.output_file.empty()) return;
-  // Only an administrator who was made just now leaves a key.
+  // There is a key only if the administrator was made just now.
   const absl::StatusOr<std::string> output = ReadFile(task.output_file, 64 << 10);
   if (output.ok() && !absl::StripAsciiWhitespace(*output).empty()) {
     rename(task.output_file.c_str(), plan_.layout.PendingKey().c_str());
@@ -204,7 +204,7 @@ void Stack::TaskEnded(Task& task, int wait_status) {
     unlink(task.output_file.c_str());
   }
   plan_.state.set_has_administrator(true);
-  // Without it the next start looks again.
+  // If this is not saved, the next start checks again.
   if (const absl::Status saved = SaveState(plan_.layout, plan_.state); !saved.ok())
     LogWarning("state_not_saved", {{"error", saved.message()}});
 }
@@ -336,7 +336,7 @@ void Stack::WaitForEvents(absl::Time now) {
       LogWarning("unit_unanswered", {{"unit", unit->name()}, {"error", answer.status.message()}});
     if (unit->IsDeaf() && !stopping_) {
       LogError("unit_killed", {{"unit", unit->name()}, {"pid", unit->pid()}, {"why", answer.status.message()}});
-      unit->Send(SIGKILL);  // its end is noticed like any other, and it is started again
+      unit->Send(SIGKILL);  // its end is handled like any other, and the unit is restarted
     }
   }
   reaped_.clear();
@@ -368,7 +368,7 @@ void Stack::Reap() {
 std::string Stack::HowItEnded(pid_t pid) {
   int status = 0;
   if (const auto found = reaped_.find(pid); found != reaped_.end()) return DescribeExit(found->second);
-  // Its end may be visible a moment before it can be waited for. What an earlier supervisor started is not our child.
+  // The end may be visible a moment before waitpid can return it. A process of an earlier supervisor is not our child.
   if (waitpid(pid, &status, 0) == pid) return DescribeExit(status);
   return "unknown";
 }

@@ -1,5 +1,5 @@
-// The whole stack: starts its units in order of need, tells when all is healthy, restarts what dies, stops everything
-// in reverse order.
+// Stack of all units: starts them in order of dependency, reports when all are healthy, restarts units that die, and
+// stops them in reverse order.
 #pragma once
 
 #include <sys/types.h>
@@ -28,30 +28,30 @@ struct StackPlan {
   config::v1::SupervisorState state;
   std::vector<UnitPlan> units;
   std::vector<std::string> environment;
-  std::vector<std::string> migrate_command;    // brings the database's schema up to date
+  std::vector<std::string> migrate_command;    // updates the schema of the database
   std::vector<std::string> bootstrap_command;  // makes the first administrator; prints the key
 };
 
-// Plans which processes run, from the choices of the installation. `configs` are the texts of the configuration files
+// Plans the processes to run from the choices of the installation. `configs` are the texts of the configuration files
 // by service.
 StackPlan MakeStackPlan(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs,
                         const std::map<std::string, std::string>& configs);
 
-// Asks every unit of the plan for its health, all at once. One entry a unit, in the plan's order.
+// Checks the health of all units of the plan in parallel. Returns one entry per unit, in the order of the plan.
 std::vector<absl::Status> ProbeAll(const StackPlan& plan, const ProbeKeys& keys);
 
-// Lives on one thread, which has SIGTERM, SIGINT and SIGCHLD blocked.
+// Used by one thread, which must have SIGTERM, SIGINT and SIGCHLD blocked.
 class Stack {
  public:
-  // `clock` and `progress` outlive this.
+  // `clock` and `progress` must outlive this.
   Stack(StackPlan plan, const Clock& clock, ProgressSender& progress);
   ~Stack();
 
-  // Runs the stack until SIGTERM or SIGINT; nothing of it runs when this returns. The error is that of a failed start,
-  // for the user.
+  // Runs the stack until SIGTERM or SIGINT; all units have stopped when this returns. Returns an error for the user if
+  // the start failed.
   absl::Status Run(ProbeKeys keys);
 
-  // Stops whatever an earlier supervisor left running.
+  // Stops units that an earlier supervisor left running.
   void StopLeftovers();
 
  private:
@@ -98,7 +98,7 @@ class Stack {
   std::shared_ptr<Answers> answers_;
   std::unique_ptr<Prober> prober_;
   UniqueFd signals_;
-  std::map<pid_t, int> reaped_;  // ends of children that have not been looked at yet
+  std::map<pid_t, int> reaped_;  // wait statuses of children that have not been handled yet
   absl::Status failure_;
   bool ready_ = false;
   bool stopping_ = false;

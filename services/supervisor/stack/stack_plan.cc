@@ -50,7 +50,7 @@ UnitPlan PlanService(const ServiceInfo& service, const Layout& layout, const con
   unit.stop_signal = SIGTERM;
   for (const ListenerInfo& listener : service.listeners) {
     if (listener.name.empty()) continue;
-    // A user's port is the edge's, where there is one.
+    // The edge has the user ports if there is an edge.
     const bool has_port =
         listener.role == ListenerRole::kMetrics || (listener.role == ListenerRole::kUser && !state.edge());
     unit.endpoints.push_back({std::string(listener.name), listener.role, has_port ? PortIn(state, listener.name) : 0,
@@ -59,7 +59,7 @@ UnitPlan PlanService(const ServiceInfo& service, const Layout& layout, const con
   return unit;
 }
 
-// It stops after the services, which tell its clients that they stop.
+// The edge stops after the services, which tell its clients that they stop.
 UnitPlan PlanEdge(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs,
                   const std::string& config) {
   UnitPlan unit;

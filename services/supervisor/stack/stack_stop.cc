@@ -25,7 +25,7 @@ void Stack::StopNow(Supervised& unit) {
 }
 
 void Stack::StopLeftovers() {
-  // In reverse order of need, those of one wave together.
+  // Stops units in reverse order of dependency, those of one wave together.
   for (auto& unit : units_) unit->AdoptAny(clock_.Now());
   for (int wave = 0; wave <= kLastWave; ++wave) {
     for (auto& unit : units_)

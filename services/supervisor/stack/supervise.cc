@@ -44,7 +44,7 @@ absl::Status LeaveTerminal(const Layout& layout) {
   return absl::OkStatus();
 }
 
-// What the units of this process may have open.
+// Limit of open files for the units of this process.
 std::int64_t MaxFiles() {
   rlimit files = {};
   constexpr std::int64_t kMost = 1 << 20;
@@ -52,7 +52,7 @@ std::int64_t MaxFiles() {
   return files.rlim_cur < kMost ? static_cast<std::int64_t>(files.rlim_cur) : kMost;
 }
 
-// Size of the file system that outputs lie on; 0: unknown.
+// Size of the file system of the outputs; 0: unknown.
 std::int64_t OutputBytes(const Layout& layout) {
   struct statvfs disk {};
   if (statvfs(layout.In("output").c_str(), &disk) != 0) return 0;
@@ -65,7 +65,7 @@ absl::Status RecordOurselves(const Layout& layout) {
   return WriteRecord(layout.PidFile(kSupervisor), layout.ProcessFile(kSupervisor), record);
 }
 
-// Everything a start needs, made or brought up to date.
+// Makes or updates everything that a start needs.
 absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs, const std::vector<std::string>& data,
                                   const Clock& clock, ProgressSender& progress) {
   RISEML_RETURN_IF_ERROR(MakeSubdirectories(layout));
@@ -82,7 +82,7 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   if (!state->edge()) progress.Note(kNoEdge);
   RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout, &*state));
-  // A database that is gone is made anew, and has no administrator then.
+  // A missing database is made anew and then has no administrator.
   if (!HasCluster(layout)) state->clear_has_administrator();
   RISEML_RETURN_IF_ERROR(While("keep the supervisor's state", SaveState(layout, *state)));
   RISEML_ASSIGN_OR_RETURN(const auto configs, RenderConfigs({layout, *state, programs.python_client_dir,

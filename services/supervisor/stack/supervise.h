@@ -1,4 +1,4 @@
-// The supervising process: from a child of the terminal's process to the one that keeps the stack running.
+// Supervising process: starts as a child of the process at the terminal and keeps the stack running.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ struct SuperviseRequest {
   UniqueFd progress;  // pipe to the terminal's process
 };
 
-// Runs in a process of its own with one thread: leaves the terminal, gives up root's rights, prepares the installation
-// and supervises it until SIGTERM. Returns the exit code. What went wrong while starting is told over the pipe.
+// Must run in a separate process with one thread. Leaves the terminal, gives up root's rights, prepares the
+// installation and supervises it until SIGTERM. Returns the exit code. Reports errors of the start through the pipe.
 int Supervise(SuperviseRequest request);
 
 }  // namespace riseml::supervisor

@@ -77,7 +77,7 @@ absl::Status Supervised::Start(absl::Time now, const std::map<std::string, Uniqu
   }
   const absl::StatusOr<pid_t> pid = Spawn(request, keep);
   if (pid.ok() && Take(record, now)) return absl::OkStatus();
-  // Could not be started, or ended before it could be looked at.
+  // The process could not be started, or ended before it could be inspected.
   Go(UnitEvent::kStarted);
   record_ = record;
   Exited(pid.ok() ? "at once" : absl::string_view(pid.status().message()), now);

@@ -1,4 +1,4 @@
-// One process the supervisor keeps running: started, adopted, probed, stopped. Lives on one thread.
+// Process that the supervisor keeps running: it is started or adopted, probed and stopped. Used by one thread.
 #pragma once
 
 #include <map>
@@ -20,14 +20,14 @@ struct Endpoint {
   std::string listener;  // "api.user"
   ListenerRole role = ListenerRole::kInternal;
   int port = 0;         // 0: none
-  std::string address;  // to ask it for its health at
+  std::string address;  // for health checks
 };
 
 struct UnitPlan {
   std::string name;
   std::vector<std::string> argv;
   std::vector<std::string> environment;
-  std::string signature;            // of command line and configuration
+  std::string signature;            // hash of command line and configuration
   std::vector<Endpoint> endpoints;  // empty for PostgreSQL
   bool takes_sockets = false;       // the supervisor opens the ports and passes the sockets on
   int stop_wave = 0;
@@ -42,33 +42,33 @@ class Supervised {
   const std::string& name() const { return plan_.name; }
   UnitState state() const { return state_; }
   int pid() const { return record_.pid(); }
-  // Readable when the process has ended; -1 while none runs.
+  // Descriptor that is readable when the process has ended; -1 while none runs.
   int watch_fd() const { return watch_.get(); }
   absl::Time next_start() const { return next_start_; }
   absl::Time next_probe() const { return next_probe_; }
   int exits() const { return exits_; }  // since this supervisor started
   int generation() const { return generation_; }
   bool probing() const { return probing_; }
-  // It runs, and has not answered so often that it will not any more.
+  // True if it runs but has missed so many probes in a row that it is considered hung.
   bool IsDeaf() const { return state_ == UnitState::kSilent && unanswered_ >= kMostUnanswered; }
 
-  // Takes over a live process of an earlier supervisor that runs this very program with this very configuration.
+  // Adopts a live process of an earlier supervisor if it runs exactly this program with exactly this configuration.
   bool Adopt(absl::Time now);
-  // Takes over whatever live process the record names, to stop it.
+  // Adopts any live process that the record names, in order to stop it.
   bool AdoptAny(absl::Time now);
 
-  // `sockets` are passed on to a unit that takes them, by listener.
+  // Starts the process. Passes `sockets`, by listener, to a unit that takes them.
   absl::Status Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets);
-  // It cannot be started now; it is tried again after a while.
+  // Notes that the process cannot be started now; the start is tried again later.
   void NotStarted(absl::Time now);
-  // The end of a round of probes of generation().
+  // Notes the end of a round of probes of generation().
   void ProbeEnded(bool answered, absl::Time now);
   void ProbeStarted() { probing_ = true; }
-  // The process has ended; `how` is for the log.
+  // Notes that the process has ended; `how` is for the log.
   void Exited(absl::string_view how, absl::Time now);
-  // Asks it to stop; no effect when it does not run.
+  // Asks the process to stop. No effect if it does not run.
   void Stop();
-  // A process that is gone needs no signal.
+  // Errors are ignored: a process that has ended needs no signal.
   void Send(int signal) const { SignalProcess(watch_, signal).IgnoreError(); }
 
  private:

@@ -1,4 +1,4 @@
-// One supervised process as a state machine, and when it may be started again. Pure.
+// State machine of a supervised process, and the delay before its next start. Pure.
 #pragma once
 
 #include <algorithm>
@@ -44,7 +44,7 @@ inline constexpr UnitEdge kUnitEdges[] = {
     {UnitState::kWaiting, UnitEvent::kStop, UnitState::kDown},
 };
 
-// Absent: the event changes nothing in this state.
+// nullopt: the event changes nothing in this state.
 constexpr std::optional<UnitState> Next(UnitState from, UnitEvent on) {
   for (const UnitEdge& edge : kUnitEdges)
     if (edge.from == from && edge.on == on) return edge.to;
