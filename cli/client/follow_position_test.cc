@@ -2,9 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/client/reconnect_policy.h"
-#include "services/common/base/status.h"
-
 namespace riseml::cli {
 namespace {
 
@@ -129,33 +126,6 @@ TEST(FollowPosition, TheFirstCallToAnotherOwnerBeginsWhereItWasAskedFor) {
   EXPECT_EQ(request.cursors(0).offset(), 103);
   EXPECT_EQ(request.cursors(1).job_uid(), "late");
   EXPECT_EQ(request.cursors(1).offset(), 0);
-}
-
-TEST(ReconnectPolicy, TryUnavailableForEver) {
-  ReconnectPolicy reconnects;
-  for (int i = 0; i < 100; ++i) {
-    const auto wait = reconnects.After(absl::UnavailableError("x"));
-    ASSERT_TRUE(wait.has_value());
-    EXPECT_LE(*wait, absl::Seconds(2));
-  }
-}
-
-TEST(ReconnectPolicy, WaitAsLongAsTheServerAsks) {
-  ReconnectPolicy reconnects;
-  const absl::Status full = WithRetryDelay(Error(Reason::kLimitExceeded, "too many readers"), absl::Minutes(1));
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(reconnects.After(full), absl::Minutes(1));
-  EXPECT_EQ(reconnects.After(full), std::nullopt);
-  EXPECT_EQ(ReconnectPolicy().After(WithRetryDelay(absl::UnavailableError("x"), absl::Minutes(1))), absl::Minutes(1));
-}
-
-TEST(ReconnectPolicy, GiveUpOnRefusalsAtOnceAndOnOddCodesAfterFive) {
-  ReconnectPolicy reconnects;
-  EXPECT_FALSE(reconnects.After(absl::PermissionDeniedError("x")).has_value());
-  reconnects.Progress();
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(reconnects.After(absl::InternalError("x")).has_value());
-  EXPECT_FALSE(reconnects.After(absl::InternalError("x")).has_value());
-  reconnects.Progress();
-  EXPECT_TRUE(reconnects.After(absl::InternalError("x")).has_value());
 }
 
 }  // namespace

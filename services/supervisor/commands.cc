@@ -34,7 +34,7 @@
 #include "services/supervisor/stack/probe.h"
 #include "services/supervisor/stack/progress.h"
 #include "services/supervisor/stack/stack.h"
-#include "services/supervisor/stack/supervise.h"
+#include "services/supervisor/stack/supervisor_process.h"
 
 namespace riseml::supervisor {
 namespace {

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -15,7 +14,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "services/common/base/log.h"
-#include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/install/postgres.h"
@@ -30,47 +28,14 @@ constexpr int kMostStarts = 6;                               // per unit; then t
 constexpr absl::Duration kDatabaseLimit = absl::Minutes(5);  // recovery after a crash may take a while
 constexpr absl::Duration kServicesLimit = absl::Minutes(2);
 constexpr absl::Duration kPortLimit = absl::Seconds(5);
-constexpr absl::Duration kWatchProbeTimeout = absl::Seconds(3);
 constexpr absl::Duration kRotationPeriod = absl::Seconds(5);
 constexpr int kTailLines = 20;
 
 }  // namespace
 
-// Queue of answers to probes, from gRPC's threads to the supervising thread. Thread-safe.
-class Stack::Answers {
- public:
-  struct Answer {
-    std::string unit;
-    int generation;
-    absl::Status status;
-  };
-  Answers() : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  int fd() const { return wake_.get(); }
-
-  void Put(Answer answer) {
-    {
-      MutexLock lock(mu_);
-      answers_.push_back(std::move(answer));
-    }
-    eventfd_write(wake_.get(), 1);
-  }
-
-  std::vector<Answer> TakeAll() {
-    eventfd_t ignored;
-    eventfd_read(wake_.get(), &ignored);
-    MutexLock lock(mu_);
-    return std::exchange(answers_, {});
-  }
-
- private:
-  UniqueFd wake_;
-  Mutex mu_;
-  std::vector<Answer> answers_ ABSL_GUARDED_BY(mu_);
-};
-
 Stack::Stack(StackPlan plan, const Clock& clock, ProgressSender& progress)
-    : plan_(std::move(plan)), clock_(clock), progress_(progress), answers_(std::make_shared<Answers>()) {
-  for (const UnitPlan& unit : plan_.units) units_.push_back(std::make_unique<Supervised>(unit, plan_.layout));
+    : plan_(std::move(plan)), clock_(clock), progress_(progress), answers_(std::make_shared<ProbeAnswers>()) {
+  for (const UnitPlan& unit : plan_.units) units_.push_back(std::make_unique<SupervisedUnit>(unit, plan_.layout));
   migrate_ = {"migrate", plan_.migrate_command, "", 0, false};
   bootstrap_ = {"bootstrap", plan_.bootstrap_command, plan_.layout.PendingKey() + ".new", 0,
                 plan_.state.has_administrator()};
@@ -78,20 +43,20 @@ Stack::Stack(StackPlan plan, const Clock& clock, ProgressSender& progress)
 
 Stack::~Stack() = default;
 
-Supervised* Stack::Find(absl::string_view name) {
+SupervisedUnit* Stack::Find(absl::string_view name) {
   const auto it = std::find_if(units_.begin(), units_.end(), [&](const auto& unit) { return unit->name() == name; });
   return it == units_.end() ? nullptr : it->get();
 }
 
 bool Stack::IsHealthy(absl::string_view name) {
-  const Supervised* unit = Find(name);
+  const SupervisedUnit* unit = Find(name);
   return unit != nullptr && unit->state() == UnitState::kHealthy;
 }
 
 // Adopts units that an earlier supervisor left running, and stops those with another version or configuration.
 absl::Status Stack::Adopt() {
   for (auto it = units_.rbegin(); it != units_.rend(); ++it) {
-    Supervised& unit = **it;
+    SupervisedUnit& unit = **it;
     if (unit.Adopt(clock_.Now())) {
       LogInfo("unit_adopted", {{"unit", unit.name()}, {"pid", unit.pid()}});
       sockets_.Share(unit.plan(), unit.pid());
@@ -101,7 +66,7 @@ absl::Status Stack::Adopt() {
       StopNow(unit);
     }
   }
-  Supervised& database = *Find(kDatabase);
+  SupervisedUnit& database = *Find(kDatabase);
   if (IsRunning(database.state())) return absl::OkStatus();
   if (const int pid = LivingPostgresPid(plan_.layout); pid > 0) {
     config::v1::ProcessRecord record;
@@ -160,9 +125,6 @@ absl::Status Stack::Run(ProbeKeys keys) {
   }
 }
 
-// The api answers nothing before the schema is up to date.
-bool Stack::MayProbe(const Supervised& unit) const { return unit.name() != "api" || migrate_.done; }
-
 void Stack::Advance(absl::Time now) {
   AdvanceTasks(now);
   for (auto& unit : units_) AdvanceUnit(*unit, now);
@@ -207,61 +169,6 @@ void Stack::TaskEnded(Task& task, int wait_status) {
   // If this is not saved, the next start checks again.
   if (const absl::Status saved = SaveState(plan_.layout, plan_.state); !saved.ok())
     LogWarning("state_not_saved", {{"error", saved.message()}});
-}
-
-void Stack::AdvanceUnit(Supervised& unit, absl::Time now) {
-  if (!IsRunning(unit.state())) {
-    if (now < unit.next_start()) return;
-    if (unit.name() == kDatabase && unit.exits() > 0) {
-      if (absl::Status status = RemoveStaleLocks(plan_.layout, plan_.state); !status.ok())
-        LogWarning("stale_locks_kept", {{"error", status.message()}});
-    }
-    if (absl::Status status = sockets_.Open(unit.plan()); !status.ok()) {
-      LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
-      unit.NotStarted(now);
-      return;
-    }
-    if (absl::Status status = unit.Start(now, sockets_.all()); !status.ok())
-      LogError("unit_not_started", {{"unit", unit.name()}, {"error", status.message()}});
-  } else if (!unit.probing() && now >= unit.next_probe() && MayProbe(unit)) {
-    StartProbe(unit, now);
-  }
-}
-
-void Stack::StartProbe(Supervised& unit, absl::Time now) {
-  if (unit.name() == kDatabase) {
-    unit.ProbeEnded(ReadyPostgresPid(plan_.layout) == unit.pid(), now);
-    return;
-  }
-  unit.ProbeStarted();
-  // One round asks every listener; the last answer ends it.
-  struct Round {
-    Mutex mu;
-    int open ABSL_GUARDED_BY(mu) = 0;
-    absl::Status status ABSL_GUARDED_BY(mu);
-  };
-  auto round = std::make_shared<Round>();
-  std::vector<const Endpoint*> asked;
-  for (const Endpoint& endpoint : unit.plan().endpoints)
-    if (endpoint.role != ListenerRole::kMetrics) asked.push_back(&endpoint);
-  {
-    MutexLock lock(round->mu);
-    round->open = static_cast<int>(asked.size());
-  }
-  for (const Endpoint* endpoint : asked) {
-    const auto answered = [round, answers = answers_, name = unit.name(),
-                           generation = unit.generation()](absl::Status status) {
-      absl::Status result;
-      {
-        MutexLock lock(round->mu);
-        if (round->status.ok()) round->status = std::move(status);
-        if (--round->open > 0) return;
-        result = round->status;
-      }
-      answers->Put({name, generation, std::move(result)});
-    };
-    prober_->Ask(endpoint->address, endpoint->role, kWatchProbeTimeout, answered);
-  }
 }
 
 void Stack::CheckStart(absl::Time now) {
@@ -327,18 +234,7 @@ void Stack::WaitForEvents(absl::Time now) {
     if (one.fd < 0 || poll(&one, 1, 0) != 1) continue;
     unit->Exited(HowItEnded(unit->pid()), later);
   }
-  for (const Answers::Answer& answer : answers_->TakeAll()) {
-    Supervised* unit = Find(answer.unit);
-    if (unit == nullptr || unit->generation() != answer.generation) continue;
-    const bool was_healthy = unit->state() == UnitState::kHealthy;
-    unit->ProbeEnded(answer.status.ok(), later);
-    if (was_healthy && !answer.status.ok())
-      LogWarning("unit_unanswered", {{"unit", unit->name()}, {"error", answer.status.message()}});
-    if (unit->IsDeaf() && !stopping_) {
-      LogError("unit_killed", {{"unit", unit->name()}, {"pid", unit->pid()}, {"why", answer.status.message()}});
-      unit->Send(SIGKILL);  // its end is handled like any other, and the unit is restarted
-    }
-  }
+  TakeAnswers(later);
   reaped_.clear();
 }
 

@@ -17,8 +17,9 @@
 #include "services/supervisor/install/layout.h"
 #include "services/supervisor/install/programs.h"
 #include "services/supervisor/stack/probe.h"
+#include "services/supervisor/stack/probe_answers.h"
 #include "services/supervisor/stack/progress.h"
-#include "services/supervisor/stack/supervised.h"
+#include "services/supervisor/stack/supervised_unit.h"
 #include "services/supervisor/stack/unit_sockets.h"
 
 namespace riseml::supervisor {
@@ -55,7 +56,6 @@ class Stack {
   void StopLeftovers();
 
  private:
-  class Answers;
   struct Task {
     std::string name;
     std::vector<std::string> argv;
@@ -69,11 +69,13 @@ class Stack {
   absl::Status StartSupervision(ProbeKeys keys);
   void Advance(absl::Time now);
   void AdvanceTasks(absl::Time now);
-  void AdvanceUnit(Supervised& unit, absl::Time now);
+  void AdvanceUnit(SupervisedUnit& unit, absl::Time now);
   void AdvanceStop(absl::Time now);
   void CheckStart(absl::Time now);
-  void StartProbe(Supervised& unit, absl::Time now);
-  bool MayProbe(const Supervised& unit) const;
+  void StartProbe(SupervisedUnit& unit, absl::Time now);
+  bool MayProbe(const SupervisedUnit& unit) const;
+  void TakeAnswers(absl::Time now);
+  void KillDeaf(SupervisedUnit& unit, const absl::Status& why);
   void StartTask(Task& task);
   void TaskEnded(Task& task, int wait_status);
   void Fail(const std::string& message, const std::string& log_name);
@@ -84,18 +86,18 @@ class Stack {
   void Reap();
   std::string HowItEnded(pid_t pid);
   void RotateLogs(absl::Time now);
-  void StopNow(Supervised& unit);
+  void StopNow(SupervisedUnit& unit);
   absl::Time NextDue() const;
-  Supervised* Find(absl::string_view name);
+  SupervisedUnit* Find(absl::string_view name);
   bool IsHealthy(absl::string_view name);
 
   StackPlan plan_;
   const Clock& clock_;
   ProgressSender& progress_;
-  std::vector<std::unique_ptr<Supervised>> units_;
+  std::vector<std::unique_ptr<SupervisedUnit>> units_;
   UnitSockets sockets_;
   Task migrate_, bootstrap_;
-  std::shared_ptr<Answers> answers_;
+  std::shared_ptr<ProbeAnswers> answers_;
   std::unique_ptr<Prober> prober_;
   UniqueFd signals_;
   std::map<pid_t, int> reaped_;  // wait statuses of children that have not been handled yet

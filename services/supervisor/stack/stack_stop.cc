@@ -16,7 +16,7 @@ constexpr absl::Duration kDatabaseStopLimit = absl::Minutes(1);
 }  // namespace
 
 // Stops one unit and waits for its end.
-void Stack::StopNow(Supervised& unit) {
+void Stack::StopNow(SupervisedUnit& unit) {
   unit.Stop();
   WaitReadable(unit.watch_fd(), kStopLimit);
   unit.Send(SIGKILL);
@@ -52,7 +52,7 @@ void Stack::AdvanceStop(absl::Time now) {
     return;
   }
   while (stop_wave_ <= kLastWave) {
-    std::vector<Supervised*> open;
+    std::vector<SupervisedUnit*> open;
     for (auto& unit : units_) {
       if (unit->plan().stop_wave != stop_wave_) continue;
       unit->Stop();
@@ -64,7 +64,7 @@ void Stack::AdvanceStop(absl::Time now) {
       continue;
     }
     if (now < wave_deadline_) return;
-    for (Supervised* unit : open) {
+    for (SupervisedUnit* unit : open) {
       LogWarning("unit_killed", {{"unit", unit->name()}, {"why", "it did not stop in time"}});
       unit->Send(SIGKILL);
     }

@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "services/common/base/files/file.h"
-#include "services/supervisor/stack/supervised.h"
+#include "services/supervisor/stack/supervised_unit.h"
 
 namespace riseml::supervisor {
 

@@ -1,4 +1,4 @@
-#include "services/supervisor/stack/supervised.h"
+#include "services/supervisor/stack/supervised_unit.h"
 
 #include <unistd.h>
 
@@ -19,7 +19,7 @@ constexpr absl::Duration kSilentProbe = absl::Seconds(1);
 
 }  // namespace
 
-void Supervised::Go(UnitEvent event) {
+void SupervisedUnit::Go(UnitEvent event) {
   const std::optional<UnitState> next = Next(state_, event);
   if (!next.has_value()) return;
   if (*next != state_)
@@ -27,12 +27,12 @@ void Supervised::Go(UnitEvent event) {
   state_ = *next;
 }
 
-void Supervised::ScheduleProbe(absl::Duration after, absl::Time now) {
+void SupervisedUnit::ScheduleProbe(absl::Duration after, absl::Time now) {
   probe_interval_ = after;
   next_probe_ = now + after;
 }
 
-bool Supervised::Take(const config::v1::ProcessRecord& record, absl::Time now) {
+bool SupervisedUnit::Take(const config::v1::ProcessRecord& record, absl::Time now) {
   absl::StatusOr<UniqueFd> watch = OpenProcess(IdentityOf(record));
   if (!watch.ok()) return false;
   watch_ = *std::move(watch);
@@ -45,19 +45,19 @@ bool Supervised::Take(const config::v1::ProcessRecord& record, absl::Time now) {
   return true;
 }
 
-bool Supervised::Adopt(absl::Time now) {
+bool SupervisedUnit::Adopt(absl::Time now) {
   const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout_.ProcessFile(plan_.name));
   if (!record.ok() || record->signature() != plan_.signature || record->program() != FileIdentity(plan_.argv[0]))
     return false;
   return Take(*record, now);
 }
 
-bool Supervised::AdoptAny(absl::Time now) {
+bool SupervisedUnit::AdoptAny(absl::Time now) {
   const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout_.ProcessFile(plan_.name));
   return record.ok() && Take(*record, now);
 }
 
-absl::Status Supervised::Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets) {
+absl::Status SupervisedUnit::Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets) {
   config::v1::ProcessRecord record;
   record.set_program(FileIdentity(plan_.argv[0]));
   record.set_signature(plan_.signature);
@@ -84,12 +84,12 @@ absl::Status Supervised::Start(absl::Time now, const std::map<std::string, Uniqu
   return pid.status();
 }
 
-void Supervised::NotStarted(absl::Time now) {
+void SupervisedUnit::NotStarted(absl::Time now) {
   ++exits_;
   next_start_ = now + delay_.AfterExit(absl::ZeroDuration());
 }
 
-void Supervised::ProbeEnded(bool answered, absl::Time now) {
+void SupervisedUnit::ProbeEnded(bool answered, absl::Time now) {
   probing_ = false;
   const UnitState before = state_;
   unanswered_ = answered ? 0 : unanswered_ + 1;
@@ -100,7 +100,7 @@ void Supervised::ProbeEnded(bool answered, absl::Time now) {
   ScheduleProbe(std::min(probe_interval_ * 5 / 4, kSlowestStartProbe), now);
 }
 
-void Supervised::Exited(absl::string_view how, absl::Time now) {
+void SupervisedUnit::Exited(absl::string_view how, absl::Time now) {
   const absl::Duration healthy_for = healthy_since_.has_value() ? now - *healthy_since_ : absl::ZeroDuration();
   if (state_ == UnitState::kStopping) {
     LogInfo("unit_stopped", {{"unit", plan_.name}, {"pid", pid()}, {"how", how}});
@@ -120,7 +120,7 @@ void Supervised::Exited(absl::string_view how, absl::Time now) {
   unlink(layout_.ProcessFile(plan_.name).c_str());
 }
 
-void Supervised::Stop() {
+void SupervisedUnit::Stop() {
   if (state_ == UnitState::kStopping) return;
   const bool runs = IsRunning(state_);
   Go(UnitEvent::kStop);

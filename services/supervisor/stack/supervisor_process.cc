@@ -1,4 +1,4 @@
-#include "services/supervisor/stack/supervise.h"
+#include "services/supervisor/stack/supervisor_process.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -34,9 +34,9 @@ struct UnitPlan {
   int stop_signal = 0;
 };
 
-class Supervised {
+class SupervisedUnit {
  public:
-  Supervised(UnitPlan plan, Layout layout) : plan_(std::move(plan)), layout_(std::move(layout)) {}
+  SupervisedUnit(UnitPlan plan, Layout layout) : plan_(std::move(plan)), layout_(std::move(layout)) {}
 
   const UnitPlan& plan() const { return plan_; }
   const std::string& name() const { return plan_.name; }
