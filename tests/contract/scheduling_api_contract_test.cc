@@ -1,4 +1,4 @@
-// What the scheduler may rely on when it talks to api: of the fake that its own tests use, and of api over TLS on
+// Tests the promises of api that the scheduler relies on: of the fake that its own tests use, and of api over TLS on
 // loopback with a PostgreSQL of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

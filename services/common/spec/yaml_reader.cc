@@ -26,7 +26,7 @@ struct Refused {
   absl::Status status;
 };
 
-// What to write instead, by the words of yaml-cpp.
+// Advice for an error of yaml-cpp: says what to write instead.
 struct Advice {
   absl::string_view what;
   absl::string_view instead;

@@ -1,4 +1,4 @@
-// What every kind of log source does together with the ingest core and the store: one suite, run on each.
+// Tests every kind of log source together with the ingest core and the store: one suite, run on each.
 #include "services/loghandler/ingest/log_source.h"
 
 #include <gtest/gtest.h>

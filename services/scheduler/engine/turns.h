@@ -22,7 +22,7 @@
 
 namespace riseml::scheduler::engine {
 
-// What one decision knows about a shape.
+// Knowledge of one decision about a shape.
 struct Judged {
   Ledger::Entry* hint = nullptr;  // node of the last binding
   VerdictPtr verdict;             // why jobs of the shape wait from now on

@@ -88,7 +88,7 @@ absl::StatusOr<std::vector<std::string>> ExpandRange(const View& range) {
   return values;
 }
 
-// What a value is in a command: scalars as written, but booleans and null as Python prints them; lists and maps as
+// Text of a value in a command: scalars as written, but booleans and null as Python prints them; lists and maps as
 // JSON.
 std::string ValueText(const Node& value) {
   if (value.kind == Kind::kSequence || value.kind == Kind::kMapping) return JsonText(value);
