@@ -1,5 +1,6 @@
 #include "services/api/api_server.h"
 
+#include <algorithm>
 #include <thread>
 #include <vector>
 
@@ -64,6 +65,12 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   info.set_local_dir(config.local_dir());
   *info.mutable_notes() = config.notes();
   return info;
+}
+
+// Half of the processors at most, so that calls of others find a free one; 4 keep the connections to the database busy.
+rpc::CallLimits CallLimitsOfThisMachine() {
+  const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  return {.running = std::clamp(processors / 2, 1, 4)};
 }
 
 UserLimits LimitsOf(const config::v1::ApiConfig& config) {
@@ -170,6 +177,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
   std::unique_ptr<ApiServer> server(new ApiServer(std::make_unique<Parts>(config, token_key, secret_key)));
   Parts& p = *server->parts_;
   RISEML_RETURN_IF_ERROR(p.feed.Start());
+  rpc::UserCalls::OfProcess().SetLimits(CallLimitsOfThisMachine());
   RISEML_RETURN_IF_ERROR(PrepareAuditMonths(p.service_db));
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo info, ReadClusterInfo(p.service_db, config, version));
   RISEML_ASSIGN_OR_RETURN(const auto builder_channel,

@@ -77,8 +77,8 @@ absl::Status CheckTexts(const v1::CreateExperimentRequest& request) {
 
 grpc::Status ExperimentHandler::CreateExperiment(grpc::ServerContext* context,
                                                  const v1::CreateExperimentRequest* request, v1::Experiment* response) {
-  return rpc::Unary(context, "riseml.v1.ExperimentService/CreateExperiment",
-                    [&](const rpc::Call& call) { return rpc::Answer(Create(call, *request), response); });
+  return rpc::SerialUnary(context, "riseml.v1.ExperimentService/CreateExperiment",
+                          [&](const rpc::Call& call) { return rpc::Answer(Create(call, *request), response); });
 }
 
 absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
@@ -141,14 +141,15 @@ grpc::Status ExperimentHandler::ListExperiments(grpc::ServerContext* context, co
 }
 grpc::Status ExperimentHandler::KillExperiment(grpc::ServerContext* context, const v1::KillExperimentRequest* request,
                                                v1::Experiment* response) {
-  return rpc::Unary(context, "riseml.v1.ExperimentService/KillExperiment",
-                    [&](const rpc::Call& call) { return rpc::Answer(experiments_.Kill(call, *request), response); });
+  return rpc::SerialUnary(context, "riseml.v1.ExperimentService/KillExperiment", [&](const rpc::Call& call) {
+    return rpc::Answer(experiments_.Kill(call, *request), response);
+  });
 }
 grpc::Status ExperimentHandler::DeleteExperiment(grpc::ServerContext* context,
                                                  const v1::DeleteExperimentRequest* request,
                                                  v1::DeleteExperimentResponse*) {
-  return rpc::Unary(context, "riseml.v1.ExperimentService/DeleteExperiment",
-                    [&](const rpc::Call& call) { return removals_.Delete(call, *request); });
+  return rpc::SerialUnary(context, "riseml.v1.ExperimentService/DeleteExperiment",
+                          [&](const rpc::Call& call) { return removals_.Delete(call, *request); });
 }
 grpc::Status ExperimentHandler::ListTransitions(grpc::ServerContext* context, const v1::ListTransitionsRequest* request,
                                                 v1::ListTransitionsResponse* response) {

@@ -15,8 +15,8 @@ grpc::Status ProjectHandler::ListProjects(grpc::ServerContext* context, const v1
 }
 grpc::Status ProjectHandler::DeleteProject(grpc::ServerContext* context, const v1::DeleteProjectRequest* request,
                                            v1::DeleteProjectResponse*) {
-  return rpc::Unary(context, "riseml.v1.ProjectService/DeleteProject",
-                    [&](const rpc::Call& call) { return removals_.DeleteProject(call, *request); });
+  return rpc::SerialUnary(context, "riseml.v1.ProjectService/DeleteProject",
+                          [&](const rpc::Call& call) { return removals_.DeleteProject(call, *request); });
 }
 
 }  // namespace riseml::api

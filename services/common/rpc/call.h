@@ -53,16 +53,27 @@ absl::Status Answer(absl::StatusOr<T> result, T* response) {
   return result.status();
 }
 
+// The way a unary call of a user enters: UserCalls::Enter or EnterSerial.
+using EnterUserCall = absl::StatusOr<UserCalls::Permit> (UserCalls::*)(const internal::v1::Caller&, absl::Duration);
+
 // Answers a unary call with what `body` returns. Calls of one user wait for each other if there are many
 // (user_calls.h).
 template <class Body>  // absl::Status(const Call&)
-grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {
+grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body,
+                   EnterUserCall enter = &UserCalls::Enter) {
   const absl::Time start = StartOfCall();
   const Call call = CallOf(*context, method);
-  const absl::StatusOr<UserCalls::Permit> permit = UserCalls::OfProcess().Enter(call.caller, TimeLeft(*context));
+  const absl::StatusOr<UserCalls::Permit> permit = (UserCalls::OfProcess().*enter)(call.caller, TimeLeft(*context));
   if (!permit.ok()) return Finish(call, start, permit.status());
   if (absl::Status late = CheckWaitedFor(*context); !late.ok()) return Finish(call, start, late);
   return Finish(call, start, std::forward<Body>(body)(call));
+}
+
+// As Unary, for methods that may write thousands of rows: those of one user run one after another, so that they keep
+// one processor busy. In the database they would wait for each other anyway, each with a connection.
+template <class Body>
+grpc::Status SerialUnary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {
+  return Unary(context, method, std::forward<Body>(body), &UserCalls::EnterSerial);
 }
 
 }  // namespace riseml::rpc

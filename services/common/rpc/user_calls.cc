@@ -31,16 +31,31 @@ UserCalls& UserCalls::OfProcess() {
 }
 
 absl::StatusOr<UserCalls::Permit> UserCalls::Enter(const internal::v1::Caller& caller, absl::Duration limit) {
+  MutexLock lock(mu_);
+  return Wait(caller, &Share::running, limits_.running, limit);
+}
+
+absl::StatusOr<UserCalls::Permit> UserCalls::EnterSerial(const internal::v1::Caller& caller, absl::Duration limit) {
+  MutexLock lock(mu_);
+  return Wait(caller, &Share::serial, 1, limit);
+}
+
+void UserCalls::SetLimits(CallLimits limits) {
+  MutexLock lock(mu_);
+  limits_ = limits;
+}
+
+absl::StatusOr<UserCalls::Permit> UserCalls::Wait(const internal::v1::Caller& caller, int Share::*count, int bound,
+                                                  absl::Duration limit) {
   if (!HasBound(caller)) return Permit();
   const Key key(caller.kind(), caller.user());
-  MutexLock lock(mu_);
   Share& share = shares_[key];
-  const auto free = [&]() { return share.running < limits_.running; };
+  const auto free = [&]() { return share.*count < bound; };
   if (!free()) {
     if (share.waiting >= limits_.waiting)
-      return WithRetryDelay(LimitExceeded(absl::StrCat("too many calls of ", Whose(caller), " at once: ",
-                                                       limits_.running, " run, ", limits_.waiting, " wait"),
-                                          limits_.running + limits_.waiting, share.running + share.waiting),
+      return WithRetryDelay(LimitExceeded(absl::StrCat("too many calls of ", Whose(caller), " at once: ", bound,
+                                                       " run, ", limits_.waiting, " wait"),
+                                          bound + limits_.waiting, share.*count + share.waiting),
                             kCallAgain);
     bool in_time = false;
     if (limit > absl::ZeroDuration()) {
@@ -54,8 +69,8 @@ absl::StatusOr<UserCalls::Permit> UserCalls::Enter(const internal::v1::Caller& c
           absl::StrCat("waited too long for other calls of ", Whose(caller), "; nothing was done"));
     }
   }
-  ++share.running;
-  return Permit(*this, key, &Share::running);
+  ++(share.*count);
+  return Permit(*this, key, count);
 }
 
 absl::StatusOr<UserCalls::Permit> UserCalls::EnterStream(const internal::v1::Caller& caller) {
@@ -77,14 +92,14 @@ void UserCalls::Leave(const Key& key, int Share::*count) {
   Share& share = shares_.at(key);
   --(share.*count);
   if (share.waiting > 0)
-    share.left.notify_one();
+    share.left.notify_all();  // they wait for different things
   else
     ForgetIfIdle(key);
 }
 
 void UserCalls::ForgetIfIdle(const Key& key) {
   const Share& share = shares_.at(key);
-  if (share.running == 0 && share.waiting == 0 && share.streams == 0) shares_.erase(key);
+  if (share.running == 0 && share.serial == 0 && share.waiting == 0 && share.streams == 0) shares_.erase(key);
 }
 
 UserCalls::Permit& UserCalls::Permit::operator=(Permit&& other) noexcept {

@@ -15,9 +15,9 @@
 namespace riseml::rpc {
 
 // Bounds of one user; all jobs of the user together have the same bounds again.
-struct UserLimits {
+struct CallLimits {
   int running = 4;    // unary calls that run at once
-  int waiting = 28;   // unary calls that wait for one of these
+  int waiting = 28;   // unary calls that wait to run
   int streams = 100;  // open watches
 };
 
@@ -26,14 +26,18 @@ class UserCalls {
  public:
   class Permit;
 
-  explicit UserCalls(UserLimits limits = UserLimits()) : limits_(limits) {}
+  explicit UserCalls(CallLimits limits = CallLimits()) : limits_(limits) {}
 
-  // Returns the instance of all servers of this process.
+  // Returns the instance of all servers of this process. Its bounds are set before the first server starts.
   static UserCalls& OfProcess();
+  void SetLimits(CallLimits limits);
 
   // Waits until few enough calls of the caller run. LIMIT_EXCEEDED, with a retry delay, when too many wait already;
   // DEADLINE_EXCEEDED after `limit`.
   absl::StatusOr<Permit> Enter(const internal::v1::Caller& caller, absl::Duration limit);
+
+  // As Enter, for a call that runs alone among those of the caller that enter here (rpc::SerialUnary).
+  absl::StatusOr<Permit> EnterSerial(const internal::v1::Caller& caller, absl::Duration limit);
 
   // LIMIT_EXCEEDED, with a retry delay, when the caller has too many streams.
   absl::StatusOr<Permit> EnterStream(const internal::v1::Caller& caller);
@@ -41,15 +45,18 @@ class UserCalls {
  private:
   using Key = std::pair<internal::v1::Caller::Kind, std::string>;  // kind, user
   struct Share {
-    int running = 0, waiting = 0, streams = 0;
+    int running = 0, serial = 0, waiting = 0, streams = 0;
     std::condition_variable_any left;
   };
 
+  // Waits until `count` of the caller's share is below `bound`, and adds one to it.
+  absl::StatusOr<Permit> Wait(const internal::v1::Caller& caller, int Share::*count, int bound, absl::Duration limit)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Leave(const Key& key, int Share::*count);
   void ForgetIfIdle(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const UserLimits limits_;
   Mutex mu_;
+  CallLimits limits_ ABSL_GUARDED_BY(mu_);
   std::map<Key, Share> shares_ ABSL_GUARDED_BY(mu_);  // of those who have calls or streams now
 };
 

@@ -56,6 +56,21 @@ TEST(UserCallsTest, ACallWaitsUntilOneBeforeItEnds) {
   EXPECT_TRUE(second.get().ok());
 }
 
+TEST(UserCallsTest, SerialCallsOfAUserRunOneAfterTheOther) {
+  UserCalls calls({.running = 1});
+  auto serial = std::make_optional(calls.EnterSerial(CallerOf("mallory"), kAtOnce));
+  ASSERT_TRUE(serial->ok()) << serial->status();
+  EXPECT_EQ(calls.EnterSerial(CallerOf("mallory"), kAtOnce).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(calls.EnterSerial(CallerOf("paul"), kAtOnce).ok());
+  const auto other = calls.Enter(CallerOf("mallory"), kAtOnce);
+  EXPECT_TRUE(other.ok()) << "another call does not wait for it: " << other.status();
+  auto next = std::async(std::launch::async,
+                         [&] { return calls.EnterSerial(CallerOf("mallory"), absl::InfiniteDuration()).status(); });
+  EXPECT_EQ(next.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  serial.reset();
+  EXPECT_TRUE(next.get().ok());
+}
+
 TEST(UserCallsTest, StreamsHaveABoundOfTheirOwn) {
   UserCalls calls({.running = 1, .streams = 2});
   auto call = calls.Enter(CallerOf("mallory"), kAtOnce);
