@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "services/agent/process/priority.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 
@@ -124,6 +125,8 @@ struct SpawnChild {
 
   [[noreturn]] void Execute() {
     setsid();
+    GiveWayToServices();
+    LetSessionGiveWay(getpid());  // refused at times; then it is as important as a service until it ends
     for (int signal = 1; signal < NSIG; ++signal) {
       struct sigaction action {};
       action.sa_handler = SIG_DFL;

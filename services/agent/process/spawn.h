@@ -24,8 +24,8 @@ struct SpawnRequest {
   bool own_network = false;
 };
 
-// Starts a program as a daemon: with its own session and default signals, and not as our child. Returns its pid once it
-// has been executed. Thread-safe.
+// Starts a program as a daemon: with its own session, default signals and the priority of a job, and not as our child.
+// Returns its pid once it has been executed. Thread-safe.
 absl::StatusOr<pid_t> SpawnDetached(const SpawnRequest& request);
 
 }  // namespace riseml::agent

@@ -26,6 +26,7 @@
 #include "services/agent/attempt/work_files.h"
 #include "services/agent/process/output_pace.h"
 #include "services/agent/process/output_pipe.h"
+#include "services/agent/process/priority.h"
 #include "services/agent/process/process.h"
 #include "services/agent/process/timer.h"
 #include "services/agent/run/result_socket.h"
@@ -307,7 +308,7 @@ void Runner::AwaitNetwork() {
 void Runner::GiveWay() {
   const pid_t shell = steps_.shell_pid();
   if (shell == 0 || shell == gave_way_) return;
-  if (GiveWayToServices(shell))
+  if (LetSessionGiveWay(shell))
     gave_way_ = shell;
   else
     way_timer_.Set(kGiveWayRetryMs);
@@ -354,14 +355,6 @@ absl::Status Runner::Fail(const absl::Status& why) {
   outcome.set_message(absl::StrCat("the commands could not be watched any more: ", std::string(why.message())));
   outcome.set_exit_class(v1::Attempt::INFRASTRUCTURE);
   return End(std::move(outcome));
-}
-
-absl::Status CloseOnExec(const RunFiles& files) {
-  for (const int fd : {files.log, files.journal, files.results, files.output_read, files.output_write})
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return ErrnoError(errno, absl::StrCat("use descriptor ", fd));
-  for (const int fd : {files.network_ready, files.network_alive})
-    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);  // they exist only if the job has its own network
-  return absl::OkStatus();
 }
 
 }  // namespace

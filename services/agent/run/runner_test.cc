@@ -126,8 +126,8 @@ TEST_F(RunnerTest, WhoPrintsTooFastWaitsAndLosesNothing) {
 
 TEST_F(RunnerTest, CommandsGiveWayToServices) {
   const bool by_session = FileExists("/proc/self/autogroup");
-  const auto ended = Run(
-      {"[ $(nice) -ge 5 ]", by_session ? "until grep -q 'nice 5' /proc/self/autogroup; do sleep 0.05; done" : "true"});
+  const auto ended = Run({"[ $(nice) -ge 10 ]",
+                          by_session ? "until grep -q 'nice 10' /proc/self/autogroup; do sleep 0.05; done" : "true"});
   EXPECT_EQ(ended.exit_code(), 0) << Log();
 }
 

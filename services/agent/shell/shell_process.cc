@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "services/agent/process/priority.h"
 #include "services/agent/shell/system_call_filter.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
@@ -19,7 +20,6 @@ namespace riseml::agent {
 namespace {
 
 constexpr char kJobOomScore[] = "500";  // when memory runs out, jobs are killed before services
-constexpr int kJobNiceness = 5;         // a third of the weight of a service
 
 std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
@@ -47,7 +47,7 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   if (score >= 0 && write(score, kJobOomScore, sizeof kJobOomScore - 1) < 0)
     errno = 0;  // optional, to favor the services
   close(score);
-  if (nice(kJobNiceness) < 0) errno = 0;  // optional too
+  GiveWayToServices();
   if (cpu_set_t set; plan.processors_size() > 0) {
     CPU_ZERO(&set);
     for (const int processor : plan.processors()) CPU_SET(processor, &set);
@@ -72,13 +72,6 @@ absl::StatusOr<pid_t> StartShellProcess(const internal::v1::RunPlan& plan, std::
   if (pid < 0) return ErrnoError(errno, "start a command");
   if (pid == 0) BecomeShell(plan, plan.sandboxed() ? &*filter : nullptr, argv.data(), environment.data(), output);
   return pid;
-}
-
-bool GiveWayToServices(pid_t shell) {
-  if (getsid(shell) != shell) return false;  // it has just been forked
-  const UniqueFd file(open(absl::StrCat("/proc/", shell, "/autogroup").c_str(), O_WRONLY | O_CLOEXEC));
-  const std::string niceness = absl::StrCat(kJobNiceness);
-  return !file.valid() || write(file.get(), niceness.data(), niceness.size()) >= 0 || errno != EAGAIN;
 }
 
 }  // namespace riseml::agent

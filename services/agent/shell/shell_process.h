@@ -15,8 +15,4 @@ namespace riseml::agent {
 // with a lower processor priority than services. It has no input and prints to `output`.
 absl::StatusOr<pid_t> StartShellProcess(const internal::v1::RunPlan& plan, std::vector<std::string> words, int output);
 
-// Lowers the priority of the session of a shell below services where the system shares processors by session
-// (autogroups). False: try again in 100 ms, since the system accepts only ten such requests per second in total.
-bool GiveWayToServices(pid_t shell);
-
 }  // namespace riseml::agent
