@@ -46,7 +46,7 @@ def chosen(attacks, names):
 
 def main():
     rpc.generate()
-    from framework import ATTACKS, run
+    from framework import ATTACKS, FACTOR, measure_busy, run
     for group in GROUPS:
         importlib.import_module(group)
     if "--list" in sys.argv[1:]:
@@ -56,6 +56,9 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows = []
+    busy = measure_busy()
+    print(f"While another user's short trials keep this machine busy, a status takes up to {busy[0]:.2f} s and a small job up to "
+          f"{busy[1]:.2f} s.\nAn attack may make them {FACTOR:.0f} times as long, or {FACTOR:.0f} times as long as right before it.\n", flush=True)
     print(line(("attack", "what", "status: before, worst, after", "job: before, worst, after", "memory", "CPU", "")))
     for one in chosen(ATTACKS, sys.argv[1:]):
         if one.not_run:
@@ -64,7 +67,7 @@ def main():
         if one.disk_mb and os.geteuid() != 0:
             print(line((one.id, one.what, "not run: takes root, to give the installation a disk of its own")))
             continue
-        row = run(one)
+        row = run(one, busy)
         if row.not_here:
             print(line((one.id, one.what, "not run: " + row.not_here)), flush=True)
             continue

@@ -10,7 +10,7 @@ import grpc
 
 from installation import Installation
 from sampling import Sampler
-from victim import JobProbe, StatusProbe
+from victim import JobProbe, StatusProbe, times_when_busy
 
 ATTACK_LIMIT_S = 60  # of the part between the two yields
 PREPARATION_LIMIT_S = 120
@@ -130,13 +130,13 @@ class Row:
         return not self.reasons
 
 
-def _judge(row, name, probe, times, after):
+def _judge(row, name, probe, times, busy, after):
     before, during, later = times
-    limit = max(FACTOR * before, probe.floor)
+    limit = FACTOR * max(before, busy)
     for text in list(dict.fromkeys(probe.during.errors))[:2]:
         row.reasons.append(f"{name} during it: {text}")
     if during > limit:
-        row.reasons.append(f"{name} took {during:.2f} s, {before:.2f} before")
+        row.reasons.append(f"{name} took {during:.2f} s, {before:.2f} before and {busy:.2f} when busy")
     for text in list(dict.fromkeys(after.errors))[:1]:
         row.reasons.append(f"{name} {RECOVERY_S:.0f} s after it: {text}")
     if later > limit:
@@ -160,8 +160,17 @@ def _advance(body, seconds):
     return False
 
 
-def run(one):
-    """Runs one attack against an installation of its own; returns its row."""
+def measure_busy():
+    """The times that attacks are compared with: (status, job), in seconds."""
+    installation = Installation()
+    try:
+        return times_when_busy(installation.attacker, installation.victim)
+    finally:
+        installation.close()
+
+
+def run(one, busy):
+    """Runs one attack against an installation of its own; returns its row. `busy` comes from measure_busy()."""
     row = Row(one.id, one.what)
     installation = Installation(one.disk_mb)
     case = Case(installation)
@@ -193,8 +202,8 @@ def run(one):
         row.status = (status_before.worst(), status.during.worst(), status_after.middle())
         row.job = (job_before.worst(), job.during.worst(), job_after.middle())
         row.growth, row.cpu = sampler.growth(), sampler.busiest()
-        _judge(row, "status", status, row.status, status_after)
-        _judge(row, "job", job, row.job, job_after)
+        _judge(row, "status", status, row.status, busy[0], status_after)
+        _judge(row, "job", job, row.job, busy[1], job_after)
         if row.growth[0] > GROWTH_LIMIT_MB:
             row.reasons.append(f"{row.growth[1]} grew by {row.growth[0]:.0f} MB")
         if unhealthy := installation.healthy():

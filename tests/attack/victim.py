@@ -5,10 +5,6 @@ import subprocess
 import threading
 import time
 
-# A victim may wait twice as long as before an attack, and this long in any case. On two cores that compilers use too,
-# the slowest of 50 calls takes 0.22 s and the slowest of 30 jobs 0.9 s while nobody attacks.
-STATUS_FLOOR_S = 0.25
-JOB_FLOOR_S = 1.0
 STATUS_LIMIT_S = 15.0
 JOB_LIMIT_S = 25.0
 PAUSE_S = 0.25
@@ -32,9 +28,8 @@ class Times:
 class Probe:
     """One thing that the victim does again and again."""
 
-    def __init__(self, limit, floor):
+    def __init__(self, limit):
         self.limit = limit
-        self.floor = floor
         self._stop = threading.Event()
         self._thread = None
         self._process = None
@@ -100,7 +95,7 @@ class Probe:
 
 class StatusProbe(Probe):
     def __init__(self, user):
-        super().__init__(STATUS_LIMIT_S, STATUS_FLOOR_S)
+        super().__init__(STATUS_LIMIT_S)
         self.user = user
 
     def steps(self):
@@ -109,10 +104,28 @@ class StatusProbe(Probe):
 
 class JobProbe(Probe):
     def __init__(self, user):
-        super().__init__(JOB_LIMIT_S, JOB_FLOOR_S)
+        super().__init__(JOB_LIMIT_S)
         self.user = user
         self.path = user.project("small", "true")
 
     def steps(self):
         yield lambda _: self.user.popen("train", "-q", cwd=self.path)
         yield lambda number: self.user.popen("wait", os.fsdecode(number).strip())
+
+
+def times_when_busy(other, user, statuses=50, jobs=15):
+    """Seconds that the slowest status and the slowest job of `user` take while `other` trains what keeps all processors busy.
+
+    An attacker, as anybody, may use the processors that are free; so these are the times that an attack is compared with.
+    """
+    status, job = StatusProbe(user), JobProbe(user)
+    status.several(2), job.several(2)
+    resources = {"cpus": 0.1, "mem": 16, "gpus": 0}
+    trials = other.submit("trials", "true", resources=resources, concurrency=8, parameters={"a": {"range": {"min": 1, "max": 2000, "step": 1}}})
+    other.wait_state(trials, "RUNNING")
+    waited = status.several(statuses), job.several(jobs)
+    if errors := waited[0].errors + waited[1].errors:
+        raise RuntimeError("without an attack: " + errors[0])
+    if other.state(trials) != "RUNNING":
+        raise RuntimeError("the trials that should have kept the processors busy have ended")
+    return waited[0].worst(), waited[1].worst()
