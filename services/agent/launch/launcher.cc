@@ -19,6 +19,7 @@
 #include "services/agent/attempt/journal.h"
 #include "services/agent/attempt/work_files.h"
 #include "services/agent/launch/cache.h"
+#include "services/agent/launch/gpu_devices.h"
 #include "services/agent/launch/job_tools.h"
 #include "services/agent/launch/leavings.h"
 #include "services/agent/launch/network.h"
@@ -237,6 +238,9 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", KeptName(start.attempt())));
   const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
   *plan.mutable_notes() = {notes.begin(), notes.end()};
+  if (sandboxed())
+    for (std::string& note : NotesOnGpus(FindGpuDevices({start.gpu_uuids().begin(), start.gpu_uuids().end()})))
+      plan.add_notes(std::move(note));
   if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build logs it
     if (std::string note = NoteOfBuild(PlaceOfEnvironment(start)); !note.empty()) plan.add_notes(std::move(note));
   plan.set_interpreter_note(PythonFor(start.template_().image()).note);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/agent/launch/gpu_devices.h"
 #include "services/agent/launch/launcher.h"
 #include "services/agent/launch/network.h"
 #include "services/agent/launch/notes.h"
@@ -46,7 +47,7 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.memory_bytes = start.resources().memory_bytes();
   if (options_.own_network) request.resolv_conf = dir.resolv_conf();
   request.python_client = options_.config.python_client_dir();
-  request.gpus = start.gpu_uuids_size() > 0;
+  request.gpu_devices = FindGpuDevices({start.gpu_uuids().begin(), start.gpu_uuids().end()}).paths;
   request.shown.assign(start.shown_paths().begin(), start.shown_paths().end());
   const std::string prefix = PythonFor(start.template_().image()).prefix;
   if (start.environment_path().empty() && !prefix.empty()) request.shown.push_back(prefix);

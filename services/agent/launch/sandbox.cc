@@ -88,10 +88,6 @@ SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string
   const auto shows = [&installation](const std::string& directory) { return IsPathBelow(installation, directory); };
   if (!installation.empty() && std::ranges::any_of(view.directories, shows))
     view.hidden_directories.push_back(installation);
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator("/dev", error))
-    if (absl::StartsWith(entry.path().filename().string(), "nvidia")) view.gpu_devices.push_back(entry.path().string());
-  std::ranges::sort(view.gpu_devices);
   return view;
 }
 
@@ -113,8 +109,7 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   add({"--proc", "/proc", "--dev", "/dev"});
   add({"--perms", "1777", "--size", absl::StrCat(shared_memory), "--tmpfs", "/dev/shm"});
   if (system.processors) add({"--ro-bind", kProcessors, kProcessors});
-  if (request.gpus)
-    for (const std::string& device : system.gpu_devices) add({"--dev-bind", device, device});
+  for (const std::string& device : request.gpu_devices) add({"--dev-bind", device, device});
   add({"--bind", request.temporary, kSandboxTemporary});
   add({"--bind", request.control, kSandboxControl});
   // Mounted at their own paths, and after /tmp and /run, since they may lie below these.

@@ -1,13 +1,15 @@
 // Sandbox of a job: makes a command line for bubblewrap from a description. Pure, except for LookAtSystem and the
 // probe.
 //
-// Read-only, a job sees the system's programs, /etc, the description of the processors, the data volume and its inputs.
-// It also sees its own /code, /tmp, control and output directory and the directory of its set. The data volume, inputs,
-// output and set have the same paths as outside; /data, /inputs/NAME, /output and /shared are second names. A job sees
-// nothing else of the machine: no directories, keys or sockets of the stack, no other jobs and none of their processes.
+// A job sees, read-only, the system's programs, /etc, the description of the processors, the data volume and its
+// inputs. It also sees its own /code, /tmp, control and output directory, the directory of its set, its environment,
+// its user's work directory (writable), the device files of its GPUs, the Python client, this program and the
+// directories it was given as `shown`. The data volume, inputs, output and set have the same paths as outside; /data,
+// /inputs/NAME, /output and /shared are second names. A job sees nothing else of the machine: no directories, keys or
+// sockets of the stack, no other jobs and none of their processes.
 //
 // Each directory that a job can write to is a separate mount. The parents of such directories are not shown to any job:
-// otherwise a job could replace one by a link, and the next job would be shown the target of the link.
+// otherwise a job could replace such a directory with a link, and the next job would be shown the link's target.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +41,8 @@ struct SystemView {
   std::vector<std::string> directories;         // shown read-only, in this order
   std::vector<std::string> hidden_files;        // below a directory shown, replaced by an empty file
   std::vector<std::string> hidden_directories;  // below a directory shown, replaced by an empty directory
-  std::vector<std::string> gpu_devices;
-  bool processors = false;  // /sys/devices/system exists
-  std::string resolv_conf;  // target of /etc/resolv.conf; empty: there is none
+  bool processors = false;                      // /sys/devices/system exists
+  std::string resolv_conf;                      // target of /etc/resolv.conf; empty: there is none
 };
 
 // Looks at this machine. `extra` are further paths to show if they exist and are not shown anyway, such as CA files or
@@ -62,13 +63,13 @@ struct SandboxRequest {
   std::map<std::string, std::string> data_paths;  // directories to show below `data`, by name
   std::string environment;  // empty: none; shown at its own path, since virtual environments cannot be moved
   bool environment_writable = false;
-  std::string work;           // empty: none; the user's own, shown at its own path and writable: it holds the cache
-                              // and environments that are being built, which can thus be linked
+  std::string work;           // empty: none; the user's own, shown at its own path and writable: it holds the cache and
+                              // environments that are being built, so that files can be linked instead of copied
   std::string python_client;  // empty: none; shown at its own path
-  std::vector<std::string> shown;  // further directories, read-only at their own paths
-  std::string resolv_conf;         // empty: that of the machine
-  std::int64_t memory_bytes = 0;   // requested by the job; bounds its /dev/shm; 0: 1 GiB
-  bool gpus = false;
+  std::vector<std::string> shown;        // further directories, read-only at their own paths
+  std::string resolv_conf;               // empty: that of the machine
+  std::int64_t memory_bytes = 0;         // requested by the job; bounds its /dev/shm; 0: 1 GiB
+  std::vector<std::string> gpu_devices;  // device files
 };
 
 // Command line that runs `command` in the sandbox as its process 1, in the directory of the code.

@@ -62,7 +62,7 @@ TEST(Notes, TellLinksThatLeadOutOfTheData) {  // case 10
   EXPECT_THAT(
       NotesOnData(config, {.directories = {"/usr"}}),
       ElementsAre("/data/mnist is a link to /srv/bigdisk/mnist, which jobs cannot see: after `riseml down`, run "
-                  "`riseml up --data mnist=/srv/bigdisk/mnist`, with --dir where you use it"));
+                  "`riseml up --data mnist=/srv/bigdisk/mnist` (with --dir, if you use it)"));
   std::filesystem::create_symlink("/srv/my disk", root / "data/other");
   WriteAll(root / "one.csv", "1");
   std::filesystem::create_symlink(root / "one.csv", root / "data/one.csv");
@@ -90,7 +90,6 @@ TEST(Sandbox, ShowsNothingButWhatItNames) {
   system.directories = {"/usr", "/etc"};
   system.hidden_files = {"/etc/shadow"};
   system.hidden_directories = {"/etc/ssl/private"};
-  system.gpu_devices = {"/dev/nvidia0"};
   SandboxRequest request;
   request.agent = "/opt/riseml-agent";
   request.control = "/d/control";
@@ -114,7 +113,6 @@ TEST(Sandbox, HidesAnInstallationBelowWhatItShows) {
 
 TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
   SystemView system;
-  system.gpu_devices = {"/dev/nvidia0"};
   SandboxRequest request{.as_root = true};
   request.output = "/v/out/1";
   request.shared = "/v/out/shared";
@@ -122,7 +120,7 @@ TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
   request.data = "/v/data";
   request.environment = "/env/key";
   request.python_client = "/client";
-  request.gpus = true;
+  request.gpu_devices = {"/dev/nvidia3"};
   const std::string line = absl::StrJoin(SandboxArguments(request, system, {}), " ");
   EXPECT_THAT(line, HasSubstr(" --bind /v/out/shared /v/out/shared --bind /v/out/shared /shared "));
   EXPECT_THAT(line, HasSubstr(" --ro-bind /v/other/26 /v/other/26 --ro-bind /v/other/26 /inputs/model "));
@@ -131,7 +129,7 @@ TEST(Sandbox, ShowsVolumesEnvironmentAndGpusWhenThereAreAny) {
   EXPECT_THAT(line, HasSubstr("--ro-bind /v/data /v/data --ro-bind /v/data /data"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /env/key /env/key"));
   EXPECT_THAT(line, HasSubstr("--ro-bind /client /client"));
-  EXPECT_THAT(line, HasSubstr("--dev-bind /dev/nvidia0 /dev/nvidia0"));
+  EXPECT_THAT(line, HasSubstr("--dev-bind /dev/nvidia3 /dev/nvidia3"));
   request.environment_writable = true;
   EXPECT_THAT(absl::StrJoin(SandboxArguments(request, system, {}), " "), HasSubstr(" --bind /env/key /env/key"));
 }

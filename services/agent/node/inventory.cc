@@ -19,7 +19,9 @@ namespace {
 constexpr std::int64_t kMebibyte = 1 << 20;
 constexpr std::int64_t kMaxProcFile = 4 << 20;
 constexpr std::size_t kMaxGpuText = 1 << 20;
+// nvidia-modprobe makes the device files that CUDA needs; otherwise the first CUDA program of root makes them.
 constexpr char kGpuQuery[] =
+    "command -v nvidia-modprobe >/dev/null && nvidia-modprobe -u -c 0 >/dev/null 2>&1; "
     "command -v nvidia-smi >/dev/null && timeout 20 nvidia-smi "
     "--query-gpu=index,uuid,name,memory.total,serial,driver_version --format=csv,noheader,nounits 2>/dev/null";
 
