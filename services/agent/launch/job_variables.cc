@@ -177,7 +177,8 @@ Variables JobVariables(const internal::v1::StartAttemptRequest& start, const Job
   SetThreads(start.resources().cpus(), out);
   for (const auto& [name, value] : start.template_().environment()) {
     const bool threads = std::ranges::find(kThreadVariables, name) != std::end(kThreadVariables);
-    if (threads || (!settled.contains(name) && !BelongsToJob(name))) out[name] = value;
+    const bool free = !settled.contains(name) && !BelongsToJob(name);
+    if (threads || free || IsSentByApi(name)) out[name] = value;
   }
   // api refuses variables with names that RiseML sets for every job.
   for (const auto& [name, value] : start.template_().variables()) out[name] = value;

@@ -1,12 +1,11 @@
 #include "services/common/spec/names.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "services/common/base/reserved_variables.h"
 #include "services/common/base/status.h"
 #include "services/common/spec/placeholder.h"
 
@@ -14,12 +13,6 @@ namespace riseml::spec {
 namespace {
 
 constexpr std::size_t kLongestInputName = 63;
-constexpr absl::string_view kReservedNames[] = {"PATH", "HOME", "SHELL"};
-// Variables of which every job gets its own.
-constexpr absl::string_view kProductNames[] = {
-    "PATH",        "HOME", "SHELL", "USER", "LOGNAME", "TMPDIR", "OUTPUT_DIR", "EXPERIMENT_ID", "CUDA_VISIBLE_DEVICES",
-    "VIRTUAL_ENV", "PWD",  "OLDPWD"};
-constexpr absl::string_view kReservedPrefixes[] = {"LD_", "PYTHON", "RISEML_"};
 
 }  // namespace
 
@@ -42,8 +35,7 @@ absl::Status CheckVariableName(absl::string_view name) {
   if (!variable)
     return Error(Reason::kInvalidSpec,
                  "a variable has letters, digits and '_' and does not begin with a digit: rename it");
-  const bool product = std::find(std::begin(kProductNames), std::end(kProductNames), name) != std::end(kProductNames);
-  if (!product && !absl::StartsWith(name, "RISEML_")) return absl::OkStatus();
+  if (!EveryJobHasItsOwn(name)) return absl::OkStatus();
   return Error(Reason::kInvalidSpec,
                absl::StrCat("every job gets its own ", name,
                             ": use another name, or set it inside of a command (export ", name, "=…)"));
@@ -56,9 +48,7 @@ absl::Status CheckParameterName(absl::string_view name) {
                  "a parameter's name has letters, digits, '-' and '_' and does not begin with a digit: rename it");
   }
   const std::string variable = EnvironmentName(name);
-  bool reserved = std::find(std::begin(kReservedNames), std::end(kReservedNames), variable) != std::end(kReservedNames);
-  for (absl::string_view prefix : kReservedPrefixes) reserved = reserved || absl::StartsWith(variable, prefix);
-  if (!reserved) return absl::OkStatus();
+  if (!DecidesWhatRuns(variable)) return absl::OkStatus();
   return Error(Reason::kInvalidSpec, absl::StrCat("the parameter would set the environment variable ", variable,
                                                   ", which decides what runs: rename it"));
 }

@@ -279,7 +279,7 @@ INSTANTIATE_TEST_SUITE_P(
         OnParameter("HugeRange", "{range: {min: 0, max: 1e300, step: 1e-300}}", 27, "", "more than 10000 combinations"),
         OnParameter("LongRange", "{range: {min: 1, max: 10001, step: 1}}", 27, "", "more than 10000 combinations"),
         OnParameter("RangeLeavesIntegers", "{range: {min: 99999999999999999999, max: 99999999999999999999, step: 1}}",
-                    27, "", "leaves the 64-bit integers"),
+                    27, "", "do not fit into 64-bit integers"),
         Reject{
             "TooManyCombinations",
             WithTrain("parameters: {a: {range: {min: 1, max: 73, step: 1}}, b: {range: {min: 1, max: 137, step: 1}}}"),

@@ -164,10 +164,10 @@ void WarnAboutAndLists(const View& where, absl::string_view command, std::vector
                        (i == 0 || (!absl::EndsWith(lines[i - 1], "\\") && !absl::EndsWith(lines[i - 1], "&&")));
     if (!plain || IsQuestion(line) || warnings.size() >= kMostWarnings) continue;
     const absl::string_view first = absl::StripTrailingAsciiWhitespace(line.substr(0, both));
-    warnings.push_back(where.Note(absl::StrCat("if `", first,
-                                               "` fails, the shell goes on with the next line, as it stands "
-                                               "before &&: write the parts of `",
-                                               line, "` on lines of their own")));
+    warnings.push_back(where.Note(absl::StrCat(
+        "if `", first,
+        "` fails, the shell goes on with the next line, because a command before && may fail: write the parts of `",
+        line, "` on lines of their own")));
   }
 }
 

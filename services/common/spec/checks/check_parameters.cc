@@ -17,9 +17,6 @@ namespace {
 
 constexpr absl::string_view kForms = "write a value, a list of values, or {range: {min: 1, max: 3, step: 1}}";
 
-// Variables every job gets from the product itself.
-constexpr absl::string_view kIdVariables[] = {"EXPERIMENT_ID", "TF_CONFIG"};  // others: BelongsToJob
-
 bool IsNumber(const Node& node) { return node.kind == Kind::kInteger || node.kind == Kind::kNumber; }
 
 // Shortest text close enough to `value`: sums of steps have errors in their last digits (0.30000000000000004).
@@ -77,7 +74,8 @@ absl::StatusOr<std::vector<std::string>> ExpandRange(const View& range) {
     std::int64_t last = 0;
     if (!first || !by || __builtin_mul_overflow(*by, static_cast<std::int64_t>(count - 1), &last) ||
         __builtin_add_overflow(last, *first, &last)) {
-      return range.FailSentence("the range leaves the 64-bit integers: write smaller numbers, or a decimal point");
+      return range.FailSentence(
+          "the range has values that do not fit into 64-bit integers: write smaller numbers, or a decimal point");
     }
     for (int i = 0; i < count; ++i) values.push_back(absl::StrCat(*first + i * *by));
     return values;
@@ -144,7 +142,7 @@ absl::StatusOr<std::vector<Parameter>> CheckParameters(const View& view, std::ve
           value.Note(absl::StrCat("the parameters '", other->second, "' and '", key.text,
                                   "' share the environment variable ", variable, ": rely on the placeholders only")));
     }
-    if (BelongsToJob(variable) || std::ranges::find(kIdVariables, variable) != std::end(kIdVariables)) {
+    if (BelongsToJob(variable)) {
       warnings.push_back(value.Note(absl::StrCat("the environment variable ", variable, " belongs to the job: write {{",
                                                  key.text, "}} where the parameter is meant")));
     }
