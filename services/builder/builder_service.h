@@ -1,4 +1,4 @@
-// BuilderService on the wire.
+// Serves BuilderService over gRPC.
 #pragma once
 
 #include <prometheus/counter.h>

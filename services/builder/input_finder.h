@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "services/builder/code_files.h"
-#include "services/builder/environment/plan.h"
+#include "services/builder/environment/key.h"
 #include "services/builder/reads/step_reads.h"
 
 namespace riseml::builder {

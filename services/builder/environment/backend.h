@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "riseml/internal/v1/builder.pb.h"
-#include "services/builder/environment/plan.h"
+#include "services/builder/environment/key.h"
 
 namespace riseml::builder {
 

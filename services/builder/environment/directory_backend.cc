@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "services/builder/environment/explain.h"
+#include "services/builder/environment/plan.h"
 #include "services/common/base/status_macros.h"
 
 namespace riseml::builder {

@@ -8,7 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "services/builder/environment/hash.h"
+#include "services/builder/environment/sha256.h"
 
 namespace riseml::builder {
 namespace {

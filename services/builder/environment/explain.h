@@ -7,7 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "riseml/internal/v1/builder.pb.h"
-#include "services/builder/environment/plan.h"
+#include "services/builder/environment/key.h"
 
 namespace riseml::builder {
 

@@ -6,7 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "services/builder/environment/hash.h"
+#include "services/builder/environment/sha256.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"

@@ -70,10 +70,10 @@ def amount(size):
     return f"{size:.1f} GB"
 largest = ", ".join(f"{shown(head)} ({amount(size)})" for head, size in sorted(sizes.items(), key=lambda x: -x[1])[:5])
 if total > MOST_BYTES or files > MOST_FILES:
-    sys.exit(f"the steps leave {amount(total)} in {files} files in the project's directory and in HOME, more than an "
-             f"environment keeps ({MOST_BYTES >> 30} GiB, {MOST_FILES} files): {largest}. Download data into ~/.cache, or "
-             "put it where jobs find it as /data, or delete it in a last install step. Make a virtual environment by a step of "
-             "its own, python -m venv NAME: it is then the environment itself.")
+    sys.exit(f"the steps leave {amount(total)} in {files} files and directories of the project and of HOME, more than an "
+             f"environment keeps ({MOST_BYTES / 1e9:.1f} GB, {MOST_FILES} files and directories): {largest}. Download data into ~/.cache, or "
+             "put it where jobs find it as /data, or delete it in a last install step. If a virtual environment takes the space, create it in a "
+             "step of its own, python -m venv NAME: NAME then becomes a link to the job's environment.")
 shutil.rmtree(target, ignore_errors=True)
 os.makedirs(target)
 for source, copy, info in copies:
@@ -84,8 +84,8 @@ for source, copy, info in copies:
         shutil.copy2(source, copy, follow_symlinks=False)
 if edits:
     named = ", ".join(os.fsdecode(path) for path in edits[:5]) + (f" and {len(edits) - 5} more" if len(edits) > 5 else "")
-    note = (f"NOTE: jobs do not have what the steps changed in files of the project ({named}): they have them as uploaded. "
-            "Make such changes under run:, or let the step write a new file.")
+    note = (f"NOTE: install steps changed files of the project ({named}), but jobs get these files as uploaded. "
+            "Make such changes under run:, or write a new file instead.")
     print(note)
     with open(os.path.join(target, b"note"), "w", errors="backslashreplace") as file:
         file.write(note)

@@ -12,8 +12,8 @@ namespace riseml::builder {
 std::string RememberCommand(absl::string_view python, absl::string_view key);
 
 // Command that copies files added since then to PATH/.riseml/code, and the files in HOME to PATH/.riseml/home. Leaves
-// out caches and does not follow links. Names changed files of the project, which jobs do not get. Beyond 4 GiB or
-// 200,000 files it fails and says where most of it lies.
+// out caches and does not follow links. Names the project's files that steps changed; jobs get these as uploaded.
+// Beyond 4 GiB or 200,000 files it fails and says where most of it lies.
 std::string KeepCommand(absl::string_view python, absl::string_view key, absl::string_view path);
 
 }  // namespace riseml::builder

@@ -7,20 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "services/builder/environment/explain.h"
-#include "services/builder/environment/hash.h"
 #include "services/builder/environment/leavings.h"
 #include "services/builder/reads/system_tools.h"
 
 namespace riseml::builder {
 namespace {
-
-void AddCode(std::string& text, const CodeInputs& code) {
-  for (const auto& [path, id] : code.ids) {
-    AddField(text, "path", path);
-    AddField(text, "id", id);
-  }
-  AddField(text, "tree", code.tree);
-}
 
 bool IsPlainWord(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -117,60 +108,11 @@ Step FrameworkStep(const Inputs& inputs) {
           .explains_failure = true};
 }
 
-// The inputs that decide the first steps.
-struct Prefix {
-  bool client = true;        // the package `riseml` is among them
-  std::size_t installs = 0;  // number of install steps
-  bool framework = false;    // the framework is among them
-};
-
-// Key of the result of the first steps. It leaves out who asked for a rebuild: a rebuild replaces the kept result for
-// all builds with the same steps. Empty if it is unknown which code the steps read.
-std::string PrefixKeyOf(const Inputs& inputs, const Prefix& prefix) {
-  if (prefix.installs > inputs.prefix_digests.size()) return "";
-  std::string text;
-  AddField(text, "kept_steps_of_format", absl::StrCat(kEnvironmentFormat));
-  AddField(text, "owner", inputs.owner_uid);
-  AddField(text, "place", inputs.place);
-  AddField(text, "python", inputs.python);
-  AddField(text, "python_version", inputs.python_version);
-  if (prefix.client) AddField(text, "client", inputs.client_digest);
-  for (std::size_t i = 0; i < prefix.installs; ++i) AddField(text, "install", inputs.install[i]);
-  if (prefix.installs > 0) AddField(text, "code", inputs.prefix_digests[prefix.installs - 1]);
-  if (prefix.framework) {
-    AddField(text, "framework", inputs.framework);
-    AddField(text, "framework_version", inputs.framework_version);
-  }
-  return Sha256Hex(text);
-}
-
 }  // namespace
 
 std::string Quote(absl::string_view text) {
   if (IsPlainWord(text)) return std::string(text);
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
-}
-
-std::string DigestOf(const CodeInputs& code) {
-  std::string text;
-  AddCode(text, code);
-  return Sha256Hex(text);
-}
-
-std::string KeyOf(const Inputs& inputs) {
-  std::string text;
-  AddField(text, "format", absl::StrCat(kEnvironmentFormat));
-  AddField(text, "owner", inputs.owner_uid);
-  AddField(text, "place", inputs.place);
-  AddField(text, "python", inputs.python);
-  AddField(text, "python_version", inputs.python_version);
-  for (const std::string& step : inputs.install) AddField(text, "install", step);
-  AddField(text, "framework", inputs.framework);
-  AddField(text, "framework_version", inputs.framework_version);
-  AddCode(text, inputs.code);
-  AddField(text, "rebuild", inputs.rebuild);
-  AddField(text, "client", inputs.client_digest);
-  return Sha256Hex(text);
 }
 
 std::string MarkerOf(absl::string_view key) {

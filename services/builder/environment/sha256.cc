@@ -1,4 +1,4 @@
-#include "services/builder/environment/hash.h"
+#include "services/builder/environment/sha256.h"
 
 #include <openssl/evp.h>
 
