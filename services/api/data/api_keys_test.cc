@@ -1,7 +1,8 @@
-#include "services/api/data/keys.h"
+#include "services/api/data/api_keys.h"
 
 #include <gtest/gtest.h>
 
+#include "services/api/data/attempt_tokens.h"
 #include "services/common/base/id.h"
 
 namespace riseml::api {

@@ -20,7 +20,7 @@ struct UserLimits {
   std::int64_t bytes = -1;
 };
 
-// Returns LIMIT_EXCEEDED if `user` keeps `kept` bytes and may not add `more`, or keeps as many as allowed already. The
+// Returns LIMIT_EXCEEDED if `user` keeps `kept` bytes and may not add `more`, or already keeps as many as allowed. The
 // message is for the caller, who may be somebody else.
 absl::Status CheckRoom(const rpc::Call& call, const std::string& user, std::int64_t kept, std::int64_t more,
                        const UserLimits& limits);

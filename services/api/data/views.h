@@ -10,7 +10,7 @@
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "riseml/v1/experiment.pb.h"
 #include "riseml/v1/job.pb.h"
-#include "services/api/data/keys.h"
+#include "services/api/data/attempt_tokens.h"
 #include "services/common/base/names.h"
 #include "services/common/rpc/call.h"
 
@@ -27,14 +27,16 @@ struct ExperimentKey {
   bool is_set = false;
 };
 
-// Finds an experiment. NOT_FOUND, with the same bytes, when it is absent or belongs to somebody else.
+// Finds an experiment. NOT_FOUND if it is absent or belongs to somebody else; the two answers are byte for byte the
+// same.
 absl::StatusOr<ExperimentKey> FindExperiment(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view name);
 
-// UUID of a job the caller may see. NOT_FOUND as above.
+// Identifies a job that a caller may see.
 struct JobKey {
   std::string uid, root_uid;
   JobName name;
 };
+// Finds a job. NOT_FOUND as for FindExperiment.
 absl::StatusOr<JobKey> FindJob(pqxx::transaction_base& tx, const rpc::Call& call, absl::string_view name);
 
 // Experiments in the order of `uids`; absent ones are left out. `whole` adds config_text, and to children the spec of

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "riseml/internal/v1/scheduling.grpc.pb.h"
+#include "services/api/data/attempt_tokens.h"
 #include "services/api/data/database.h"
-#include "services/api/data/keys.h"
 #include "services/api/scheduling/scheduling_store.h"
 #include "services/common/base/executor.h"
 #include "services/common/rpc/call.h"

@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "riseml/internal/v1/scheduling.pb.h"
-#include "services/api/data/keys.h"
+#include "services/api/data/attempt_tokens.h"
 
 namespace riseml::api {
 

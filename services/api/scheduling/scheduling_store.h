@@ -8,8 +8,8 @@
 #include "absl/status/statusor.h"
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "riseml/v1/node.pb.h"
+#include "services/api/data/attempt_tokens.h"
 #include "services/api/data/database.h"
-#include "services/api/data/keys.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {

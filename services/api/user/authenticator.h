@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "services/api/data/keys.h"
+#include "services/api/data/attempt_tokens.h"
 #include "services/api/user/caller_store.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/mutex.h"

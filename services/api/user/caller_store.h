@@ -6,8 +6,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "riseml/internal/v1/access.pb.h"
+#include "services/api/data/api_keys.h"
 #include "services/api/data/database.h"
-#include "services/api/data/keys.h"
 
 namespace riseml::api {
 

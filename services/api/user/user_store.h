@@ -7,8 +7,8 @@
 #include "absl/time/time.h"
 #include "riseml/internal/v1/access.pb.h"
 #include "riseml/v1/user.pb.h"
+#include "services/api/data/api_keys.h"
 #include "services/api/data/database.h"
-#include "services/api/data/keys.h"
 #include "services/api/data/stored_bytes.h"
 #include "services/common/rpc/call.h"
 
