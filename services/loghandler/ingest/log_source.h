@@ -9,12 +9,14 @@
 
 namespace riseml::loghandler {
 
-// A source hands records to IngestCore::Take and hears what became of them. There are two kinds:
-// - A source that answers has producers that keep their bytes until it acknowledges them. It tells the producers where
-// to go on, and has no positions.
-// - A source that seeks numbers its records and can read them again, e.g. a partition of a message log. The store keeps
-// the
-//   position up to which everything is durable.
+// A source hands records to IngestCore::Take and hears what became of them. There are two kinds.
+//
+// A source that answers has producers that keep their bytes until it acknowledges them. It tells the producers where to
+// go on, and has no positions.
+//
+// A source that seeks numbers its records and can read them again, e.g. a partition of a message log. The store keeps
+// the position up to which everything is durable.
+//
 // Functions must not block; they may be called by any thread.
 class LogSource {
  public:
