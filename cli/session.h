@@ -41,7 +41,7 @@ class Session {
   // Reads the configuration. Errors say how to get one.
   absl::StatusOr<ClientConfig> Config() const;
 
-  // Ctrl-C from here on; made at the first call, before there are other threads.
+  // Handles Ctrl-C from the first call on, which must come before there are other threads.
   absl::StatusOr<Interrupts*> Signals();
 
   // The connection to the configured cluster; the caller's name is known.

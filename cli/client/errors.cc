@@ -31,12 +31,11 @@ bool IsSilent(const absl::Status& status) {
 // Returns the advice for a server that cannot be reached.
 absl::string_view AdviceFor(const absl::Status& status) {
   if (IsSilent(status))
-    return "Try again in a minute. A local installation is started anew, and its jobs go on, with: riseml down && "
-           "riseml up";
+    return "Try again in a minute. Restart a local installation (its jobs go on) with: riseml down && riseml up";
   if (absl::StrContains(status.message(), kUnknownHost))
     return "Correct the address: riseml user login --api-host HOST:PORT";
   if (absl::StrContains(status.message(), kUnreadableCa))
-    return "Give the file again that your administrator has: riseml user login --ca-file FILE";
+    return "Get the CA file from your administrator and log in with it: riseml user login --ca-file FILE";
   return "It may still be starting: try again in a few seconds. Start a local installation with: riseml up";
 }
 

@@ -9,7 +9,7 @@
 namespace riseml::cli {
 namespace {
 
-// Takes the digits at the start of `text` away.
+// Removes the digits at the start of `text` and returns them.
 absl::string_view TakeDigits(absl::string_view* text) {
   std::size_t end = 0;
   while (end < text->size() && absl::ascii_isdigit(static_cast<unsigned char>((*text)[end]))) ++end;

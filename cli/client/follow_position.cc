@@ -9,8 +9,8 @@ v1::FollowRequest FollowPosition::Request(bool first) const {
   if (streams_.empty()) return request;
   const bool only_new = first_.start_case() == v1::FollowRequest::kTailLines && first_.tail_lines() == 0;
   for (const auto& [key, stream] : streams_) {
-    // An announced stream that stayed silent had nothing to show. If only new bytes were asked for, its position is not
-    // known.
+    // A stream that was announced but sent nothing is read from the requested start. If only new bytes were requested,
+    // that start is unknown, so it gets no cursor.
     if (!stream.placed && (only_new || first)) continue;
     v1::StreamCursor* cursor = request.add_cursors();
     cursor->set_job_uid(key.first);

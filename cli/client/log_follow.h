@@ -18,7 +18,8 @@
 
 namespace riseml::cli {
 
-// Callbacks of LogFollow. They may block, and are called by several threads. `broken` belongs to one call.
+// Callbacks of LogFollow. They may block, and are called by several threads. `broken` is kept across all calls to one
+// address; each address has its own.
 struct FollowEvents {
   std::function<bool(const std::stop_token&, const v1::FollowResponse&)> response;  // false: no more is wanted
   std::function<void(const std::stop_token&, bool* broken)> lost;
@@ -26,7 +27,7 @@ struct FollowEvents {
   std::function<void(const std::stop_token&, absl::Duration)> sleep;
 };
 
-// Starts with one log handler and continues with those that it names as owners of streams, from the cursors reached and
+// Starts with one log handler and continues with those it names as owners of streams, at the cursors reached so far and
 // with the same certificates and key. Repeats a call that breaks. Merges all streams into one sequence of responses.
 class LogFollow {
  public:

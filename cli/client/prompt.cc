@@ -47,11 +47,11 @@ absl::StatusOr<std::string> Read(bool keys) {
   while (size < line.size()) {
     const ssize_t n = read(STDIN_FILENO, &c, 1);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0 && size == 0) return absl::CancelledError("Nothing was typed; nothing is changed.");
+    if (n <= 0 && size == 0) return absl::CancelledError("Nothing was typed; nothing was changed.");
     if (n <= 0) break;
-    if (keys && c == kEndOfInput) return absl::CancelledError("Nothing was typed; nothing is changed.");
+    if (keys && c == kEndOfInput) return absl::CancelledError("Nothing was typed; nothing was changed.");
     if (keys && c == kInterrupt) {
-      absl::Status interrupted = absl::CancelledError("Interrupted; nothing is changed.");
+      absl::Status interrupted = absl::CancelledError("Interrupted; nothing was changed.");
       interrupted.SetPayload(kInterruptedPayload, absl::Cord());
       return interrupted;
     }
@@ -83,7 +83,7 @@ absl::Status Confirm(const std::string& question) {
   (void)WriteAll(STDERR_FILENO, absl::StrCat(question, " [y/N] "));
   const std::string answer = absl::AsciiStrToLower(absl::StripAsciiWhitespace(ReadLine().value_or("")));
   if (answer == "y" || answer == "yes") return absl::OkStatus();
-  return absl::CancelledError("Nothing is changed.");
+  return absl::CancelledError("Nothing was changed.");
 }
 
 }  // namespace riseml::cli

@@ -31,8 +31,9 @@ bool IsJobType(absl::string_view text) {
 }
 
 absl::Status Unknown(absl::string_view text) {
-  return absl::InvalidArgumentError(absl::StrCat("Id does not identify any RiseML entity! '", text,
-                                                 "' is none of 14, 14.3, 14.train, .paul.14, .paul, @last, -1"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("Id does not identify any RiseML entity! '", text,
+                   "' has none of the forms 14, 14.3, 14.train, .paul.14, .paul, @last, -1 to -500, UUID"));
 }
 
 // Reads the parts after the user: N[.M][.jobtype[.K]].

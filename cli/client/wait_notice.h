@@ -1,4 +1,4 @@
-// Tells the user that a server is slow to answer, or what it is working at.
+// Tells the user that a server is slow to answer, or what it is working on.
 #pragma once
 
 #include <cstdint>

@@ -41,7 +41,7 @@ void AddCompletion(cmdline::Command app, Plan& plan);  // last: it completes all
 // cmdline::Option::Check.
 std::string CheckId(const std::string& id);
 
-// A command whose help ends with `examples`, and that needs one of its subcommands when it is a group.
+// Adds a command whose help ends with `examples`.
 cmdline::Command AddCommand(cmdline::Command app, const char* name, const char* description, const char* examples);
 
 // Sets `action` as that of the plan when `command` is the one that the user typed. Returns the command.

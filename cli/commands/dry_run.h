@@ -12,16 +12,16 @@
 
 namespace riseml::cli {
 
-// Lists what would be uploaded or left out, and fails for what `train` refuses: files over the limits of the
-// installation, inputs (experiment ids by name) that do not exist. Without a connection it says that it cannot check
-// this.
+// Lists what would be uploaded or left out, and fails for what `train` refuses: files over the installation's limits,
+// and entries of `inputs` (name to experiment id) that do not exist. Without a connection it says that the limits were
+// not checked.
 absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::string& root,
                            const std::map<std::string, std::string>& inputs);
 
-// Refuses a configuration that names files that are left out; prints notes.
+// Refuses a configuration that names files that will not be uploaded; prints the check's other findings.
 absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot);
 
-// Prints the doubts that the file itself raises: warnings of the parser, directories that will not exist, parts without
+// Prints warnings about the file itself: warnings of the parser, directories that will not exist, parts without
 // effect. `inputs` (by name) are given besides those of the file.
 void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs,
                 bool quiet);

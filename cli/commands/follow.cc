@@ -22,7 +22,7 @@
 namespace riseml::cli {
 namespace {
 
-// Shows the phases until a job prints or all of them are over; on a terminal. False when the user left.
+// Shows the phases on a terminal until a job prints or all phases are over. False if the user left.
 absl::StatusOr<bool> ShowPhases(Session& session, Live& live, ExperimentState& state) {
   PhaseBlock block(session.out());
   while (!state.synced || !(PhasesAreOver(state) || BuildPrints(state))) {
@@ -95,7 +95,7 @@ absl::StatusOr<int> FollowToTheEnd(Session& session, Connection& connection, con
   const v1::Experiment& last = newest.ok() ? *newest : state.root;
   session.Print(absl::StrCat(last.type() == v1::Experiment::SET ? "Set " : "Experiment ",
                              ShownId(last.name(), connection.caller()), ": ", ShownState(session.out(), last.state()),
-                             // No start time: the build failed, or it was killed before its start.
+                             // No start time: the build failed, or the experiment was killed before it started.
                              last.has_start_time()
                                  ? absl::StrCat(" after ", Took(TimeOf(last.start_time()), TimeOf(last.end_time())))
                                  : ", it did not start",

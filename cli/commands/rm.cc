@@ -86,8 +86,8 @@ void AddRm(cmdline::Command app, Plan& plan) {
       AddCommand(app, "rm", "Delete experiments or sets that have ended, with their results, logs and outputs",
                  "  riseml rm 14 15\n"
                  "  riseml rm --yes 14        without a question\n\n"
-                 "What another experiment reads as an input stays. Code and environments stay too: see riseml project "
-                 "rm and\nriseml environment rm.");
+                 "An experiment whose output is an input of another one is not deleted. Code and environments stay: "
+                 "see\nriseml project rm and riseml environment rm.");
   auto options = std::make_shared<RmOptions>();
   command.AddOption("ids", options->ids, "Experiments or sets").Type("ID").Required().Check(CheckId);
   command.AddFlag("-y,--yes", options->yes, "Do not ask");

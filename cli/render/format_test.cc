@@ -119,7 +119,7 @@ TEST(ErrorText, TellsAServerThatRefusesFromOneThatIsAbsent) {
                "API", "h:1", "r");
   EXPECT_EQ(ErrorText(silent),
             "ERROR: Could not connect to API (h:1) — something listens there, but it does not answer\n"
-            "       Try again in a minute. A local installation is started anew, and its jobs go on, with: riseml down "
+            "       Try again in a minute. Restart a local installation (its jobs go on) with: riseml down "
             "&& riseml up\n");
   EXPECT_EQ(ErrorText(WithCall(absl::DeadlineExceededError("Deadline Exceeded"), "API", "h:1", "r")),
             ErrorText(silent));

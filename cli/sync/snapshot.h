@@ -66,7 +66,7 @@ struct SnapshotOptions {
 
 // Scans the project, checks the limits before it reads any file, reads what changed. A file that changes while it is
 // read is in the snapshot as it was read; one that is gone is not in it. LIMIT_EXCEEDED names the largest offenders.
-// The project as a whole is as it was within `window`.
+// Files are not read at one instant: each is as it was at some moment within `window`.
 absl::StatusOr<Snapshot> TakeSnapshot(const SnapshotOptions& options);
 
 // Lists the files of the project as TakeSnapshot does, but reads none: there are no ids, trees and copies.

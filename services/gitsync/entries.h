@@ -11,9 +11,9 @@
 
 namespace riseml::gitsync {
 
-// Returns the entries at `paths` ("" is the root), within the bounds that the message names. Leaves absent paths out.
+// Returns the entries at `paths` ("" is the root), within the limits stated at CodeEntry. Leaves absent paths out.
 // Does not follow a link at a path itself, but follows those on the way. LIMIT_EXCEEDED for more than 500 paths;
-// NOT_FOUND for the commit.
+// NOT_FOUND if the commit does not exist.
 absl::StatusOr<internal::v1::ReadEntriesResponse> ReadEntries(const Repository& repository, absl::string_view commit,
                                                               const std::vector<std::string>& paths);
 

@@ -119,7 +119,7 @@ absl::Status TellClient(const std::string& dir) {
 absl::Status AlreadyUp(const std::string& dir) {
   const SystemClock clock;
   const absl::Time deadline = clock.Now() + kHealthLimit;
-  std::string why = "it is just being made";
+  std::string why = "the installation is still being created";
   while (clock.Now() < deadline) {
     RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(dir));
     if (lock.has_value())
@@ -235,7 +235,7 @@ absl::Status Down(const Options& options) {
     SetLogName(kSupervisor);
     Stack(installation->plan, clock, nobody).StopLeftovers();
   }
-  Say(absl::StrCat("RiseML is down in ", dir, ". Jobs that run go on; `riseml up` sees how they have ended."));
+  Say(absl::StrCat("RiseML is down in ", dir, ". Running jobs go on; the next `riseml up` finds out how they ended."));
   return absl::OkStatus();
 }
 

@@ -98,9 +98,9 @@ class Environments(StackTest):
             install=["mkdir -p third_party/models && echo cloned > third_party/models/README && ln -s models third_party/link",
                      "mkdir -p ~/nltk_data && echo punkt > ~/nltk_data/punkt && mkdir -p ~/.cache/x && echo x > ~/.cache/x/x",
                      "echo changed > own.txt; rm gone.txt; chmod +x script.sh"])
-        self.assertIn("NOTE: jobs do not have what the steps changed in files of the project (gone.txt, own.txt, script.sh)",
+        self.assertIn("NOTE: install steps changed files of the project (gone.txt, own.txt, script.sh)",
                       self.log(self.finish(path), "build"))
-        told = "==> NOTE: jobs do not have what the steps changed"
+        told = "==> NOTE: install steps changed files"
         for _ in range(2):  # the second job sees nothing of what the first has written
             log = self.log(self.finish(path)).splitlines()
             self.assertTrue(log.pop(0).startswith(told), "also where nothing is built")

@@ -60,8 +60,8 @@ std::vector<std::string> NotesOnData(const config::v1::NodeConfig& config, const
   for (const auto& [name, path] : config.data_paths())
     if (!present.contains(name))
       notes.push_back(absl::StrCat("/data/", name, " is missing: ", path, " or ", data, "/", name,
-                                   " is no directory any more; bring it back, or take it away with `riseml up --data ",
-                                   name, "=`"));
+                                   "  is no longer a directory; restore it, or drop it with `riseml up --data  ", name,
+                                   "=`"));
   std::error_code error;
   const std::string inside = fs::canonical(data, error).string();
   std::vector<std::string> names, options;
@@ -86,7 +86,7 @@ std::vector<std::string> NotesOnData(const config::v1::NodeConfig& config, const
   if (!names.empty())
     notes.push_back(absl::StrCat(absl::StrJoin(names, ", "),
                                  ", which jobs cannot see: after `riseml down`, run `riseml up",
-                                 absl::StrJoin(options, ""), "`, with --dir where you use it"));
+                                 absl::StrJoin(options, ""), "` (with --dir, if you use it)"));
   std::ranges::sort(notes);
   return notes;
 }
@@ -103,9 +103,8 @@ std::vector<std::string> NotesOnPlainPaths(const internal::v1::StartAttemptReque
                                    instead, ", or install bubblewrap on the node"));
   if (std::ranges::any_of(start.build_steps(), [](const auto& step) { return IsEditableInstall(step.command()); }))
     notes.emplace_back(
-        "An editable install leads to the build's own copy of the project, which goes, since this node runs jobs "
-        "without "
-        "a sandbox: write `pip install .`, or install bubblewrap on the node");
+        "An editable install points to the build's copy of the project, which jobs cannot use because this node runs "
+        "jobs without a sandbox: write `pip install .`, or ask an administrator to install bubblewrap on the node");
   return notes;
 }
 

@@ -27,7 +27,8 @@ constexpr absl::string_view kEndsOfAuthority = " \t\r\n\"'`<>,/?#";
 constexpr absl::string_view kSecretNames[] = {"PASSWORD", "TOKEN",       "SECRET",         "CREDENTIAL",
                                               "USERNAME", "UV_ENV_FILE", "PIP_CLIENT_CERT"};
 
-// Files that pip, uv, conda, curl, wget, apt and shells read on their own. A job sees them in its sandbox.
+// Files that pip, uv, conda, curl, wget, apt and shells read on their own. A job would see them in its sandbox; those
+// with a password are hidden.
 constexpr const char* kMachineFiles[] = {
     "/etc/pip.conf",       "/etc/xdg/pip/pip.conf", "/usr/pip.conf",      "/usr/local/pip.conf", "/etc/uv/uv.toml",
     "/etc/xdg/uv/uv.toml", "/etc/conda/.condarc",   "/etc/conda/condarc", "/etc/netrc",          "/etc/curlrc",
@@ -41,7 +42,7 @@ bool IsSecretName(absl::string_view name) {
 
 bool IsProxyName(absl::string_view name) { return absl::EndsWith(absl::AsciiStrToUpper(name), "_PROXY"); }
 
-// Returns the begin of the user or password before the '@' at `at`; `at` if there is none.
+// Returns the start of the user name or password before the '@' at `at`; `at` if there is none.
 std::size_t BeginOfUserinfo(absl::string_view text, std::size_t at, bool bare) {
   std::size_t begin = at;
   while (begin > 0 && !absl::StrContains(kEndsOfAuthority, text[begin - 1])) --begin;
@@ -117,9 +118,9 @@ std::string NoteOnPasswords(const JobSettings& settings, const std::vector<std::
   missing.insert(missing.end(), hidden.begin(), hidden.end());
   if (!missing.empty()) clauses.push_back(absl::StrCat("do not get ", absl::StrJoin(missing, ", ")));
   if (clauses.empty()) return "";
-  return absl::StrCat("jobs ", absl::StrJoin(clauses, " and "),
-                      ", since every user could read what is in there; a password for jobs is a secret of its user "
-                      "(`riseml secret set`)");
+  return absl::StrCat(
+      "jobs ", absl::StrJoin(clauses, " and "),
+      ", since every user could read these passwords; a user whose jobs need one stores it with `riseml secret set`");
 }
 
 }  // namespace riseml::agent

@@ -9,9 +9,9 @@
 
 namespace riseml::agent {
 
-// Text without the user and password of URLs: "https://paul:secret@host/simple" becomes "https://host/simple". Many
-// tokens are user names, therefore these go too. With `bare`, also strips "paul:secret@host" without a scheme, a form
-// that is common for proxies.
+// Text without the user and password of URLs: "https://paul:secret@host/simple" becomes "https://host/simple". The user
+// name is removed too, since tokens are often passed as the user name. With `bare`, also strips "paul:secret@host"
+// without a scheme, a form that is common for proxies.
 std::string WithoutUserinfo(absl::string_view text, bool bare);
 
 // Files of this machine's /etc and /usr that pip, uv, conda and others read, and that name a URL with a user or
@@ -27,7 +27,7 @@ struct JobSettings {
 // `node` is the environment of the node itself. Checks the node's pip.conf too.
 JobSettings WithoutPasswords(const Variables& node);
 
-// Tells administrators what is kept from jobs of `settings` and files; empty if nothing is.
+// Tells administrators which settings and which `hidden` files are withheld from jobs; empty if none.
 std::string NoteOnPasswords(const JobSettings& settings, const std::vector<std::string>& hidden);
 
 }  // namespace riseml::agent

@@ -17,14 +17,14 @@ class StepPolicy {
  public:
   explicit StepPolicy(const config::v1::NodeConfig& config);
 
-  // Returns the setting for the plan of an attempt; nullopt unless the attempt builds an environment in
-  // `work_directory`, the directory of its owner. `temporary` is the path at which the attempt sees its temporary
-  // files.
+  // Returns how the build of this attempt keeps and reuses results of steps; nullopt if the attempt is not a build in
+  // `work_directory` (its user's), if it has secrets, or if keeping is turned off (a negative limit). `temporary` is
+  // the path at which the attempt sees its temporary files.
   std::optional<internal::v1::StepReuse> PlanFor(const internal::v1::StartAttemptRequest& start,
                                                  const std::string& work_directory, const std::string& temporary) const;
 
-  // Removes results beyond the bounds and those that interrupted builds have left. Problems are logged. No effect if
-  // `work_directory` is empty.
+  // Removes results beyond the limits (bytes, age) and what interrupted builds have left. Problems are logged. No
+  // effect if `work_directory` is empty.
   void Trim(const std::string& work_directory, absl::Time now) const;
   // The same for all users.
   void TrimAll(absl::Time now) const;

@@ -131,7 +131,8 @@ class AllocationWalk {
     return found;
   }
 
-  // A failure here shows up when the directory is listed.
+  // If the mode cannot be opened up, the directory cannot be listed and counts as `at_least`; a failure to restore it
+  // is ignored.
   static void ChangeMode(int directory, mode_t mode) {
     [[maybe_unused]] const int done = chmod(absl::StrCat("/proc/self/fd/", directory).c_str(), mode);
   }

@@ -220,7 +220,7 @@ TEST(Hint, SaysWhatNoStepCanInstall) {
   EXPECT_THAT(HintAt({.line = "apt-get update",
                       .output = "E: List directory /var/lib/apt/lists/partial is missing.\n",
                       .exit_code = 100}),
-              HasSubstr("System packages cannot be installed by a job"));
+              HasSubstr("Jobs cannot install system packages"));
 }
 
 TEST(Hint, NamesThePartThatInstalls) {
@@ -235,7 +235,7 @@ TEST(Hint, NamesThePartThatInstalls) {
               HasSubstr("without --user under `install:`"));
   EXPECT_THAT(
       HintAt({.line = "apt-get install -y foo", .output = "E: Could not open lock file /x\n", .exit_code = 100}),
-      HasSubstr("System packages cannot be installed by a job"));
+      HasSubstr("Jobs cannot install system packages"));
   EXPECT_THAT(HintAt({.line = "uv pip install six", .output = "line 1: uv: command not found\n", .exit_code = 127}),
               HasSubstr("where the packages that it installs belong too"));
 }

@@ -44,8 +44,8 @@ constexpr absl::string_view kOwnPort =
     "are different in each job";
 constexpr absl::string_view kNoRepository = "not a git repository";
 constexpr absl::string_view kGitHint =
-    "The project arrives without its .git: where it stood is in $RISEML_GIT_COMMIT, $RISEML_GIT_BRANCH and "
-    "$RISEML_GIT_DIRTY";
+    "Jobs get the project without its .git: its commit, branch and whether it had changes are in $RISEML_GIT_COMMIT, "
+    "$RISEML_GIT_BRANCH and $RISEML_GIT_DIRTY";
 constexpr Complaint kComplaints[] = {
     {"Address already in use", kOwnPort},
     {"address already in use", kOwnPort},
@@ -117,8 +117,8 @@ std::string HintAtInstaller(const Failure& failure) {
     return absl::StrCat(kReadOnly, "put the command that installs them under `install:` instead");
   if (said("E: Could not open lock file") || said("E: Unable to lock directory") ||
       said("E: List directory /var/lib/apt"))
-    return "System packages cannot be installed by a job: take a Python package that brings the library along, under "
-           "`install:`, or ask an administrator to install the package on the nodes";
+    return "Jobs cannot install system packages: add a Python package that contains the library under `install:`, or "
+           "ask an administrator to install the package on the nodes";
   return "";
 }
 
@@ -217,7 +217,7 @@ std::string HintAtFullDisk(const Failure& failure) {
     if (!absl::StrContains(line, "No space left on device") && !absl::StrContains(line, "Disk quota exceeded"))
       continue;
     if (absl::StrContains(line, "/dev/shm") || absl::StrContains(line, "</torch_"))
-      return "Shared memory is full, which is bounded by `mem:` of the job: ask for more, or use fewer workers";
+      return "Shared memory is full; `mem:` of the job sets its size: ask for more, or use fewer workers";
     return "The disk is full: delete experiments whose output nobody needs (`riseml rm ID`), keep fewer checkpoints, "
            "or "
            "ask an administrator for space";
@@ -326,7 +326,8 @@ std::string HintAt(const Failure& failure) {
   if (failure.exit_code == 0) return "";
   if (std::string hint = HintAtInstaller(failure); !hint.empty()) return hint;
   if (failure.exit_code == kBrokenPipe)
-    return "A program was ended because the one that read its output through a pipe had ended: append `|| true`, or "
+    return "A program was killed because the program that read its output through a pipe had already exited: append "
+           "`|| true`, or "
            "write `set +o pipefail` before it";
   if (std::string hint = HintAtLineEndings(failure.script); !hint.empty()) return hint;
   const bool not_executed = failure.exit_code == kNotFound || failure.exit_code == kCannotExecute;

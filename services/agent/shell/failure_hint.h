@@ -30,7 +30,7 @@ std::string ScriptOf(absl::string_view line);
 // Looks at a script; `directory` is where relative names begin.
 ScriptFacts LookAtScript(absl::string_view directory, absl::string_view name);
 
-// One sentence without a final full stop; empty when nothing is known.
+// One sentence without a final full stop (it may end in a question mark); empty when nothing is known.
 std::string HintAt(const Failure& failure);
 
 // True if the last output suggests that the code or a package is for another version of Python.

@@ -32,7 +32,7 @@ constexpr int kZstdLevel = 1;
 
 }  // namespace
 
-// Wakes the shipper: other threads do so through an eventfd, the kernel when a file of the attempt has changed.
+// Wakes the shipper: other threads through an eventfd, the kernel through inotify when a file of the attempt changes.
 struct Shipper::Wakeup {
   UniqueFd event{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   UniqueFd changes{inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
@@ -184,7 +184,7 @@ void Shipper::OnCallOver(const absl::Status& why, absl::Time now) {
   next_call_ = now + pause;
   refused_since_ = IsRefusal(why) ? std::min(refused_since_, now) : absl::InfiniteFuture();
   if (ended_ && now - refused_since_ >= options_.refusal_limit)
-    given_up_ = absl::StrCat("the log is not taken any more: ", std::string(why.message()));
+    given_up_ = absl::StrCat("loghandler no longer accepts the log:  ", std::string(why.message()));
 }
 
 void Shipper::FollowCall(absl::Time now) {
@@ -249,8 +249,8 @@ absl::StatusOr<std::int64_t> Shipper::EndOfHole(std::int64_t first) const {
   return block.find_first_not_of('\0') == std::string::npos ? end : first;
 }
 
-// Turns holes into gaps. A hole was never printed: one system call makes gigabytes of it, which must not be sent as
-// zeros.
+// Turns holes into gaps. No job printed the bytes of a hole. One system call can make a hole of gigabytes, which must
+// not be sent as zeros.
 absl::StatusOr<ShipAction> Shipper::WithoutHole(const ShipAction& action) const {
   if (const auto* block = std::get_if<SendBlock>(&action)) {
     RISEML_ASSIGN_OR_RETURN(const std::int64_t end, EndOfHole(block->first));
@@ -263,7 +263,7 @@ absl::StatusOr<ShipAction> Shipper::WithoutHole(const ShipAction& action) const 
 }
 
 // A hidden value may overlap these bytes on both sides. Bytes on the right that are not printed yet cannot complete a
-// value, since SizeToShip holds back its beginning.
+// value, since SizeToShip holds back the beginning of an unfinished value.
 absl::StatusOr<std::string> Shipper::ReadMasked(std::int64_t first, std::int64_t length) const {
   if (masker_.empty()) return ReadLog(first, length);
   struct stat log {};

@@ -27,7 +27,8 @@ struct ShipperOptions {
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(5);
   absl::Duration stall_limit = absl::Seconds(30);    // a call without progress is restarted after this time
-  absl::Duration refusal_limit = absl::Minutes(15);  // after the end of the attempt: how long refusals are tried again
+  absl::Duration refusal_limit = absl::Minutes(15);  // once the attempt has ended: gives up when refusals have lasted
+                                                     // this long, counted from the first one, which may precede the end
   absl::Duration poll_interval = absl::Milliseconds(200);  // in addition to notifications by the kernel
   std::vector<std::string> hidden;                         // values that become asterisks in the stored log
 };

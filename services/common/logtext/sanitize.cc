@@ -69,7 +69,7 @@ void Sanitizer::EndCharacter(std::string& out) {
   character.swap(pending_);
   const char32_t code = CodePointOf(character);
   if (code < 0xA0) return TakeControl(static_cast<unsigned char>(code), out);
-  // A joiner beside another one does not join.
+  // A joiner that follows another joiner does not join.
   const char32_t before = joiner_ != 0 ? 0 : before_;
   EndJoiner(code, out);
   if (IsJoiner(code)) {

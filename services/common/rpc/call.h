@@ -69,8 +69,9 @@ grpc::Status Unary(const grpc::ServerContextBase* context, absl::string_view met
   return Finish(call, start, std::forward<Body>(body)(call));
 }
 
-// As Unary, for methods that may write thousands of rows: those of one user run one after another, so that they keep
-// one processor busy. In the database they would wait for each other anyway, each with a connection.
+// As Unary, for methods that may write thousands of rows: those of one user run one after another, so that they keep at
+// most one processor busy. In parallel they would wait for each other in the database anyway, each holding a
+// connection.
 template <class Body>
 grpc::Status SerialUnary(const grpc::ServerContextBase* context, absl::string_view method, Body&& body) {
   return Unary(context, method, std::forward<Body>(body), &UserCalls::EnterSerial);

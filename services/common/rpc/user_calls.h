@@ -14,10 +14,10 @@
 
 namespace riseml::rpc {
 
-// Bounds of one user; all jobs of the user together have the same bounds again.
+// Bounds of one user; all jobs of the user together have a second set of these bounds.
 struct CallLimits {
   int running = 4;    // unary calls that run at once
-  int waiting = 28;   // unary calls that wait to run
+  int waiting = 27;   // unary calls that wait to run
   int streams = 100;  // open watches
 };
 

@@ -29,8 +29,8 @@ class Pool {
   Pool(std::string connection, int size);
 
   // Runs `body(pqxx::work&)`, which returns absl::Status or absl::StatusOr, in one transaction: commits when it returns
-  // OK, otherwise rolls back. The body is run again, up to 5 times, after a serialisation failure, a deadlock or a
-  // connection lost before the commit; hence it has no side effects but SQL. A connection lost inside the commit
+  // OK, otherwise rolls back. The body is run at most 5 times in all: again after a serialisation failure, a deadlock
+  // or a connection lost before the commit; hence it has no side effects but SQL. A connection lost inside the commit
   // answers UNAVAILABLE: the outcome is unknown.
   template <class Body>
   std::invoke_result_t<Body, pqxx::work&> Transact(absl::string_view doing, Body&& body) {

@@ -65,7 +65,9 @@ absl::StatusOr<std::optional<ObjectDatabase::Info>> ObjectDatabase::Find(const g
   if (const int code = git_odb_read_header(&bytes, &type, odb_.get(), &oid); code != 0)
     return GitError(code, absl::StrCat("read the header of object ", git::Hex(id)));
   const std::optional<git::ObjectKind> kind = KindOf(type);
-  if (!kind) return absl::DataLossError(absl::StrCat("object ", git::Hex(id), " is of a kind nobody stored"));
+  if (!kind)
+    return absl::DataLossError(
+        absl::StrCat("object ", git::Hex(id), " is not a blob, tree or commit; gitsync stores no other kind"));
   return std::optional<Info>(Info{*kind, static_cast<std::int64_t>(bytes)});
 }
 

@@ -23,8 +23,8 @@ class ObjectDatabase {
   // Adds one pack by its index file.
   absl::Status AddPack(const std::string& index_path);
 
-  // Makes a repository that was just opened read its objects from here. Otherwise libgit2 would open them again, and
-  // version 1.5 leaks memory when the directory is gone by then.
+  // Makes a repository that was just opened read its objects from here. Otherwise libgit2 would open the object
+  // directory again, and libgit2 1.5 leaks memory if that directory has been removed meanwhile.
   absl::Status ServeFor(git_repository* repository) const;
 
   bool Has(const git::ObjectId& id) const;

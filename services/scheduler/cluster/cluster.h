@@ -1,5 +1,5 @@
-// Port to the nodes that run attempts. One call lists and watches, creation may be repeated, and versions number the
-// changes.
+// Port to the nodes that run attempts. Read both lists and watches; Start may be repeated; each change has a version
+// number.
 //
 // A Cluster stores what its nodes report and numbers the changes. A reader at version v asks for the changes after v
 // and gets the newest state of each changed object once. If v is too old to compute the changes, the reader gets
@@ -65,7 +65,7 @@ class Cluster {
   // Returns the changes after `version`; everything for 0. Does not block.
   virtual ClusterChanges Read(std::int64_t version) = 0;
 
-  // `wake` is called, on any thread, after each change; it must not block. Called once, before anything changes.
+  // `wake` is called, on any thread, after each change; it must not block. Call SetWake once, before anything changes.
   virtual void SetWake(std::function<void()> wake) = 0;
 
   // Returns the time at which each node was last heard: InfinitePast if never. A sign of life that changes nothing
@@ -78,10 +78,11 @@ class Cluster {
   virtual absl::StatusOr<std::vector<std::string>> PrepareGang(const GangRequest& request) = 0;
 
   // Creates an attempt; leaves a known one as it is. Returns when the node has recorded it durably. An attempt that
-  // does not fit, because the node has less or others still hold it, is created as ended: REJECTED. Errors that a retry
-  // does not cure: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is known); RESOURCE_EXHAUSTED (DISK_FULL).
-  // NOT_FOUND for an unknown node. This call and those below return ABORTED (NOT_LEADER) and change nothing if a leader
-  // with a higher epoch has called the node. After any other error the attempt may or may not exist.
+  // does not fit, because the node has too little or other attempts still hold the resources, is created as already
+  // ended: REJECTED. Errors that a retry does not cure: INVALID_ARGUMENT; FAILED_PRECONDITION (a newer attempt is
+  // known); RESOURCE_EXHAUSTED (DISK_FULL). NOT_FOUND for an unknown node. This call and those below return ABORTED
+  // (NOT_LEADER) and change nothing if a leader with a higher epoch has called the node. After any other error the
+  // attempt may or may not exist.
   virtual absl::Status Start(const std::string& node, const internal::v1::StartAttemptRequest& request) = 0;
   // Asks an attempt to end; an unknown one is recorded as stopped, so that a late Start does nothing.
   virtual absl::Status Stop(const std::string& node, const AttemptId& key, std::int64_t epoch) = 0;

@@ -5,7 +5,7 @@
 // (lower sequence); a gang stands where its first member stands. The first job in order that cannot be placed now, but
 // could on an idle cluster, gets a reservation on the node that lacks the least for it. A later job is placed only
 // where it leaves the reservation alone (backfill); nothing is placed behind a gang that waits. Jobs that fit no ready
-// node even when idle hold back nobody, and what is built for such a job is not built.
+// node even when idle hold back nobody, and no environment is built for such a job.
 #pragma once
 
 #include <map>
@@ -29,8 +29,8 @@ class Engine {
   void RemoveNode(const std::string& name);
   void RemoveHolding(const std::string& id);
   void RemoveJob(const std::string& id) { queue_.Remove(id); }
-  // Notes that a member of a gang has to wait while others hold resources: they are evicted, and the gang is placed
-  // anew. Counts until withdrawn, even while the member itself may not be placed.
+  // Notes that a member of a gang has to wait while other members hold resources: those members are evicted, and the
+  // gang is placed anew. Counts until CatchUp withdraws it, even while the member itself may not be placed.
   void LeaveBehind(const std::string& gang, const std::string& member) { left_behind_[gang].insert(member); }
   void CatchUp(const std::string& gang, const std::string& member);
 

@@ -1,4 +1,5 @@
-// Queue of waiting jobs: each user's in the order in which they are considered, with what each was last told.
+// Queue of waiting jobs: the jobs of each user in the order in which they are considered, and the verdict last told to
+// each job.
 #pragma once
 
 #include <cstdint>

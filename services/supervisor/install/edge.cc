@@ -93,7 +93,7 @@ frontend calls
   acl known var(txn.caller),in_table(callers)
   http-request track-sc1 int(1) table strangers unless known
   http-request return status 200 hdr grpc-status 8 hdr grpc-message "too many calls of clients that nobody knows yet; call again" if !known { sc1_http_req_rate gt @STRANGERS@ }
-  # Of a stranger a service gets whole and small messages only: what is half sent it would hold for ever.
+  # A service gets only whole, small messages from a stranger: it would hold a half-sent one for ever.
   http-request wait-for-body time 2s if !known
   http-request return status 200 hdr grpc-status 8 hdr grpc-message "too large for the first call of a client: call GetClusterInfo before, with the same key" if !known { req.body_size gt @STRANGERS_BYTES@ }
   http-request track-sc0 var(txn.caller) table callers if known

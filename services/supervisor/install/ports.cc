@@ -124,12 +124,11 @@ absl::StatusOr<PickedPort> PickPort() {
 absl::StatusOr<UniqueFd> ListenOn(const std::string& listener, int port) {
   absl::StatusOr<UniqueFd> fd = Listen(port);
   if (fd.ok()) return fd;
-  return Error(
-      Reason::kUnavailable,
-      absl::StrCat("port ", port, " of ", listener, " is taken by ", OwnerOfPort(port),
-                   "; end that and run `riseml up` again. Ports are kept because running jobs use them: when no job "
-                   "runs, removing the line \"",
-                   listener, "\" from supervisor.json chooses a new one"));
+  return Error(Reason::kUnavailable,
+               absl::StrCat("port ", port, " of ", listener, " is taken by ", OwnerOfPort(port),
+                            "; end that and run `riseml up` again. An installation keeps its ports because running "
+                            "jobs use them. To get a new port while no job runs, remove the line \"",
+                            listener, "\" from supervisor.json first"));
 }
 
 absl::Status CheckPortFree(const std::string& listener, int port) { return ListenOn(listener, port).status(); }
