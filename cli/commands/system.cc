@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "cli/commands/commands.h"
 #include "cli/render/json.h"
 #include "cli/render/node_view.h"
@@ -33,11 +34,21 @@ absl::StatusOr<std::vector<v1::Node>> ListNodes(Connection& connection) {
   return nodes;
 }
 
+// As ListNodes, but right after `riseml up` the node of this machine may join only now: waits a second for it.
+absl::StatusOr<std::vector<v1::Node>> ListJoinedNodes(Connection& connection, const v1::ClusterInfo& cluster) {
+  const int looks = cluster.mode() == v1::ClusterInfo::LOCAL ? 10 : 1;
+  for (int look = 1;; ++look) {
+    RISEML_ASSIGN_OR_RETURN(std::vector<v1::Node> nodes, ListNodes(connection));
+    if (!nodes.empty() || look == looks) return nodes;
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+}
+
 absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   RISEML_ASSIGN_OR_RETURN(v1::ClusterInfo cluster, connection->Cluster());
   if (!session.viewer().MayRead(cluster.local_dir())) cluster.clear_local_dir();
-  RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Node> nodes, ListNodes(*connection));
+  RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Node> nodes, ListJoinedNodes(*connection, cluster));
   if (options.json) {
     session.Print(JsonObject().One("cluster", cluster).Many("nodes", nodes).Text());
     return kExitOk;
@@ -55,7 +66,7 @@ absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
     if (!cluster.local_dir().empty()) session.Print(absl::StrCat("Directory: ", OneLine(cluster.local_dir()), "\n"));
     session.Print("\n");
   }
-  if (nodes.empty()) session.Tell("No node has joined yet; one that has just started does within a few seconds.\n");
+  if (nodes.empty()) session.Tell("No node has joined yet; a node that has just started joins within a few seconds.\n");
   session.Print(NodeTable(session.out(), nodes, options.long_form));
   std::string notes = NodeNotes(nodes);
   for (const std::string& note : cluster.notes()) absl::StrAppend(&notes, OneLine(note), "\n");

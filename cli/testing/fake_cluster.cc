@@ -1,5 +1,6 @@
 #include "cli/testing/fake_cluster.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
@@ -178,11 +179,13 @@ class FakeClusters final : public v1::ClusterService::Service {
   FakeContent& content_;
 };
 
+// Has no node at the first look, as an installation that has just been started.
 class FakeNodes final : public v1::NodeService::Service {
  public:
   grpc::Status ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest*,
                          v1::ListNodesResponse* out) override {
     return rpc::Unary(context, "riseml.v1.NodeService/ListNodes", [&](const rpc::Call&) {
+      if (!asked_.exchange(true)) return absl::OkStatus();
       v1::Node* node = out->add_nodes();
       node->set_name("nodes/worker1");
       node->set_ready(true);
@@ -191,6 +194,9 @@ class FakeNodes final : public v1::NodeService::Service {
       return absl::OkStatus();
     });
   }
+
+ private:
+  std::atomic<bool> asked_ = false;
 };
 
 class FakeFiles final : public v1::FileService::Service {

@@ -33,8 +33,8 @@ std::vector<std::string> Notices(const Train& train) {
   std::vector<std::string> notices;
   if (train.image_given) {
     const bool names_version = absl::StrContains(train.image, "python:");
-    notices.push_back(absl::StrCat("image ", train.image, " is not used here",
-                                   names_version ? " but for its version" : "",
+    notices.push_back(absl::StrCat("image ", train.image,
+                                   names_version ? " decides only the version of Python here" : " is not used here",
                                    ": jobs run as processes in a Python environment"));
   }
   if (train.tensorflow && train.tensorflow->tensorboard) {

@@ -39,7 +39,7 @@ TEST(Notices, NameWhatHasNoEffect) {
   EXPECT_THAT(
       Notices(train),
       ElementsAre(
-          "image python:3.6 is not used here but for its version: jobs run as processes in a Python environment",
+          "image python:3.6 decides only the version of Python here: jobs run as processes in a Python environment",
           HasSubstr("no TensorBoard job is started")));
   train.image_given = false;
   train.tensorflow->tensorboard = false;
