@@ -3,11 +3,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cli/commands/commands.h"
 #include "cli/render/json.h"
 #include "cli/render/node_view.h"
 #include "cli/version.h"
+#include "services/common/base/pause.h"
 #include "services/common/base/status_macros.h"
 
 namespace riseml::cli {
@@ -40,7 +40,7 @@ absl::StatusOr<std::vector<v1::Node>> ListJoinedNodes(Connection& connection, co
   for (int look = 1;; ++look) {
     RISEML_ASSIGN_OR_RETURN(std::vector<v1::Node> nodes, ListNodes(connection));
     if (!nodes.empty() || look == looks) return nodes;
-    absl::SleepFor(absl::Milliseconds(100));
+    Pause({}, absl::Milliseconds(100));
   }
 }
 
