@@ -233,6 +233,7 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   plan.set_role(start.role());
   plan.set_own_network(options_.own_network);
   plan.set_sandboxed(sandboxed());
+  if (sandboxed()) plan.set_most_processes(MostProcesses());
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
   if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", KeptName(start.attempt())));

@@ -25,6 +25,7 @@ namespace riseml::agent {
 namespace {
 
 constexpr char kSlirp[] = "/usr/bin/slirp4netns";
+constexpr char kTun[] = "/dev/net/tun";
 constexpr char kSocket[] = "network.sock";
 constexpr char kAddress[] = "10.0.2.100";  // address that slirp4netns gives the job
 constexpr int kProbeMs = 5000;
@@ -42,6 +43,8 @@ std::string ErrorIn(absl::string_view log) {
 absl::Status Probe() {
   struct stat info {};
   if (stat(kSlirp, &info) != 0) return Error(Reason::kNotFound, "slirp4netns is not installed");
+  if (const UniqueFd tun(open(kTun, O_RDWR | O_CLOEXEC)); !tun.valid())
+    return ErrnoError(errno, absl::StrCat("open ", kTun, " (as root, run: chmod 666 ", kTun, ")"));
   RISEML_ASSIGN_OR_RETURN(Pipe alive, MakePipe());
   RISEML_ASSIGN_OR_RETURN(Pipe ready, MakePipe());
   SpawnRequest request;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "services/agent/launch/passwords.h"
 #include "services/common/base/files/file.h"
@@ -60,6 +61,12 @@ void ShowPath(SystemView& view, const std::string& path) {
 }
 
 }  // namespace
+
+std::int64_t MostProcesses() {
+  std::int64_t numbers = 0;
+  if (!absl::SimpleAtoi(ReadFile("/proc/sys/kernel/pid_max", 64).value_or(""), &numbers)) numbers = 32'768;
+  return std::clamp<std::int64_t>(numbers / 16, 1024, 32'768);
+}
 
 bool IsPathBelow(absl::string_view path, absl::string_view directory) {
   return path == directory ||

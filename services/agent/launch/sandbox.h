@@ -76,6 +76,12 @@ struct SandboxRequest {
 std::vector<std::string> SandboxArguments(const SandboxRequest& request, const SystemView& system,
                                           const std::vector<std::string>& command);
 
+// Processes and threads that a sandboxed job may have: a sixteenth of what this machine can number, from 1,024 to
+// 32,768, so that a few jobs leave numbers to all others. The kernel counts them in the user namespace of the sandbox
+// from Linux 5.14 on; before, those of all jobs of the account together. To be called outside of a sandbox, which has
+// numbers of its own.
+std::int64_t MostProcesses();
+
 // True when `path` is `directory` or lies below it. Both are absolute and have no dots.
 bool IsPathBelow(absl::string_view path, absl::string_view directory);
 

@@ -132,11 +132,12 @@ TEST_P(HostileJobTest, TheRootIsReadOnlyAndNamespacesAreTheNodes) {  // A29
       "head -c 2000000 /dev/zero > /dev/shm/x 2>/dev/null || echo shared memory is bounded; rm /dev/shm/x",
       "[ -e /run/riseml/token ] || echo no token",
       "ulimit -c",
+      "[ $(ulimit -u) -le 32768 ] && echo bounded processes",
   });
   start.mutable_resources()->set_memory_bytes(1 << 20);
   EXPECT_EQ(RunToEnd(start).exit_code(), 0);
   EXPECT_THAT(LogOf(start).bytes, StartsWith("root is read-only\ndev is read-only\nno namespaces\nshared memory is "
-                                             "bounded\nno token\n0\n"));
+                                             "bounded\nno token\n0\nbounded processes\n"));
 }
 
 // Whoever could write to the directory that holds a user's mounts could have other places mounted there.

@@ -42,6 +42,11 @@ std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   if (close_range(3, ~0U, 0) != 0) _exit(126);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
+  if (plan.most_processes() > 0) {
+    const auto most = static_cast<rlim_t>(plan.most_processes());
+    const rlimit processes{most, most};
+    setrlimit(RLIMIT_NPROC, &processes);
+  }
   prctl(PR_SET_DUMPABLE, 1);  // makes its files in /proc ours again
   const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0 && write(score, kJobOomScore, sizeof kJobOomScore - 1) < 0)

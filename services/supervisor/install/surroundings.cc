@@ -1,5 +1,6 @@
 #include "services/supervisor/install/surroundings.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,6 +159,25 @@ absl::Status TakeDataPaths(const std::vector<std::string>& given, const Layout& 
     RISEML_RETURN_IF_ERROR(MakeDirectories(point));
   }
   return absl::OkStatus();
+}
+
+std::vector<std::string> NotesOnIsolation() {
+  constexpr char kTun[] = "/dev/net/tun";
+  constexpr char kAgain[] = " Then run `riseml down` and `riseml up`.";
+  if (access("/usr/bin/bwrap", X_OK) != 0)
+    return {
+        absl::StrCat("Jobs run without a sandbox and can read the files of other jobs: install the package "
+                     "bubblewrap.",
+                     kAgain)};
+  if (access("/usr/bin/slirp4netns", X_OK) != 0)
+    return {
+        absl::StrCat("Jobs share the network of this machine and reach all its ports: install the package "
+                     "slirp4netns.",
+                     kAgain)};
+  if (const absl::StatusOr<UniqueFd> tun = OpenFile(kTun, O_RDWR); !tun.ok())
+    return {absl::StrCat("Jobs share the network of this machine and reach all its ports (", tun.status().message(),
+                         "): as root, run chmod 666 ", kTun, ".", kAgain)};
+  return {};
 }
 
 }  // namespace riseml::supervisor

@@ -24,4 +24,8 @@ absl::Status TakeLimits(config::v1::SupervisorState* state);
 absl::Status TakeDataPaths(const std::vector<std::string>& given, const Layout& layout,
                            config::v1::SupervisorState* state);
 
+// Returns what this machine lacks for the isolation of jobs, each as a sentence with the remedy; empty: nothing that
+// can be seen at once. To be called with the account of the services.
+std::vector<std::string> NotesOnIsolation();
+
 }  // namespace riseml::supervisor

@@ -80,6 +80,7 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
   state->set_edge(!programs.haproxy.empty());
   if (!state->edge()) progress.Note(kNoEdge);
+  for (const std::string& note : NotesOnIsolation()) progress.Note(note);
   RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout, &*state));
   // A missing database is made anew and then has no administrator.
