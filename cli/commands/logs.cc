@@ -68,7 +68,7 @@ void AddLogs(cmdline::Command app, Plan& plan) {
       AddCommand(app, "logs", "Show the log of an experiment, set or job, and follow it until it ends",
                  "  riseml logs              newest experiment of this project\n"
                  "  riseml logs 14 -n 100    from the last 100 lines of each job on\n"
-                 "  riseml logs 14 --raw     exactly the bytes that job 14.train printed\n"
+                 "  riseml logs 14 --raw     exactly the bytes of the log of job 14.train, as stored\n"
                  "  riseml logs 14.3.train --no-follow");
   auto options = std::make_shared<LogsOptions>();
   command.AddOption("id", options->id, "Experiment, set or job; default: the newest experiment")
@@ -80,7 +80,9 @@ void AddLogs(cmdline::Command app, Plan& plan) {
   const cmdline::Option tail =
       command.AddCount("-n,--tail", options->tail, "Begin with the last N lines; 0: only what is new");
   command.AddCount("--since-offset", options->since_offset, "Begin at this byte").Type("BYTES").Excludes(tail);
-  command.AddFlag("--raw", options->raw, "Exactly the bytes the job printed; of an experiment: its train job");
+  command.AddFlag(
+      "--raw", options->raw,
+      "The stored bytes: what the job printed, and RiseML's own lines (==> …); of an experiment: its train job");
   command.AddFlag("--no-color", options->no_color, "Without colours");
   command.AddFlag("--timestamps", options->timestamps, "With the time of each line");
   Runs(command, plan, options, Logs);

@@ -60,6 +60,13 @@ absl::StatusOr<std::optional<v1::Experiment>> WaitForOne(Session& session, Conne
   return GetExperiment(connection, subject.experiment);
 }
 
+// Why the experiment has not ended yet, as far as the scheduler says so: ": needs 1 GPU, 0 free"; else empty.
+std::string WhyItWaits(const v1::Experiment& experiment) {
+  for (const v1::Job& job : experiment.jobs())
+    if (!IsTerminal(job.state()) && !job.wait_message().empty()) return absl::StrCat(": ", OneLine(job.wait_message()));
+  return "";
+}
+
 absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
   RISEML_ASSIGN_OR_RETURN(const absl::Duration timeout, ReadTimeout(options.timeout));
   const absl::Time deadline = session.Now() + timeout;
@@ -77,7 +84,9 @@ absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
     const v1::Experiment::State state = waited->state();
     session.Print(absl::StrCat(
         subject.shown, " ", StateName(state),
-        IsTerminal(state) ? "" : absl::StrCat(", has not ended in ", absl::FormatDuration(timeout)), "\n"));
+        IsTerminal(state) ? ""
+                          : absl::StrCat(", has not ended in ", absl::FormatDuration(timeout), WhyItWaits(*waited)),
+        "\n"));
     if (state == v1::Experiment::FAILED && !waited->message().empty())
       session.Tell(absl::StrCat(subject.shown, ": ", OneLine(waited->message()), "\n"));
     failed |= state == v1::Experiment::FAILED;

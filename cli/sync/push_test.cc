@@ -2,7 +2,11 @@
 #include "cli/sync/push.h"
 
 #include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/status.h"
@@ -257,6 +261,44 @@ TEST_F(PushTest, AnApiThatFailsOnceIsTriedAgain) {
   const auto outcome = Sync();
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   EXPECT_EQ(outcome->push.response.revision().number(), 1);
+}
+
+// Ends its first push without its answer, as a connection does that is reset after an early answer.
+class LosesFirstAnswer final : public v1::FileService::Service {
+ public:
+  grpc::Status GetLimits(grpc::ServerContext*, const v1::GetLimitsRequest*, v1::Limits* limits) override {
+    limits->set_revision_bytes(1 << 20);
+    limits->set_file_bytes(1 << 20);
+    limits->set_files(100);
+    return grpc::Status::OK;
+  }
+  grpc::Status FindMissing(grpc::ServerContext*, const v1::FindMissingRequest*, v1::FindMissingResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status Push(grpc::ServerContext*, grpc::ServerReader<v1::PushRequest>*, v1::PushResponse* response) override {
+    if (++pushes_ > 1) response->mutable_revision()->set_number(7);
+    return grpc::Status::OK;
+  }
+  int pushes() const { return pushes_; }
+
+ private:
+  std::atomic<int> pushes_ = 0;
+};
+
+TEST_F(PushTest, APushWhoseAnswerIsLostIsRepeated) {
+  tree_.Write("a", "1");
+  LosesFirstAnswer service;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const auto stub = v1::FileService::NewStub(
+      grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
+  const auto outcome = SyncProject(*stub, options_, snapshot_options_);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->push.response.revision().number(), 7);
+  EXPECT_EQ(service.pushes(), 2);
 }
 
 }  // namespace

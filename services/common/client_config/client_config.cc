@@ -67,7 +67,7 @@ void ReplaceEntry(YAML::Node root, const char* list, const char* kind, const std
 absl::Status CheckPrivate(const std::string& path) {
   struct stat info = {};
   if (stat(path.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path));
-  if ((info.st_mode & 077) == 0) return absl::OkStatus();
+  if (!S_ISREG(info.st_mode) || (info.st_mode & 077) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("client configuration ", path, " holds an API key, but others may read it; run: chmod 600 ", path));
 }
