@@ -28,7 +28,7 @@ CODE_RULES = [
      ["services/common/sql/*", "services/common/cmdline/*", "services/common/config/*", "services/common/spec/yaml_reader.cc",
       "services/common/metrics/*", "services/common/testing/postgres.cc", "services/common/client_config/*",
       # std::jthread throws when the system has no more threads.
-      "services/common/base/executor.cc"]),
+      "services/common/base/threads/executor.cc"]),
     (r"\babsl::(Mutex|MutexLock|CondVar)\b", "locks are riseml::Mutex (services/common/base/mutex.h)", []),
     (r"\.detach\s*\(\s*\)", "threads are joined, never detached", []),
     (r"\bstd::thread\s*[({]|\bstd::thread\s+\w", "threads are std::jthread", []),

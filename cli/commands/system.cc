@@ -7,8 +7,8 @@
 #include "cli/render/json.h"
 #include "cli/render/node_view.h"
 #include "cli/version.h"
-#include "services/common/base/pause.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/pause.h"
 
 namespace riseml::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "riseml/config/v1/common.pb.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 #include "services/common/rpc/open_calls.h"
 #include "services/common/rpc/remote_authenticator.h"
 #include "services/common/rpc/remover.h"

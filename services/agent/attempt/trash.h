@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "services/common/base/fair_executor.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/threads/fair_executor.h"
 
 namespace riseml::agent {
 

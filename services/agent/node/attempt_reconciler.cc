@@ -17,9 +17,9 @@
 #include "services/common/base/files/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
-#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/rpc/proto_time.h"
 
 namespace riseml::agent {

@@ -29,9 +29,9 @@
 #include "services/agent/node/work_queue.h"
 #include "services/agent/process/process_watcher.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/fair_executor.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/threads/fair_executor.h"
 
 namespace riseml::agent {
 

@@ -16,11 +16,11 @@
 #include "services/agent/process/output_pipe.h"
 #include "services/agent/process/process.h"
 #include "services/agent/shell/command_sequence.h"
-#include "services/common/base/backoff.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/backoff.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"
 

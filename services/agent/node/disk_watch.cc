@@ -11,7 +11,7 @@
 #include "services/agent/node/disk_use.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
-#include "services/common/base/pause.h"
+#include "services/common/base/threads/pause.h"
 
 namespace riseml::agent {
 namespace {

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "absl/time/time.h"
-#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
 #include "services/common/rpc/stream_writer.h"

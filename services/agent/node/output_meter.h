@@ -10,8 +10,8 @@
 #include "services/agent/attempt/attempt_dir.h"
 #include "services/agent/attempt/journal.h"
 #include "services/agent/launch/launcher.h"
-#include "services/common/base/fair_executor.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/threads/fair_executor.h"
 
 namespace riseml::agent {
 

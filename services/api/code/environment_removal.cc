@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "services/common/base/log.h"
-#include "services/common/base/pause.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/proto_time.h"
 

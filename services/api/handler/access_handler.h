@@ -5,7 +5,7 @@
 #include "services/api/code/code_store.h"
 #include "services/api/data/watch_cache.h"
 #include "services/api/user/authenticator.h"
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {

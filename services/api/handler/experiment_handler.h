@@ -8,7 +8,7 @@
 #include "services/api/experiment/removal_store.h"
 #include "services/api/user/authenticator.h"
 #include "services/api/user/secret_store.h"
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {

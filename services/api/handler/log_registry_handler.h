@@ -4,7 +4,7 @@
 #include "riseml/internal/v1/log_registry.grpc.pb.h"
 #include "services/api/data/database.h"
 #include "services/api/scheduling/log_store.h"
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/server.h"
 

@@ -5,7 +5,7 @@
 #include "services/api/data/attempt_tokens.h"
 #include "services/api/data/database.h"
 #include "services/api/scheduling/scheduling_store.h"
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 #include "services/common/rpc/call.h"
 
 namespace riseml::api {

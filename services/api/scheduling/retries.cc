@@ -1,6 +1,6 @@
 #include "services/api/scheduling/retries.h"
 
-#include "services/common/base/backoff.h"
+#include "services/common/base/threads/backoff.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {

@@ -8,7 +8,7 @@
 #include "services/api/user/audit_log.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
-#include "services/common/base/pause.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/sql/feed.h"
 #include "services/common/sql/statement.h"
 

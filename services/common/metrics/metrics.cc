@@ -19,7 +19,7 @@
 
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
-#include "services/common/base/pause.h"
+#include "services/common/base/threads/pause.h"
 
 namespace riseml::metrics {
 namespace {

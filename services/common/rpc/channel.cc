@@ -7,12 +7,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "services/common/base/backoff.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/backoff.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/status.h"
 

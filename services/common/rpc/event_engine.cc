@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 
 namespace riseml::rpc {
 namespace {

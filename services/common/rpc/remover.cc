@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
-#include "services/common/base/pause.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/rpc/channel.h"
 
 namespace riseml::rpc {

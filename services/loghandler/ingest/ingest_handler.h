@@ -10,8 +10,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "riseml/v1/log.pb.h"
-#include "services/common/base/executor.h"
 #include "services/common/base/mutex.h"
+#include "services/common/base/threads/executor.h"
 #include "services/loghandler/ingest/ingest_core.h"
 #include "services/loghandler/ingest/log_source.h"
 #include "services/loghandler/store/log_metrics.h"

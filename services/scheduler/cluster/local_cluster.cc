@@ -2,10 +2,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/common/base/id.h"
-#include "services/common/base/keep_watching.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/keep_watching.h"
 #include "services/common/rpc/channel.h"
 
 namespace riseml::scheduler {

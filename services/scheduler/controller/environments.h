@@ -13,7 +13,7 @@
 #include "riseml/internal/v1/builder.pb.h"
 #include "riseml/internal/v1/scheduling.pb.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 #include "services/scheduler/controller/mailbox.h"
 
 namespace riseml::scheduler {

@@ -7,10 +7,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "services/common/base/backoff.h"
 #include "services/common/base/clock.h"
-#include "services/common/base/executor.h"
 #include "services/common/base/status.h"
+#include "services/common/base/threads/backoff.h"
+#include "services/common/base/threads/executor.h"
 #include "services/scheduler/cluster/cluster.h"
 #include "services/scheduler/controller/api/api.h"
 #include "services/scheduler/controller/environments.h"

@@ -1,10 +1,10 @@
 #include "services/scheduler/controller/api/grpc_api.h"
 
 #include "services/common/base/id.h"
-#include "services/common/base/keep_watching.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/keep_watching.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/proto_time.h"
 #include "services/common/rpc/status.h"

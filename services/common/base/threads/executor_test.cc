@@ -1,4 +1,4 @@
-#include "services/common/base/executor.h"
+#include "services/common/base/threads/executor.h"
 
 #include <gtest/gtest.h>
 

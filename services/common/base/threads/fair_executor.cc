@@ -1,4 +1,4 @@
-#include "services/common/base/fair_executor.h"
+#include "services/common/base/threads/fair_executor.h"
 
 #include <sys/resource.h>
 #include <sys/syscall.h>

@@ -6,8 +6,8 @@
 #include <stop_token>
 
 #include "absl/time/time.h"
-#include "services/common/base/backoff.h"
-#include "services/common/base/pause.h"
+#include "services/common/base/threads/backoff.h"
+#include "services/common/base/threads/pause.h"
 
 namespace riseml {
 
