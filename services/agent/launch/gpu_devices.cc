@@ -4,9 +4,8 @@
 #include <filesystem>
 #include <map>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "services/agent/process/proc_field.h"
 #include "services/common/base/files/file.h"
 
 namespace riseml::agent {
@@ -19,22 +18,14 @@ constexpr char kUnifiedMemory[] = "nvidia-uvm";
 // The control device, tools of unified memory, and the display mode that some libraries ask for.
 constexpr const char* kSharedDevices[] = {"nvidiactl", "nvidia-modeset", "nvidia-uvm-tools"};
 
-// Value of a line "NAME: value"; empty: there is none.
-std::string Value(const std::string& text, absl::string_view name) {
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::pair<absl::string_view, absl::string_view> field = absl::StrSplit(line, absl::MaxSplits(':', 1));
-    if (absl::StripAsciiWhitespace(field.first) == name) return std::string(absl::StripAsciiWhitespace(field.second));
-  }
-  return {};
-}
-
 // Numbers of the device files by UUID.
 std::map<std::string, std::string> ReadMinors(const std::string& directory) {
   std::map<std::string, std::string> minors;
   std::error_code error;
   for (const fs::directory_entry& gpu : fs::directory_iterator(directory, error)) {
     const std::string text = ReadFile(gpu.path() / "information", kMaxInformation).value_or("");
-    if (std::string uuid = Value(text, "GPU UUID"); !uuid.empty()) minors[uuid] = Value(text, "Device Minor");
+    if (const absl::string_view uuid = ProcField(text, "GPU UUID"); !uuid.empty())
+      minors.emplace(uuid, ProcField(text, "Device Minor"));
   }
   return minors;
 }

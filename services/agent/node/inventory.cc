@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/agent/process/proc_field.h"
 #include "services/common/base/files/file.h"
 
 namespace riseml::agent {
@@ -26,15 +27,6 @@ constexpr char kGpuQuery[] =
     "--query-gpu=index,uuid,name,memory.total,serial,driver_version --format=csv,noheader,nounits 2>/dev/null";
 
 std::string ReadProc(const std::string& path) { return ReadFile(path, kMaxProcFile).value_or(""); }
-
-// Value of "name : value" or "name: value".
-absl::string_view Field(absl::string_view text, absl::string_view name) {
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::pair<absl::string_view, absl::string_view> field = absl::StrSplit(line, absl::MaxSplits(':', 1));
-    if (absl::StripAsciiWhitespace(field.first) == name) return absl::StripAsciiWhitespace(field.second);
-  }
-  return {};
-}
 
 std::string AskForGpus() {
   struct Close {
@@ -83,10 +75,10 @@ GpuInventory ParseGpus(absl::string_view csv) {
   return inventory;
 }
 
-std::string ParseCpuModel(absl::string_view cpuinfo) { return std::string(Field(cpuinfo, "model name")); }
+std::string ParseCpuModel(absl::string_view cpuinfo) { return std::string(ProcField(cpuinfo, "model name")); }
 
 std::int64_t ParseMemory(absl::string_view meminfo) {
-  const std::vector<absl::string_view> words = absl::StrSplit(Field(meminfo, "MemTotal"), ' ', absl::SkipEmpty());
+  const std::vector<absl::string_view> words = absl::StrSplit(ProcField(meminfo, "MemTotal"), ' ', absl::SkipEmpty());
   std::int64_t kibibytes = 0;
   return words.size() == 2 && words[1] == "kB" && absl::SimpleAtoi(words[0], &kibibytes) ? kibibytes * 1024 : 0;
 }

@@ -14,6 +14,13 @@ void AddCode(std::string& text, const CodeInputs& code) {
   AddField(text, "tree", code.tree);
 }
 
+void AddPlaceAndPython(std::string& text, const Inputs& inputs) {
+  AddField(text, "owner", inputs.owner_uid);
+  AddField(text, "place", inputs.place);
+  AddField(text, "python", inputs.python);
+  AddField(text, "python_version", inputs.python_version);
+}
+
 }  // namespace
 
 std::string DigestOf(const CodeInputs& code) {
@@ -25,10 +32,7 @@ std::string DigestOf(const CodeInputs& code) {
 std::string KeyOf(const Inputs& inputs) {
   std::string text;
   AddField(text, "format", absl::StrCat(kEnvironmentFormat));
-  AddField(text, "owner", inputs.owner_uid);
-  AddField(text, "place", inputs.place);
-  AddField(text, "python", inputs.python);
-  AddField(text, "python_version", inputs.python_version);
+  AddPlaceAndPython(text, inputs);
   for (const std::string& step : inputs.install) AddField(text, "install", step);
   AddField(text, "framework", inputs.framework);
   AddField(text, "framework_version", inputs.framework_version);
@@ -42,10 +46,7 @@ std::string PrefixKeyOf(const Inputs& inputs, const Prefix& prefix) {
   if (prefix.installs > inputs.prefix_digests.size()) return "";
   std::string text;
   AddField(text, "kept_steps_of_format", absl::StrCat(kEnvironmentFormat));
-  AddField(text, "owner", inputs.owner_uid);
-  AddField(text, "place", inputs.place);
-  AddField(text, "python", inputs.python);
-  AddField(text, "python_version", inputs.python_version);
+  AddPlaceAndPython(text, inputs);
   if (prefix.client) AddField(text, "client", inputs.client_digest);
   for (std::size_t i = 0; i < prefix.installs; ++i) AddField(text, "install", inputs.install[i]);
   if (prefix.installs > 0) AddField(text, "code", inputs.prefix_digests[prefix.installs - 1]);
