@@ -40,7 +40,7 @@ class GpuDevicesTest : public ::testing::Test {
   }
   std::string Dev(const std::string& name) const { return paths_.devices + "/" + name; }
 
-  const TemporaryDirectory directory_;
+  const testing::TemporaryDirectory directory_;
   const GpuPaths paths_ = {directory_ / "gpus", directory_ / "dev"};
 };
 
