@@ -31,7 +31,8 @@ bool IsSilent(const absl::Status& status) {
 // Returns the advice for a server that cannot be reached.
 absl::string_view AdviceFor(const absl::Status& status) {
   if (IsSilent(status))
-    return "Try again in a minute. Restart a local installation (its jobs go on) with: riseml down && riseml up";
+    return "Try again in a minute. A local installation can be restarted, and its jobs go on, with: riseml down && "
+           "riseml up";
   if (absl::StrContains(status.message(), kUnknownHost))
     return "Correct the address: riseml user login --api-host HOST:PORT";
   if (absl::StrContains(status.message(), kUnreadableCa))

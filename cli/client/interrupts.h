@@ -18,8 +18,8 @@ class Interrupts {
   static absl::StatusOr<std::unique_ptr<Interrupts>> Create();
   ~Interrupts();
 
-  // Sets the function that this object's thread calls for each signal; an empty function restores the abort. Once it
-  // returns, the old listener is no longer running.
+  // Sets the function that this object's thread calls for each signal; an empty function restores the abort. When
+  // Listen returns, the old listener no longer runs.
   void Listen(std::function<void()> listener);
 
  private:

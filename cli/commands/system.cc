@@ -34,7 +34,8 @@ absl::StatusOr<std::vector<v1::Node>> ListNodes(Connection& connection) {
   return nodes;
 }
 
-// As ListNodes, but right after `riseml up` the node of this machine may join only now: waits a second for it.
+// As ListNodes, but waits up to a second for a first node in local mode: right after `riseml up` it may not have joined
+// yet.
 absl::StatusOr<std::vector<v1::Node>> ListJoinedNodes(Connection& connection, const v1::ClusterInfo& cluster) {
   const int looks = cluster.mode() == v1::ClusterInfo::LOCAL ? 10 : 1;
   for (int look = 1;; ++look) {

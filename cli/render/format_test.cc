@@ -117,10 +117,11 @@ TEST(ErrorText, TellsAServerThatRefusesFromOneThatIsAbsent) {
   const absl::Status silent =
       WithCall(absl::UnavailableError("failed to connect to all addresses; last error: UNKNOWN: Handshake read failed"),
                "API", "h:1", "r");
-  EXPECT_EQ(ErrorText(silent),
-            "ERROR: Could not connect to API (h:1) — something listens there, but it does not answer\n"
-            "       Try again in a minute. Restart a local installation (its jobs go on) with: riseml down "
-            "&& riseml up\n");
+  EXPECT_EQ(
+      ErrorText(silent),
+      "ERROR: Could not connect to API (h:1) — something listens there, but it does not answer\n"
+      "       Try again in a minute. A local installation can be restarted, and its jobs go on, with: riseml down "
+      "&& riseml up\n");
   EXPECT_EQ(ErrorText(WithCall(absl::DeadlineExceededError("Deadline Exceeded"), "API", "h:1", "r")),
             ErrorText(silent));
   const absl::Status refusing = WithCall(Error(Reason::kShuttingDown, "stopping"), "API", "h:1", "r");

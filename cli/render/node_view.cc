@@ -89,9 +89,10 @@ std::string NodeNotes(const std::vector<v1::Node>& nodes) {
       absl::StrAppend(&out, "Node ", NodePart(node),
                       " does not isolate jobs: they can read the files of other jobs and of the installation\n");
     if (node.network() == v1::Node::SHARED)
-      absl::StrAppend(&out, "Node ", NodePart(node),
-                      " does not separate the network of jobs: they reach all ports of the machine and of other jobs",
-                      node.network_note().empty() ? "" : absl::StrCat(": ", OneLine(node.network_note())), "\n");
+      absl::StrAppend(
+          &out, "Node ", NodePart(node),
+          " does not give jobs a network of their own: jobs reach all ports of the machine and of other jobs",
+          node.network_note().empty() ? "" : absl::StrCat(": ", OneLine(node.network_note())), "\n");
     for (const std::string& note : node.notes())
       absl::StrAppend(&out, "Node ", NodePart(node), ": ", OneLine(note), "\n");
     if (!node.limits_enforced())

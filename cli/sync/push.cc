@@ -142,8 +142,8 @@ class Upload final : public FileConsumer {
           "the server ended the upload of the code; it does so when hardly anything arrives for 30 seconds; "
           "check the connection and try again");
     RISEML_RETURN_IF_ERROR(While("push code", finished));
-    // A server that has the tree already answers before it has read everything. The end of its stream may then reach us
-    // without the answer.
+    // A server that already has the tree answers before it has read everything. Its stream may then end here before the
+    // answer arrives.
     if (!outcome.response.has_revision()) return absl::UnavailableError("the answer to the push of the code was lost");
     outcome.uploaded_bytes = done_;
     outcome.uploaded_objects = objects_;

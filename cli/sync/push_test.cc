@@ -263,7 +263,7 @@ TEST_F(PushTest, AnApiThatFailsOnceIsTriedAgain) {
   EXPECT_EQ(outcome->push.response.revision().number(), 1);
 }
 
-// Ends its first push without its answer, as a connection does that is reset after an early answer.
+// Ends its first push without an answer, like a connection that is reset after an early answer.
 class LosesFirstAnswer final : public v1::FileService::Service {
  public:
   grpc::Status GetLimits(grpc::ServerContext*, const v1::GetLimitsRequest*, v1::Limits* limits) override {

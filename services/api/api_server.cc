@@ -67,7 +67,8 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   return info;
 }
 
-// Half of the processors at most, so that calls of others find a free one; 4 keep the connections to the database busy.
+// At most half of the processors (but at least 1), so that others' calls find a free one; at most 4, since more would
+// take the connections to the database.
 rpc::CallLimits CallLimitsOfThisMachine() {
   const int processors = static_cast<int>(std::thread::hardware_concurrency());
   return {.running = std::clamp(processors / 2, 1, 4)};

@@ -22,8 +22,8 @@ namespace riseml::gitsync {
 struct StreamBounds {
   int total = 12;    // fewer than the server has threads: short calls always find one
   int per_user = 3;  // so that one user cannot keep the others out
-  int reserved = 4;  // the last ones of `total`, only for users without a transfer, so that a few users together cannot
-                     // keep the others out either
+  int reserved = 4;  // how many of `total` are kept for users without a running transfer, so that a few users together
+                     // cannot keep the others out
   // How long a transfer may wait for the other side. Each byte that moves gives some of it back: a transfer that moves
   // `least_rate` bytes per second goes on for ever; an occasional byte does not help.
   absl::Duration patience = absl::Seconds(30);

@@ -22,7 +22,7 @@ struct GpuDevices {
 // makes some of them only when the first program uses a GPU.
 GpuDevices FindGpuDevices(const std::vector<std::string>& uuids, const GpuPaths& paths = {});
 
-// Lines for the log of a job whose GPUs it cannot open; empty: none.
+// Lines for the log of a job that cannot open its GPUs; empty: none.
 std::vector<std::string> NotesOnGpus(const GpuDevices& devices);
 
 }  // namespace riseml::agent

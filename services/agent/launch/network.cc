@@ -43,8 +43,7 @@ std::string ErrorIn(absl::string_view log) {
 absl::Status Probe() {
   struct stat info {};
   if (stat(kSlirp, &info) != 0) return Error(Reason::kNotFound, "slirp4netns is not installed");
-  if (const UniqueFd tun(open(kTun, O_RDWR | O_CLOEXEC)); !tun.valid())
-    return ErrnoError(errno, absl::StrCat("open ", kTun, " (as root, run: chmod 666 ", kTun, ")"));
+  RISEML_RETURN_IF_ERROR(OpenFile(kTun, O_RDWR).status());
   RISEML_ASSIGN_OR_RETURN(Pipe alive, MakePipe());
   RISEML_ASSIGN_OR_RETURN(Pipe ready, MakePipe());
   SpawnRequest request;

@@ -60,7 +60,7 @@ std::vector<std::string> NotesOnData(const config::v1::NodeConfig& config, const
   for (const auto& [name, path] : config.data_paths())
     if (!present.contains(name))
       notes.push_back(absl::StrCat("/data/", name, " is missing: ", path, " or ", data, "/", name,
-                                   "  is no longer a directory; restore it, or drop it with `riseml up --data  ", name,
+                                   " is no longer a directory; restore it, or drop it with `riseml up --data ", name,
                                    "=`"));
   std::error_code error;
   const std::string inside = fs::canonical(data, error).string();

@@ -1,12 +1,12 @@
 // Sandbox of a job: makes a command line for bubblewrap from a description. Pure, except for LookAtSystem and the
 // probe.
 //
-// A job sees, read-only, the system's programs, /etc, the description of the processors, the data volume and its
-// inputs. It also sees its own /code, /tmp, control and output directory, the directory of its set, its environment,
-// its user's work directory (writable), the device files of its GPUs, the Python client, this program and the
-// directories it was given as `shown`. The data volume, inputs, output and set have the same paths as outside; /data,
-// /inputs/NAME, /output and /shared are second names. A job sees nothing else of the machine: no directories, keys or
-// sockets of the stack, no other jobs and none of their processes.
+// A job sees these read-only: the system's programs, /etc, the description of the processors, the data volume, its
+// inputs, its environment (writable in a build), the Python client, this program and the directories in `shown`. It can
+// write to its own /code, /tmp, control and output directory, the directory of its set and its user's work directory,
+// and opens the device files of its GPUs. The data volume, inputs, output and set have the same paths as outside;
+// /data, /inputs/NAME, /output and /shared are second names. A job sees nothing else of the machine: no directories,
+// keys or sockets of the stack, no other jobs and none of their processes.
 //
 // Each directory that a job can write to is a separate mount. The parents of such directories are not shown to any job:
 // otherwise a job could replace such a directory with a link, and the next job would be shown the link's target.
@@ -76,10 +76,10 @@ struct SandboxRequest {
 std::vector<std::string> SandboxArguments(const SandboxRequest& request, const SystemView& system,
                                           const std::vector<std::string>& command);
 
-// Processes and threads that a sandboxed job may have: a sixteenth of what this machine can number, from 1,024 to
-// 32,768, so that a few jobs leave numbers to all others. The kernel counts them in the user namespace of the sandbox
-// from Linux 5.14 on; before, those of all jobs of the account together. To be called outside of a sandbox, which has
-// numbers of its own.
+// Processes and threads that a sandboxed job may have: a sixteenth of the machine's process ids, at least 1,024 and at
+// most 32,768, so that a few jobs leave ids for all others. The kernel counts them in the user namespace of the
+// sandbox; before Linux 5.14, all processes of the account together. Call it outside of a sandbox: a sandbox has
+// process ids of its own.
 std::int64_t MostProcesses();
 
 // True when `path` is `directory` or lies below it. Both are absolute and have no dots.

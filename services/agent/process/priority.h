@@ -1,5 +1,5 @@
-// Lets jobs, and what serves one job each, give way to services, so that the platform answers while jobs use every
-// processor.
+// Makes jobs, and the helper processes of single jobs, give way to services, so that the platform answers while jobs
+// use every processor.
 #pragma once
 
 #include <sys/types.h>
@@ -13,9 +13,9 @@ inline constexpr int kJobNiceness = 10;
 void GiveWayToServices();
 
 // Lowers the priority of the session that the process `leader` leads. Where the system shares processors by session
-// (autogroups), GiveWayToServices has no effect across sessions. Async-signal-safe. False: the process does not lead a
-// session yet, or the system, which accepts only ten such requests per second in total from who is not root, takes no
-// more now; try again in 100 ms.
+// (autogroups), GiveWayToServices has no effect across sessions. Async-signal-safe. Returns false if the process does
+// not lead a session yet, or if the system takes no more requests now (it takes ten per second from all processes
+// without root); try again in 100 ms.
 bool LetSessionGiveWay(pid_t leader);
 
 }  // namespace riseml::agent

@@ -126,7 +126,7 @@ struct SpawnChild {
   [[noreturn]] void Execute() {
     setsid();
     GiveWayToServices();
-    LetSessionGiveWay(getpid());  // refused at times; then it is as important as a service until it ends
+    LetSessionGiveWay(getpid());  // may be refused; the session then keeps the weight of a service until it ends
     for (int signal = 1; signal < NSIG; ++signal) {
       struct sigaction action {};
       action.sa_handler = SIG_DFL;

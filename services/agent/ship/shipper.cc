@@ -184,7 +184,7 @@ void Shipper::OnCallOver(const absl::Status& why, absl::Time now) {
   next_call_ = now + pause;
   refused_since_ = IsRefusal(why) ? std::min(refused_since_, now) : absl::InfiniteFuture();
   if (ended_ && now - refused_since_ >= options_.refusal_limit)
-    given_up_ = absl::StrCat("loghandler no longer accepts the log:  ", std::string(why.message()));
+    given_up_ = absl::StrCat("loghandler no longer accepts the log: ", std::string(why.message()));
 }
 
 void Shipper::FollowCall(absl::Time now) {

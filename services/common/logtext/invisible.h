@@ -13,9 +13,9 @@ bool IsInvisible(char32_t code);
 // U+200C and U+200D, which say how their neighbours are written.
 bool IsJoiner(char32_t code);
 
-// True if a joiner between two characters is ordinary text: after a letter of Arabic, an Indian or a related script;
-// and, U+200D only, between the parts of an emoji. `after` 0: not known, or nothing. Elsewhere a joiner has no effect
-// and is invisible.
+// True if a joiner between two characters is ordinary text: after a letter of an Arabic, Indian or related script, or
+// (U+200D only) between the parts of an emoji. `after` is 0 if there is no next character or it is not known. Elsewhere
+// a joiner has no effect and is invisible.
 bool JoinsText(char32_t before, char32_t joiner, char32_t after);
 
 // The code point of one UTF-8 character of two to four bytes.

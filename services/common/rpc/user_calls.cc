@@ -79,7 +79,7 @@ absl::StatusOr<UserCalls::Permit> UserCalls::EnterStream(const internal::v1::Cal
   MutexLock lock(mu_);
   Share& share = shares_[key];
   if (share.streams >= limits_.streams)
-    return WithRetryDelay(LimitExceeded(absl::StrCat(Whose(caller), "  already watches ", share.streams,
+    return WithRetryDelay(LimitExceeded(absl::StrCat(Whose(caller), " already watches ", share.streams,
                                                      " experiments, the most allowed; end some watches"),
                                         limits_.streams, share.streams),
                           kStreamAgain);

@@ -16,7 +16,7 @@ namespace riseml::rpc {
 
 // Bounds of one user; all jobs of the user together have a second set of these bounds.
 struct CallLimits {
-  int running = 4;    // unary calls that run at once
+  int running = 4;    // unary calls that run at once, besides one serial call
   int waiting = 27;   // unary calls that wait to run
   int streams = 100;  // open watches
 };
@@ -36,7 +36,7 @@ class UserCalls {
   // DEADLINE_EXCEEDED after `limit`.
   absl::StatusOr<Permit> Enter(const internal::v1::Caller& caller, absl::Duration limit);
 
-  // As Enter, for a call that runs alone among those of the caller that enter here (rpc::SerialUnary).
+  // As Enter, but of the caller's calls that enter here, only one runs at a time (rpc::SerialUnary).
   absl::StatusOr<Permit> EnterSerial(const internal::v1::Caller& caller, absl::Duration limit);
 
   // LIMIT_EXCEEDED, with a retry delay, when the caller has too many streams.

@@ -1,5 +1,5 @@
-// Port to the nodes that run attempts. Read both lists and watches; Start may be repeated; each change has a version
-// number.
+// Port to the nodes that run attempts. `Read` serves as list and as watch; `Start` may be repeated; each change has a
+// version number.
 //
 // A Cluster stores what its nodes report and numbers the changes. A reader at version v asks for the changes after v
 // and gets the newest state of each changed object once. If v is too old to compute the changes, the reader gets

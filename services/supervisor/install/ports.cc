@@ -126,9 +126,9 @@ absl::StatusOr<UniqueFd> ListenOn(const std::string& listener, int port) {
   if (fd.ok()) return fd;
   return Error(Reason::kUnavailable,
                absl::StrCat("port ", port, " of ", listener, " is taken by ", OwnerOfPort(port),
-                            "; end that and run `riseml up` again. An installation keeps its ports because running "
-                            "jobs use them. To get a new port while no job runs, remove the line \"",
-                            listener, "\" from supervisor.json first"));
+                            "; end that process and run `riseml up` again. An installation keeps its ports because "
+                            "running jobs use them. If no job runs, you can get a new port instead: remove the line \"",
+                            listener, "\" from supervisor.json, then run `riseml up`"));
 }
 
 absl::Status CheckPortFree(const std::string& listener, int port) { return ListenOn(listener, port).status(); }

@@ -176,7 +176,7 @@ std::vector<std::string> NotesOnIsolation() {
                      kAgain)};
   if (const absl::StatusOr<UniqueFd> tun = OpenFile(kTun, O_RDWR); !tun.ok())
     return {absl::StrCat("Jobs share the network of this machine and reach all its ports (", tun.status().message(),
-                         "): as root, run chmod 666 ", kTun, ".", kAgain)};
+                         "): as root, run ", FileExists(kTun) ? "chmod 666 /dev/net/tun." : "modprobe tun.", kAgain)};
   return {};
 }
 
