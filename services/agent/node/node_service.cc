@@ -1,5 +1,6 @@
 #include "services/agent/node/node_service.h"
 
+#include <set>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -12,15 +13,20 @@
 
 namespace riseml::agent {
 namespace {
+
 constexpr int kMaxForget = 1000;
+
+AttemptId IdOf(const internal::v1::AttemptStatus& status) { return {status.job_uid(), status.attempt()}; }
+
 }  // namespace
 
 // One watch. Sends the inventory, all attempts, `synced`, and then all newer changes; one message at a time.
 class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::WatchNodeResponse> {
  public:
-  explicit Watch(NodeService& service) : service_(service), synced_at_(service.table_.version()) {
+  explicit Watch(NodeService& service) : service_(service) {
     {
       MutexLock lock(mu_);
+      for (const internal::v1::AttemptStatus& status : service_.table_.List()) unsent_.insert(IdOf(status));
       writer_.Attach(this);
     }
     subscription_ = service_.table_.Subscribe([this] { Continue(); });
@@ -73,13 +79,15 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
     message_.Clear();
     if (service_.TakeNode(&node_seen_, &message_)) return true;
     const std::optional<AttemptTable::Change> change = service_.table_.NextAfter(seen_);
-    if (!synced_ && (!change || change->version > synced_at_)) {
+    // An attempt that changes meanwhile has a new version: what tells is whether each has been sent once.
+    if (!synced_ && (!change || unsent_.empty())) {
       synced_ = true;
       message_.set_synced(true);
       return true;
     }
     if (change) {
       seen_ = change->version;
+      unsent_.erase(IdOf(change->status));
       *message_.mutable_attempt() = change->status;
       alive_wanted_ = false;
       return true;
@@ -90,13 +98,13 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
   }
 
   NodeService& service_;
-  const std::int64_t synced_at_;
   std::unique_ptr<AttemptTable::Subscription> subscription_;
   Mutex mu_;
   internal::v1::WatchNodeResponse message_;  // belongs to gRPC while it is written
   std::int64_t seen_ ABSL_GUARDED_BY(mu_) = 0;
   std::int64_t node_seen_ ABSL_GUARDED_BY(mu_) = 0;
   bool synced_ ABSL_GUARDED_BY(mu_) = false;
+  std::set<AttemptId> unsent_ ABSL_GUARDED_BY(mu_);  // of the attempts that there were at the beginning
   bool alive_wanted_ ABSL_GUARDED_BY(mu_) = false;
   rpc::StreamWriter<Watch> writer_ ABSL_GUARDED_BY(mu_);
 };
