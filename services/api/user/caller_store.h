@@ -8,6 +8,7 @@
 #include "riseml/internal/v1/access.pb.h"
 #include "services/api/data/api_keys.h"
 #include "services/api/data/database.h"
+#include "services/common/base/id.h"
 
 namespace riseml::api {
 
