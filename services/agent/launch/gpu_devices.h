@@ -6,7 +6,7 @@
 
 namespace riseml::agent {
 
-// Where the driver tells the number of a GPU's device file, and where the files are.
+// Directories of the driver that tell the number of a GPU's device file, and that hold the files.
 struct GpuPaths {
   std::string information = "/proc/driver/nvidia/gpus";  // */information names "GPU UUID" and "Device Minor"
   std::string devices = "/dev";

@@ -1,4 +1,4 @@
-// What a job sees of the machine, what it is told about that, and what the machine offers.
+// The view of the machine that a job has, the notes on it in its log, and the inventory that the machine offers.
 #include "services/agent/launch/sandbox.h"
 
 #include <gmock/gmock.h>
