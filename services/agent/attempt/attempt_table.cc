@@ -55,11 +55,6 @@ std::optional<AttemptTable::Change> AttemptTable::NextAfter(std::int64_t version
   return Change{it->first, entries_.at(it->second).status};
 }
 
-std::int64_t AttemptTable::version() const {
-  MutexLock lock(mu_);
-  return version_;
-}
-
 std::unique_ptr<AttemptTable::Subscription> AttemptTable::Subscribe(std::function<void()> on_change) {
   auto listener = std::make_shared<Listener>();
   {

@@ -34,7 +34,6 @@ class AttemptTable {
   std::int32_t NewestAttempt(const std::string& job_uid) const;
   // The oldest change after `version`.
   std::optional<Change> NextAfter(std::int64_t version) const;
-  std::int64_t version() const;
 
   // Calls `on_change` after changes, from any thread and without holding locks, until the returned subscription is
   // destroyed. No call happens after its destructor has returned. `on_change` must not destroy the subscription.
