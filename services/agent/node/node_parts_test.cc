@@ -15,6 +15,7 @@
 #include "services/agent/attempt/journal.h"
 #include "services/agent/attempt/trash.h"
 #include "services/agent/launch/launcher.h"
+#include "services/agent/node/watch_order.h"
 #include "services/agent/node/work_queue.h"
 #include "services/agent/output/outputs.h"
 #include "services/agent/process/process.h"
@@ -284,6 +285,41 @@ TEST(AttemptTable, SubscriptionsEnd) {
   subscription.reset();
   table.Set({"a", 1}, Status(AttemptStatus::ENDED));
   EXPECT_EQ(calls, 1);
+}
+
+TEST(WatchOrder, TellsEachAttemptBeforeItIsSynced) {
+  AttemptTable table;
+  const AttemptId one{"one", 1}, two{"two", 1};
+  table.Set(one, Status(AttemptStatus::PREPARING));
+  table.Set(two, Status(AttemptStatus::PREPARING));
+  WatchOrder order({one, two});
+  table.Set(one, Status(AttemptStatus::RUNNING));  // its version is now newer than all that were there at the beginning
+  std::string told;
+  std::int64_t seen = 0;
+  for (int i = 0; i < 4; ++i) {
+    const auto change = table.NextAfter(seen);
+    const auto message = order.Next(change ? std::optional<AttemptId>({change->status.job_uid(), 1}) : std::nullopt);
+    if (message == WatchOrder::Message::kChange) {
+      seen = change->version;
+      told += change->status.job_uid() + " ";
+    } else {
+      told += message == WatchOrder::Message::kSynced ? "synced " : "nothing ";
+    }
+  }
+  EXPECT_EQ(told, "two one synced nothing ");
+}
+
+TEST(WatchOrder, IsSyncedThoughAnAttemptHasGone) {
+  WatchOrder order({{"one", 1}});
+  EXPECT_EQ(order.Next(std::nullopt), WatchOrder::Message::kSynced);
+  EXPECT_EQ(order.Next(AttemptId{"two", 1}), WatchOrder::Message::kChange);
+}
+
+TEST(WatchOrder, DoesNotWaitForChangesThatNeverEnd) {
+  WatchOrder order({{"one", 1}});
+  EXPECT_EQ(order.Next(AttemptId{"one", 1}), WatchOrder::Message::kChange);
+  EXPECT_EQ(order.Next(AttemptId{"two", 1}), WatchOrder::Message::kSynced) << "though there is a further change";
+  EXPECT_EQ(order.Next(AttemptId{"two", 1}), WatchOrder::Message::kChange);
 }
 
 TEST(AttemptIds, AreDirectoryNames) {

@@ -1,9 +1,12 @@
 #include "services/agent/node/node_service.h"
 
+#include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "services/agent/node/watch_order.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/base/threads/pause.h"
@@ -18,15 +21,20 @@ constexpr int kMaxForget = 1000;
 
 AttemptId IdOf(const internal::v1::AttemptStatus& status) { return {status.job_uid(), status.attempt()}; }
 
+std::set<AttemptId> IdsOf(const std::vector<internal::v1::AttemptStatus>& attempts) {
+  std::set<AttemptId> ids;
+  for (const internal::v1::AttemptStatus& status : attempts) ids.insert(IdOf(status));
+  return ids;
+}
+
 }  // namespace
 
 // One watch. Sends the inventory, all attempts, `synced`, and then all newer changes; one message at a time.
 class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::WatchNodeResponse> {
  public:
-  explicit Watch(NodeService& service) : service_(service) {
+  explicit Watch(NodeService& service) : service_(service), order_(IdsOf(service.table_.List())) {
     {
       MutexLock lock(mu_);
-      for (const internal::v1::AttemptStatus& status : service_.table_.List()) unsent_.insert(IdOf(status));
       writer_.Attach(this);
     }
     subscription_ = service_.table_.Subscribe([this] { Continue(); });
@@ -79,18 +87,18 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
     message_.Clear();
     if (service_.TakeNode(&node_seen_, &message_)) return true;
     const std::optional<AttemptTable::Change> change = service_.table_.NextAfter(seen_);
-    // An attempt that changes meanwhile has a new version: what tells is whether each has been sent once.
-    if (!synced_ && (!change || unsent_.empty())) {
-      synced_ = true;
-      message_.set_synced(true);
-      return true;
-    }
-    if (change) {
-      seen_ = change->version;
-      unsent_.erase(IdOf(change->status));
-      *message_.mutable_attempt() = change->status;
-      alive_wanted_ = false;
-      return true;
+    const std::optional<AttemptId> changed = change ? std::optional<AttemptId>(IdOf(change->status)) : std::nullopt;
+    switch (order_.Next(changed)) {
+      case WatchOrder::Message::kSynced:
+        message_.set_synced(true);
+        return true;
+      case WatchOrder::Message::kChange:
+        seen_ = change->version;
+        *message_.mutable_attempt() = change->status;
+        alive_wanted_ = false;
+        return true;
+      case WatchOrder::Message::kNothing:
+        break;
     }
     if (!std::exchange(alive_wanted_, false)) return false;
     message_.set_alive(true);
@@ -103,8 +111,7 @@ class NodeService::Watch final : public grpc::ServerWriteReactor<internal::v1::W
   internal::v1::WatchNodeResponse message_;  // belongs to gRPC while it is written
   std::int64_t seen_ ABSL_GUARDED_BY(mu_) = 0;
   std::int64_t node_seen_ ABSL_GUARDED_BY(mu_) = 0;
-  bool synced_ ABSL_GUARDED_BY(mu_) = false;
-  std::set<AttemptId> unsent_ ABSL_GUARDED_BY(mu_);  // of the attempts that there were at the beginning
+  WatchOrder order_ ABSL_GUARDED_BY(mu_);
   bool alive_wanted_ ABSL_GUARDED_BY(mu_) = false;
   rpc::StreamWriter<Watch> writer_ ABSL_GUARDED_BY(mu_);
 };
