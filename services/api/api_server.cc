@@ -40,6 +40,7 @@ constexpr std::int64_t kUserMaxExperiments = 100'000;
 constexpr absl::Duration kDrain = absl::Seconds(5);
 constexpr int kInternalThreads = 256 + 16;  // for users whom services act for, and for services
 constexpr int kAccessConnections = 2;
+constexpr int kBulkConnections = 4;
 
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
   RISEML_ASSIGN_OR_RETURN(std::string key, ReadFile(path, 4096));
@@ -87,15 +88,17 @@ struct ApiServer::Parts {
       : user_pool(config.database(), config.database_connections()),
         service_pool(config.database(), config.database_connections()),
         access_pool(config.database(), kAccessConnections),
+        bulk_pool(config.database(), kBulkConnections, sql::Pool::Priority::kBackground),
         feed(service_pool),
         user_db(user_pool, feed),
         service_db(service_pool, feed),
         access_db(access_pool, feed),
+        bulk_db(bulk_pool, feed),
         tokens(token_key),
         box(secret_key),
         users(user_db, LimitsOf(config)),
         code(user_db, LimitsOf(config)),
-        experiments(user_db, {.output_dir = config.output_dir()}, LimitsOf(config)),
+        experiments(user_db, bulk_db, {.output_dir = config.output_dir()}, LimitsOf(config)),
         environments(user_db),
         nodes(user_db, tokens),
         deletions(user_db),
@@ -112,8 +115,9 @@ struct ApiServer::Parts {
 
   const SystemClock clock;
   sql::Pool user_pool, service_pool, access_pool;
+  sql::Pool bulk_pool;  // what takes long: large sets
   WatchCache feed;
-  Database user_db, service_db, access_db;
+  Database user_db, service_db, access_db, bulk_db;
   const AttemptTokens tokens;
   const SecretBox box;
   // For users.

@@ -15,8 +15,8 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "services/agent/process/priority.h"
 #include "services/common/base/files/file.h"
+#include "services/common/base/priority.h"
 #include "services/common/base/status.h"
 
 namespace riseml::agent {

@@ -11,9 +11,9 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
-#include "services/agent/process/priority.h"
 #include "services/agent/shell/system_call_filter.h"
 #include "services/common/base/files/file.h"
+#include "services/common/base/priority.h"
 #include "services/common/base/status.h"
 
 namespace riseml::agent {

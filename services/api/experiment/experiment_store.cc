@@ -24,6 +24,9 @@ namespace riseml::api {
 namespace {
 
 // One history row for each object that was made.
+// Children of a set that is written at once. Larger ones take so long that others would notice.
+constexpr std::size_t kMostQuickChildren = 200;
+
 constexpr char kInsertCreations[] = R"sql(
   INSERT INTO transitions (root_uid, object, from_state, to_state, actor)
   SELECT $1, number || CASE WHEN child > 0 THEN '.' || child ELSE '' END, '', state, $2
@@ -220,7 +223,8 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
   spec.set_rebuild(request.rebuild());
   const std::vector<Parameters> combinations =
       spec.is_set() ? spec::Combinations(*wanted.spec.train) : std::vector<Parameters>();
-  return db_.Write("create experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
+  Database& db = combinations.size() > kMostQuickChildren ? bulk_ : db_;
+  return db.Write("create experiment", [&](pqxx::work& tx) -> absl::StatusOr<v1::Experiment> {
     RISEML_ASSIGN_OR_RETURN(const RevisionKey revision, ReadRevision(tx, call, owner.user, request.project(),
                                                                      request.revision(), ProjectLock::kKeepsIt));
     RISEML_ASSIGN_OR_RETURN(const std::vector<v1::Input> inputs,

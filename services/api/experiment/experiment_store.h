@@ -17,9 +17,9 @@ namespace riseml::api {
 // Thread-safe.
 class ExperimentStore {
  public:
-  // `db` outlives this.
-  ExperimentStore(Database& db, ViewOptions options, UserLimits limits)
-      : db_(db), options_(std::move(options)), limits_(limits) {}
+  // Both databases outlive this. Large sets are created through `bulk`, so that they hold up nobody else.
+  ExperimentStore(Database& db, Database& bulk, ViewOptions options, UserLimits limits)
+      : db_(db), bulk_(bulk), options_(std::move(options)), limits_(limits) {}
 
   // Input of a creation besides the request.
   struct NewExperiment {
@@ -58,6 +58,7 @@ class ExperimentStore {
   absl::StatusOr<v1::Experiment> CreateOnce(const rpc::Call& call, const NewExperiment& wanted,
                                             const std::string& hash);
   Database& db_;
+  Database& bulk_;
   ViewOptions options_;
   const UserLimits limits_;
 };

@@ -5,8 +5,11 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
+#include "services/common/base/priority.h"
 #include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::sql {
@@ -23,6 +26,17 @@ constexpr char kSessionSettings[] =
     "SET enable_seqscan = off; "
     // The estimated cost of a full table scan would start the JIT compiler, which takes longer than any query.
     "SET jit = off";
+
+// Lowers the priority of the server process of a connection if it runs on this machine, i.e. is reached by a Unix
+// socket.
+void LetServerGiveWay(pqxx::connection& connection) {
+  const char* host = connection.hostname();
+  if (host != nullptr && host[0] != '/' && host[0] != '\0') return;
+  // A pooler between us and the server names a process that may be anything on this machine.
+  const pid_t server = connection.backendpid();
+  if (ReadFile(absl::StrCat("/proc/", server, "/comm"), 64).value_or("") != "postgres\n") return;
+  (void)LetSessionGiveWay(server);  // may be refused; it is asked for again when the connection is next used
+}
 
 }  // namespace
 
@@ -59,9 +73,16 @@ absl::Status StatusOfException(absl::string_view doing) {
   }
 }
 
-Pool::Pool(std::string connection, int size) : connection_(std::move(connection)), size_(size) {}
+Pool::Pool(std::string connection, int size, Priority priority)
+    : connection_(std::move(connection)), size_(size), priority_(priority) {}
 
 absl::StatusOr<std::unique_ptr<pqxx::connection>> Pool::Acquire() {
+  RISEML_ASSIGN_OR_RETURN(std::unique_ptr<pqxx::connection> connection, TakeOrConnect());
+  if (priority_ == Priority::kBackground) LetServerGiveWay(*connection);
+  return connection;
+}
+
+absl::StatusOr<std::unique_ptr<pqxx::connection>> Pool::TakeOrConnect() {
   {
     MutexLock lock(mu_);
     const auto free = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !idle_.empty() || open_ < size_; };

@@ -25,8 +25,12 @@ absl::Status StatusOfException(absl::string_view doing);
 // Thread-safe.
 class Pool {
  public:
+  enum class Priority {
+    kNormal,
+    kBackground,  // the server processes of a database on this machine give way to all others; see base/priority.h
+  };
   // `connection` is a libpq connection string; connections are made when first needed, at most `size`.
-  Pool(std::string connection, int size);
+  Pool(std::string connection, int size, Priority priority = Priority::kNormal);
 
   // Runs `body(pqxx::work&)`, which returns absl::Status or absl::StatusOr, in one transaction: commits when it returns
   // OK, otherwise rolls back. The body is run at most 5 times in all: again after a serialisation failure, a deadlock
@@ -79,11 +83,13 @@ class Pool {
   }
 
   absl::StatusOr<std::unique_ptr<pqxx::connection>> Acquire();
+  absl::StatusOr<std::unique_ptr<pqxx::connection>> TakeOrConnect();
   void Release(std::unique_ptr<pqxx::connection> connection);
   static void PauseBeforeRetry(int tries);
 
   const std::string connection_;
   const int size_;
+  const Priority priority_;
   Mutex mu_;
   std::condition_variable_any returned_;
   std::vector<std::unique_ptr<pqxx::connection>> idle_ ABSL_GUARDED_BY(mu_);

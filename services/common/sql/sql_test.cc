@@ -1,9 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <future>
 #include <thread>
 
+#include "services/common/base/priority.h"
 #include "services/common/base/status.h"
 #include "services/common/sql/feed.h"
 #include "services/common/sql/migrate.h"
@@ -69,6 +71,20 @@ TEST_F(SqlTest, ARollbackIsOverBeforeTheNextTransactionBegins) {
         ASSERT_EQ(status.code(), fails ? absl::StatusCode::kNotFound : absl::StatusCode::kOk) << status;
       }
     });
+}
+
+// Priority of the process that serves a pool.
+int NicenessOfServer(Pool& pool) {
+  const absl::StatusOr<int> pid = pool.Transact(
+      "ask", [](pqxx::work& tx) -> absl::StatusOr<int> { return tx.exec1("SELECT pg_backend_pid()")[0].as<int>(); });
+  EXPECT_TRUE(pid.ok()) << pid.status();
+  return getpriority(PRIO_PROCESS, static_cast<id_t>(*pid));
+}
+
+TEST_F(SqlTest, BackgroundServersGiveWay) {
+  Pool normal(database_, 1), background(database_, 1, Pool::Priority::kBackground);
+  EXPECT_EQ(NicenessOfServer(normal), 0);
+  EXPECT_EQ(NicenessOfServer(background), kBackgroundNiceness);
 }
 
 TEST_F(SqlTest, UniqueViolationIsAlreadyExists) {

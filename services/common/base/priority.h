@@ -1,13 +1,13 @@
-// Makes jobs, and the helper processes of single jobs, give way to services, so that the platform answers while jobs
-// use every processor.
+// Makes jobs, and other work that nobody waits for at once, give way to services, so that the platform answers while
+// they use every processor.
 #pragma once
 
 #include <sys/types.h>
 
-namespace riseml::agent {
+namespace riseml {
 
-// `nice` of a job: a ninth of the weight that a service has.
-inline constexpr int kJobNiceness = 10;
+// `nice` of a process that gives way: a ninth of the weight that a service has.
+inline constexpr int kBackgroundNiceness = 10;
 
 // Lowers the priority of this process, which its children inherit. Async-signal-safe.
 void GiveWayToServices();
@@ -18,4 +18,4 @@ void GiveWayToServices();
 // without root); try again in 100 ms.
 bool LetSessionGiveWay(pid_t leader);
 
-}  // namespace riseml::agent
+}  // namespace riseml
