@@ -47,7 +47,7 @@ absl::StatusOr<CommitInfo> FindCommit(const Repository& repository, absl::string
 
 absl::Status WriteArchive(const Repository& repository, absl::string_view commit, const ByteSink& sink) {
   RISEML_ASSIGN_OR_RETURN(const CommitInfo info, FindCommit(repository, commit));
-  TarWriter tar(info.time, sink);
+  TarWriter tar({.modified = info.time}, sink);
   RISEML_RETURN_IF_ERROR(AddTree(repository.objects(), info.tree, "", tar));
   return tar.Finish();
 }

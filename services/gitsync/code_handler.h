@@ -18,6 +18,10 @@ class CodeHandler final : public internal::v1::CodeService::Service {
                        grpc::ServerWriter<internal::v1::GetCodeResponse>* writer) override;
   grpc::Status ReadEntries(grpc::ServerContext* context, const internal::v1::ReadEntriesRequest* request,
                            internal::v1::ReadEntriesResponse* response) override;
+  grpc::Status ListCodeLayers(grpc::ServerContext* context, const internal::v1::ListCodeLayersRequest* request,
+                              internal::v1::ListCodeLayersResponse* response) override;
+  grpc::Status GetCodeLayer(grpc::ServerContext* context, const internal::v1::GetCodeLayerRequest* request,
+                            grpc::ServerWriter<internal::v1::GetCodeLayerResponse>* writer) override;
 
  private:
   const RepositoryStore& store_;

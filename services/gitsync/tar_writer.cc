@@ -33,16 +33,18 @@ void PutOctal(std::string& block, std::size_t at, std::size_t size, std::int64_t
 
 }  // namespace
 
-TarWriter::TarWriter(absl::Time modified, ByteSink sink)
-    : modified_(std::max<std::int64_t>(absl::ToUnixSeconds(modified), 0)), sink_(std::move(sink)) {}
+TarWriter::TarWriter(const TarOptions& options, ByteSink sink)
+    : modified_(std::max<std::int64_t>(absl::ToUnixSeconds(options.modified), 0)),
+      group_bits_(options.group_writable ? 0020 : 0),
+      sink_(std::move(sink)) {}
 
 absl::Status TarWriter::AddDirectory(absl::string_view path) {
-  return AddHeader({absl::StrCat(path, "/"), "", 0, 0755, '5'});
+  return AddHeader({absl::StrCat(path, "/"), "", 0, 0755 | group_bits_, '5'});
 }
 
 absl::Status TarWriter::AddFile(absl::string_view path, bool executable, absl::string_view content) {
-  RISEML_RETURN_IF_ERROR(
-      AddHeader({std::string(path), "", static_cast<std::int64_t>(content.size()), executable ? 0755 : 0644, '0'}));
+  RISEML_RETURN_IF_ERROR(AddHeader({std::string(path), "", static_cast<std::int64_t>(content.size()),
+                                    (executable ? 0755 : 0644) | group_bits_, '0'}));
   RISEML_RETURN_IF_ERROR(Write(content));
   return Pad(content.size());
 }

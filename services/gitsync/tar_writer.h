@@ -14,10 +14,15 @@ namespace riseml::gitsync {
 // Takes the next bytes of a stream.
 using ByteSink = std::function<absl::Status(absl::string_view)>;
 
+struct TarOptions {
+  absl::Time modified;          // of all entries
+  bool group_writable = false;  // group 0 may write what owner 0 may write
+};
+
 // Lives on one thread. The sink gets pieces of at most 256 KiB; the caller keeps the entries sorted.
 class TarWriter {
  public:
-  TarWriter(absl::Time modified, ByteSink sink);
+  TarWriter(const TarOptions& options, ByteSink sink);
 
   absl::Status AddDirectory(absl::string_view path);
   absl::Status AddFile(absl::string_view path, bool executable, absl::string_view content);
@@ -39,6 +44,7 @@ class TarWriter {
   absl::Status Pad(std::size_t size);
 
   const std::int64_t modified_;
+  const int group_bits_;
   const ByteSink sink_;
   std::string buffer_;
 };
