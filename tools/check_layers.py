@@ -46,7 +46,7 @@ HOMES = {
     "yaml-cpp/": ["services/common/spec", "services/common/config", "services/common/client_config"],
     "archive": ["services/common/archive"],
     "CLI/": ["services/common/cmdline"],
-    "curl/": [],
+    "curl/": ["services/common/oci"],
     "librdkafka/": [],
     "simdjson": [],
     "boost/": [],
