@@ -31,7 +31,7 @@ LAYERS = {
 ROOMS = {
     "services/agent": ["node", "launch", "ship", "output", "run", "shell", "attempt", "process"],
     "services/api": ["handler", "watch", "scheduling", "experiment", "code", "user", "data"],
-    "services/builder": ["environment", "reads"],
+    "services/builder": ["image", "environment", "reads"],
     "services/gitsync": ["repository"],
     "services/loghandler": ["follow", "ingest", "store"],
     "services/scheduler": ["controller", "engine", "cluster"],
