@@ -32,7 +32,9 @@ if(RISEML_STATIC_GRPC)
   target_link_libraries(riseml_absl INTERFACE -Wl,--start-group ${ABSL_ARCHIVES} -Wl,--end-group Threads::Threads)
   target_link_libraries(riseml_grpc INTERFACE
     -Wl,-Bstatic,--start-group -lgrpc++ -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares -lz -lprotobuf
-    ${ABSL_ARCHIVES} -lssl -lcrypto -Wl,--end-group,-Bdynamic Threads::Threads dl)
+    ${ABSL_ARCHIVES} -lssl -lcrypto -Wl,--end-group,-Bdynamic Threads::Threads dl
+    # libcurl and libpq bring an OpenSSL of their own: what they call must not be found in ours, of which only a part is linked.
+    -Wl,--exclude-libs,ALL)
 else()
   target_link_libraries(riseml_absl INTERFACE absl::status absl::statusor absl::strings absl::time absl::cord
     absl::flat_hash_map absl::str_format absl::synchronization absl::random_random Threads::Threads)

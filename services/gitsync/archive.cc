@@ -8,14 +8,10 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/git/tree.h"
+#include "services/gitsync/tree_reader.h"
 
 namespace riseml::gitsync {
 namespace {
-
-absl::StatusOr<std::vector<git::TreeEntry>> ReadTree(const ObjectDatabase& objects, const git::ObjectId& tree) {
-  RISEML_ASSIGN_OR_RETURN(const std::string content, objects.Read(git::ObjectKind::kTree, tree));
-  return git::ParseTree(content);
-}
 
 absl::Status AddTree(const ObjectDatabase& objects, const git::ObjectId& tree, const std::string& prefix,
                      TarWriter& tar) {

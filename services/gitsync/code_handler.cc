@@ -56,7 +56,7 @@ grpc::Status CodeHandler::ListCodeLayers(grpc::ServerContext* context,
     RISEML_ASSIGN_OR_RETURN(const std::vector<CodeLayer> layers, DivideCode(repository.objects(), commit.tree));
     for (const CodeLayer& layer : layers) {
       internal::v1::CodeLayer& out = *response->add_layers();
-      out.set_directory(layer.directory);
+      out.mutable_directories()->Assign(layer.directories.begin(), layer.directories.end());
       out.mutable_except()->Assign(layer.except.begin(), layer.except.end());
       out.set_id(layer.id);
       out.set_files(layer.files);
@@ -73,7 +73,7 @@ grpc::Status CodeHandler::GetCodeLayer(grpc::ServerContext* context, const inter
                             streams_.Enter(call.caller.service(), [context] { context->TryCancel(); }));
     RISEML_ASSIGN_OR_RETURN(const Repository repository, store_.OpenRepository(ProjectId{request->project_uid()}));
     RISEML_ASSIGN_OR_RETURN(const CommitInfo commit, FindCommit(repository, request->commit()));
-    CodeLayer layer{.directory = request->layer().directory(),
+    CodeLayer layer{.directories = {request->layer().directories().begin(), request->layer().directories().end()},
                     .except = {request->layer().except().begin(), request->layer().except().end()}};
     std::sort(layer.except.begin(), layer.except.end());
     return WriteCodeLayer(repository.objects(), commit.tree, layer, SendTo(writer, slot));

@@ -4,26 +4,26 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/git/tree.h"
+#include "services/gitsync/tree_reader.h"
 
 namespace riseml::gitsync {
 namespace {
 
-// Time of all entries. Not before 1980: zip, and with it Python's wheels, cannot say an earlier one.
-constexpr std::int64_t kEntryTime = 946'684'800;  // 2000-01-01
 // Format of the archives. It is part of the ids: change it when equal trees no longer give the bytes they gave.
 constexpr absl::string_view kFormat = "code layer 1";
 constexpr std::int64_t kEntryBytes = 4'096;  // what a file costs besides its content
 constexpr int kMaxDescents = 16;
+constexpr std::int64_t kHeavyPart = 8;  // a directory with an eighth of the weight has a layer of its own
 
 struct Sized {
   std::string path;
@@ -31,11 +31,6 @@ struct Sized {
   std::int64_t files = 0, bytes = 0;
   std::int64_t Weight() const { return bytes + files * kEntryBytes; }
 };
-
-absl::StatusOr<std::vector<git::TreeEntry>> EntriesOf(const ObjectDatabase& objects, const git::ObjectId& tree) {
-  RISEML_ASSIGN_OR_RETURN(const std::string content, objects.Read(git::ObjectKind::kTree, tree));
-  return git::ParseTree(content);
-}
 
 // Adds files and bytes below a tree. A tree that occurs often is measured once.
 class TreeMeter {
@@ -46,7 +41,7 @@ class TreeMeter {
     if (const auto known = known_.find(tree); known != known_.end())
       return Sized{path, tree, known->second.files, known->second.bytes};
     Sized sum{path, tree};
-    RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, EntriesOf(objects_, tree));
+    RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, ReadTree(objects_, tree));
     for (const git::TreeEntry& entry : entries) {
       if (entry.mode == git::Mode::kDirectory) {
         RISEML_ASSIGN_OR_RETURN(const Sized below, Measure("", entry.id));
@@ -77,12 +72,11 @@ absl::Status Descend(const ObjectDatabase& objects, TreeMeter& meter, std::int64
     const auto heaviest = std::max_element(directories.begin(), directories.end(), lighter);
     if (heaviest == directories.end() || heaviest->Weight() * 2 < total) return absl::OkStatus();
     const Sized parent = *heaviest;
-    RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, EntriesOf(objects, parent.id));
+    RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, ReadTree(objects, parent.id));
     std::vector<Sized> children;
     for (const git::TreeEntry& entry : entries) {
       if (entry.mode != git::Mode::kDirectory) continue;
-      RISEML_ASSIGN_OR_RETURN(
-          Sized child, meter.Measure(absl::StrCat(parent.path, parent.path.empty() ? "" : "/", entry.name), entry.id));
+      RISEML_ASSIGN_OR_RETURN(Sized child, meter.Measure(PathBelow(parent.path, entry.name), entry.id));
       children.push_back(std::move(child));
     }
     if (children.empty()) return absl::OkStatus();
@@ -92,10 +86,6 @@ absl::Status Descend(const ObjectDatabase& objects, TreeMeter& meter, std::int64
   return absl::OkStatus();
 }
 
-std::string PathBelow(const std::string& directory, const std::string& name) {
-  return directory.empty() ? name : absl::StrCat(directory, "/", name);
-}
-
 // True if one of `paths` is `path` or lies below it.
 bool LeadsToOneOf(const std::vector<std::string>& paths, const std::string& path) {
   return std::any_of(paths.begin(), paths.end(), [&path](const std::string& other) {
@@ -103,11 +93,11 @@ bool LeadsToOneOf(const std::vector<std::string>& paths, const std::string& path
   });
 }
 
-// Hashes what a layer holds: names, modes and ids of the entries, but of directories on the way to others' parts their
-// remaining entries.
+// Appends what the layer of the root holds: names, modes and ids of the entries; of a directory with parts in other
+// layers its remaining entries.
 absl::Status HashEntries(const ObjectDatabase& objects, const git::ObjectId& tree, const std::string& directory,
                          const std::vector<std::string>& except, std::string& text) {
-  RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, EntriesOf(objects, tree));
+  RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, ReadTree(objects, tree));
   for (const git::TreeEntry& entry : entries) {
     const std::string path = PathBelow(directory, entry.name);
     if (std::binary_search(except.begin(), except.end(), path)) continue;
@@ -121,7 +111,7 @@ absl::Status HashEntries(const ObjectDatabase& objects, const git::ObjectId& tre
   return absl::OkStatus();
 }
 
-std::string Sha256(absl::string_view text) {
+std::string Sha256Hex(absl::string_view text) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
@@ -129,34 +119,36 @@ std::string Sha256(absl::string_view text) {
 }
 
 absl::StatusOr<std::string> IdOf(const ObjectDatabase& objects, const git::ObjectId& tree, const CodeLayer& layer) {
-  std::string text = absl::StrCat(kFormat, "\n", layer.directory, absl::string_view("\0", 1));
-  RISEML_RETURN_IF_ERROR(HashEntries(objects, tree, layer.directory, layer.except, text));
-  return Sha256(text);
+  std::string text = absl::StrCat(kFormat, "\n");
+  if (layer.directories.empty()) RISEML_RETURN_IF_ERROR(HashEntries(objects, tree, "", layer.except, text));
+  const auto pass = [](const std::string&) { return absl::OkStatus(); };
+  for (const std::string& directory : layer.directories) {
+    RISEML_ASSIGN_OR_RETURN(const git::ObjectId id, FindDirectory(objects, tree, directory, pass));
+    absl::StrAppend(&text, directory, absl::string_view("\0", 1), git::Hex(id));
+  }
+  return Sha256Hex(text);
 }
 
-absl::Status AddEntries(const ObjectDatabase& objects, const git::ObjectId& tree, const std::string& directory,
-                        const std::vector<std::string>& except, TarWriter& tar) {
-  RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, EntriesOf(objects, tree));
-  for (const git::TreeEntry& entry : entries) {
-    const std::string path = PathBelow(directory, entry.name);
-    if (absl::StartsWith(entry.name, ".wh."))
-      return Error(Reason::kInvalidArgument,
-                   absl::StrCat("the file ", git::Printable(path),
-                                " cannot be part of an image, where names that begin with .wh. "
-                                "mean deleted files; rename it, or exclude it in .risemlignore"));
-    if (std::binary_search(except.begin(), except.end(), path)) continue;
-    const std::string name = absl::StrCat(kCodeInImage, "/", path);
-    if (entry.mode == git::Mode::kDirectory) {
-      RISEML_RETURN_IF_ERROR(tar.AddDirectory(name));
-      RISEML_RETURN_IF_ERROR(AddEntries(objects, entry.id, path, except, tar));
+// Returns the group of each directory, 0 to `groups`, where `groups` means the layer of the root.
+std::vector<int> GroupsOf(const std::vector<Sized>& directories, std::int64_t total, int groups) {
+  std::vector<std::size_t> order(directories.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const std::int64_t heavier = directories[a].Weight() - directories[b].Weight();
+    return heavier != 0 ? heavier > 0 : directories[a].path < directories[b].path;
+  });
+  std::vector<int> group(directories.size(), groups);
+  int used = 0;
+  for (const std::size_t i : order) {
+    if (used < groups && directories[i].Weight() * kHeavyPart >= total) {
+      group[i] = used++;
       continue;
     }
-    RISEML_ASSIGN_OR_RETURN(const std::string content, objects.Read(git::ObjectKind::kBlob, entry.id));
-    RISEML_RETURN_IF_ERROR(entry.mode == git::Mode::kSymlink
-                               ? tar.AddLink(name, content)
-                               : tar.AddFile(name, entry.mode == git::Mode::kExecutable, content));
+    // None of those that follow is heavy: the other groups, with the root's, are for them.
+    const git::ObjectId hash = git::HashObject(git::ObjectKind::kBlob, directories[i].path);
+    group[i] = used + hash.bytes[0] % (groups - used + 1);
   }
-  return absl::OkStatus();
+  return group;
 }
 
 }  // namespace
@@ -165,50 +157,35 @@ absl::StatusOr<std::vector<CodeLayer>> DivideCode(const ObjectDatabase& objects,
                                                   const CodeLayerOptions& options) {
   TreeMeter meter(objects);
   RISEML_ASSIGN_OR_RETURN(const Sized root, meter.Measure("", tree));
-  std::vector<Sized> heavy;
+  std::vector<Sized> directories;
   if (root.files >= options.divide_files || root.bytes >= options.divide_bytes) {
-    std::vector<Sized> directories = {root};
+    directories = {root};
     RISEML_RETURN_IF_ERROR(Descend(objects, meter, root.Weight(), directories));
-    std::sort(directories.begin(), directories.end(),
-              [](const Sized& a, const Sized& b) { return a.Weight() > b.Weight(); });
-    for (const Sized& directory : directories)
-      if (!directory.path.empty() && directory.files > 0 && static_cast<int>(heavy.size()) < options.most_layers - 1)
-        heavy.push_back(directory);
-    std::sort(heavy.begin(), heavy.end(), [](const Sized& a, const Sized& b) { return a.path < b.path; });
+    std::erase_if(directories, [](const Sized& directory) { return directory.path.empty() || directory.files == 0; });
+    std::sort(directories.begin(), directories.end(), [](const Sized& a, const Sized& b) { return a.path < b.path; });
   }
-  std::vector<CodeLayer> layers;
-  CodeLayer rest{.directory = "", .files = root.files, .bytes = root.bytes};
-  for (const Sized& part : heavy) {
-    CodeLayer layer{.directory = part.path, .files = part.files, .bytes = part.bytes};
-    RISEML_ASSIGN_OR_RETURN(layer.id, IdOf(objects, part.id, layer));
-    layers.push_back(std::move(layer));
-    rest.except.push_back(part.path);
-    rest.files -= part.files;
-    rest.bytes -= part.bytes;
+  const int groups = options.most_layers - 1;
+  const std::vector<int> group = GroupsOf(directories, root.Weight(), groups);
+  std::vector<CodeLayer> layers(static_cast<std::size_t>(groups));
+  CodeLayer rest{.files = root.files, .bytes = root.bytes};
+  for (std::size_t i = 0; i < directories.size(); ++i) {
+    if (group[i] == groups) continue;
+    CodeLayer& layer = layers[static_cast<std::size_t>(group[i])];
+    layer.directories.push_back(directories[i].path);
+    layer.files += directories[i].files;
+    layer.bytes += directories[i].bytes;
+    rest.except.push_back(directories[i].path);
+    rest.files -= directories[i].files;
+    rest.bytes -= directories[i].bytes;
   }
-  RISEML_ASSIGN_OR_RETURN(rest.id, IdOf(objects, tree, rest));
+  std::erase_if(layers, [](const CodeLayer& layer) { return layer.directories.empty(); });
+  std::sort(layers.begin(), layers.end(),
+            [](const CodeLayer& a, const CodeLayer& b) { return a.directories < b.directories; });
   layers.push_back(std::move(rest));
-  return layers;
-}
-
-absl::Status WriteCodeLayer(const ObjectDatabase& objects, const git::ObjectId& tree, const CodeLayer& layer,
-                            const ByteSink& sink) {
-  TarWriter tar({.modified = absl::FromUnixSeconds(kEntryTime), .group_writable = true}, sink);
-  RISEML_RETURN_IF_ERROR(tar.AddDirectory(kCodeInImage));
-  git::ObjectId id = tree;
-  std::string path;
-  for (const absl::string_view name : absl::StrSplit(layer.directory, '/', absl::SkipEmpty())) {
-    RISEML_ASSIGN_OR_RETURN(const std::vector<git::TreeEntry> entries, EntriesOf(objects, id));
-    const auto found = std::find_if(entries.begin(), entries.end(), [&](const git::TreeEntry& entry) {
-      return entry.name == name && entry.mode == git::Mode::kDirectory;
-    });
-    path = PathBelow(path, std::string(name));
-    if (found == entries.end()) return NotFound(absl::StrCat("directory ", git::Printable(path)));
-    id = found->id;
-    RISEML_RETURN_IF_ERROR(tar.AddDirectory(absl::StrCat(kCodeInImage, "/", path)));
+  for (CodeLayer& layer : layers) {
+    RISEML_ASSIGN_OR_RETURN(layer.id, IdOf(objects, tree, layer));
   }
-  RISEML_RETURN_IF_ERROR(AddEntries(objects, id, layer.directory, layer.except, tar));
-  return tar.Finish();
+  return layers;
 }
 
 }  // namespace riseml::gitsync

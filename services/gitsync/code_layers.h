@@ -1,9 +1,12 @@
 // Divides a revision into layers of a container image, and writes each as a tar archive.
 //
 // Equal content gives equal bytes in every revision: all entries have one fixed time. A small tree is one layer. A
-// large one has up to four: three of large directories and one of the rest, so that an edit changes one of them.
+// large one has up to four, so that an edit changes one of them. A directory stays in its layer when others change:
+// heavy directories have a layer each, the others are spread by a hash of their path, and the last layer holds the
+// rest.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,9 +22,9 @@ inline constexpr char kCodeInImage[] = "code";
 
 // A part of a tree.
 struct CodeLayer {
-  std::string directory;            // what it holds; empty: the root
-  std::vector<std::string> except;  // directories below it that other layers hold, sorted
-  std::string id;                   // 64 hex digits; equal ids mean equal archives
+  std::vector<std::string> directories;  // what it holds, sorted; none: the root
+  std::vector<std::string> except;       // directories of the root that other layers hold, sorted
+  std::string id;                        // 64 hex digits; equal ids mean equal archives
   std::int64_t files = 0, bytes = 0;
 };
 
@@ -36,7 +39,7 @@ absl::StatusOr<std::vector<CodeLayer>> DivideCode(const ObjectDatabase& objects,
                                                   const CodeLayerOptions& options = {});
 
 // Writes a layer below kCodeInImage: owner 0, and writable for group 0, with which jobs run. INVALID_ARGUMENT for names
-// that mean deleted files in a layer (".wh."); NOT_FOUND if there is no such directory; or the sink's error.
+// that mean deleted files in a layer (".wh."); NOT_FOUND if a directory is absent; or the sink's error.
 absl::Status WriteCodeLayer(const ObjectDatabase& objects, const git::ObjectId& tree, const CodeLayer& layer,
                             const ByteSink& sink);
 

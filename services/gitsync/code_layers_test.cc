@@ -69,7 +69,7 @@ TEST_F(CodeLayersTest, ASmallTreeIsOneLayer) {
   const git::ObjectId tree = PushTree("1");
   const std::vector<CodeLayer> layers = Divide(tree, {});
   ASSERT_EQ(layers.size(), 1U);
-  EXPECT_EQ(layers[0].directory, "");
+  EXPECT_TRUE(layers[0].directories.empty());
   EXPECT_EQ(layers[0].files, 8);
   EXPECT_EQ(layers[0].id.size(), 64U);
   EXPECT_EQ(Listing(Archive(tree, layers[0]), "$1, $2, $4, $6"),
@@ -92,9 +92,10 @@ TEST_F(CodeLayersTest, ALargeTreeIsDividedAndTheLayersMakeItAgain) {
   const git::ObjectId tree = PushTree("1");
   const std::vector<CodeLayer> layers = Divide(tree, kDivide);
   ASSERT_EQ(layers.size(), 3U);
-  EXPECT_EQ(layers[0].directory, "src/large") << "src has most of the weight, so its directories are looked at";
-  EXPECT_EQ(layers[1].directory, "src/other");
-  EXPECT_EQ(layers[2].directory, "");
+  EXPECT_THAT(layers[0].directories, ElementsAre("src/large"))
+      << "src has most of the weight, so its directories are looked at";
+  EXPECT_THAT(layers[1].directories, ElementsAre("src/other"));
+  EXPECT_TRUE(layers[2].directories.empty());
   EXPECT_THAT(layers[2].except, ElementsAre("src/large", "src/other"));
   EXPECT_EQ(layers[0].files + layers[1].files + layers[2].files, 8);
   EXPECT_EQ(Listing(Archive(tree, layers[0]), "$6"), "code/\ncode/src/\ncode/src/large/\ncode/src/large/data\n");
@@ -121,9 +122,40 @@ TEST_F(CodeLayersTest, AnEditChangesOneLayer) {
   const std::vector<CodeLayer> now = Divide(after, kDivide);
   ASSERT_EQ(now.size(), old.size());
   for (std::size_t i = 0; i < now.size(); ++i) {
-    const bool edited = now[i].directory == "src/other";
-    EXPECT_EQ(now[i].id != old[i].id, edited) << now[i].directory;
-    EXPECT_EQ(Archive(after, now[i]) != archives[i], edited) << now[i].directory;
+    const bool edited = now[i].directories == std::vector<std::string>{"src/other"};
+    EXPECT_EQ(now[i].id != old[i].id, edited) << i;
+    EXPECT_EQ(Archive(after, now[i]) != archives[i], edited) << i;
+  }
+}
+
+TEST_F(CodeLayersTest, ManySmallDirectoriesAreSpreadAndStayInTheirLayer) {
+  limits_.files = 1'000;
+  OpenStore();
+  PushBuilder push;
+  const auto tree_of = [&push](int directories, const std::string& content) {
+    std::vector<git::TreeEntry> entries;
+    for (int i = 0; i < directories; ++i) {
+      const std::string text = i == 7 ? content : absl::StrCat("file ", i);
+      entries.push_back({absl::StrCat("d", i), Mode::kDirectory, push.Tree({{"f", Mode::kFile, push.Blob(text)}})});
+    }
+    return push.Tree(entries);
+  };
+  const git::ObjectId before = tree_of(100, "1"), edited = tree_of(100, "2"), more = tree_of(101, "1");
+  const git::ObjectId all =
+      push.Tree({{"a", Mode::kDirectory, before}, {"b", Mode::kDirectory, edited}, {"c", Mode::kDirectory, more}});
+  ASSERT_TRUE(Push(push, all).ok());
+  repository_ = std::make_unique<Repository>(*store_->OpenRepository(ProjectId{registry_.UidOf(kProject)}));
+  const CodeLayerOptions options{.divide_files = 50};
+  const std::vector<CodeLayer> old = Divide(before, options);
+  ASSERT_EQ(old.size(), 4U);
+  for (const CodeLayer& layer : old) EXPECT_GT(layer.files, 10);
+  for (const git::ObjectId& tree : {edited, more}) {
+    const std::vector<CodeLayer> now = Divide(tree, options);
+    ASSERT_EQ(now.size(), 4U);
+    int changed = 0;
+    for (std::size_t i = 0; i < now.size(); ++i) changed += now[i].id != old[i].id ? 1 : 0;
+    // A new directory in another layer than the root's changes what the root leaves out, but not what the root holds.
+    EXPECT_EQ(changed, 1);
   }
 }
 
@@ -145,7 +177,7 @@ TEST_F(CodeLayersTest, RefusesADirectoryThatIsNotThere) {
   const git::ObjectId tree = PushTree("1");
   const auto ignore = [](absl::string_view) { return absl::OkStatus(); };
   for (const char* directory : {"absent", "top", "small/a", "..", "src/../small"}) {
-    const CodeLayer layer{.directory = directory};
+    const CodeLayer layer{.directories = {directory}};
     EXPECT_EQ(WriteCodeLayer(repository_->objects(), tree, layer, ignore).code(), absl::StatusCode::kNotFound)
         << directory;
   }

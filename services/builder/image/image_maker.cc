@@ -1,6 +1,7 @@
 #include "services/builder/image/image_maker.h"
 
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -49,11 +50,8 @@ absl::StatusOr<oci::Descriptor> ImageMaker::Make(const ImageRequest& request, co
   if (present.ok() || !absl::IsNotFound(present.status())) return present;
 
   RISEML_ASSIGN_OR_RETURN(const oci::Image base, BaseOf(request, stop));
-  std::vector<oci::Layer> layers;
-  for (const internal::v1::CodeLayer& part : parts) {
-    RISEML_ASSIGN_OR_RETURN(oci::Layer layer, PutLayer(request, part, base.manifest.media_type, stop));
-    layers.push_back(std::move(layer));
-  }
+  RISEML_ASSIGN_OR_RETURN(const std::vector<oci::Layer> layers,
+                          PutLayers(request, parts, base.manifest.media_type, stop));
   RISEML_ASSIGN_OR_RETURN(
       const oci::Image image,
       oci::AppendLayers(base, layers, {.working_dir = "/code", .created_by = "riseml: code of the project"}));
@@ -77,6 +75,23 @@ absl::StatusOr<oci::Image> ImageMaker::BaseOf(const ImageRequest& request, const
                                                           oci::OwnPlatform(), stop));
   bases_.Remember(key, base);
   return base;
+}
+
+absl::StatusOr<std::vector<oci::Layer>> ImageMaker::PutLayers(const ImageRequest& request, const Layers& parts,
+                                                              const std::string& manifest_type,
+                                                              const std::stop_token& stop) {
+  std::vector<absl::StatusOr<oci::Layer>> results(parts.size(), oci::Layer());
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      threads.emplace_back([&, i] { results[i] = PutLayer(request, parts[i], manifest_type, stop); });
+  }
+  std::vector<oci::Layer> layers;
+  for (absl::StatusOr<oci::Layer>& result : results) {
+    RISEML_ASSIGN_OR_RETURN(oci::Layer layer, std::move(result));
+    layers.push_back(std::move(layer));
+  }
+  return layers;
 }
 
 absl::StatusOr<oci::Layer> ImageMaker::PutLayer(const ImageRequest& request, const internal::v1::CodeLayer& part,

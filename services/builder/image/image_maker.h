@@ -65,6 +65,9 @@ class ImageMaker {
   using Layers = std::vector<internal::v1::CodeLayer>;
   absl::StatusOr<Layers> LayersOf(const CodeRevision& revision);
   absl::StatusOr<oci::Image> BaseOf(const ImageRequest& request, const std::stop_token& stop);
+  // Makes and sends the layers, all at once: there are at most four.
+  absl::StatusOr<std::vector<oci::Layer>> PutLayers(const ImageRequest& request, const Layers& parts,
+                                                    const std::string& manifest_type, const std::stop_token& stop);
   absl::StatusOr<oci::Layer> PutLayer(const ImageRequest& request, const internal::v1::CodeLayer& part,
                                       const std::string& manifest_type, const std::stop_token& stop);
 

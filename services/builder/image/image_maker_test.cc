@@ -24,21 +24,21 @@ using ::testing::HasSubstr;
 class FakeCode final : public CodeLayers {
  public:
   std::map<std::string, std::vector<std::string>> commits;
-  int reads = 0;
+  std::atomic<int> reads = 0;
 
   absl::StatusOr<std::vector<internal::v1::CodeLayer>> List(const CodeRevision& revision) override {
     if (!commits.contains(revision.commit)) return NotFound(absl::StrCat("commit ", revision.commit));
     std::vector<internal::v1::CodeLayer> layers;
     for (const std::string& content : commits[revision.commit]) {
       layers.emplace_back().set_id(oci::DigestOf(content).substr(7));
-      layers.back().set_directory(content);
+      layers.back().add_directories(content);
     }
     return layers;
   }
   absl::Status Read(const CodeRevision&, const internal::v1::CodeLayer& layer, const oci::BlobSink& sink,
                     const std::stop_token&) override {
     ++reads;
-    return sink(MakeTar({{.name = "code/train.py", .content = layer.directory()}}));
+    return sink(MakeTar({{.name = "code/train.py", .content = layer.directories(0)}}));
   }
 };
 
@@ -46,8 +46,8 @@ class FakeCode final : public CodeLayers {
 class CountingHttp final : public oci::HttpTransport {
  public:
   explicit CountingHttp(const std::string& host) : http_({.private_hosts = {host}}) {}
-  std::int64_t sent = 0;
-  int calls = 0;
+  std::atomic<std::int64_t> sent = 0;
+  std::atomic<int> calls = 0;
   absl::StatusOr<oci::HttpAnswer> Perform(const oci::HttpRequest& request) override {
     ++calls;
     if (request.body != nullptr) sent += request.body->size;
