@@ -178,7 +178,7 @@ TEST_F(RegistryContractTest, SaysThatNobodyListens) {
 
 TEST(RegistryWithPassword, IsUsedWithItsCredentialOnly) {
   // "ann" with the password "secret", hashed by bcrypt.
-  testing::RegistryServer server("htpasswd: {realm: test, path: DIRECTORY/htpasswd}",
+  testing::RegistryServer server("htpasswd: {realm: test, path: FILE}",
                                  "ann:$2b$05$4PIYxrBWAwVmUgqupXZYN.tmAzo3o3FShbSx2DBwKqIfsXen7uDbS\n");
   SystemClock clock;
   CurlHttp http({.private_hosts = {server.host()}});

@@ -41,15 +41,15 @@ std::string AddressIn(const std::string& log) {
 
 }  // namespace
 
-RegistryServer::RegistryServer(const std::string& auth, const std::string& htpasswd) {
+RegistryServer::RegistryServer(const std::string& auth, const std::string& auth_file) {
   if (access(kProgram, X_OK) != 0) Fail("docker-registry is not installed; run ./dev setup");
   char pattern[] = "/tmp/riseml-registry-XXXXXX";
   dir_ = mkdtemp(pattern);
-  std::ofstream(dir_ + "/htpasswd") << htpasswd;
+  std::ofstream(dir_ + "/auth") << auth_file;
   std::string config = "version: 0.1\nlog: {level: info}\nstorage:\n  filesystem: {rootdirectory: " + dir_ +
                        "/data}\n  delete: {enabled: true}\nhttp: {addr: '127.0.0.1:0'}\n";
   if (!auth.empty()) config += "auth: {" + auth + "}\n";
-  for (std::size_t at = 0; (at = config.find("DIRECTORY", at)) != std::string::npos;) config.replace(at, 9, dir_);
+  if (const std::size_t at = config.find("FILE"); at != std::string::npos) config.replace(at, 4, dir_ + "/auth");
   std::ofstream(dir_ + "/config.yml") << config;
   const std::string log = dir_ + "/log", file = dir_ + "/config.yml";
   pid_ = fork();

@@ -10,8 +10,9 @@ namespace riseml::oci::testing {
 class RegistryServer {
  public:
   // Starts the server; a test that cannot have one aborts with what went wrong. `auth` is the section "auth" of its
-  // configuration in YAML, with the file "htpasswd" below directory(); empty: everybody may do everything.
-  explicit RegistryServer(const std::string& auth = "", const std::string& htpasswd = "");
+  // configuration in YAML, in which FILE stands for a file with the content `auth_file`; empty: everybody may do
+  // everything.
+  explicit RegistryServer(const std::string& auth = "", const std::string& auth_file = "");
   ~RegistryServer();
   RegistryServer(const RegistryServer&) = delete;
   RegistryServer& operator=(const RegistryServer&) = delete;
