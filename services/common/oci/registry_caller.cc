@@ -48,6 +48,7 @@ RegistryCaller::RegistryCaller(HttpTransport& http, const Clock& clock, Registry
               {.registry = HostOfApi(options_.host),
                .credential = options_.credential,
                .plain_http = options_.plain_http,
+               .issue = options_.issue,
                .realm_hosts = options_.realm_hosts}) {}
 
 std::string RegistryCaller::UrlOf(absl::string_view repository, absl::string_view resource) const {

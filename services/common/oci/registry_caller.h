@@ -22,6 +22,7 @@ struct RegistryOptions {
   std::string host;         // with its port if it is not 443; docker.io means registry-1.docker.io
   bool plain_http = false;  // without TLS
   std::optional<Credential> credential;
+  IssueToken issue;                   // as in TokenSource::Options
   std::set<std::string> realm_hosts;  // as in TokenSource::Options
   int tries = 5;                      // of a call that fails for a reason that may pass
   absl::Duration first_pause = absl::Milliseconds(200);

@@ -81,14 +81,29 @@ TokenSource::TokenSource(HttpTransport& http, const Clock& clock, Options option
     : http_(http), clock_(clock), options_(std::move(options)) {}
 
 std::string TokenSource::Known(const Scopes& scopes) {
+  {
+    MutexLock lock(mu_);
+    if (basic_ && options_.credential) return BasicOf(*options_.credential);
+    const auto found = tokens_.find(scopes);
+    if (found != tokens_.end() && clock_.Now() < found->second.expiry) return found->second.value;
+  }
+  return options_.issue ? Issue(scopes).value_or("") : "";
+}
+
+absl::StatusOr<std::string> TokenSource::Issue(const Scopes& scopes) {
+  RISEML_ASSIGN_OR_RETURN(const std::string token, options_.issue(scopes));
+  return Remember(scopes, {absl::StrCat("Bearer ", token), clock_.Now() + kIssuedTokenUse});
+}
+
+std::string TokenSource::Remember(const Scopes& scopes, Token token) {
   MutexLock lock(mu_);
-  if (basic_ && options_.credential) return BasicOf(*options_.credential);
-  const auto found = tokens_.find(scopes);
-  return found != tokens_.end() && clock_.Now() < found->second.expiry ? found->second.value : "";
+  if (tokens_.size() >= kMaxTokens) tokens_.clear();
+  return (tokens_[scopes] = std::move(token)).value;
 }
 
 absl::StatusOr<std::string> TokenSource::Answer(const Scopes& scopes, const Challenge& challenge,
                                                 const std::stop_token& stop) {
+  if (options_.issue) return Issue(scopes);
   if (challenge.scheme == "basic") {
     if (!options_.credential)
       return Error(Reason::kUnauthenticated,
@@ -98,9 +113,7 @@ absl::StatusOr<std::string> TokenSource::Answer(const Scopes& scopes, const Chal
     return BasicOf(*options_.credential);
   }
   RISEML_ASSIGN_OR_RETURN(Token token, Fetch(scopes, challenge, stop));
-  MutexLock lock(mu_);
-  if (tokens_.size() >= kMaxTokens) tokens_.clear();
-  return (tokens_[scopes] = std::move(token)).value;
+  return Remember(scopes, std::move(token));
 }
 
 absl::StatusOr<bool> TokenSource::MaySendCredential(const Url& realm) const {

@@ -31,6 +31,11 @@ struct Challenge {
 // INVALID_ARGUMENT for a header without a known scheme.
 absl::StatusOr<Challenge> ParseChallenge(absl::string_view header);
 
+// Makes a token for these scopes without asking anybody; for the registry of the installation itself.
+using IssueToken = std::function<absl::StatusOr<std::string>(const Scopes& scopes)>;
+// Time for which a token that was issued is used. It must be valid for longer.
+inline constexpr absl::Duration kIssuedTokenUse = absl::Minutes(4);
+
 // Thread-safe.
 class TokenSource {
  public:
@@ -38,6 +43,7 @@ class TokenSource {
     std::string registry;                  // host as in URLs
     std::optional<Credential> credential;  // none: anonymous
     bool plain_http = false;               // the authorization server may be called without TLS as well
+    IssueToken issue;                      // if set, makes all tokens; then there is no credential
     std::set<std::string> realm_hosts;     // authorization servers that may have the credential, besides the registry
   };
   // Both must outlive this object.
@@ -56,6 +62,8 @@ class TokenSource {
     std::string value;
     absl::Time expiry;
   };
+  absl::StatusOr<std::string> Issue(const Scopes& scopes);
+  std::string Remember(const Scopes& scopes, Token token);
   absl::StatusOr<Token> Fetch(const Scopes& scopes, const Challenge& challenge, const std::stop_token& stop);
   absl::StatusOr<bool> MaySendCredential(const Url& realm) const;
 

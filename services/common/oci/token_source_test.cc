@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "services/common/oci/testing/scripted_http.h"
 
 namespace riseml::oci {
@@ -80,6 +81,19 @@ TEST_F(TokenSourceTest, IsAnonymousWithoutCredential) {
   EXPECT_EQ(http_.calls()[0].authorization, "");
   const auto basic = tokens.Answer(scopes_, {"basic", {}}, {});
   EXPECT_EQ(basic.status().code(), absl::StatusCode::kUnauthenticated);
+}
+
+TEST_F(TokenSourceTest, IssuesTokensOfItsOwn) {
+  int issued = 0;
+  TokenSource tokens = Make({.registry = "r.example", .issue = [&issued](const Scopes&) -> absl::StatusOr<std::string> {
+                               return absl::StrCat("t", ++issued);
+                             }});
+  EXPECT_EQ(tokens.Known(scopes_), "Bearer t1") << "without being asked for one";
+  EXPECT_EQ(tokens.Known(scopes_), "Bearer t1");
+  clock_.Advance(kIssuedTokenUse);
+  EXPECT_EQ(tokens.Known(scopes_), "Bearer t2");
+  EXPECT_EQ(tokens.Answer(scopes_, Bearer("https://evil.example/token"), {}).value(), "Bearer t3");
+  EXPECT_TRUE(http_.calls().empty());
 }
 
 TEST_F(TokenSourceTest, RefusesAnswersThatAreNoTokens) {
