@@ -49,7 +49,7 @@ HOMES = {
     "curl/": ["services/common/oci"],
     "librdkafka/": [],
     "simdjson": [],
-    "boost/": [],
+    "boost/": ["services/builder/image"],
 }
 
 # Services whose pure parts must not know gRPC, generated protos, SQL or threads.

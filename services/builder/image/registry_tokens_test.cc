@@ -70,7 +70,7 @@ class RegistryTokensTest : public ::testing::Test {
     return (*tokens_)->Make("ann", access, lifetime).value();
   }
 
-  const SystemClock clock_;
+  const SystemClock clock_{};
   const rpc::Certificate ca_ = rpc::MakeCa("tokens", clock_.Now()).value();
   const rpc::Certificate own_ = rpc::IssueCertificate(ca_, "tokens", clock_.Now()).value();
   absl::StatusOr<std::unique_ptr<RegistryTokens>> tokens_ =
