@@ -1,0 +1,66 @@
+#include "services/builder/image/base_images.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/common/base/status.h"
+#include "services/common/base/status_macros.h"
+#include "services/common/oci/append.h"
+
+namespace riseml::builder {
+namespace {
+
+constexpr std::size_t kMaxClients = 100;
+// A user waits for the answer: a registry that is down is reported soon.
+constexpr int kTries = 3;
+
+absl::Status Explain(const absl::Status& status, const oci::ImageReference& reference, bool has_credential) {
+  const std::string image = reference.ToString();
+  if (absl::IsNotFound(status))
+    return WithMessage(status, absl::StrCat("image ", image, " not found: ", status.message()));
+  if (absl::IsUnauthenticated(status) && !has_credential)
+    return WithMessage(status, absl::StrCat("image ", image, " does not exist, or ", reference.registry,
+                                            " wants a user and a password for it: ", status.message()));
+  return While(absl::StrCat("image ", image), status);
+}
+
+}  // namespace
+
+BaseImages::BaseImages(oci::HttpTransport& http, const Clock& clock, RegistryPolicy policy, oci::Platform platform)
+    : http_(http), clock_(clock), policy_(std::move(policy)), platform_(std::move(platform)) {}
+
+absl::StatusOr<std::shared_ptr<oci::Registry>> BaseImages::Connect(const std::string& host,
+                                                                   const oci::Credential* credential) {
+  if (!policy_.allowed.empty() && !policy_.allowed.contains(host))
+    return Error(Reason::kPermissionDenied,
+                 absl::StrCat("images of ", host, " are not allowed here, only those of ",
+                              absl::StrJoin(policy_.allowed, ", "), "; an administrator can add the registry"));
+  oci::RegistryOptions options{.host = host, .plain_http = policy_.without_tls.contains(host), .tries = kTries};
+  if (const auto realms = policy_.realms.find(host); realms != policy_.realms.end())
+    options.realm_hosts = realms->second;
+  if (credential != nullptr) {
+    options.credential = *credential;
+    return std::make_shared<oci::Registry>(http_, clock_, std::move(options));
+  }
+  MutexLock lock(mu_);
+  if (const auto known = anonymous_.find(host); known != anonymous_.end()) return known->second;
+  if (anonymous_.size() >= kMaxClients) anonymous_.clear();
+  return anonymous_[host] = std::make_shared<oci::Registry>(http_, clock_, std::move(options));
+}
+
+absl::StatusOr<BaseImage> BaseImages::Resolve(absl::string_view name, const oci::Credential* credential,
+                                              const std::stop_token& stop) {
+  RISEML_ASSIGN_OR_RETURN(oci::ImageReference reference, oci::ParseImageReference(name));
+  RISEML_ASSIGN_OR_RETURN(const std::shared_ptr<oci::Registry> registry, Connect(reference.registry, credential));
+  const absl::StatusOr<oci::Image> image =
+      oci::ReadImage(*registry, reference.repository, reference.Target(), platform_, stop);
+  if (!image.ok()) return Explain(image.status(), reference, credential != nullptr);
+  BaseImage base{.layers = image->manifest.layers.size()};
+  for (const oci::Descriptor& layer : image->manifest.layers) base.bytes += layer.size;
+  reference.digest = image->descriptor.digest;
+  base.reference = std::move(reference);
+  return base;
+}
+
+}  // namespace riseml::builder
