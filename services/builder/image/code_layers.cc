@@ -15,11 +15,24 @@ namespace {
 
 constexpr absl::Duration kListTimeout = absl::Seconds(30);
 constexpr absl::Duration kReadTimeout = absl::Minutes(10);
+constexpr std::ptrdiff_t kTransfers = 8;
+
+// Holds one of the transfers.
+class Transfer {
+ public:
+  explicit Transfer(std::counting_semaphore<>& free) : free_(free) { free_.acquire(); }
+  ~Transfer() { free_.release(); }
+  Transfer(const Transfer&) = delete;
+  Transfer& operator=(const Transfer&) = delete;
+
+ private:
+  std::counting_semaphore<>& free_;
+};
 
 }  // namespace
 
 GitsyncCodeLayers::GitsyncCodeLayers(const std::shared_ptr<grpc::Channel>& channel)
-    : stub_(internal::v1::CodeService::NewStub(channel)) {}
+    : stub_(internal::v1::CodeService::NewStub(channel)), transfers_(kTransfers) {}
 
 absl::StatusOr<std::vector<internal::v1::CodeLayer>> GitsyncCodeLayers::List(const CodeRevision& revision) {
   internal::v1::ListCodeLayersRequest request;
@@ -34,6 +47,7 @@ absl::StatusOr<std::vector<internal::v1::CodeLayer>> GitsyncCodeLayers::List(con
 
 absl::Status GitsyncCodeLayers::Read(const CodeRevision& revision, const internal::v1::CodeLayer& layer,
                                      const oci::BlobSink& sink, const std::stop_token& stop) {
+  const Transfer transfer(transfers_);
   internal::v1::GetCodeLayerRequest request;
   request.set_project_uid(revision.project_uid);
   request.set_commit(revision.commit);

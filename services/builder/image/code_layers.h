@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
+#include <semaphore>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -33,7 +34,8 @@ class CodeLayers {
                             const oci::BlobSink& sink, const std::stop_token& stop) = 0;
 };
 
-// Asks gitsync. A list takes 30 s at most, an archive 10 minutes.
+// Asks gitsync. A list takes 30 s at most, an archive 10 minutes. Eight archives are read at once, as gitsync has
+// twelve transfers for all services; further ones wait.
 class GitsyncCodeLayers final : public CodeLayers {
  public:
   explicit GitsyncCodeLayers(const std::shared_ptr<grpc::Channel>& channel);
@@ -43,6 +45,7 @@ class GitsyncCodeLayers final : public CodeLayers {
 
  private:
   std::unique_ptr<internal::v1::CodeService::Stub> stub_;
+  std::counting_semaphore<> transfers_;
 };
 
 }  // namespace riseml::builder

@@ -1,0 +1,71 @@
+#include "services/builder/image/containerfile.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+
+namespace riseml::builder {
+namespace {
+
+// Instructions before the first RUN: FROM, WORKDIR, COPY.
+constexpr int kInstructionsBefore = 3;
+
+// Caches by the directory in which tools look for them as root.
+struct Cache {
+  absl::string_view name, directory;
+};
+constexpr Cache kCaches[] = {{"home", "/root/.cache"},
+                             {"conda", "/root/.conda-packages"},
+                             {"apt", "/var/cache/apt"},
+                             {"apt-lists", "/var/lib/apt/lists"}};
+
+std::string Mounts(const ImageBuild& build) {
+  std::string text;
+  for (const Cache& cache : kCaches)
+    absl::StrAppend(&text, "--mount=type=cache,id=", build.cache, "-", cache.name, ",target=", cache.directory, " ");
+  for (const std::string& name : build.secrets)
+    absl::StrAppend(&text, "--mount=type=secret,id=", name, ",target=/run/secrets/", name, " ");
+  return text;
+}
+
+// Text for the shell around a step. The parts are joined by newlines, since a step may end in a comment.
+std::string ScriptOf(const ImageBuild& build, std::size_t step) {
+  std::vector<std::string> lines;
+  if (step > 0)
+    lines.push_back(absl::StrCat(". ", kBuildState, "/variables && cd \"$(cat ", kBuildState, "/directory)\" || exit"));
+  for (const std::string& name : build.secrets)
+    lines.push_back(absl::StrCat(name, "=\"$(cat /run/secrets/", name, ")\" && export ", name, " || exit"));
+  if (step + 1 < build.steps.size()) {
+    const std::string forget =
+        build.secrets.empty() ? "" : absl::StrCat("unset ", absl::StrJoin(build.secrets, " "), "; ");
+    lines.push_back(absl::StrCat("trap 'riseml_status=$?; ", forget, "mkdir -p ", kBuildState, " && export -p >",
+                                 kBuildState, "/variables && pwd >", kBuildState,
+                                 "/directory; exit $riseml_status' EXIT"));
+  }
+  lines.push_back(build.steps[step]);
+  return absl::StrJoin(lines, "\n");
+}
+
+}  // namespace
+
+std::string ContainerfileOf(const ImageBuild& build) {
+  std::string text = absl::StrCat("FROM ", build.base, "\nWORKDIR /code\nCOPY . /code/\n");
+  const std::string mounts = Mounts(build);
+  // As JSON a step is one line, whatever it contains, and buildah replaces nothing in it.
+  for (std::size_t i = 0; i < build.steps.size(); ++i)
+    absl::StrAppend(&text, "RUN ", mounts, nlohmann::json({"/bin/sh", "-c", ScriptOf(build, i)}).dump(), "\n");
+  return text;
+}
+
+int StepOfOutput(absl::string_view line) {
+  int instruction = 0;
+  if (!absl::ConsumePrefix(&line, "STEP ")) return 0;
+  const std::size_t slash = line.find('/');
+  if (slash == absl::string_view::npos || !absl::SimpleAtoi(line.substr(0, slash), &instruction)) return 0;
+  return instruction > kInstructionsBefore ? instruction - kInstructionsBefore : 0;
+}
+
+}  // namespace riseml::builder

@@ -1,0 +1,117 @@
+// Containerfiles; the shell in them is run as a builder would run it, in /bin/sh.
+#include "services/builder/image/containerfile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+
+namespace riseml::builder {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::vector<std::string> RunLines(const ImageBuild& build) {
+  std::vector<std::string> lines;
+  for (const absl::string_view line : absl::StrSplit(ContainerfileOf(build), '\n'))
+    if (absl::StartsWith(line, "RUN ")) lines.emplace_back(line);
+  return lines;
+}
+
+// Runs the steps one after the other as separate processes; returns their output. Directories of the image lie in a
+// temporary one.
+std::string RunSteps(const ImageBuild& build, int* exit_code = nullptr) {
+  char pattern[] = "/tmp/riseml-containerfile-XXXXXX";
+  const std::string root = mkdtemp(pattern);
+  std::filesystem::create_directories(root + "/secrets");
+  for (const std::string& name : build.secrets) std::ofstream(root + "/secrets/" + name) << "value of " << name;
+  std::string output;
+  int code = 0;
+  for (const std::string& line : RunLines(build)) {
+    const nlohmann::json words = nlohmann::json::parse(line.substr(line.find('[')));
+    const std::string script = absl::StrReplaceAll(
+        words[2].get<std::string>(), {{kBuildState, root + "/state"}, {"/run/secrets", root + "/secrets"}});
+    std::ofstream(root + "/script") << script;
+    FILE* pipe = popen(absl::StrCat("cd ", root, "; /bin/sh ", root, "/script 2>&1").c_str(), "r");
+    char buffer[4096];
+    while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, got);
+    code = WEXITSTATUS(pclose(pipe));
+    if (code != 0) break;
+  }
+  if (exit_code != nullptr) *exit_code = code;
+  std::ifstream state(root + "/state/variables");
+  EXPECT_THAT(std::string(std::istreambuf_iterator<char>(state), {}), ::testing::Not(HasSubstr("value of")))
+      << "no secret stays in the image";
+  std::filesystem::remove_all(root);
+  return output;
+}
+
+TEST(Containerfile, HasOneInstructionForEachStep) {
+  const ImageBuild build{.base = "docker.io/library/python@sha256:1",
+                         .steps = {"pip install -r requirements.txt", "make"},
+                         .cache = "ann"};
+  EXPECT_THAT(ContainerfileOf(build),
+              StartsWith("FROM docker.io/library/python@sha256:1\nWORKDIR /code\nCOPY . /code/\nRUN "));
+  const std::vector<std::string> runs = RunLines(build);
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_THAT(runs[0], HasSubstr("--mount=type=cache,id=ann-home,target=/root/.cache "));
+  EXPECT_THAT(runs[0], HasSubstr("\\npip install -r requirements.txt\"]"));
+  EXPECT_EQ(ContainerfileOf({.base = "b", .steps = {}, .cache = "ann"}), "FROM b\nWORKDIR /code\nCOPY . /code/\n");
+}
+
+TEST(Containerfile, AFirstStepIsTheSameWhateverFollowsOne) {
+  const auto first = [](std::vector<std::string> steps) {
+    return RunLines({.base = "b", .steps = std::move(steps), .cache = "c"})[0];
+  };
+  EXPECT_EQ(first({"one", "two"}), first({"one", "other", "three"}));
+}
+
+TEST(Containerfile, AStepGoesOnWhereTheOneBeforeEnded) {
+  EXPECT_EQ(RunSteps({.base = "b",
+                      .steps = {"mkdir 'my dir'; cd 'my dir'; export A=\"it's\ntwo lines\"; B=not-exported",
+                                "echo \"$A|$B|$(basename \"$PWD\")\" # a comment", "echo \"$A\"; exit 0", "echo end"},
+                      .cache = "c"}),
+            "it's\ntwo lines||my dir\nit's\ntwo lines\nend\n");
+}
+
+TEST(Containerfile, AStepEndsWithItsOwnStatus) {
+  int code = 0;
+  EXPECT_EQ(RunSteps({.base = "b", .steps = {"echo one; false", "echo two"}, .cache = "c"}, &code), "one\n");
+  EXPECT_EQ(code, 1);
+  RunSteps({.base = "b", .steps = {"exit 7", "echo two"}, .cache = "c"}, &code);
+  EXPECT_EQ(code, 7);
+  EXPECT_EQ(RunSteps({.base = "b", .steps = {"false; true", "echo two"}, .cache = "c"}, &code), "two\n");
+}
+
+TEST(Containerfile, SecretsAreSeenByStepsAndNotKept) {
+  const ImageBuild build{.base = "b", .steps = {"echo $TOKEN", "echo $TOKEN"}, .secrets = {"TOKEN"}, .cache = "c"};
+  EXPECT_EQ(RunSteps(build), "value of TOKEN\nvalue of TOKEN\n");
+  EXPECT_THAT(RunLines(build)[0], HasSubstr("--mount=type=secret,id=TOKEN,target=/run/secrets/TOKEN "));
+}
+
+TEST(Containerfile, AStepIsOneLineWhateverItContains) {
+  const ImageBuild build{.base = "b", .steps = {"cat <<EOF\n\"$HOME\" \\\nEOF\necho 'ü' \\"}, .cache = "c"};
+  ASSERT_EQ(RunLines(build).size(), 1U);
+  EXPECT_EQ(nlohmann::json::parse(RunLines(build)[0].substr(RunLines(build)[0].find('[')))[2], build.steps[0]);
+}
+
+TEST(StepOfOutput, IsTheNumberOfTheInstallStep) {
+  EXPECT_EQ(StepOfOutput("STEP 4/5: RUN [\"/bin/sh\"]"), 1);
+  EXPECT_EQ(StepOfOutput("STEP 12/12: RUN x"), 9);
+  for (const char* line : {"STEP 3/5: COPY . /code/", "STEP x/5", "step 4/5", "", "Step 4/5"})
+    EXPECT_EQ(StepOfOutput(line), 0) << line;
+}
+
+}  // namespace
+}  // namespace riseml::builder
