@@ -41,3 +41,15 @@ else()
   target_link_libraries(riseml_grpc INTERFACE gRPC::grpc++ protobuf::libprotobuf riseml_absl
     OpenSSL::SSL OpenSSL::Crypto)
 endif()
+
+# riseml_rdkafka: the client of Kafka. Its archive uses the OpenSSL of gRPC's archives: a process must not have two of them.
+add_library(riseml_rdkafka INTERFACE)
+if(RISEML_STATIC_GRPC)
+  find_library(RdKafka_LIBRARY librdkafka.a REQUIRED)
+  find_library(Lz4_LIBRARY liblz4.so.1 REQUIRED)
+  find_library(Sasl2_LIBRARY libsasl2.so.2 REQUIRED)
+  target_link_libraries(riseml_rdkafka INTERFACE ${RdKafka_LIBRARY} riseml_grpc PkgConfig::ZSTD ${Lz4_LIBRARY} ${Sasl2_LIBRARY} m)
+else()
+  pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka)
+  target_link_libraries(riseml_rdkafka INTERFACE PkgConfig::RDKAFKA)
+endif()

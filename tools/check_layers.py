@@ -13,6 +13,7 @@ LAYERS = {
     "services/common/git": ["services/common/base"],
     "services/common/logtext": ["services/common/base"],
     "services/common/spec": ["services/common/base"],
+    "services/common/kafka": ["services/common/base"],
     "services/common/config": ["services/common/base"],
     "services/common/metrics": ["services/common/base"],
     "services/common/client_config": ["services/common/base"],
@@ -33,7 +34,7 @@ ROOMS = {
     "services/api": ["handler", "watch", "scheduling", "experiment", "code", "user", "data"],
     "services/builder": ["image", "environment", "reads"],
     "services/gitsync": ["repository"],
-    "services/loghandler": ["follow", "ingest", "store"],
+    "services/loghandler": ["partitions", "follow", "ingest", "store"],
     "services/scheduler": ["controller", "engine", "cluster"],
     "services/supervisor": ["stack", "install", "process"],
 }
@@ -47,7 +48,7 @@ HOMES = {
     "archive": ["services/common/archive"],
     "CLI/": ["services/common/cmdline"],
     "curl/": ["services/common/oci"],
-    "librdkafka/": [],
+    "librdkafka/": ["services/common/kafka"],
     "simdjson": [],
     "boost/": ["services/builder/image"],
 }
