@@ -95,6 +95,7 @@ absl::StatusOr<pid_t> Launcher::StartShip(const AttemptDir& dir) const {
   RISEML_ASSIGN_OR_RETURN(*plan.mutable_ca_pem(), ReadFile(options_.config.ca_file(), kMaxCaBytes));
   plan.set_unshipped_bytes_limit(options_.config.unshipped_bytes_limit() > 0 ? options_.config.unshipped_bytes_limit()
                                                                              : kDefaultUnshippedLimit);
+  if (options_.config.has_kafka()) *plan.mutable_kafka() = options_.config.kafka();
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.ship_plan(), plan));
   // Opened for writing only to free stored bytes.
   RISEML_ASSIGN_OR_RETURN(const UniqueFd log, OpenFile(dir.log(), O_RDWR | O_NOFOLLOW));

@@ -14,18 +14,6 @@
 namespace riseml::agent {
 namespace {
 
-// A call that failed before it began.
-class FailedCall final : public LogCall {
- public:
-  explicit FailedCall(absl::Status why) : why_(std::move(why)) {}
-  bool CanSend() override { return false; }
-  void Send(const v1::IngestRequest&) override {}
-  IngestProgress Progress() override { return {.over = why_}; }
-
- private:
-  const absl::Status why_;
-};
-
 class GrpcLogCall final : public LogCall, private grpc::ClientBidiReactor<v1::IngestRequest, v1::IngestResponse> {
  public:
   GrpcLogCall(v1::LogService::Stub& stub, const std::string& token, std::function<void()> on_change)
@@ -141,7 +129,8 @@ GrpcLogTransport::GrpcLogTransport(std::function<absl::StatusOr<IngestEndpoint>(
     : endpoint_(std::move(endpoint)) {}
 GrpcLogTransport::~GrpcLogTransport() = default;
 
-std::unique_ptr<LogCall> GrpcLogTransport::Open(std::function<void()> on_change) {
+std::unique_ptr<LogCall> GrpcLogTransport::Open(std::int64_t /*acknowledged: the server says it*/,
+                                                std::function<void()> on_change) {
   absl::StatusOr<IngestEndpoint> endpoint = endpoint_();
   if (!endpoint.ok()) return std::make_unique<FailedCall>(endpoint.status());
   if (connection_ == nullptr || connection_->address != endpoint->address || connection_->ca_pem != endpoint->ca_pem)

@@ -1,6 +1,7 @@
 // LogTransport over gRPC: LogService.Ingest on loghandler's user listener.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,7 +22,7 @@ class GrpcLogTransport final : public LogTransport {
   // Calls `endpoint` for each call, so that a changed address or token takes effect.
   explicit GrpcLogTransport(std::function<absl::StatusOr<IngestEndpoint>()> endpoint);
   ~GrpcLogTransport() override;
-  std::unique_ptr<LogCall> Open(std::function<void()> on_change) override;
+  std::unique_ptr<LogCall> Open(std::int64_t acknowledged, std::function<void()> on_change) override;
 
  private:
   struct Connection;

@@ -1,21 +1,22 @@
-// Port from `ship` to loghandler. Tests run the shipper without a network, and another transport can be added.
+// Port from `ship` to what carries logs to loghandler: a call of loghandler, or Kafka.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "riseml/v1/log.pb.h"
 
 namespace riseml::agent {
 
-// Answers of the server during a call so far.
+// Answers of the transport during a call so far.
 struct IngestProgress {
-  std::optional<std::int64_t> expected_offset;  // everything before it is stored; absent: no answer yet
+  std::optional<std::int64_t> expected_offset;  // everything before it is safe; absent: no answer yet
   std::int64_t answers = 0;                     // number of answers with an offset
-  bool complete = false;                        // the end of the log is stored
+  bool complete = false;                        // the end of the log is safe, too
   std::optional<absl::Status> over;             // set when the call has ended
 };
 
@@ -32,9 +33,21 @@ class LogCall {
 class LogTransport {
  public:
   virtual ~LogTransport() = default;
-  // Begins a call and sends its hello. `on_change` is called from any thread whenever CanSend or Progress may have
-  // changed, until the call is destroyed.
-  virtual std::unique_ptr<LogCall> Open(std::function<void()> on_change) = 0;
+  // Begins a call. Everything before `acknowledged` was safe in earlier calls. `on_change` is called from any thread
+  // whenever CanSend or Progress may have changed, until the call is destroyed.
+  virtual std::unique_ptr<LogCall> Open(std::int64_t acknowledged, std::function<void()> on_change) = 0;
+};
+
+// A call that failed before it began.
+class FailedCall final : public LogCall {
+ public:
+  explicit FailedCall(absl::Status why) : why_(std::move(why)) {}
+  bool CanSend() override { return false; }
+  void Send(const v1::IngestRequest&) override {}
+  IngestProgress Progress() override { return {.over = why_}; }
+
+ private:
+  const absl::Status why_;
 };
 
 }  // namespace riseml::agent

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "riseml/config/v1/kafka.pb.h"
 #include "riseml/internal/v1/attempt_files.pb.h"
 #include "riseml/internal/v1/node_agent.pb.h"
 #include "riseml/v1/job.grpc.pb.h"
@@ -16,10 +17,13 @@
 #include "services/agent/attempt/run_secrets.h"
 #include "services/agent/process/process.h"
 #include "services/agent/ship/grpc_log_transport.h"
+#include "services/agent/ship/kafka_log_transport.h"
+#include "services/agent/ship/log_transport.h"
 #include "services/agent/ship/result_delivery.h"
 #include "services/agent/ship/shipper.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/files/file.h"
+#include "services/common/base/id.h"
 #include "services/common/base/log.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -33,6 +37,7 @@ namespace {
 struct Delivery {
   internal::v1::ShipPlan plan;
   std::string token;
+  AttemptId attempt;
 };
 
 absl::StatusOr<Delivery> ReadDelivery(const AttemptDir& dir) {
@@ -42,6 +47,7 @@ absl::StatusOr<Delivery> ReadDelivery(const AttemptDir& dir) {
   RISEML_ASSIGN_OR_RETURN(const internal::v1::StartAttemptRequest start,
                           ReadMessage<internal::v1::StartAttemptRequest>(dir.start()));
   delivery.token = start.token();
+  delivery.attempt = {start.job_uid(), start.attempt()};
   return delivery;
 }
 
@@ -69,6 +75,21 @@ ReportResults ReportTo(const AttemptDir& dir, const std::vector<std::string>& hi
   };
 }
 
+// The transport is that of the plan at the start of this process; node starts a new one to change it.
+std::unique_ptr<LogTransport> MakeTransport(const AttemptDir& dir, const Delivery& first) {
+  if (first.plan.has_kafka()) {
+    const auto settings = [dir]() -> absl::StatusOr<config::v1::Kafka> {
+      RISEML_ASSIGN_OR_RETURN(const Delivery delivery, ReadDelivery(dir));
+      return delivery.plan.kafka();
+    };
+    return std::make_unique<KafkaLogTransport>(settings, first.attempt);
+  }
+  return std::make_unique<GrpcLogTransport>([dir]() -> absl::StatusOr<IngestEndpoint> {
+    RISEML_ASSIGN_OR_RETURN(const Delivery delivery, ReadDelivery(dir));
+    return IngestEndpoint{delivery.plan.loghandler_address(), delivery.plan.ca_pem(), delivery.token};
+  });
+}
+
 }  // namespace
 
 absl::Status ShipAttempt(const std::string& path, int log_fd) {
@@ -88,12 +109,9 @@ absl::Status ShipAttempt(const std::string& path, int log_fd) {
   ShipperOptions options;
   if (first.plan.unshipped_bytes_limit() > 0) options.unshipped_limit = first.plan.unshipped_bytes_limit();
   RISEML_ASSIGN_OR_RETURN(options.hidden, HiddenValues(dir));
-  GrpcLogTransport transport([dir]() -> absl::StatusOr<IngestEndpoint> {
-    RISEML_ASSIGN_OR_RETURN(const Delivery delivery, ReadDelivery(dir));
-    return IngestEndpoint{delivery.plan.loghandler_address(), delivery.plan.ca_pem(), delivery.token};
-  });
+  const std::unique_ptr<LogTransport> transport = MakeTransport(dir, first);
   const SystemClock clock;
-  Shipper shipper(dir, std::move(log), transport, ReportTo(dir, options.hidden), options, clock);
+  Shipper shipper(dir, std::move(log), *transport, ReportTo(dir, options.hidden), options, clock);
   absl::Status status;
   std::jthread worker([&](std::stop_token stop) {
     status = shipper.Run(stop);

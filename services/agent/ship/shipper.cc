@@ -193,7 +193,7 @@ void Shipper::FollowCall(absl::Time now) {
     begun_ = false;
     answers_ = 0;
     last_progress_ = now;
-    call_ = transport_.Open([this] { wakeup_->Wake(); });
+    call_ = transport_.Open(cursor_->acknowledged(), [this] { wakeup_->Wake(); });
   }
   const IngestProgress progress = call_->Progress();
   complete_ = progress.complete;
