@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -18,6 +19,7 @@
 #include "services/loghandler/follow/stream_owners.h"
 #include "services/loghandler/ingest/ingest_core.h"
 #include "services/loghandler/ingest/ingest_handler.h"
+#include "services/loghandler/partitions/partition_consumer.h"
 #include "services/loghandler/registry_client.h"
 #include "services/loghandler/service.h"
 #include "services/loghandler/store/log_metrics.h"
@@ -29,8 +31,9 @@ struct LogHandlerOptions {
   StoreOptions store;
   FollowOptions follow;
   RegistryOptions registry;
-  std::shared_ptr<const StreamOwners> owners = std::make_shared<SoleOwner>();
-  absl::Duration removal_pause = absl::Seconds(5);  // between looks for deleted experiments
+  std::shared_ptr<const StreamOwners> owners = std::make_shared<SoleOwner>();  // without partitions
+  std::optional<PartitionConsumerOptions> partitions;                          // if logs come over Kafka, too
+  absl::Duration removal_pause = absl::Seconds(5);                             // between looks for deleted experiments
   config::v1::Listener user_listener;
   std::shared_ptr<grpc::Channel> api;  // to api's internal listener
 };
@@ -65,6 +68,7 @@ class LogHandler {
   std::unique_ptr<LogServiceAdapter> service_;
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<rpc::Remover> remover_;
+  std::unique_ptr<PartitionConsumer> partitions_;
 };
 
 }  // namespace riseml::loghandler

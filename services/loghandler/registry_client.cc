@@ -30,11 +30,12 @@ struct RegistryClient::PendingCall {
 };
 
 RegistryClient::RegistryClient(RegistryOptions options, std::shared_ptr<grpc::Channel> channel, Store& store,
-                               const Clock& clock)
+                               const StreamOwners& owners, const Clock& clock)
     : options_(options),
       registry_(internal::v1::LogRegistryService::NewStub(channel)),
       access_(internal::v1::AccessService::NewStub(channel)),
       store_(store),
+      owners_(owners),
       clock_(clock),
       tracker_(options.end_marker_grace) {}
 
@@ -192,6 +193,12 @@ void RegistryClient::OnDurable(const Stream& stream) {
   changed_.notify_all();
 }
 
+void RegistryClient::ReportAll() {
+  MutexLock lock(mu_);
+  for (const StreamId& id : tracker_.All()) to_report_.insert(id);
+  changed_.notify_all();
+}
+
 void RegistryClient::RunReporter(std::stop_token stop) {
   absl::flat_hash_set<StreamId> failed;
   absl::Time next_sweep = clock_.Now();
@@ -219,6 +226,7 @@ void RegistryClient::RunReporter(std::stop_token stop) {
 }
 
 bool RegistryClient::Report(const StreamId& id) {
+  if (!owners_.Owns(id)) return true;
   const absl::StatusOr<std::shared_ptr<Stream>> stream = store_.Get(id);
   if (!stream.ok()) {
     LogError("log_unreadable", {{"log", Print(id)}, {"error", stream.status().message()}});

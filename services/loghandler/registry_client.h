@@ -17,6 +17,7 @@
 #include "riseml/internal/v1/log_registry.grpc.pb.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/mutex.h"
+#include "services/loghandler/follow/stream_owners.h"
 #include "services/loghandler/follow/stream_registry.h"
 #include "services/loghandler/ingest/end_tracker.h"
 #include "services/loghandler/store/store.h"
@@ -34,8 +35,9 @@ class RegistryClient final : public StreamRegistry {
  public:
   static constexpr int kMaxCalls = 8;
 
-  // `channel` leads to api's internal listener; `store` and `clock` must outlive this object.
-  RegistryClient(RegistryOptions options, std::shared_ptr<grpc::Channel> channel, Store& store, const Clock& clock);
+  // `channel` leads to api's internal listener; the references must outlive this object.
+  RegistryClient(RegistryOptions options, std::shared_ptr<grpc::Channel> channel, Store& store,
+                 const StreamOwners& owners, const Clock& clock);
   ~RegistryClient() override { Stop(); }
 
   void ListStreams(absl::string_view credential, absl::string_view name, Listed done) override;
@@ -47,6 +49,9 @@ class RegistryClient final : public StreamRegistry {
 
   // A stream has become durable up to some point; a complete one is reported. Does not block.
   void OnDurable(const Stream& stream);
+
+  // This process owns more streams than before: their ends may not have been reported. Does not block.
+  void ReportAll();
 
   // Cancels calls under way and waits for them. Idempotent.
   void Stop();
@@ -73,6 +78,7 @@ class RegistryClient final : public StreamRegistry {
   const std::unique_ptr<internal::v1::LogRegistryService::Stub> registry_;
   const std::unique_ptr<internal::v1::AccessService::Stub> access_;
   Store& store_;
+  const StreamOwners& owners_;
   const Clock& clock_;
   std::function<void(const std::vector<std::string>&)> on_roots_changed_;
   std::function<void(bool)> on_watching_;

@@ -135,6 +135,15 @@ void FollowHandler::OnNews(const StreamId& id) {
   for (const auto& follower : concerned) follower->OnNews(id);
 }
 
+void FollowHandler::OnOwnersChanged() {
+  std::vector<StreamId> followed;
+  {
+    MutexLock lock(mu_);
+    for (const auto& [id, followers] : by_stream_) followed.push_back(id);
+  }
+  for (const StreamId& id : followed) OnNews(id);
+}
+
 void FollowHandler::OnRootsChanged(const std::vector<std::string>& roots) {
   const absl::flat_hash_set<std::string> changed(roots.begin(), roots.end());
   Followers concerned;

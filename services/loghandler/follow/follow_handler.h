@@ -34,6 +34,9 @@ struct FollowOptions {
   absl::Duration recheck = absl::Seconds(15);    // of the reader's access
   absl::Duration poll = absl::Seconds(2);        // of the streams, while no changes arrive from api
   absl::Duration tick = absl::Milliseconds(100);
+  // True: a cursor beyond the end waits for the log to come, since another log handler may have shown more of it.
+  // False: it is refused.
+  bool wait_for_cursor = false;
   std::size_t max_followers = 4096;
   std::size_t max_followers_per_user = 100;    // one user must not keep the others from their logs
   std::size_t max_cursors_per_user = 100'000;  // of all his followers together; each takes about 80 bytes
@@ -52,6 +55,8 @@ class FollowHandler {
 
   // A stream has more durable bytes, or has ended. Does not block.
   void OnNews(const StreamId& id);
+  // Streams may have other owners than before. Does not block.
+  void OnOwnersChanged();
   // Something below these roots (experiments or sets) has changed at api.
   void OnRootsChanged(const std::vector<std::string>& roots);
   // Says whether changes at api are received. When it becomes true, every follower looks again.

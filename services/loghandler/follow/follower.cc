@@ -276,7 +276,7 @@ void Follower::WriteLocked() {
 absl::Status Follower::Position(const Stream& stream, Entry& entry) {
   entry.present_end = stream.state().durable_offset;
   if (entry.cursor.has_value()) {
-    if (*entry.cursor > entry.present_end)
+    if (*entry.cursor > entry.present_end && !handler_.options_.wait_for_cursor)
       return absl::OutOfRangeError(
           absl::StrCat("the cursor ", *entry.cursor, " is beyond the end ", entry.present_end));
     entry.offset = *entry.cursor;
@@ -337,6 +337,9 @@ absl::StatusOr<bool> Follower::AdvanceOwn(const StreamId& id, Entry& entry, v1::
 bool Follower::SayEnd(const StreamId& id, const StreamState& state, const Entry& entry, v1::FollowResponse* response) {
   const bool known_to_api = entry.state == v1::Attempt::COMPLETE || entry.state == v1::Attempt::TRUNCATED;
   if (!state.complete && !known_to_api) return false;
+  // Another log handler has stored the end; its owner will be known soon.
+  const bool rest_elsewhere = entry.state == v1::Attempt::COMPLETE && entry.api_bytes > state.durable_offset;
+  if (!state.complete && rest_elsewhere && !handler_.owners_.Owns(id)) return false;
   // An attempt that never began is complete without having a log here.
   const bool whole = entry.state == v1::Attempt::COMPLETE && entry.api_bytes == state.durable_offset;
   FillEnd(id, state.durable_offset, state.complete || whole, response);

@@ -11,8 +11,10 @@ namespace riseml::loghandler {
 class StreamOwners {
  public:
   virtual ~StreamOwners() = default;
-  // Address of the owner for users, "host:port"; empty: this process. Must not block.
+  // Address of the owner for users, "host:port"; empty: this process, or not known. Must not block.
   virtual std::string OwnerOf(const StreamId& id) const = 0;
+  // True if this process owns the stream: it may store records of it, and says how it has ended.
+  virtual bool Owns(const StreamId& id) const { return OwnerOf(id).empty(); }
 };
 
 // This process owns all streams.

@@ -9,13 +9,29 @@ namespace riseml::loghandler {
 
 IngestCore::IngestCore(Store& store, LogMetrics& metrics) : store_(store), metrics_(metrics) {
   store_.AddListener([this](const Stream& stream) {
+    MutexLock lock(sources_mu_);
     for (LogSource* source : sources_) source->OnDurable(stream);
   });
   store_.AddPositionListener([this](const std::string& name, std::int64_t position) {
+    MutexLock lock(sources_mu_);
     for (LogSource* source : sources_) {
       if (source->name() == name) source->OnPosition(position);
     }
   });
+}
+
+void IngestCore::Connect(LogSource& source) {
+  MutexLock lock(sources_mu_);
+  sources_.push_back(&source);
+}
+
+void IngestCore::Disconnect(LogSource& source) {
+  {
+    MutexLock lock(sources_mu_);
+    std::erase(sources_, &source);
+  }
+  MutexLock lock(mu_);
+  held_.erase(source.name());
 }
 
 absl::StatusOr<Taken> IngestCore::Put(const internal::v1::LogRecord& record) {
@@ -37,21 +53,23 @@ absl::StatusOr<Taken> IngestCore::Put(const internal::v1::LogRecord& record) {
 }
 
 absl::StatusOr<Taken> IngestCore::Take(LogSource& source, const internal::v1::LogRecord& record,
-                                       std::optional<std::int64_t> position) {
+                                       std::optional<std::int64_t> position, std::uint32_t crc) {
   absl::StatusOr<Taken> taken = Put(record);
   if (!taken.ok() && record.has_block()) metrics_.refused_blocks.Increment();
   const bool back = taken.ok() && taken->action == IngestAction::kGoBack;
   if (position.has_value()) {
     const bool done = taken.ok() && !back && taken->action != IngestAction::kWait;
-    Settle(source, *position, done);
+    Settle(source, *position, done, crc);
   }
   if (back) source.GoBack(taken->stream->id(), taken->stream->state().next_offset);
   return taken;
 }
 
-void IngestCore::PassOver(LogSource& source, std::int64_t position) { Settle(source, position, true); }
+void IngestCore::PassOver(LogSource& source, std::int64_t position, std::uint32_t crc) {
+  Settle(source, position, true, crc);
+}
 
-void IngestCore::Settle(const LogSource& source, std::int64_t position, bool done) {
+void IngestCore::Settle(const LogSource& source, std::int64_t position, bool done, std::uint32_t crc) {
   MutexLock lock(mu_);
   const auto held = held_.find(source.name());
   if (held == held_.end()) {
@@ -68,7 +86,7 @@ void IngestCore::Settle(const LogSource& source, std::int64_t position, bool don
     }
     if (position == held->second) held_.erase(held);
   }
-  store_.NotePosition(source.name(), position + 1);
+  store_.NotePosition(source.name(), position + 1, crc);
 }
 
 }  // namespace riseml::loghandler

@@ -123,6 +123,8 @@ class IngestCall : public std::enable_shared_from_this<IngestCall> {
       case v1::IngestRequest::kHello: {
         if (stream_ != nullptr)
           return Error(Reason::kInvalidArgument, "hello must be the first message, and the only one");
+        if (!handler_.owns_(id_))
+          return Error(Reason::kUnavailable, "this log handler does not own the log now; call again");
         RISEML_ASSIGN_OR_RETURN(std::shared_ptr<Stream> stream, handler_.store_.Get(id_));
         MutexLock lock(mu_);
         stream_ = std::move(stream);

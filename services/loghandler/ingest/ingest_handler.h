@@ -5,8 +5,10 @@
 #include <grpcpp/grpcpp.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "riseml/v1/log.pb.h"
@@ -27,9 +29,10 @@ class IngestCall;
 // that a block or end was not stored because bytes before it are missing: go back to expected_offset.
 class IngestHandler final : public LogSource {
  public:
-  // All must outlive this object.
-  IngestHandler(Store& store, IngestCore& core, Executor& executor, LogMetrics& metrics)
-      : store_(store), core_(core), executor_(executor), metrics_(metrics) {
+  // `owns` says whether this process may store a stream. All must outlive this object.
+  IngestHandler(Store& store, IngestCore& core, std::function<bool(const StreamId&)> owns, Executor& executor,
+                LogMetrics& metrics)
+      : store_(store), core_(core), owns_(std::move(owns)), executor_(executor), metrics_(metrics) {
     core_.Connect(*this);
   }
 
@@ -52,6 +55,7 @@ class IngestHandler final : public LogSource {
   const std::string name_;  // empty: producers are asked where to go on
   Store& store_;
   IngestCore& core_;
+  const std::function<bool(const StreamId&)> owns_;
   Executor& executor_;
   LogMetrics& metrics_;
   Mutex mu_;

@@ -209,7 +209,8 @@ TEST_P(LogSourceTest, NothingIsLostOrDoubledWhenTheProcessCrashesAtAnyCall) { Cr
 TEST_P(LogSourceTest, NothingIsLostOrDoubledWhenTheMachineCrashesAtAnyCall) { CrashAtEachCall(true); }
 
 INSTANTIATE_TEST_SUITE_P(Sources, LogSourceTest,
-                         testing::Values(SourceKind{"Call", MakeCallRig}, SourceKind{"Partition", MakePartitionRig}),
+                         testing::Values(SourceKind{"Call", MakeCallRig}, SourceKind{"Partition", MakePartitionRig},
+                                         SourceKind{"Kafka", MakeKafkaRig}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -24,6 +24,13 @@ LogMetrics::LogMetrics(prometheus::Registry& registry)
       refused_blocks(
           MakeCounter(registry, "riseml_loghandler_refused_blocks_total", "Blocks not stored because of an error")),
       followed_bytes(MakeCounter(registry, "riseml_loghandler_followed_bytes_total", "Bytes of logs sent to readers")),
+      lost_bytes(MakeCounter(registry, "riseml_loghandler_lost_bytes_total",
+                             "Acknowledged bytes that were lost on the way to this service; readers see a gap")),
+      dead_letters(MakeCounter(registry, "riseml_loghandler_dead_letters_total", "Records that can never be stored")),
+      position_resets(MakeCounter(registry, "riseml_loghandler_position_resets_total",
+                                  "Partitions whose next position had vanished: deleted topics, deleted records")),
+      lag_records(MakeGauge(registry, "riseml_loghandler_lag_records", "Records of partitions not stored yet")),
+      partitions(MakeGauge(registry, "riseml_loghandler_partitions", "Partitions this process reads")),
       followers(MakeGauge(registry, "riseml_loghandler_followers", "Open Follow calls")),
       shippers(MakeGauge(registry, "riseml_loghandler_shippers", "Open Ingest calls")),
       fsync_seconds(prometheus::BuildHistogram()

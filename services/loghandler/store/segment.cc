@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,6 +38,12 @@ absl::StatusOr<std::int64_t> FileSize(int fd, const std::string& path) {
   struct stat info;
   if (fstat(fd, &info) != 0) return ErrnoError(errno, absl::StrCat("stat ", path));
   return std::int64_t{info.st_size};
+}
+
+absl::StatusOr<std::uint64_t> InodeOf(int fd, const std::string& path) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return ErrnoError(errno, absl::StrCat("stat ", path));
+  return std::uint64_t{info.st_ino};
 }
 
 // False when the file has no sound footer.
@@ -132,10 +139,15 @@ absl::StatusOr<v1::LogBlock> ReadBlock(int fd, const std::string& path, const Bl
 
 absl::StatusOr<SegmentWriter> SegmentWriter::Create(Disk& disk, const std::string& dir, const StreamPoint& start) {
   const std::string path = absl::StrCat(dir, "/", SegmentName(start.offset));
-  RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC));
+  // The present file keeps its inode until the new one has its own, so that the two can be told apart.
+  const bool replaces = FileExists(path);
+  const std::string created = replaces ? path + ".new" : path;
+  RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(created, O_WRONLY | O_CREAT | (replaces ? O_TRUNC : O_EXCL)));
+  if (replaces && rename(created.c_str(), path.c_str()) != 0) return ErrnoError(errno, absl::StrCat("replace ", path));
+  RISEML_ASSIGN_OR_RETURN(const std::uint64_t inode, InodeOf(fd.get(), path));
   SegmentIndex index;
   index.start = index.end = start;
-  SegmentWriter writer(disk, path, std::make_shared<UniqueFd>(std::move(fd)), std::move(index));
+  SegmentWriter writer(disk, path, std::make_shared<UniqueFd>(std::move(fd)), inode, std::move(index));
   RISEML_RETURN_IF_ERROR(writer.WriteAt(0, EncodeHeader(start)));
   return writer;
 }
@@ -147,12 +159,16 @@ absl::StatusOr<SegmentWriter> SegmentWriter::Reopen(Disk& disk, const std::strin
     LogWarning("log_segment_cut", {{"path", path}, {"from", size}, {"to", index.data_end}});
     if (ftruncate(fd.get(), index.data_end) != 0) return ErrnoError(errno, absl::StrCat("truncate ", path));
   }
-  return SegmentWriter(disk, path, std::make_shared<UniqueFd>(std::move(fd)), std::move(index));
+  RISEML_ASSIGN_OR_RETURN(const std::uint64_t inode, InodeOf(fd.get(), path));
+  return SegmentWriter(disk, path, std::make_shared<UniqueFd>(std::move(fd)), inode, std::move(index));
 }
 
 absl::Status SegmentWriter::WriteAt(std::int64_t position, absl::string_view bytes) {
   if (fd_ == nullptr) {
     RISEML_ASSIGN_OR_RETURN(UniqueFd fd, OpenFile(path_, O_WRONLY));
+    RISEML_ASSIGN_OR_RETURN(const std::uint64_t inode, InodeOf(fd.get(), path_));
+    if (inode != inode_)
+      return Error(Reason::kStale, absl::StrCat("write ", path_, ": another log handler has taken this log over"));
     fd_ = std::make_shared<UniqueFd>(std::move(fd));
   }
   const int error = disk_->Write(fd_->get(), position, bytes);

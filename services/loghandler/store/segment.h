@@ -34,7 +34,7 @@ absl::StatusOr<v1::LogBlock> ReadBlock(int fd, const std::string& path, const Bl
 // caller syncs the file and its directory. Not thread-safe. The disk must outlive this object.
 class SegmentWriter {
  public:
-  // A new file; replaces one that a crash left without a sound header.
+  // A new file. Replaces one without a record by another file of that name: another process may still write to it.
   static absl::StatusOr<SegmentWriter> Create(Disk& disk, const std::string& dir, const StreamPoint& start);
   // Goes on in an unsealed file; cuts off what follows the last sound record.
   static absl::StatusOr<SegmentWriter> Reopen(Disk& disk, const std::string& path, SegmentIndex index);
@@ -52,13 +52,14 @@ class SegmentWriter {
   void Close() { fd_.reset(); }
 
  private:
-  SegmentWriter(Disk& disk, std::string path, std::shared_ptr<UniqueFd> fd, SegmentIndex index)
-      : disk_(&disk), path_(std::move(path)), fd_(std::move(fd)), index_(std::move(index)) {}
+  SegmentWriter(Disk& disk, std::string path, std::shared_ptr<UniqueFd> fd, std::uint64_t inode, SegmentIndex index)
+      : disk_(&disk), path_(std::move(path)), fd_(std::move(fd)), inode_(inode), index_(std::move(index)) {}
   absl::Status WriteAt(std::int64_t position, absl::string_view bytes);
 
   Disk* disk_;
   std::string path_;
   std::shared_ptr<UniqueFd> fd_;
+  std::uint64_t inode_;  // of the file, to notice that another process has replaced it
   SegmentIndex index_;
 };
 

@@ -40,24 +40,42 @@ absl::StatusOr<std::optional<std::int64_t>> SourcePositions::Load(const std::str
   return position.next_position();
 }
 
-void SourcePositions::Note(const std::string& source, std::int64_t next) {
+void SourcePositions::Note(const std::string& source, std::int64_t next, std::uint32_t last_crc) {
   MutexLock lock(mu_);
   std::int64_t& newest = newest_[source];
   if (next <= newest) return;
-  newest = noted_[source] = next;
+  newest = next;
+  noted_[source] = {source, next, last_crc};
+}
+
+absl::Status SourcePositions::Reset(const std::string& source, std::int64_t next) {
+  {
+    MutexLock lock(mu_);
+    newest_[source] = next;
+    noted_.erase(source);
+  }
+  return Write({{source, next, 0}});
 }
 
 SourcePositions::Noted SourcePositions::Take() {
   MutexLock lock(mu_);
-  Noted noted(noted_.begin(), noted_.end());
+  Noted noted;
+  noted.reserve(noted_.size());
+  for (auto& [source, position] : noted_) noted.push_back(std::move(position));
   noted_.clear();
   return noted;
 }
 
 absl::Status SourcePositions::Write(const Noted& noted) {
-  for (const auto& [source, next] : noted) {
+  MutexLock writing(write_mu_);
+  for (const auto& [source, next, last_crc] : noted) {
+    {
+      MutexLock lock(mu_);
+      if (next > newest_[source]) continue;  // a Reset has come between
+    }
     internal::v1::LogSourcePosition position;
     position.set_next_position(next);
+    position.set_last_record_crc(last_crc);
     RISEML_RETURN_IF_ERROR(MakeDirectories(dir_, 0700));
     RISEML_RETURN_IF_ERROR(disk_.Replace(absl::StrCat(dir_, "/", source, ".pb"), position.SerializeAsString()));
   }

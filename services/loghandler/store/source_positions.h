@@ -20,7 +20,12 @@ namespace riseml::loghandler {
 // offsets. Thread-safe.
 class SourcePositions {
  public:
-  using Noted = std::vector<std::pair<std::string, std::int64_t>>;  // source, next position
+  struct Position {
+    std::string source;
+    std::int64_t next = 0;
+    std::uint32_t last_crc = 0;  // of the record before; 0: not known
+  };
+  using Noted = std::vector<Position>;
 
   // `disk` must outlive this object.
   SourcePositions(std::string dir, Disk& disk) : dir_(std::move(dir)), disk_(disk) {}
@@ -29,8 +34,11 @@ class SourcePositions {
   // its oldest record. INVALID_ARGUMENT for a name that cannot be that of a file.
   absl::StatusOr<std::optional<std::int64_t>> Load(const std::string& source);
 
-  // Every record before `next` has been written. Positions do not go back.
-  void Note(const std::string& source, std::int64_t next);
+  // Every record before `next` has been written; `last_crc` is that of the last of them. Positions do not go back.
+  void Note(const std::string& source, std::int64_t next, std::uint32_t last_crc);
+
+  // Begins anew at `next`, which may be lower, because the records before it are gone. Durable when it returns.
+  absl::Status Reset(const std::string& source, std::int64_t next);
 
   // Returns the positions noted since the last Take. The caller makes the data before them durable and then calls
   // Write.
@@ -40,9 +48,10 @@ class SourcePositions {
  private:
   const std::string dir_;
   Disk& disk_;
+  Mutex write_mu_;  // taken before mu_
   Mutex mu_;
   absl::flat_hash_map<std::string, std::int64_t> newest_ ABSL_GUARDED_BY(mu_);  // noted or loaded
-  absl::flat_hash_map<std::string, std::int64_t> noted_ ABSL_GUARDED_BY(mu_);   // since Take
+  absl::flat_hash_map<std::string, Position> noted_ ABSL_GUARDED_BY(mu_);       // since Take
 };
 
 }  // namespace riseml::loghandler

@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options, const C
   RISEML_RETURN_IF_ERROR(CheckFormat(options.dir, "log store", kFormatVersion));
   const std::string lock_path = absl::StrCat(options.dir, "/LOCK");
   RISEML_ASSIGN_OR_RETURN(UniqueFd lock, OpenFile(lock_path, O_RDWR | O_CREAT, 0600));
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+  if (flock(lock.get(), (options.stream.shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
     return Error(Reason::kUnavailable,
                  absl::StrCat("lock ", lock_path, ": another log handler uses this directory; stop it first"));
   return std::unique_ptr<Store>(new Store(std::move(options), std::move(lock), clock, metrics));
@@ -161,6 +161,25 @@ absl::Status Store::Remove(const std::string& job_uid) {
   return absl::OkStatus();
 }
 
+void Store::Release(const std::function<bool(const StreamId&)>& gone) {
+  std::vector<std::shared_ptr<Stream>> released;
+  {
+    MutexLock lock(mu_);
+    for (auto it = streams_.begin(); it != streams_.end();) {
+      if (gone(it->first)) {
+        released.push_back(std::move(it->second.stream));
+        streams_.erase(it++);
+      } else {
+        ++it;
+      }
+    }
+  }
+  for (const std::shared_ptr<Stream>& stream : released) {
+    stream->Release();
+    cache_.Forget(absl::StrCat(given_.dir, "/logs/", Print(stream->id())));
+  }
+}
+
 void Store::MarkDirty(const std::shared_ptr<Stream>& stream, std::int64_t bytes) {
   {
     MutexLock lock(dirty_mu_);
@@ -170,8 +189,8 @@ void Store::MarkDirty(const std::shared_ptr<Stream>& stream, std::int64_t bytes)
   dirty_changed_.notify_one();
 }
 
-void Store::NotePosition(const std::string& source, std::int64_t next) {
-  positions_.Note(source, next);
+void Store::NotePosition(const std::string& source, std::int64_t next, std::uint32_t last_crc) {
+  positions_.Note(source, next, last_crc);
   {
     MutexLock lock(dirty_mu_);
     positions_noted_ = true;
@@ -224,8 +243,8 @@ absl::Status Store::CommitPositions(const SourcePositions::Noted& positions) {
     return absl::OkStatus();
   }
   RISEML_RETURN_IF_ERROR(written);
-  for (const auto& [source, position] : positions) {
-    for (const auto& listener : position_listeners_) listener(source, position);
+  for (const auto& position : positions) {
+    for (const auto& listener : position_listeners_) listener(position.source, position.next);
   }
   return absl::OkStatus();
 }

@@ -72,8 +72,16 @@ class Store {
 
   // Returns the position at which a source continues after a start; see SourcePositions::Load.
   absl::StatusOr<std::optional<std::int64_t>> Position(const std::string& source) { return positions_.Load(source); }
+  // Begins a source anew at a position, which may be lower than the durable one; see SourcePositions::Reset. No call of
+  // NotePosition for this source may be under way.
+  absl::Status ResetPosition(const std::string& source, std::int64_t next) { return positions_.Reset(source, next); }
   // Notes that calls which have returned appended all records of a source before `next`. Becomes durable after them.
-  void NotePosition(const std::string& source, std::int64_t next);
+  // `last_crc` is the CRC32C of the last of these records; 0: not known.
+  void NotePosition(const std::string& source, std::int64_t next, std::uint32_t last_crc = 0);
+
+  // Forgets what is in memory of the streams that `gone` names, and refuses to store more of them in objects that are
+  // still held. The next Get reads the disk anew. For streams that other log handlers own, or have owned.
+  void Release(const std::function<bool(const StreamId&)>& gone);
 
   // Removes all logs of a job, which must have ended; an unknown job is not an error. INVALID_ARGUMENT if it is not a
   // UUID.

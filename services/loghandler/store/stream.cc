@@ -19,6 +19,7 @@ namespace riseml::loghandler {
 namespace {
 
 constexpr char kManifestName[] = "stream.pb";
+constexpr char kReleased[] = ": another log handler owns it now";
 
 // A crash while a segment was created leaves a file without content; nothing of it was ever acknowledged.
 absl::StatusOr<bool> IsStillborn(int fd, const std::string& path) {
@@ -106,7 +107,7 @@ absl::Status Stream::ReadSegments(Content* content) {
       RISEML_RETURN_IF_ERROR(SyncDirectories(NewEntries::kDirectories));
     }
     content->end = index.end;
-    if (!index.sealed) {
+    if (!index.sealed && !options_.shared) {
       RISEML_ASSIGN_OR_RETURN(content->active, SegmentWriter::Reopen(disk_, path, std::move(index)));
       content->active->Close();
     }
@@ -143,12 +144,14 @@ absl::StatusOr<bool> Stream::PrepareWriter() {
     new_entries_ = std::max(new_entries_, NewEntries::kSegment);
   }
   RISEML_ASSIGN_OR_RETURN(active_, SegmentWriter::Create(disk_, dir_, written_));
-  starts_.push_back(written_.offset);
+  // A segment of another process may begin here without a record; the new one has replaced it.
+  if (starts_.empty() || starts_.back() != written_.offset) starts_.push_back(written_.offset);
   return true;
 }
 
 absl::StatusOr<AppendResult> Stream::Append(const v1::LogBlock& block) {
   MutexLock lock(mu_);
+  if (released_) return Error(Reason::kStale, absl::StrCat("store log ", Print(id_), kReleased));
   const IngestDecision decision = DecideBlock({written_.offset, end_wanted_}, block.first_offset(), block.raw_length());
   AppendResult result{decision.action};
   v1::LogBlock trimmed;
@@ -182,6 +185,7 @@ absl::StatusOr<AppendResult> Stream::Append(const v1::LogBlock& block) {
 
 absl::StatusOr<AppendResult> Stream::End(std::int64_t final_offset) {
   MutexLock lock(mu_);
+  if (released_) return Error(Reason::kStale, absl::StrCat("end log ", Print(id_), kReleased));
   const IngestDecision decision = DecideEnd({written_.offset, end_wanted_}, final_offset);
   if (decision.action == IngestAction::kRefuse) return decision.refusal;
   if (decision.action == IngestAction::kStore) {
@@ -247,6 +251,11 @@ absl::Status Stream::WriteManifest(std::int64_t end, std::int64_t lines, absl::T
 StreamState Stream::state() const {
   MutexLock lock(mu_);
   return {written_.offset, durable_.offset, complete_, end_error_};
+}
+
+void Stream::Release() {
+  MutexLock lock(mu_);
+  released_ = true;
 }
 
 void Stream::CloseIfClean() {

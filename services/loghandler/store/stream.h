@@ -30,6 +30,9 @@ struct StreamOptions {
   std::int64_t segment_bytes = 8 << 20;  // a segment is sealed once it is this long
   std::size_t segment_blocks = 4096;     // … or holds this many blocks
   std::int64_t max_ahead = 4 << 20;      // written bytes that are not durable yet, about; beyond it Append says kWait
+  // True: other processes have written, and may still write, to segments that this one finds. It then leaves them as
+  // they are and begins a new one. Bytes that both write at one offset are the same.
+  bool shared = false;
 };
 
 // Bytes as a reader gets them, or a gap, or nothing.
@@ -85,6 +88,9 @@ class Stream {
   // Releases the write descriptor until the next Append, unless bytes wait to be made durable.
   void CloseIfClean();
 
+  // Refuses everything from now on with STALE: another log handler owns the stream.
+  void Release();
+
  private:
   struct FileEntries {  // entries of one file, in order
     std::string path;
@@ -128,6 +134,7 @@ class Stream {
   std::optional<std::int64_t> end_wanted_ ABSL_GUARDED_BY(mu_);
   absl::Status end_error_ ABSL_GUARDED_BY(mu_);
   bool complete_ ABSL_GUARDED_BY(mu_) = false;
+  bool released_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace riseml::loghandler

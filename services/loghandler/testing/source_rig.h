@@ -56,5 +56,7 @@ inline internal::v1::LogRecord EmptyRecord(const StreamId& id) {
 std::unique_ptr<SourceRig> MakeCallRig();
 // A source that seeks: a partition in memory.
 std::unique_ptr<SourceRig> MakePartitionRig();
+// A source that seeks: a partition of a real Kafka broker, which all rigs of a process share.
+std::unique_ptr<SourceRig> MakeKafkaRig();
 
 }  // namespace riseml::loghandler
