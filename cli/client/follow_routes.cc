@@ -27,4 +27,14 @@ absl::StatusOr<FollowRoutes::Action> FollowRoutes::Redirect(const std::string& f
   return call->second.contains(key) ? Action::kCallAgain : Action::kNothing;
 }
 
+FollowRoutes::Action FollowRoutes::Lost(const std::string& address) {
+  calls_.erase(address);
+  for (auto& [key, owner] : owners_) {
+    if (owner != address) continue;
+    owner = first_;
+    hops_.erase(key);  // to wait for a new owner takes as long as it takes
+  }
+  return calls_.contains(first_) ? Action::kCallAgain : Action::kCall;
+}
+
 }  // namespace riseml::cli

@@ -31,6 +31,10 @@ class FollowRoutes {
   void Began(const std::string& address);
   void Ended(const std::string& address) { calls_.erase(address); }
 
+  // The log handler at `address`, which is not the first one, cannot be reached any more: its streams are asked of the
+  // first one again, which may name another owner. The call of `address` must have ended.
+  Action Lost(const std::string& address);
+
   // Records that a part of a stream has arrived.
   void Progress(const std::string& job_uid, int attempt) { hops_.erase({job_uid, attempt}); }
 

@@ -64,6 +64,20 @@ TEST(FollowRoutes, ACircleEndsUnlessTheStreamComes) {
   EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("jobs/train"), HasSubstr("at a"), HasSubstr("at b")));
 }
 
+TEST(FollowRoutes, AStreamOfALostOwnerIsAskedOfTheFirstAgainAsLongAsItTakes) {
+  FollowRoutes routes("a");
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(*routes.Redirect("a", Owner("1", "b")), Action::kCall);
+    routes.Began("b");
+    EXPECT_EQ(routes.Lost("b"), Action::kCallAgain);
+    routes.Began("a");
+  }
+  EXPECT_EQ(*routes.Redirect("a", Owner("1", "c")), Action::kCall);
+  routes.Began("c");
+  routes.Ended("a");
+  EXPECT_EQ(routes.Lost("c"), Action::kCall) << "the first call had ended";
+}
+
 TEST(FollowRoutes, AnOwnerWithoutAnAddressOrThatNamesItselfIsAnError) {
   FollowRoutes routes("a");
   EXPECT_FALSE(routes.Redirect("a", Owner("1", "")).ok());

@@ -11,6 +11,10 @@ namespace riseml::cli {
 namespace {
 
 constexpr int kTriesToReach = 5;  // an address that another log handler has named
+constexpr int kTriesOfOwner = 2;  // then the first log handler is asked who owns the streams now
+// To find a new owner takes up to 15 s. An address that has never answered is given up after that.
+constexpr absl::Duration kReturnPause = absl::Seconds(1);
+constexpr int kMostReturns = 16;
 
 }  // namespace
 
@@ -46,6 +50,7 @@ void LogFollow::RunCalls(const std::stop_token& stop, const std::string& address
   ReconnectPolicy reconnects;
   Calls calls{.address = address, .reached = address == first_};
   int tries = 0;
+  int losses = 0;  // in a row
   while (!stop.stop_requested()) {
     const absl::Status status = CallOnce(stop, *stub, calls);
     if (stop.stop_requested()) return;
@@ -54,6 +59,12 @@ void LogFollow::RunCalls(const std::stop_token& stop, const std::string& address
       if (call_again_.erase(address) > 0) continue;
     }
     if (calls.news) reconnects.Progress();
+    losses = absl::IsUnavailable(status) ? (calls.news ? 1 : losses + 1) : 0;
+    if (address != first_ && losses == kTriesOfOwner && MayReturn(address)) {
+      events_.sleep(stop, kReturnPause);
+      events_.resumed(stop, &calls.broken);
+      return ReturnToFirst(address);
+    }
     auto wait = status.ok() ? std::nullopt : reconnects.After(status);
     if (!calls.reached && ++tries >= kTriesToReach) wait.reset();
     if (!wait) {
@@ -123,6 +134,24 @@ void LogFollow::Redirect(const std::string& from, const v1::LogOwner& owner) {
   } else if (*action == FollowRoutes::Action::kCallAgain) {
     call_again_.insert(owner.address());
     if (const auto it = contexts_.find(owner.address()); it != contexts_.end()) it->second->TryCancel();
+  }
+  changed_.notify_all();
+}
+
+bool LogFollow::MayReturn(const std::string& address) {
+  MutexLock lock(mu_);
+  return placed_.contains(address) || ++returns_[address] <= kMostReturns;
+}
+
+void LogFollow::ReturnToFirst(const std::string& address) {
+  MutexLock lock(mu_);
+  --open_;
+  if (routes_.Lost(address) == FollowRoutes::Action::kCall) {
+    routes_.Began(first_);
+    to_call_.insert(first_);
+  } else {
+    call_again_.insert(first_);
+    if (const auto it = contexts_.find(first_); it != contexts_.end()) it->second->TryCancel();
   }
   changed_.notify_all();
 }

@@ -49,6 +49,8 @@ class LogFollow {
   void RunCalls(const std::stop_token& stop, const std::string& address);
   absl::Status CallOnce(const std::stop_token& stop, v1::LogService::Stub& stub, Calls& calls);
   void Redirect(const std::string& from, const v1::LogOwner& owner);
+  bool MayReturn(const std::string& address);
+  void ReturnToFirst(const std::string& address);
   void Close(const std::string& address, const absl::Status& status);
 
   Connection& connection_;
@@ -60,7 +62,8 @@ class LogFollow {
   FollowPosition position_ ABSL_GUARDED_BY(mu_);
   FollowRoutes routes_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> to_call_ ABSL_GUARDED_BY(mu_);
-  std::set<std::string> placed_ ABSL_GUARDED_BY(mu_);  // addresses that were called with the request's own start
+  std::set<std::string> placed_ ABSL_GUARDED_BY(mu_);        // addresses that were called with the request's own start
+  std::map<std::string, int> returns_ ABSL_GUARDED_BY(mu_);  // to the first address, from one that never answered
   std::map<std::string, grpc::ClientContext*> contexts_ ABSL_GUARDED_BY(mu_);  // of calls under way
   std::set<std::string> call_again_ ABSL_GUARDED_BY(mu_);
   int open_ ABSL_GUARDED_BY(mu_) = 0;  // addresses that are being called
