@@ -21,6 +21,7 @@ constexpr char kSupervisor[] = "riseml-supervisor";
 struct StackOptions {
   std::string dir;
   std::vector<std::string> data;  // NAME=PATH; of `up`
+  std::string kafka;              // of `up`
 };
 
 // Becomes the supervisor; returns only on failure.
@@ -36,6 +37,7 @@ absl::StatusOr<int> Become(const std::string& verb, const StackOptions& options)
   std::vector<std::string> words = {program, verb};
   if (!options.dir.empty()) words.insert(words.end(), {"--dir", options.dir});
   for (const std::string& data : options.data) words.insert(words.end(), {"--data", data});
+  if (!options.kafka.empty()) words.insert(words.end(), {"--kafka", options.kafka});
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -57,6 +59,11 @@ void AddVerb(cmdline::Command app, Plan& plan, const char* verb, const char* des
             "--data", options->data,
             "Directory that jobs see read-only as /data/NAME; may be given several times, is kept; NAME= takes it away")
         .Type("NAME=PATH");
+    command
+        .AddOption(
+            "--kafka", options->kafka,
+            "Kafka brokers that logs go over; kept; \"none\": logs go to the log handler directly, as by default")
+        .Type("HOST:PORT,…");
   }
   command.OnTyped(
       [&plan, options, verb] { plan.action = [options, verb](Session&) { return Become(verb, *options); }; });

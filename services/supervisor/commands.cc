@@ -190,12 +190,17 @@ absl::Status Up(const Options& options) {
     return absl::FailedPreconditionError(
         "RiseML is up, and --data is set at its start; run `riseml down` first, then the same command again");
   }
+  if (!lock.has_value() && !options.kafka.empty()) {
+    return absl::FailedPreconditionError(
+        "RiseML is up, and --kafka is set at its start; run `riseml down` first, then the same command again");
+  }
   if (!lock.has_value()) return AlreadyUp(dir);
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return ErrnoError(errno, "make a pipe");
   UniqueFd read_end(pipe_ends[0]);
   request.dir = dir;
   request.data = options.data;
+  request.kafka = options.kafka;
   request.lock = *std::move(lock);
   request.progress = UniqueFd(pipe_ends[1]);
   std::fflush(nullptr);

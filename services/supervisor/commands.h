@@ -13,6 +13,7 @@ struct Options {
   std::string dir;                // --dir; empty: the default
   std::string bin_dir;            // --bin-dir; empty: the directory of this program
   std::vector<std::string> data;  // --data NAME=PATH
+  std::string kafka;              // --kafka BROKERS, or "none"; empty: as before
 };
 
 // Each command prints messages for the user on standard output and returns errors.

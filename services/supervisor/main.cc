@@ -37,6 +37,9 @@ int main(int argc, char** argv) {
                    "Directory of the services' programs (default: where this program lies)");
   up.AddOption("--data", options.data, "Directory that jobs see read-only as /data/NAME; kept; NAME= takes it away")
       .Type("NAME=PATH");
+  up.AddOption("--kafka", options.kafka,
+               "Kafka brokers that logs go over; kept; \"none\": logs go to the log handler directly, as by default")
+      .Type("BROKERS");
   command_line.ParseOrExit(argc, argv);
 
   if (up.typed()) return Finish(riseml::supervisor::Up(options));

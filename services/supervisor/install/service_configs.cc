@@ -126,6 +126,7 @@ config::v1::LoghandlerConfig MakeLoghandlerConfig(const ConfigInput& input) {
   config.set_api_address(SocketAddressOf(input.state, "api.internal"));
   config.set_data_dir(input.layout.In("log-store"));
   config.set_metrics_address(AddressOf(input.state, "loghandler.metrics"));
+  if (input.state.has_kafka()) *config.mutable_kafka() = input.state.kafka();
   return config;
 }
 
@@ -145,6 +146,7 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   config.set_loghandler_user_address(SocketAddressOf(input.state, "loghandler.user"));
   config.set_ca_file(Cert(input.layout, "ca.crt"));
   config.set_metrics_address(AddressOf(input.state, "agent.metrics"));
+  if (input.state.has_kafka()) *config.mutable_kafka() = input.state.kafka();
   config.set_isolation("auto");
   config.set_installation_dir(input.layout.dir);
   *config.mutable_data_paths() = input.state.data_paths();

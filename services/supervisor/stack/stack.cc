@@ -36,9 +36,19 @@ constexpr int kTailLines = 20;
 Stack::Stack(StackPlan plan, const Clock& clock, ProgressSender& progress)
     : plan_(std::move(plan)), clock_(clock), progress_(progress), answers_(std::make_shared<ProbeAnswers>()) {
   for (const UnitPlan& unit : plan_.units) units_.push_back(std::make_unique<SupervisedUnit>(unit, plan_.layout));
-  migrate_ = {"migrate", plan_.migrate_command, "", 0, false};
-  bootstrap_ = {"bootstrap", plan_.bootstrap_command, plan_.layout.PendingKey() + ".new", 0,
+  migrate_ = {"migrate", "riseml-api", plan_.migrate_command, "", 0, false};
+  bootstrap_ = {"bootstrap",
+                "riseml-api",
+                plan_.bootstrap_command,
+                plan_.layout.PendingKey() + ".new",
+                0,
                 plan_.state.has_administrator()};
+  topics_ = {"create-topics",
+             "riseml-loghandler",
+             plan_.topics_command,
+             "",
+             0,
+             plan_.topics_command.empty() || plan_.state.has_topics()};
 }
 
 Stack::~Stack() = default;
@@ -137,6 +147,7 @@ void Stack::AdvanceTasks(absl::Time now) {
   }
   // An adopted api is healthy already.
   if (!bootstrap_.done && bootstrap_.pid == 0 && migrate_.done && IsHealthy("api")) StartTask(bootstrap_);
+  if (!topics_.done && topics_.pid == 0 && migrate_.done) StartTask(topics_);
 }
 
 void Stack::StartTask(Task& task) {
@@ -153,10 +164,14 @@ void Stack::StartTask(Task& task) {
 void Stack::TaskEnded(Task& task, int wait_status) {
   task.pid = 0;
   if (wait_status != 0)
-    return Fail(absl::StrCat("riseml-api ", task.name, " ended with ", DescribeExit(wait_status)), task.name);
+    return Fail(absl::StrCat(task.program, " ", task.name, " ended with ", DescribeExit(wait_status)), task.name);
   task.done = true;
   LogInfo("task_done", {{"task", task.name}});
   if (&task == &migrate_) start_deadline_ = clock_.Now() + kServicesLimit;
+  if (&task == &topics_) {
+    plan_.state.set_has_topics(true);
+    KeepState();
+  }
   if (task.output_file.empty()) return;
   // There is a key only if the administrator was made just now.
   const absl::StatusOr<std::string> output = ReadFile(task.output_file, 64 << 10);
@@ -166,7 +181,11 @@ void Stack::TaskEnded(Task& task, int wait_status) {
     unlink(task.output_file.c_str());
   }
   plan_.state.set_has_administrator(true);
-  // If this is not saved, the next start checks again.
+  KeepState();
+}
+
+// If this is not saved, the next start checks again.
+void Stack::KeepState() {
   if (const absl::Status saved = SaveState(plan_.layout, plan_.state); !saved.ok())
     LogWarning("state_not_saved", {{"error", saved.message()}});
 }
@@ -180,7 +199,7 @@ void Stack::CheckStart(absl::Time now) {
   }
   const bool all =
       std::all_of(units_.begin(), units_.end(), [](const auto& unit) { return unit->state() == UnitState::kHealthy; });
-  if (!all || !bootstrap_.done) return;
+  if (!all || !bootstrap_.done || !topics_.done) return;
   ready_ = true;
   LogInfo("stack_ready");
 }
@@ -192,6 +211,7 @@ void Stack::ShowProgress() {
     if (unit->state() != UnitState::kHealthy) open.push_back(unit->name());
   if (!migrate_.done) return progress_.Step("database", "bringing the schema up to date");
   progress_.Done("database");
+  if (!topics_.done && open.empty()) return progress_.Step("services", "making the topics of Kafka");
   if (!ready_) return progress_.Step("services", absl::StrCat("waiting for ", absl::StrJoin(open, ", ")));
   progress_.Done("services");
   progress_.Ready();
@@ -251,12 +271,11 @@ void Stack::HandleSignals() {
 void Stack::Reap() {
   int status = 0;
   for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid == migrate_.pid) {
-      TaskEnded(migrate_, status);
-    } else if (pid == bootstrap_.pid) {
-      TaskEnded(bootstrap_, status);
-    } else {
+    const auto task = std::ranges::find_if(tasks_, [pid](const Task* one) { return one->pid == pid; });
+    if (task == tasks_.end()) {
       reaped_[pid] = status;
+    } else {
+      TaskEnded(**task, status);
     }
   }
 }
@@ -272,7 +291,7 @@ std::string Stack::HowItEnded(pid_t pid) {
 void Stack::RotateLogs(absl::Time now) {
   if (now < next_rotation_) return;
   next_rotation_ = now + kRotationPeriod;
-  std::vector<absl::string_view> names = {kSupervisor, "migrate", "bootstrap"};
+  std::vector<absl::string_view> names = {kSupervisor, "migrate", "bootstrap", "create-topics"};
   for (const auto& unit : units_) names.push_back(unit->name());
   for (absl::string_view name : names) {
     if (absl::Status status = RotateLog(plan_.layout.LogFile(name)); !status.ok())

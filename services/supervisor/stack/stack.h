@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,7 @@ struct StackPlan {
   std::vector<std::string> environment;
   std::vector<std::string> migrate_command;    // updates the schema of the database
   std::vector<std::string> bootstrap_command;  // makes the first administrator; prints the key
+  std::vector<std::string> topics_command;     // makes the topics of Kafka; empty without Kafka
 };
 
 // Plans the processes to run from the choices of the installation. `configs` are the texts of the configuration files
@@ -58,6 +60,7 @@ class Stack {
  private:
   struct Task {
     std::string name;
+    std::string program;
     std::vector<std::string> argv;
     std::string output_file;
     pid_t pid = 0;
@@ -78,6 +81,7 @@ class Stack {
   void KillDeaf(SupervisedUnit& unit, const absl::Status& why);
   void StartTask(Task& task);
   void TaskEnded(Task& task, int wait_status);
+  void KeepState();
   void Fail(const std::string& message, const std::string& log_name);
   void BeginStop(absl::Time now);
   void ShowProgress();
@@ -96,7 +100,8 @@ class Stack {
   ProgressSender& progress_;
   std::vector<std::unique_ptr<SupervisedUnit>> units_;
   UnitSockets sockets_;
-  Task migrate_, bootstrap_;
+  Task migrate_, bootstrap_, topics_;
+  const std::array<Task*, 3> tasks_{&migrate_, &bootstrap_, &topics_};
   std::shared_ptr<ProbeAnswers> answers_;
   std::unique_ptr<Prober> prober_;
   UniqueFd signals_;

@@ -98,6 +98,9 @@ StackPlan MakeStackPlan(const Layout& layout, const config::v1::SupervisorState&
   const std::string api = programs.bin_dir + "/riseml-api";
   plan.migrate_command = {api, "migrate", "--config", layout.Config("api")};
   plan.bootstrap_command = {api, "bootstrap", "--config", layout.Config("api")};
+  if (state.has_kafka())
+    plan.topics_command = {programs.bin_dir + "/riseml-loghandler", "create-topics", "--config",
+                           layout.Config("loghandler")};
   return plan;
 }
 

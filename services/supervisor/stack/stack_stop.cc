@@ -1,6 +1,7 @@
 // Stack: how it stops, in reverse order of need.
 #include <signal.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "services/common/base/log.h"
@@ -39,14 +40,14 @@ void Stack::BeginStop(absl::Time now) {
   if (stopping_) return;
   stopping_ = true;
   wave_deadline_ = now + kStopLimit;
-  for (Task* task : {&migrate_, &bootstrap_})
+  for (Task* task : tasks_)
     if (task->pid > 0) kill(task->pid, SIGTERM);
 }
 
 void Stack::AdvanceStop(absl::Time now) {
-  if (migrate_.pid > 0 || bootstrap_.pid > 0) {
+  if (std::ranges::any_of(tasks_, [](const Task* task) { return task->pid > 0; })) {
     if (now < wave_deadline_) return;
-    for (Task* task : {&migrate_, &bootstrap_})
+    for (Task* task : tasks_)
       if (task->pid > 0) kill(task->pid, SIGKILL);
     wave_deadline_ = now + kStopLimit;
     return;

@@ -66,8 +66,9 @@ absl::Status RecordOurselves(const Layout& layout) {
 }
 
 // Makes or updates everything that a start needs.
-absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs, const std::vector<std::string>& data,
-                                  const Clock& clock, ProgressSender& progress) {
+absl::StatusOr<StackPlan> Prepare(const Layout& layout, const SuperviseRequest& request, const Clock& clock,
+                                  ProgressSender& progress) {
+  const Programs& programs = request.programs;
   RISEML_RETURN_IF_ERROR(MakeSubdirectories(layout));
   progress.Step("certificates", "making");
   RISEML_RETURN_IF_ERROR(While("make certificates", EnsureCertificates(layout, clock.Now())));
@@ -82,7 +83,13 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const Programs& programs
   if (!state->edge()) progress.Note(kNoEdge);
   for (const std::string& note : NotesOnIsolation()) progress.Note(note);
   RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
-  RISEML_RETURN_IF_ERROR(TakeDataPaths(data, layout, &*state));
+  RISEML_RETURN_IF_ERROR(TakeDataPaths(request.data, layout, &*state));
+  if (!request.kafka.empty()) state->clear_has_topics();
+  if (request.kafka == "none") {
+    state->clear_kafka();
+  } else if (!request.kafka.empty()) {
+    state->mutable_kafka()->set_brokers(request.kafka);
+  }
   // A missing database is made anew and then has no administrator.
   if (!HasCluster(layout)) state->clear_has_administrator();
   RISEML_RETURN_IF_ERROR(While("keep the supervisor's state", SaveState(layout, *state)));
@@ -104,7 +111,7 @@ absl::Status RunStack(SuperviseRequest& request, ProgressSender& progress) {
   RISEML_RETURN_IF_ERROR(LeaveTerminal(layout));
   RISEML_RETURN_IF_ERROR(RecordOurselves(layout));
   const SystemClock clock;
-  RISEML_ASSIGN_OR_RETURN(StackPlan plan, Prepare(layout, request.programs, request.data, clock, progress));
+  RISEML_ASSIGN_OR_RETURN(StackPlan plan, Prepare(layout, request, clock, progress));
   RISEML_ASSIGN_OR_RETURN(ProbeKeys keys, LoadProbeKeys(SupervisorTls(layout)));
 
   sigset_t set;

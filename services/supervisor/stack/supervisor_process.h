@@ -12,6 +12,7 @@ namespace riseml::supervisor {
 struct SuperviseRequest {
   std::string dir;
   std::vector<std::string> data;  // NAME=PATH
+  std::string kafka;              // brokers, or "none"; empty: as before
   Programs programs;
   UniqueFd lock;      // held until the end
   UniqueFd progress;  // pipe to the terminal's process
