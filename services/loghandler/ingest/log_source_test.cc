@@ -208,10 +208,13 @@ TEST_P(LogSourceTest, NothingIsLostOrDoubledWhenTheProcessCrashesAtAnyCall) { Cr
 
 TEST_P(LogSourceTest, NothingIsLostOrDoubledWhenTheMachineCrashesAtAnyCall) { CrashAtEachCall(true); }
 
-INSTANTIATE_TEST_SUITE_P(Sources, LogSourceTest,
-                         testing::Values(SourceKind{"Call", MakeCallRig}, SourceKind{"Partition", MakePartitionRig},
-                                         SourceKind{"Kafka", MakeKafkaRig}),
-                         [](const auto& info) { return info.param.name; });
+// The real broker has a program of its own, as librdkafka is not made for ThreadSanitizer.
+#ifdef RISEML_KAFKA_SOURCE
+const auto kKinds = testing::Values(SourceKind{"Kafka", MakeKafkaRig});
+#else
+const auto kKinds = testing::Values(SourceKind{"Call", MakeCallRig}, SourceKind{"Partition", MakePartitionRig});
+#endif
+INSTANTIATE_TEST_SUITE_P(Sources, LogSourceTest, kKinds, [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace riseml::loghandler
