@@ -290,15 +290,22 @@ TEST(AttemptTable, SubscriptionsEnd) {
 TEST(WatchOrder, TellsEachAttemptBeforeItIsSynced) {
   AttemptTable table;
   const AttemptId one{"one", 1}, two{"two", 1};
-  table.Set(one, Status(AttemptStatus::PREPARING));
-  table.Set(two, Status(AttemptStatus::PREPARING));
+  const auto set = [&table](const AttemptId& id, AttemptStatus::Phase phase) {
+    AttemptStatus status = Status(phase);
+    status.set_job_uid(id.job_uid);
+    status.set_attempt(id.attempt);
+    table.Set(id, status);
+  };
+  set(one, AttemptStatus::PREPARING);
+  set(two, AttemptStatus::PREPARING);
   WatchOrder order({one, two});
-  table.Set(one, Status(AttemptStatus::RUNNING));  // its version is now newer than all that were there at the beginning
+  set(one, AttemptStatus::RUNNING);  // its version is now newer than all that were there at the beginning
   std::string told;
   std::int64_t seen = 0;
   for (int i = 0; i < 4; ++i) {
     const auto change = table.NextAfter(seen);
-    const auto message = order.Next(change ? std::optional<AttemptId>({change->status.job_uid(), 1}) : std::nullopt);
+    const auto message = order.Next(
+        change ? std::optional<AttemptId>({change->status.job_uid(), change->status.attempt()}) : std::nullopt);
     if (message == WatchOrder::Message::kChange) {
       seen = change->version;
       told += change->status.job_uid() + " ";
