@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "services/common/base/mutex.h"
-#include "services/loghandler/testing/source_rig.h"
+#include "services/loghandler/testing/seeking_rig.h"
 
 namespace riseml::loghandler {
 namespace {
@@ -138,35 +138,12 @@ class PartitionSource final : public LogSource {
   std::jthread thread_;
 };
 
-class PartitionRig final : public SourceRig {
+class PartitionRig final : public SeekingRig {
  public:
   ~PartitionRig() override { Stop(); }
 
-  StreamId Add(const std::string& log) override {
-    const StreamId id{NewUuid(), 1};
-    logs_[id] = log;
-    return id;
-  }
-  void Send(const StreamId& id, std::int64_t first, std::int64_t length) override {
-    internal::v1::LogRecord record = EmptyRecord(id);
-    *record.mutable_block() = ZstdBlock(first, absl::string_view(logs_.at(id)).substr(first, length));
-    partition_.Append(record);
-    sent_.push_back(record);
-  }
-  void SendEnd(const StreamId& id) override {
-    internal::v1::LogRecord record = EmptyRecord(id);
-    record.mutable_end()->set_final_offset(static_cast<std::int64_t>(logs_.at(id).size()));
-    partition_.Append(record);
-    sent_.push_back(record);
-  }
-
   void Start() override {
-    options_.dir = data_dir();
-    options_.disk = disk_;
-    auto store = Store::Open(options_, clock_, metrics_);
-    ASSERT_TRUE(store.ok()) << store.status();
-    store_ = *std::move(store);
-    core_ = std::make_unique<IngestCore>(*store_, metrics_);
+    OpenStore();
     source_ = std::make_unique<PartitionSource>(partition_, *store_, *core_);
   }
   void Stop() override {
@@ -178,49 +155,18 @@ class PartitionRig final : public SourceRig {
     store_.reset();
   }
 
-  void AwaitDurable(const StreamId& id, std::int64_t bytes) override {
-    while ((*store_->Get(id))->state().durable_offset < bytes) std::this_thread::yield();
-  }
-  bool AwaitComplete() override {
-    for (const auto& [id, log] : logs_) {
-      while (!Complete(id)) {
-        if (disk_->crashed()) return false;
-        std::this_thread::yield();
-      }
-    }
-    return true;
-  }
-
   void ExpectNoPromiseIsBroken(Store& store) override {
     const auto position = store.Position("logs-0");
     ASSERT_TRUE(position.ok());
     EXPECT_GE(position->value_or(0), told_);
-    for (std::int64_t i = 0; i < position->value_or(0); ++i) {
-      const internal::v1::LogRecord& record = sent_[i];
-      const auto stream = store.Get({record.job_uid(), record.attempt()});
-      ASSERT_TRUE(stream.ok()) << stream.status();
-      const StreamState state = (*stream)->state();
-      if (record.has_block()) {
-        EXPECT_GE(state.durable_offset, record.block().first_offset() + record.block().raw_length()) << i;
-      } else {
-        EXPECT_EQ(state.durable_offset, record.end().final_offset()) << i;
-      }
-    }
+    ExpectStoredBefore(position->value_or(0), store);
   }
 
  private:
-  bool Complete(const StreamId& id) {
-    const auto stream = store_->Get(id);
-    return stream.ok() && (*stream)->state().complete;
-  }
+  void Append(const internal::v1::LogRecord& record) override { partition_.Append(record); }
 
-  prometheus::Registry registry_;
-  LogMetrics metrics_{registry_};
   Partition partition_;
-  std::vector<internal::v1::LogRecord> sent_;
   std::int64_t told_ = 0;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<IngestCore> core_;
   std::unique_ptr<PartitionSource> source_;
 };
 
