@@ -17,6 +17,7 @@
 #include "riseml/internal/v1/log_record.pb.h"
 #include "services/agent/attempt/journal.h"
 #include "services/agent/ship/shipper.h"
+#include "services/agent/ship/shipping_fixture.h"
 #include "services/agent/testing.h"
 #include "services/common/base/status.h"
 #include "services/common/base/threads/pause.h"
@@ -32,7 +33,7 @@ using namespace riseml::agent::testing;
 
 constexpr absl::Duration kTimeout = absl::Seconds(20);
 
-class KafkaShipTest : public ::testing::Test {
+class KafkaShipTest : public ShippingTest {
  protected:
   static void SetUpTestSuite() { broker_ = new fixtures::KafkaBroker(); }
   static void TearDownTestSuite() {
@@ -40,46 +41,20 @@ class KafkaShipTest : public ::testing::Test {
     broker_ = nullptr;
   }
 
-  KafkaShipTest() : dir_(directory_.path()), settings_(broker_->NewTopic(8)) {
-    for (const std::string& file : {dir_.log(), dir_.results(), dir_.journal()}) WriteAll(file, "");
-    options_.first_backoff = absl::Milliseconds(10);
-    options_.longest_backoff = absl::Milliseconds(50);
-    EXPECT_TRUE(kafka::CreateTopics(settings_, kTimeout).ok());
-  }
-  ~KafkaShipTest() override { StopShipping(); }
+  KafkaShipTest() : settings_(broker_->NewTopic(8)) { EXPECT_TRUE(kafka::CreateTopics(settings_, kTimeout).ok()); }
+  ~KafkaShipTest() override { StopShipping(); }  // before the settings that it reads
 
-  void Print(const std::string& text) {
-    const UniqueFd fd = *OpenFile(dir_.log(), O_WRONLY | O_APPEND);
-    ASSERT_TRUE(riseml::WriteAll(fd.get(), text).ok());
-    printed_ += text;
-  }
   void PrintLines(int count) {
     std::string text;
     for (int i = 0; i < count; ++i) absl::StrAppend(&text, "line ", line_++, "\n");
     Print(text);
   }
-  void End() {
-    internal::v1::AttemptEnded ended;
-    ended.set_final_offset(static_cast<std::int64_t>(printed_.size()));
-    ASSERT_TRUE(EndJournal(dir_.journal(), ended).ok());
-  }
   void StartShipping() {
-    transport_ = std::make_unique<KafkaLogTransport>([this] { return settings_; }, stream_);
-    const ReportResults report = [](const google::protobuf::Struct&, std::int64_t) { return absl::OkStatus(); };
-    shipper_ = std::make_unique<Shipper>(dir_, *OpenFile(dir_.log(), O_RDWR), *transport_, report, options_, clock_);
-    thread_ = std::jthread([this](std::stop_token stop) { status_ = shipper_->Run(stop); });
+    StartShipper(std::make_unique<KafkaLogTransport>([this] { return settings_; }, stream_),
+                 [](const google::protobuf::Struct&, std::int64_t) { return absl::OkStatus(); });
   }
-  // As kill -9 would: without saving anything.
-  void StopShipping() {
-    if (!thread_.joinable()) return;
-    thread_.request_stop();
-    thread_.join();
-    shipper_.reset();
-  }
-  void WaitForShipper() {
-    thread_.join();
-    shipper_.reset();
-    EXPECT_TRUE(status_.ok()) << status_;
+  void WaitUntilComplete() {
+    WaitForShipper();
     EXPECT_TRUE(ReadMessage<internal::v1::ShipState>(dir_.shipped())->complete());
   }
 
@@ -133,18 +108,9 @@ class KafkaShipTest : public ::testing::Test {
   }
 
   static fixtures::KafkaBroker* broker_;
-  TemporaryDirectory directory_;
-  const AttemptDir dir_;
   const AttemptId stream_{NewUuid(), 1};
   config::v1::Kafka settings_;
-  const SystemClock clock_;
-  ShipperOptions options_;
-  std::string printed_;
   int line_ = 0;
-  std::unique_ptr<KafkaLogTransport> transport_;
-  std::unique_ptr<Shipper> shipper_;
-  absl::Status status_;
-  std::jthread thread_;
 };
 fixtures::KafkaBroker* KafkaShipTest::broker_ = nullptr;
 
@@ -152,7 +118,7 @@ TEST_F(KafkaShipTest, ShipsALogAndItsEnd) {
   StartShipping();
   for (int i = 0; i < 20; ++i) PrintLines(1000);
   End();
-  WaitForShipper();
+  WaitUntilComplete();
   ExpectExactLog();
 }
 
@@ -164,7 +130,7 @@ TEST_F(KafkaShipTest, AKilledShipperGoesOnWithoutAHole) {
   }
   End();
   StartShipping();
-  WaitForShipper();
+  WaitUntilComplete();
   ExpectExactLog();
 }
 
@@ -177,7 +143,7 @@ TEST_F(KafkaShipTest, ABrokerThatIsKilledAgainAndAgainOnlyDelays) {
     broker_->Start();
   }
   End();
-  WaitForShipper();
+  WaitUntilComplete();
   ExpectExactLog();
 }
 
@@ -190,7 +156,7 @@ TEST_F(KafkaShipTest, AFrozenBrokerIsWaitedForAndCallsBeginAnew) {
   Pause({}, absl::Seconds(4));
   broker_->Thaw();
   End();
-  WaitForShipper();
+  WaitUntilComplete();
   ExpectExactLog();
 }
 
@@ -208,7 +174,7 @@ TEST_F(KafkaShipTest, WhileTheBrokerIsAwayTheFileIsTheQueueUpToItsLimitAndTheGap
   }
   broker_->Start();
   End();
-  WaitForShipper();
+  WaitUntilComplete();
   const Received received = Receive();
   EXPECT_FALSE(received.holes);
   ASSERT_EQ(received.bytes.size(), printed_.size());
@@ -227,7 +193,7 @@ TEST_F(KafkaShipTest, AMissingTopicIsWaitedFor) {
   End();
   Pause({}, absl::Seconds(1));
   ASSERT_TRUE(kafka::CreateTopics(settings_, kTimeout).ok());
-  WaitForShipper();
+  WaitUntilComplete();
   ExpectExactLog();
 }
 

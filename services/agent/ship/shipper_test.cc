@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/agent/attempt/journal.h"
 #include "services/agent/ship/grpc_log_transport.h"
+#include "services/agent/ship/shipping_fixture.h"
 #include "services/agent/testing.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -40,34 +41,17 @@ std::string RandomText(std::size_t bytes, unsigned seed) {
   return text;
 }
 
-class ShipperTest : public ::testing::Test {
+class ShipperTest : public ShippingTest {
  protected:
-  ShipperTest() : dir_(directory_.path()) {
-    WriteAll(dir_.log(), "");
-    WriteAll(dir_.results(), "");
-    WriteAll(dir_.journal(), "");
-    options_.first_backoff = absl::Milliseconds(10);
-    options_.longest_backoff = absl::Milliseconds(50);
-  }
-  ~ShipperTest() override { StopShipping(); }
+  ~ShipperTest() override { StopShipping(); }  // before the suite that it calls
 
-  void Print(const std::string& text) {
-    const UniqueFd fd = *OpenFile(dir_.log(), O_WRONLY | O_APPEND);
-    ASSERT_TRUE(riseml::WriteAll(fd.get(), text).ok());
-    printed_ += text;
-  }
   void Report(const std::string& line) {
     const UniqueFd fd = *OpenFile(dir_.results(), O_WRONLY | O_APPEND);
     ASSERT_TRUE(riseml::WriteAll(fd.get(), line + "\n").ok());
   }
-  void End() {
-    internal::v1::AttemptEnded ended;
-    ended.set_final_offset(static_cast<std::int64_t>(printed_.size()));
-    ASSERT_TRUE(EndJournal(dir_.journal(), ended).ok());
-  }
 
   void StartShipping() {
-    transport_ = std::make_unique<GrpcLogTransport>([this]() -> absl::StatusOr<IngestEndpoint> {
+    auto transport = std::make_unique<GrpcLogTransport>([this]() -> absl::StatusOr<IngestEndpoint> {
       return IngestEndpoint{suite_.user_address(), suite_.ca_pem(), kToken};
     });
     jobs_ = v1::JobService::NewStub(rpc::UserChannel(suite_.user_address(), suite_.ca_pem()));
@@ -82,20 +66,7 @@ class ShipperTest : public ::testing::Test {
                  {.tries = 1, .credential = kToken})
           .status();
     };
-    shipper_ = std::make_unique<Shipper>(dir_, *OpenFile(dir_.log(), O_RDWR), *transport_, report, options_, clock_);
-    thread_ = std::jthread([this](std::stop_token stop) { status_ = shipper_->Run(stop); });
-  }
-  // As kill -9 would: without saving anything.
-  void StopShipping() {
-    if (!thread_.joinable()) return;
-    thread_.request_stop();
-    thread_.join();
-    shipper_.reset();
-  }
-  void WaitForShipper() {
-    thread_.join();
-    shipper_.reset();
-    EXPECT_TRUE(status_.ok()) << status_;
+    StartShipper(std::move(transport), report);
   }
   void ExpectExactLog() {
     const FakeStream stream = suite_.logs.Of(kToken);
@@ -110,16 +81,7 @@ class ShipperTest : public ::testing::Test {
   }
 
   FakeSuite suite_;
-  TemporaryDirectory directory_;
-  const AttemptDir dir_;
-  const SystemClock clock_;
-  ShipperOptions options_;
-  std::string printed_;
-  std::unique_ptr<GrpcLogTransport> transport_;
   std::unique_ptr<v1::JobService::Stub> jobs_;
-  std::unique_ptr<Shipper> shipper_;
-  absl::Status status_;
-  std::jthread thread_;
 };
 
 TEST_F(ShipperTest, ShipsWhatIsPrintedWhileItIsPrinted) {
