@@ -12,6 +12,7 @@
 #include "services/common/testing/kafka_broker.h"
 #include "services/loghandler/testing/loghandler_fixture.h"
 #include "services/loghandler/testing/source_rig.h"
+#include "services/loghandler/testing/test_options.h"
 
 namespace riseml::loghandler {
 namespace {
@@ -60,14 +61,7 @@ class PartitionConsumerTest : public testing::Test {
     options.store.dir = dir_.path() + "/data";
     options.follow.tick = absl::Milliseconds(10);
     options.registry.sweep = absl::Milliseconds(20);
-    options.user_listener.set_address("127.0.0.1:0");
-    options.user_listener.set_certificate_file(dir_.path() + "/loghandler.crt");
-    options.user_listener.set_key_file(dir_.path() + "/loghandler.key");
-    config::v1::ClientTls tls;
-    tls.set_ca_file(dir_.path() + "/ca.crt");
-    tls.set_certificate_file(dir_.path() + "/loghandler.crt");
-    tls.set_key_file(dir_.path() + "/loghandler.key");
-    options.api = *rpc::ServiceChannel(api_->address(), tls);
+    SetConnections(options, dir_.path(), api_->address());
     options.partitions.emplace();
     options.partitions->kafka = settings_;
     options.partitions->group = settings_.topic();

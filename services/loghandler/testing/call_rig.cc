@@ -15,6 +15,7 @@
 #include "services/loghandler/testing/fake_api.h"
 #include "services/loghandler/testing/source_rig.h"
 #include "services/loghandler/testing/test_client.h"
+#include "services/loghandler/testing/test_options.h"
 
 namespace riseml::loghandler {
 namespace {
@@ -160,14 +161,7 @@ class CallRig final : public SourceRig {
     options_.dir = data_dir();
     options_.disk = disk_;
     options.store = options_;
-    options.user_listener.set_address("127.0.0.1:0");
-    options.user_listener.set_certificate_file(dir_.path() + "/loghandler.crt");
-    options.user_listener.set_key_file(dir_.path() + "/loghandler.key");
-    config::v1::ClientTls tls;
-    tls.set_ca_file(dir_.path() + "/ca.crt");
-    tls.set_certificate_file(dir_.path() + "/loghandler.crt");
-    tls.set_key_file(dir_.path() + "/loghandler.key");
-    options.api = *rpc::ServiceChannel(api_->address(), tls);
+    SetConnections(options, dir_.path(), api_->address());
     metrics_ = std::make_unique<prometheus::Registry>();
     auto handler = LogHandler::Start(options, clock_, *metrics_);
     ASSERT_TRUE(handler.ok()) << handler.status();

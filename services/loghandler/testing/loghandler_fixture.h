@@ -12,6 +12,7 @@
 #include "services/loghandler/loghandler.h"
 #include "services/loghandler/testing/fake_api.h"
 #include "services/loghandler/testing/test_client.h"
+#include "services/loghandler/testing/test_options.h"
 
 namespace riseml::loghandler {
 
@@ -29,9 +30,6 @@ class LogHandlerTest : public testing::Test {
     options_.store.dir = dir_.path() + "/data";
     options_.follow.tick = absl::Milliseconds(10);
     options_.registry.sweep = absl::Milliseconds(20);
-    options_.user_listener.set_address("127.0.0.1:0");
-    options_.user_listener.set_certificate_file(dir_.path() + "/loghandler.crt");
-    options_.user_listener.set_key_file(dir_.path() + "/loghandler.key");
   }
   void SetUp() override { Start(); }
   void TearDown() override {
@@ -40,11 +38,7 @@ class LogHandlerTest : public testing::Test {
   }
 
   void Start() {
-    config::v1::ClientTls tls;
-    tls.set_ca_file(dir_.path() + "/ca.crt");
-    tls.set_certificate_file(dir_.path() + "/loghandler.crt");
-    tls.set_key_file(dir_.path() + "/loghandler.key");
-    options_.api = *rpc::ServiceChannel(api_->address(), tls);
+    SetConnections(options_, dir_.path(), api_->address());
     handler_.reset();
     metrics_ = std::make_unique<prometheus::Registry>();
     absl::StatusOr<std::unique_ptr<LogHandler>> handler = LogHandler::Start(options_, clock_, *metrics_);
