@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kKnownRevisions = 1'000;
 constexpr std::size_t kKnownBases = 100;  // up to 8 MiB each, some KiB as a rule
 constexpr std::size_t kKnownLayers = 10'000;
-// What made the image besides its parts; changes when the result for equal parts does.
+// Version of how images are made. It changes when equal parts give another image.
 constexpr absl::string_view kFormat = "code image 1";
 constexpr std::size_t kTagDigits = 40;
 

@@ -21,7 +21,7 @@ namespace riseml::builder {
 inline constexpr char kTokenIssuer[] = "riseml-builder";
 inline constexpr char kTokenService[] = "riseml-registry";
 
-// What a bearer may do in a repository.
+// Actions that a bearer may take in a repository.
 struct RepositoryAccess {
   std::string repository;
   std::set<std::string> actions;  // of "pull", "push", "delete"

@@ -23,7 +23,7 @@ bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-// What the registry says about an error: {"errors": [{"code", "message"}]}.
+// Returns the registry's own words about an error: {"errors": [{"code", "message"}]}.
 std::string Explanation(const HttpAnswer& answer) {
   const std::optional<nlohmann::json> json = ParseObject(answer.body);
   const nlohmann::json* errors = json ? ArrayAt(*json, "errors") : nullptr;

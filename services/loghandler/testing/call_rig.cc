@@ -27,7 +27,7 @@ struct Range {
   std::int64_t first = 0, length = 0;
 };
 
-// What one producer has to send, and what it was told. Survives restarts of the log handler. Thread-safe.
+// One producer: its records to send and the answers it got. Survives restarts of the log handler. Thread-safe.
 struct Shipment {
   Mutex mu;
   std::condition_variable_any changed;
