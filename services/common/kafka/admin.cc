@@ -158,9 +158,14 @@ absl::Status DeleteRecords(const config::v1::Kafka& settings, int partition, std
   rd_kafka_topic_partition_list_add(list.get(), settings.topic().c_str(), partition)->offset = before;
   const Owned<rd_kafka_DeleteRecords_t> one(rd_kafka_DeleteRecords_new(list.get()));
   rd_kafka_DeleteRecords_t* records[] = {one.get()};
-  return Ask(client.get(), timeout, "delete records",
-             [&](auto* c, auto* o, auto* q) { rd_kafka_DeleteRecords(c, records, 1, o, q); })
-      .status();
+  RISEML_ASSIGN_OR_RETURN(const auto event,
+                          Ask(client.get(), timeout, "delete records",
+                              [&](auto* c, auto* o, auto* q) { rd_kafka_DeleteRecords(c, records, 1, o, q); }));
+  const rd_kafka_topic_partition_list_t* answers =
+      rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event.get()));
+  for (int i = 0; i < answers->cnt; ++i)
+    RISEML_RETURN_IF_ERROR(StatusOf(answers->elems[i].err, absl::StrCat("delete records of partition ", partition)));
+  return absl::OkStatus();
 }
 
 absl::Status CheckTopic(const config::v1::Kafka& settings, absl::Duration timeout) {
