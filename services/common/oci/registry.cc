@@ -17,8 +17,8 @@
 namespace riseml::oci {
 namespace {
 
-constexpr int kMaxTagPages = 1'000;
-constexpr std::int64_t kTagPageBytes = 1 << 20;
+constexpr int kMaxPages = 1'000;
+constexpr std::int64_t kPageBytes = 1 << 20;
 
 const std::vector<HttpHeader> kAccept = {
     {"Accept", absl::StrCat(kOciIndex, ", ", kOciManifest, ", ", kDockerIndex, ", ", kDockerManifest)}};
@@ -104,31 +104,41 @@ absl::Status Registry::DeleteManifest(const std::string& repository, const std::
   return gone ? absl::OkStatus() : caller_.Failed(call, answer);
 }
 
+absl::StatusOr<std::vector<std::string>> Registry::ListRepositories(std::size_t most, const std::stop_token& stop) {
+  return ListNames({"list the repositories", {kCatalogScope}}, caller_.UrlOf("", "_catalog?n=1000"), "repositories",
+                   most, stop);
+}
+
 absl::StatusOr<std::vector<std::string>> Registry::ListTags(const std::string& repository, std::size_t most,
                                                             const std::stop_token& stop) {
-  const RegistryCall call{absl::StrCat("list the tags ", repository), {PullScope(repository)}};
-  std::vector<std::string> tags;
-  std::string url = caller_.UrlOf(repository, "tags/list?n=1000");
-  for (int page = 0; !url.empty() && page < kMaxTagPages; ++page) {
+  return ListNames({absl::StrCat("list the tags ", repository), {PullScope(repository)}},
+                   caller_.UrlOf(repository, "tags/list?n=1000"), "tags", most, stop);
+}
+
+absl::StatusOr<std::vector<std::string>> Registry::ListNames(const RegistryCall& call, std::string url,
+                                                             absl::string_view field, std::size_t most,
+                                                             const std::stop_token& stop) {
+  std::vector<std::string> names;
+  for (int page = 0; !url.empty() && page < kMaxPages; ++page) {
     RISEML_ASSIGN_OR_RETURN(
         const HttpAnswer answer,
-        caller_.Perform(call, {.method = "GET", .url = url, .max_bytes = kTagPageBytes, .stop = stop}));
-    if (answer.status == 404) return tags;
+        caller_.Perform(call, {.method = "GET", .url = url, .max_bytes = kPageBytes, .stop = stop}));
+    if (answer.status == 404) return names;
     if (answer.status != 200) return caller_.Failed(call, answer);
     const std::optional<nlohmann::json> json = ParseObject(answer.body);
     if (!json) return caller_.Broken(call, "the answer is not a JSON object");
-    if (const nlohmann::json* items = ArrayAt(*json, "tags"))
+    if (const nlohmann::json* items = ArrayAt(*json, std::string(field).c_str()))
       for (const nlohmann::json& item : *items) {
-        if (tags.size() == most) return tags;
-        if (item.is_string()) tags.push_back(item.get<std::string>());
+        if (names.size() == most) return names;
+        if (item.is_string()) names.push_back(item.get<std::string>());
       }
     // Link: </v2/NAME/tags/list?last=…&n=…>; rel="next"
     const std::string link = answer.Header("link");
     const std::size_t begin = link.find('<'), end = link.find('>');
-    if (begin == std::string::npos || end == std::string::npos || end < begin) return tags;
+    if (begin == std::string::npos || end == std::string::npos || end < begin) return names;
     RISEML_ASSIGN_OR_RETURN(url, caller_.Locate(call, url, link.substr(begin + 1, end - begin - 1)));
   }
-  return tags;
+  return names;
 }
 
 absl::StatusOr<bool> Registry::HasBlob(const std::string& repository, const std::string& digest,

@@ -45,6 +45,8 @@ class Registry {
   // Absent ones are no error.
   absl::Status DeleteManifest(const std::string& repository, const std::string& digest,
                               const std::stop_token& stop = {});
+  // At most `most` repositories, in the registry's order.
+  absl::StatusOr<std::vector<std::string>> ListRepositories(std::size_t most, const std::stop_token& stop = {});
   // At most `most` tags, in the registry's order; none for an absent repository.
   absl::StatusOr<std::vector<std::string>> ListTags(const std::string& repository, std::size_t most,
                                                     const std::stop_token& stop = {});
@@ -68,6 +70,9 @@ class Registry {
                        const std::stop_token& stop = {});
 
  private:
+  // Follows the pages of a list from `url` on. `field` names the array of a page.
+  absl::StatusOr<std::vector<std::string>> ListNames(const RegistryCall& call, std::string url, absl::string_view field,
+                                                     std::size_t most, const std::stop_token& stop);
   absl::StatusOr<std::string> BeginUpload(const RegistryCall& call, const std::string& repository,
                                           const std::stop_token& stop);
   absl::Status Upload(const RegistryCall& call, const std::string& repository, const std::string& digest,

@@ -52,7 +52,7 @@ RegistryCaller::RegistryCaller(HttpTransport& http, const Clock& clock, Registry
                .realm_hosts = options_.realm_hosts}) {}
 
 std::string RegistryCaller::UrlOf(absl::string_view repository, absl::string_view resource) const {
-  return absl::StrCat(origin_, "/v2/", repository, "/", resource);
+  return absl::StrCat(origin_, "/v2/", repository, repository.empty() ? "" : "/", resource);
 }
 
 absl::Status RegistryCaller::Failed(const RegistryCall& call, const HttpAnswer& answer) const {

@@ -39,6 +39,8 @@ struct RegistryCall {
 // Scope of a call that reads, or reads and writes, a repository.
 std::string PullScope(absl::string_view repository);
 std::string PushScope(absl::string_view repository);
+// Scope of the list of all repositories.
+inline constexpr char kCatalogScope[] = "registry:catalog:*";
 
 // Thread-safe.
 class RegistryCaller {
@@ -47,7 +49,7 @@ class RegistryCaller {
 
   const RegistryOptions& options() const { return options_; }
 
-  // URL of a resource, e.g. "manifests/latest", of a repository.
+  // URL of a resource, e.g. "manifests/latest", of a repository; without one, of the registry itself.
   std::string UrlOf(absl::string_view repository, absl::string_view resource) const;
 
   // Returns the answer, which has any status but 401, 403, 429 and those above 499. Redirects of GET and HEAD are

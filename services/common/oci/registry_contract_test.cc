@@ -141,6 +141,7 @@ TEST_F(RegistryContractTest, ListsAndDeletesManifests) {
   for (const char* tag : {"2", "3"}) ASSERT_TRUE(WriteImage(registry_, "a", tag, image).ok());
   EXPECT_THAT(registry_.ListTags("a", 10).value(), ::testing::UnorderedElementsAre("1", "2", "3"));
   EXPECT_TRUE(registry_.ListTags("absent", 10)->empty());
+  EXPECT_THAT(registry_.ListRepositories(10).value(), ::testing::Contains("a"));
   ASSERT_TRUE(registry_.DeleteManifest("a", image.descriptor.digest).ok());
   EXPECT_EQ(registry_.FindManifest("a", "2").status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(registry_.DeleteManifest("a", image.descriptor.digest).ok()) << "what is gone may be deleted";
