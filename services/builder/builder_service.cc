@@ -20,6 +20,12 @@ grpc::Status BuilderHandler::ResolveEnvironment(grpc::ServerContext* context,
                     });
 }
 
+grpc::Status BuilderHandler::MakeImage(grpc::ServerContext* context, const internal::v1::MakeImageRequest* request,
+                                       internal::v1::ContainerImage* response) {
+  return rpc::Unary(context, "riseml.internal.v1.BuilderService/MakeImage",
+                    [&](const rpc::Call&) { return rpc::Answer(backend_.MakeImage(*request), response); });
+}
+
 grpc::Status BuilderHandler::ListStoredEnvironments(grpc::ServerContext* context,
                                                     const internal::v1::ListStoredEnvironmentsRequest*,
                                                     internal::v1::ListStoredEnvironmentsResponse* response) {

@@ -28,6 +28,8 @@ class BuilderHandler final : public internal::v1::BuilderService::Service {
 
   grpc::Status ResolveEnvironment(grpc::ServerContext* context, const internal::v1::ResolveEnvironmentRequest* request,
                                   internal::v1::Environment* response) override;
+  grpc::Status MakeImage(grpc::ServerContext* context, const internal::v1::MakeImageRequest* request,
+                         internal::v1::ContainerImage* response) override;
   grpc::Status ListStoredEnvironments(grpc::ServerContext* context,
                                       const internal::v1::ListStoredEnvironmentsRequest* request,
                                       internal::v1::ListStoredEnvironmentsResponse* response) override;

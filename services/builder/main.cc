@@ -8,6 +8,7 @@
 #include "services/builder/code_files.h"
 #include "services/builder/environment/directory_backend.h"
 #include "services/builder/environment/interpreter.h"
+#include "services/builder/image/image_parts.h"
 #include "services/builder/resolver.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/files/file.h"
@@ -37,8 +38,25 @@ absl::Status Check(const config::v1::BuilderConfig& config) {
   require(!config.gitsync_address().empty(), "gitsync_address must be set");
   require(absl::StartsWith(config.environments_dir(), "/"), "environments_dir must be an absolute path");
   require(absl::StartsWith(config.python(), "/"), "python must be an absolute path");
-  if (problems.empty()) return absl::OkStatus();
-  return Error(Reason::kInvalidArgument, absl::StrCat("configuration: ", problems));
+  if (!problems.empty()) return Error(Reason::kInvalidArgument, absl::StrCat("configuration: ", problems));
+  return config.has_images() ? CheckImages(config) : absl::OkStatus();
+}
+
+// Environments that are directories of Python.
+absl::StatusOr<std::unique_ptr<DirectoryBackend>> MakeDirectoryBackend(const config::v1::BuilderConfig& config) {
+  Installation installation{.environments_dir = config.environments_dir(),
+                            .python = config.python(),
+                            .python_version = PythonVersion(config.python()),
+                            .client_dir = "",
+                            .client_digest = "",
+                            .interpreter_dirs = {config.interpreter_dirs().begin(), config.interpreter_dirs().end()}};
+  if (!installation.python_version.ok())
+    LogError("python_unusable", {{"error", installation.python_version.status().message()}});
+  RISEML_ASSIGN_OR_RETURN(installation.client_dir, FindPackage(config.python_client_dir()));
+  RISEML_ASSIGN_OR_RETURN(installation.client_digest, PackageDigest(installation.client_dir));
+  auto backend = std::make_unique<DirectoryBackend>(std::move(installation));
+  RISEML_RETURN_IF_ERROR(backend->Sweep(SystemClock().Now()));
+  return backend;
 }
 
 absl::Status Run(const runtime::Arguments& arguments) {
@@ -51,22 +69,19 @@ absl::Status Run(const runtime::Arguments& arguments) {
 
   RISEML_RETURN_IF_ERROR(MakeDirectories(config.environments_dir()));
   RISEML_RETURN_IF_ERROR(CheckFormat(config.environments_dir(), "environments", kDirectoryFormat));
-  Installation installation{.environments_dir = config.environments_dir(),
-                            .python = config.python(),
-                            .python_version = PythonVersion(config.python()),
-                            .client_dir = "",
-                            .client_digest = "",
-                            .interpreter_dirs = {config.interpreter_dirs().begin(), config.interpreter_dirs().end()}};
-  if (!installation.python_version.ok())
-    LogError("python_unusable", {{"error", installation.python_version.status().message()}});
-  RISEML_ASSIGN_OR_RETURN(installation.client_dir, FindPackage(config.python_client_dir()));
-  RISEML_ASSIGN_OR_RETURN(installation.client_digest, PackageDigest(installation.client_dir));
-
   RISEML_ASSIGN_OR_RETURN(const auto channel, rpc::ServiceChannel(config.gitsync_address(), config.client_tls()));
+  const SystemClock clock;
+  std::unique_ptr<ImageParts> images;
+  std::unique_ptr<DirectoryBackend> directories;
+  if (config.has_images()) {
+    RISEML_ASSIGN_OR_RETURN(const auto api, rpc::ServiceChannel(config.api_address(), config.client_tls()));
+    RISEML_ASSIGN_OR_RETURN(images, StartImages(config, channel, api, clock));
+  } else {
+    RISEML_ASSIGN_OR_RETURN(directories, MakeDirectoryBackend(config));
+  }
+  EnvironmentBackend& backend = images != nullptr ? images->backend() : *directories;
   GitsyncCodeFiles gitsync(channel);
   CachedCodeFiles files(gitsync, kCachedBytes);
-  DirectoryBackend backend(std::move(installation));
-  RISEML_RETURN_IF_ERROR(backend.Sweep(SystemClock().Now()));
   Resolver resolver(files, backend);
   BuilderMetrics metrics(*metrics::ProcessRegistry());
   BuilderHandler handler(resolver, backend, metrics);
@@ -77,7 +92,8 @@ absl::Status Run(const runtime::Arguments& arguments) {
   options.listener = config.internal_listener();
   options.services = {&handler};
   RISEML_ASSIGN_OR_RETURN(const auto server, rpc::Server::Start(std::move(options)));
-  LogInfo("started", {{"port", server->port()}, {"environments", config.environments_dir()}});
+  LogInfo("started", {{"port", server->port()},
+                      {"environments", config.has_images() ? config.images().registry() : config.environments_dir()}});
   runtime::WaitForSignal();
   server->Shutdown(absl::Seconds(5));
   return absl::OkStatus();

@@ -80,11 +80,6 @@ absl::StatusOr<Resolver::KnownCode> Resolver::FindCode(const ResolveEnvironmentR
 
 absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& request) {
   RISEML_RETURN_IF_ERROR(Check(request));
-  if (request.install().empty() && request.framework().empty()) {
-    Environment environment;
-    environment.set_state(Environment::NOT_NEEDED);
-    return environment;
-  }
   RISEML_ASSIGN_OR_RETURN(KnownCode code, FindCode(request));
   return backend_.Resolve(
       {.owner_uid = request.owner_uid(),
@@ -93,6 +88,7 @@ absl::StatusOr<Environment> Resolver::Resolve(const ResolveEnvironmentRequest& r
        .framework = request.framework(),
        .framework_version = request.framework_version() == "latest" ? "" : request.framework_version(),
        .image = request.image(),
+       .base_image = request.base_image(),
        .rebuild = request.rebuild(),
        .code = std::move(code.all),
        .prefix_digests = std::move(code.prefix_digests)});

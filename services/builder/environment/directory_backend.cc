@@ -40,6 +40,11 @@ Inputs DirectoryBackend::InputsOf(const WantedEnvironment& wanted, const Interpr
 }
 
 absl::StatusOr<Environment> DirectoryBackend::Resolve(const WantedEnvironment& wanted) {
+  if (wanted.install.empty() && wanted.framework.empty()) {
+    Environment bare;
+    bare.set_state(Environment::NOT_NEEDED);
+    return bare;
+  }
   RISEML_ASSIGN_OR_RETURN(const Interpreter interpreter, interpreters_.Choose(wanted.image));
   Inputs inputs = InputsOf(wanted, interpreter);
   const std::string base = KeyOf(inputs);
@@ -73,8 +78,8 @@ void DirectoryBackend::FillReady(const WantedEnvironment& wanted, const Inputs& 
 void DirectoryBackend::FillMissing(const WantedEnvironment& wanted, Inputs inputs, Environment& environment) {
   environment.set_state(Environment::MISSING);
   const History::Project project{wanted.owner_uid, wanted.project_uid};
-  *environment.mutable_explanation() =
-      ExplainBuild(inputs, history_.Find(project, environment.key()), history_.Last(project));
+  *environment.mutable_explanation() = ExplainBuild(DecidingInputsOf(inputs), !inputs.rebuild.empty(),
+                                                    history_.Find(project, environment.key()), history_.Last(project));
   history_.NoteMissing(project, environment.key());
   inputs.built_because = environment.explanation().reason();
   for (Step& step : StepsOf(inputs, environment.key(), environment.directory().path())) {

@@ -32,6 +32,9 @@ class DirectoryBackend final : public EnvironmentBackend {
   absl::Status Sweep(absl::Time now);
 
   absl::StatusOr<internal::v1::Environment> Resolve(const WantedEnvironment& wanted) override;
+  absl::StatusOr<internal::v1::ContainerImage> MakeImage(const internal::v1::MakeImageRequest&) override {
+    return absl::FailedPreconditionError("jobs of this installation are processes and have no images");
+  }
   absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> List() override { return stored_.List(); }
   absl::Status Remove(const std::string& key) override { return stored_.Remove(key); }
 

@@ -23,16 +23,6 @@ constexpr std::size_t kMostChanges = 3;  // named by a reason
 constexpr std::size_t kMostNameBytes = 60;
 constexpr std::size_t kShortKey = 8;
 
-std::string ShortHash(absl::string_view text) { return Sha256Hex(text).substr(0, 16); }
-
-DecidingInput Deciding(DecidingInput::Kind kind, absl::string_view name, absl::string_view id) {
-  DecidingInput input;
-  input.set_kind(kind);
-  input.set_name(ForLine(name));
-  input.set_id(std::string(id));
-  return input;
-}
-
 std::string ShortName(absl::string_view name) {
   if (name.size() <= kMostNameBytes) return std::string(name);
   std::size_t end = kMostNameBytes;
@@ -49,6 +39,9 @@ std::string OfOne(const DecidingInput& input, Change change) {
       return "the way or the place in which environments are made has changed";
     case DecidingInput::PYTHON:
       return change == Change::kNew ? absl::StrCat("Python is now ", input.name()) : "";
+    case DecidingInput::IMAGE:
+      if (change == Change::kChanged) return absl::StrCat("the base image ", input.name(), " has changed");
+      return change == Change::kNew ? absl::StrCat("the base image is now ", input.name()) : "";
     case DecidingInput::CLIENT:
       return change == Change::kGone ? "" : "the package riseml has changed";
     case DecidingInput::TREE:
@@ -160,6 +153,16 @@ CacheExplanation Vanished(const UsedBefore& used) {
 
 }  // namespace
 
+std::string ShortHash(absl::string_view text) { return Sha256Hex(text).substr(0, 16); }
+
+DecidingInput Deciding(DecidingInput::Kind kind, absl::string_view name, absl::string_view id) {
+  DecidingInput input;
+  input.set_kind(kind);
+  input.set_name(ForLine(name));
+  input.set_id(std::string(id));
+  return input;
+}
+
 std::string ForLine(absl::string_view text) {
   std::string out;
   for (const char c : text) out += absl::ascii_iscntrl(static_cast<unsigned char>(c)) ? ' ' : c;
@@ -177,32 +180,39 @@ std::string ForLine(absl::string_view text) {
   return absl::StrCat(out.substr(0, end), "...");
 }
 
+void AddDecidingSteps(const std::vector<std::string>& install, std::vector<DecidingInput>& out) {
+  for (const std::string& step : install) out.push_back(Deciding(DecidingInput::STEP, step, ShortHash(step)));
+}
+
+void AddDecidingCode(const CodeInputs& code, std::vector<DecidingInput>& out) {
+  for (const auto& [path, id] : code.ids) out.push_back(Deciding(DecidingInput::FILE, path, id));
+  if (!code.tree.empty()) out.push_back(Deciding(DecidingInput::TREE, "", ShortHash(code.tree)));
+}
+
 std::vector<DecidingInput> DecidingInputsOf(const Inputs& inputs) {
   std::vector<DecidingInput> out;
   out.push_back(
       Deciding(DecidingInput::LAYOUT, "layout", ShortHash(absl::StrCat(kEnvironmentFormat, " ", inputs.place))));
   const std::string python = absl::StrCat(inputs.python_version, " (", inputs.python, ")");
   out.push_back(Deciding(DecidingInput::PYTHON, python, ShortHash(python)));
-  for (const std::string& step : inputs.install) out.push_back(Deciding(DecidingInput::STEP, step, ShortHash(step)));
+  AddDecidingSteps(inputs.install, out);
   if (!inputs.framework.empty()) {
     const std::string framework = inputs.framework_version.empty()
                                       ? inputs.framework
                                       : absl::StrCat(inputs.framework, " ", inputs.framework_version);
     out.push_back(Deciding(DecidingInput::FRAMEWORK, framework, framework));
   }
-  for (const auto& [path, id] : inputs.code.ids) out.push_back(Deciding(DecidingInput::FILE, path, id));
-  if (!inputs.code.tree.empty()) out.push_back(Deciding(DecidingInput::TREE, "", ShortHash(inputs.code.tree)));
+  AddDecidingCode(inputs.code, out);
   if (!inputs.client_digest.empty())
     out.push_back(Deciding(DecidingInput::CLIENT, "riseml", inputs.client_digest.substr(0, 16)));
   return out;
 }
 
-CacheExplanation ExplainBuild(const Inputs& inputs, const std::optional<UsedBefore>& same,
-                              const std::optional<UsedBefore>& last) {
+CacheExplanation ExplainBuild(const std::vector<DecidingInput>& now, bool rebuild,
+                              const std::optional<UsedBefore>& same, const std::optional<UsedBefore>& last) {
   if (same) return Vanished(*same);
-  if (!inputs.rebuild.empty()) return Because(CacheExplanation::REBUILD_REQUESTED, "a new one was asked for");
+  if (rebuild) return Because(CacheExplanation::REBUILD_REQUESTED, "a new one was asked for");
   if (!last) return Because(CacheExplanation::BUILT_FIRST_TIME, "no environment of this project is known");
-  const std::vector<DecidingInput> now = DecidingInputsOf(inputs);
   std::vector<std::string> changes = ChangesSince(last->environment, now);
   if (changes.empty() && IsReordered(last->environment, now)) changes = {"the order of the steps has changed"};
   // Equal inputs make an equal environment, so it must have existed.
@@ -210,30 +220,35 @@ CacheExplanation ExplainBuild(const Inputs& inputs, const std::optional<UsedBefo
   return Because(CacheExplanation::CHANGED, absl::StrCat(Joined(std::move(changes)), Since(*last)));
 }
 
-std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key) {
-  std::vector<std::string> lines = {absl::StrCat("Environment ", key.substr(0, kShortKey), " is decided by:"),
-                                    absl::StrCat("  Python: ", inputs.python_version, " (", inputs.python, ")")};
-  if (!inputs.python_note.empty()) lines.push_back(absl::StrCat("  NOTE: ", inputs.python_note));
-  for (std::size_t i = 0; i < inputs.install.size() && i < kMostLines; ++i)
-    lines.push_back(absl::StrCat("  step: ", ForLine(inputs.install[i])));
-  if (inputs.install.size() > kMostLines)
-    lines.push_back(absl::StrCat("  and ", inputs.install.size() - kMostLines, " more steps"));
-  if (!inputs.framework.empty())
-    lines.push_back(absl::StrCat("  framework: ", inputs.framework, " ", inputs.framework_version));
+std::vector<std::string> DecisionLines(const DecisionText& text) {
+  std::vector<std::string> lines = {absl::StrCat("Environment ", text.key.substr(0, kShortKey), " is decided by:")};
+  for (const std::string& line : text.first) lines.push_back(absl::StrCat("  ", line));
+  for (std::size_t i = 0; i < text.install.size() && i < kMostLines; ++i)
+    lines.push_back(absl::StrCat("  step: ", ForLine(text.install[i])));
+  if (text.install.size() > kMostLines)
+    lines.push_back(absl::StrCat("  and ", text.install.size() - kMostLines, " more steps"));
   std::size_t files = 0;
-  for (const auto& [name, id] : inputs.code.ids)
+  for (const auto& [name, id] : text.code.ids)
     if (files++ < kMostLines)
       lines.push_back(absl::StrCat("  file: ", ForLine(name), " ", id.empty() ? "exists" : id.substr(0, kShortKey)));
   if (files > kMostLines) lines.push_back(absl::StrCat("  and ", files - kMostLines, " more files"));
-  if (!inputs.code.everything_because.empty())
+  if (!text.code.everything_because.empty())
     lines.push_back(absl::StrCat("  all files of the project but riseml.yml, as ",
-                                 ForLine(inputs.code.everything_because), ": any edit builds a new environment"));
-  if (inputs.code.ids.empty() && inputs.code.everything_because.empty()) lines.push_back("  no files of the project");
-  for (const std::string& path : inputs.code.outside)
+                                 ForLine(text.code.everything_because), ": any edit builds a new environment"));
+  if (text.code.ids.empty() && text.code.everything_because.empty()) lines.push_back("  no files of the project");
+  for (const std::string& path : text.code.outside)
     lines.push_back(absl::StrCat("  NOTE: ", ForLine(path),
                                  " lies outside of the project: after it has changed, train with --rebuild"));
-  if (!inputs.built_because.empty()) lines.push_back(absl::StrCat("It is built, as ", inputs.built_because));
+  if (!text.built_because.empty()) lines.push_back(absl::StrCat("It is built, as ", text.built_because));
   return lines;
+}
+
+std::vector<std::string> DecisionLines(const Inputs& inputs, absl::string_view key) {
+  std::vector<std::string> first = {absl::StrCat("Python: ", inputs.python_version, " (", inputs.python, ")")};
+  if (!inputs.python_note.empty()) first.push_back(absl::StrCat("NOTE: ", inputs.python_note));
+  if (!inputs.framework.empty())
+    first.push_back(absl::StrCat("framework: ", inputs.framework, " ", inputs.framework_version));
+  return DecisionLines({key, std::move(first), inputs.install, inputs.code, inputs.built_because});
 }
 
 }  // namespace riseml::builder

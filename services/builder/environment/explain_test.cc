@@ -23,6 +23,11 @@ UsedBefore Used(const Inputs& inputs, const std::string& built_by = "12.build") 
   return used;
 }
 
+CacheExplanation Explain(const Inputs& inputs, const std::optional<UsedBefore>& same,
+                         const std::optional<UsedBefore>& last) {
+  return ExplainBuild(DecidingInputsOf(inputs), !inputs.rebuild.empty(), same, last);
+}
+
 TEST(ExplainBuild, EachChangeIsNamed) {
   const struct {
     std::function<void(Inputs&)> change;
@@ -57,7 +62,7 @@ TEST(ExplainBuild, EachChangeIsNamed) {
   for (const auto& one : cases) {
     Inputs inputs = ExampleInputs();
     one.change(inputs);
-    const CacheExplanation explanation = ExplainBuild(inputs, std::nullopt, Used(ExampleInputs()));
+    const CacheExplanation explanation = Explain(inputs, std::nullopt, Used(ExampleInputs()));
     EXPECT_EQ(explanation.decision(), CacheExplanation::CHANGED) << one.reason;
     EXPECT_EQ(explanation.reason(), one.reason + " since 12.build");
   }
@@ -69,7 +74,7 @@ TEST(ExplainBuild, AnyFileOfTheProjectMayBeTheReason) {
   before.code.tree = "t1";
   Inputs now = before;
   now.code.tree = "t2";
-  EXPECT_EQ(ExplainBuild(now, std::nullopt, Used(before)).reason(), "files of the project have changed since 12.build");
+  EXPECT_EQ(Explain(now, std::nullopt, Used(before)).reason(), "files of the project have changed since 12.build");
 }
 
 TEST(ExplainBuild, FilesThatCountWithAllOthersAreNotGone) {
@@ -78,9 +83,9 @@ TEST(ExplainBuild, FilesThatCountWithAllOthersAreNotGone) {
   all.code.ids.clear();
   all.code.tree = "0123";
   EXPECT_EQ(
-      ExplainBuild(all, std::nullopt, Used(ExampleInputs())).reason(),
+      Explain(all, std::nullopt, Used(ExampleInputs())).reason(),
       "the step `for i in $(seq 2); do echo $i; done` is new and all files of the project count now since 12.build");
-  EXPECT_EQ(ExplainBuild(ExampleInputs(), std::nullopt, Used(all)).reason(),
+  EXPECT_EQ(Explain(ExampleInputs(), std::nullopt, Used(all)).reason(),
             "the step `for i in $(seq 2); do echo $i; done` is gone and only files that steps read count now since "
             "12.build");
 }
@@ -88,23 +93,22 @@ TEST(ExplainBuild, FilesThatCountWithAllOthersAreNotGone) {
 TEST(ExplainBuild, AJobThatIsNotKnownIsNotNamed) {
   Inputs inputs = ExampleInputs();
   inputs.code.ids["requirements.txt"] = "b";
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(ExampleInputs(), "")).reason(),
+  EXPECT_EQ(Explain(inputs, std::nullopt, Used(ExampleInputs(), "")).reason(),
             "requirements.txt has changed since environment 99999999 was built");
 }
 
 TEST(ExplainBuild, OtherReasons) {
   Inputs inputs = ExampleInputs();
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, std::nullopt).decision(), CacheExplanation::BUILT_FIRST_TIME);
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, std::nullopt).reason(), "no environment of this project is known");
-  EXPECT_EQ(ExplainBuild(inputs, Used(inputs), std::nullopt).decision(), CacheExplanation::VANISHED);
-  EXPECT_EQ(ExplainBuild(inputs, Used(inputs), std::nullopt).reason(), "the one that 12.build built has been removed");
-  EXPECT_EQ(ExplainBuild(inputs, Used(inputs, ""), std::nullopt).reason(),
-            "the one that was built before has been removed");
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(inputs)).decision(), CacheExplanation::VANISHED)
+  EXPECT_EQ(Explain(inputs, std::nullopt, std::nullopt).decision(), CacheExplanation::BUILT_FIRST_TIME);
+  EXPECT_EQ(Explain(inputs, std::nullopt, std::nullopt).reason(), "no environment of this project is known");
+  EXPECT_EQ(Explain(inputs, Used(inputs), std::nullopt).decision(), CacheExplanation::VANISHED);
+  EXPECT_EQ(Explain(inputs, Used(inputs), std::nullopt).reason(), "the one that 12.build built has been removed");
+  EXPECT_EQ(Explain(inputs, Used(inputs, ""), std::nullopt).reason(), "the one that was built before has been removed");
+  EXPECT_EQ(Explain(inputs, std::nullopt, Used(inputs)).decision(), CacheExplanation::VANISHED)
       << "a rebuilt one, whose key is another";
   inputs.rebuild = "33333333-3333-4333-8333-333333333333";
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, Used(ExampleInputs())).decision(), CacheExplanation::REBUILD_REQUESTED);
-  EXPECT_EQ(ExplainBuild(inputs, Used(inputs), std::nullopt).decision(), CacheExplanation::VANISHED)
+  EXPECT_EQ(Explain(inputs, std::nullopt, Used(ExampleInputs())).decision(), CacheExplanation::REBUILD_REQUESTED);
+  EXPECT_EQ(Explain(inputs, Used(inputs), std::nullopt).decision(), CacheExplanation::VANISHED)
       << "it was built as asked for, and is gone";
 }
 
@@ -114,11 +118,11 @@ TEST(ExplainBuild, PasswordsAreNeitherToldNorKeptAndReasonsAreShort) {
   const UsedBefore used = Used(inputs);
   EXPECT_THAT(used.environment.SerializeAsString(), Not(HasSubstr("s3cr3t")));
   inputs.install[0] = "pip install --index-url https://me:0th3rw@host/simple six";
-  EXPECT_EQ(ExplainBuild(inputs, std::nullopt, used).reason(),
+  EXPECT_EQ(Explain(inputs, std::nullopt, used).reason(),
             "the step `pip install --index-url https://*********@host/simple six` has changed since 12.build");
   inputs.install.assign(50, std::string(5000, 'x'));
   for (int i = 0; i < 50; ++i) inputs.code.ids[std::string(1000, 'y') + std::to_string(i)] = "id";
-  EXPECT_LE(ExplainBuild(inputs, std::nullopt, used).reason().size(), 500u);
+  EXPECT_LE(Explain(inputs, std::nullopt, used).reason().size(), 500u);
 }
 
 TEST(DecisionLines, NameInterpreterStepsAndFiles) {

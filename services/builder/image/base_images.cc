@@ -27,11 +27,13 @@ absl::Status Explain(const absl::Status& status, const oci::ImageReference& refe
 
 }  // namespace
 
-BaseImages::BaseImages(oci::HttpTransport& http, const Clock& clock, RegistryPolicy policy, oci::Platform platform)
-    : http_(http), clock_(clock), policy_(std::move(policy)), platform_(std::move(platform)) {}
+BaseImages::BaseImages(oci::HttpTransport& http, const Clock& clock, RegistryPolicy policy, oci::Platform platform,
+                       oci::Registry* own)
+    : http_(http), clock_(clock), policy_(std::move(policy)), platform_(std::move(platform)), own_(own) {}
 
 absl::StatusOr<std::shared_ptr<oci::Registry>> BaseImages::Connect(const std::string& host,
                                                                    const oci::Credential* credential) {
+  if (own_ != nullptr && host == own_->host()) return std::shared_ptr<oci::Registry>(std::shared_ptr<void>(), own_);
   if (!policy_.allowed.empty() && !policy_.allowed.contains(host))
     return Error(Reason::kPermissionDenied,
                  absl::StrCat("images of ", host, " are not allowed here, only those of ",

@@ -35,8 +35,9 @@ struct BaseImage {
 // Thread-safe. `http` decides which addresses may be called.
 class BaseImages {
  public:
-  // Both must outlive this object.
-  BaseImages(oci::HttpTransport& http, const Clock& clock, RegistryPolicy policy, oci::Platform platform);
+  // All must outlive this object. `own` is the installation's registry, which is allowed anyway; null: none.
+  BaseImages(oci::HttpTransport& http, const Clock& clock, RegistryPolicy policy, oci::Platform platform,
+             oci::Registry* own = nullptr);
 
   // Returns the image for the platform. `credential` is for the registry that the name is of; null: none. Errors, each
   // with the name of the image: INVALID_ARGUMENT for a wrong name, and for what is not an image that Linux can run;
@@ -53,6 +54,7 @@ class BaseImages {
   const Clock& clock_;
   const RegistryPolicy policy_;
   const oci::Platform platform_;
+  oci::Registry* const own_;
   Mutex mu_;
   std::map<std::string, std::shared_ptr<oci::Registry>> anonymous_ ABSL_GUARDED_BY(mu_);  // by host; keep their tokens
 };

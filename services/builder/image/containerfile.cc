@@ -2,16 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 
 namespace riseml::builder {
 namespace {
-
-// Instructions before the first RUN: FROM, WORKDIR, COPY.
-constexpr int kInstructionsBefore = 3;
 
 // Caches by the directory in which tools look for them as root.
 struct Cache {
@@ -33,15 +28,15 @@ std::string Mounts(const ImageBuild& build) {
 
 // Text for the shell around a step. The parts are joined by newlines, since a step may end in a comment.
 std::string ScriptOf(const ImageBuild& build, std::size_t step) {
-  std::vector<std::string> lines;
+  std::vector<std::string> lines = {
+      absl::StrCat("[ ! -r ", kBuildSettings, "/variables ] || . ", kBuildSettings, "/variables")};
   if (step > 0)
     lines.push_back(absl::StrCat(". ", kBuildState, "/variables && cd \"$(cat ", kBuildState, "/directory)\" || exit"));
   for (const std::string& name : build.secrets)
     lines.push_back(absl::StrCat(name, "=\"$(cat /run/secrets/", name, ")\" && export ", name, " || exit"));
   if (step + 1 < build.steps.size()) {
-    const std::string forget =
-        build.secrets.empty() ? "" : absl::StrCat("unset ", absl::StrJoin(build.secrets, " "), "; ");
-    lines.push_back(absl::StrCat("trap 'riseml_status=$?; ", forget, "mkdir -p ", kBuildState, " && export -p >",
+    lines.push_back(absl::StrCat("trap 'riseml_status=$?; unset ", absl::StrJoin(build.secrets, " "), " $(cat ",
+                                 kBuildSettings, "/names 2>/dev/null); mkdir -p ", kBuildState, " && export -p >",
                                  kBuildState, "/variables && pwd >", kBuildState,
                                  "/directory; exit $riseml_status' EXIT"));
   }
@@ -58,14 +53,6 @@ std::string ContainerfileOf(const ImageBuild& build) {
   for (std::size_t i = 0; i < build.steps.size(); ++i)
     absl::StrAppend(&text, "RUN ", mounts, nlohmann::json({"/bin/sh", "-c", ScriptOf(build, i)}).dump(), "\n");
   return text;
-}
-
-int StepOfOutput(absl::string_view line) {
-  int instruction = 0;
-  if (!absl::ConsumePrefix(&line, "STEP ")) return 0;
-  const std::size_t slash = line.find('/');
-  if (slash == absl::string_view::npos || !absl::SimpleAtoi(line.substr(0, slash), &instruction)) return 0;
-  return instruction > kInstructionsBefore ? instruction - kInstructionsBefore : 0;
 }
 
 }  // namespace riseml::builder

@@ -5,42 +5,16 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <filesystem>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-#include "services/common/archive/testing.h"
-#include "services/common/base/status.h"
+#include "services/builder/image/image_fixture.h"
 #include "services/common/oci/curl_http.h"
-#include "services/common/oci/digest.h"
 #include "services/common/oci/testing/registry_server.h"
 
 namespace riseml::builder {
 namespace {
 
 using ::testing::HasSubstr;
-
-// Code in memory: by commit, the content of a file in each layer.
-class FakeCode final : public CodeLayers {
- public:
-  std::map<std::string, std::vector<std::string>> commits;
-  std::atomic<int> reads = 0;
-
-  absl::StatusOr<std::vector<internal::v1::CodeLayer>> List(const CodeRevision& revision) override {
-    if (!commits.contains(revision.commit)) return NotFound(absl::StrCat("commit ", revision.commit));
-    std::vector<internal::v1::CodeLayer> layers;
-    for (const std::string& content : commits[revision.commit]) {
-      layers.emplace_back().set_id(oci::DigestOf(content).substr(7));
-      layers.back().add_directories(content);
-    }
-    return layers;
-  }
-  absl::Status Read(const CodeRevision&, const internal::v1::CodeLayer& layer, const oci::BlobSink& sink,
-                    const std::stop_token&) override {
-    ++reads;
-    return sink(MakeTar({{.name = "code/train.py", .content = layer.directories(0)}}));
-  }
-};
 
 // Counts the bytes that are sent.
 class CountingHttp final : public oci::HttpTransport {
@@ -61,30 +35,10 @@ class CountingHttp final : public oci::HttpTransport {
 class ImageMakerTest : public ::testing::Test {
  protected:
   ImageMakerTest() {
-    base_ = PutBase();
+    base_ = PutImage(registry_, "envs/python", "1");
     code_.commits = {{"one", {"large", "print(1)"}}, {"two", {"large", "print(2)"}}, {"same", {"large", "print(1)"}}};
   }
 
-  // An image with a layer of 1 MB.
-  oci::Descriptor PutBase() {
-    const auto writer = oci::LayerWriter::Create(Temporary(), oci::Compression::kGzip).value();
-    std::string noise;
-    for (std::uint32_t i = 1; noise.size() < 1'000'000; i = i * 1'664'525 + 1'013'904'223)
-      noise += static_cast<char>(i >> 24);
-    EXPECT_TRUE(writer->Write(MakeTar({{.name = "base", .content = noise}})).ok());
-    const oci::Layer layer = writer->Finish(oci::kOciLayerGzip).value();
-    EXPECT_TRUE(registry_.PutBlob("envs/python", layer.descriptor.digest, writer->Content()).ok());
-    oci::Image image;
-    image.config_bytes = absl::StrCat(R"({"os":"linux","architecture":")", oci::OwnPlatform().architecture,
-                                      R"(","rootfs":{"type":"layers","diff_ids":[")", layer.diff_id, R"("]}})");
-    image.manifest = {std::string(oci::kOciManifest),
-                      {std::string(oci::kOciConfig), oci::DigestOf(image.config_bytes),
-                       static_cast<std::int64_t>(image.config_bytes.size())},
-                      {layer.descriptor}};
-    image.manifest_bytes = oci::ToJson(image.manifest);
-    return oci::WriteImage(registry_, "envs/python", "1", image).value();
-  }
-  static std::string Temporary() { return std::filesystem::temp_directory_path().string(); }
   ImageRequest Request(const std::string& commit) const {
     return {"envs/python", base_.digest, "ann/digits", {"uid", commit}};
   }
@@ -95,7 +49,7 @@ class ImageMakerTest : public ::testing::Test {
   oci::Registry registry_{http_, clock_, {.host = server_.host(), .plain_http = true}};
   oci::Descriptor base_;
   FakeCode code_;
-  ImageMaker maker_{registry_, code_, Temporary()};
+  ImageMaker maker_{registry_, code_, SpoolDirectory()};
 };
 
 TEST_F(ImageMakerTest, PutsCodeOnTheBase) {
@@ -130,7 +84,7 @@ TEST_F(ImageMakerTest, AFurtherImageCostsFewCallsAndARepeatedOneCall) {
 
 TEST_F(ImageMakerTest, AnotherMakerMakesTheSameImageAndSendsNothing) {
   const oci::Descriptor first = maker_.Make(Request("one")).value();
-  ImageMaker restarted(registry_, code_, Temporary());
+  ImageMaker restarted(registry_, code_, SpoolDirectory());
   http_.sent = 0;
   EXPECT_EQ(restarted.Make(Request("one")).value(), first);
   EXPECT_EQ(http_.sent, 0);

@@ -6,6 +6,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -63,14 +66,30 @@ absl::StatusOr<RepositoryAccess> ParseScope(absl::string_view scope) {
   return access;
 }
 
-std::vector<RepositoryAccess> AllowedToUser(absl::string_view user, const std::vector<RepositoryAccess>& wanted) {
+std::vector<RepositoryAccess> AllowedToUser(absl::string_view user_uid, bool administrator,
+                                            const std::vector<RepositoryAccess>& wanted) {
   std::vector<RepositoryAccess> allowed;
   for (RepositoryAccess access : wanted) {
-    if (user.empty() || !absl::StartsWith(access.repository, absl::StrCat(user, "/"))) continue;
+    const bool own = !user_uid.empty() && absl::StartsWith(access.repository, absl::StrCat(user_uid, "/"));
+    if (!own && !absl::StartsWith(access.repository, kSharedRepositories)) continue;
     access.actions.erase("delete");
+    if (!own && !administrator) access.actions.erase("push");
     if (!access.actions.empty()) allowed.push_back(std::move(access));
   }
   return allowed;
+}
+
+std::vector<RepositoryAccess> Intersection(const std::vector<RepositoryAccess>& wanted,
+                                           const std::vector<RepositoryAccess>& held) {
+  std::vector<RepositoryAccess> both;
+  for (const RepositoryAccess& one : wanted)
+    for (const RepositoryAccess& own : held) {
+      if (own.repository != one.repository || own.type != one.type) continue;
+      RepositoryAccess allowed{one.repository, {}, one.type};
+      std::ranges::set_intersection(one.actions, own.actions, std::inserter(allowed.actions, allowed.actions.end()));
+      if (!allowed.actions.empty()) both.push_back(std::move(allowed));
+    }
+  return both;
 }
 
 void RegistryTokens::FreeKey::operator()(evp_pkey_st* key) const { EVP_PKEY_free(key); }
@@ -97,7 +116,7 @@ absl::StatusOr<std::string> RegistryTokens::Make(absl::string_view subject, cons
   const absl::Time now = clock_.Now();
   nlohmann::json list = nlohmann::json::array();
   for (const RepositoryAccess& one : access)
-    list.push_back({{"type", "repository"}, {"name", one.repository}, {"actions", one.actions}});
+    list.push_back({{"type", one.type}, {"name", one.repository}, {"actions", one.actions}});
   const nlohmann::json header = {{"typ", "JWT"}, {"alg", "ES256"}, {"x5c", {certificate_}}};
   const nlohmann::json claims = {{"iss", kTokenIssuer},
                                  {"sub", std::string(subject)},
@@ -110,6 +129,56 @@ absl::StatusOr<std::string> RegistryTokens::Make(absl::string_view subject, cons
   const std::string text = absl::StrCat(Part(header), ".", Part(claims));
   RISEML_ASSIGN_OR_RETURN(const std::string signature, Sign(text));
   return absl::StrCat(text, ".", absl::WebSafeBase64Escape(signature));
+}
+
+absl::StatusOr<std::vector<RepositoryAccess>> RegistryTokens::Verify(absl::string_view token) const {
+  const absl::Status refused = absl::UnauthenticatedError("the password is not a valid token of this registry");
+  const std::size_t end = token.rfind('.');
+  std::string raw, text;
+  if (end == absl::string_view::npos || !absl::WebSafeBase64Unescape(token.substr(end + 1), &raw) ||
+      !IsSignature(token.substr(0, end), raw))
+    return refused;
+  const std::vector<absl::string_view> parts = absl::StrSplit(token, '.');
+  if (parts.size() != 3 || !absl::WebSafeBase64Unescape(parts[1], &text)) return refused;
+  // We have signed this document, so it has the form that Make gives it.
+  const nlohmann::json claims = nlohmann::json::parse(text, nullptr, false);
+  if (claims.is_discarded() || clock_.Now() >= absl::FromUnixSeconds(claims.value("exp", std::int64_t{0})))
+    return refused;
+  std::vector<RepositoryAccess> access;
+  for (const nlohmann::json& one : claims["access"])
+    access.push_back(
+        {one["name"].get<std::string>(), one["actions"].get<std::set<std::string>>(), one["type"].get<std::string>()});
+  return access;
+}
+
+oci::IssueToken RegistryTokens::Issuer() const {
+  return [this](const oci::Scopes& scopes) -> absl::StatusOr<std::string> {
+    std::vector<RepositoryAccess> access;
+    for (const std::string& scope : scopes) {
+      if (scope == oci::kCatalogScope) {
+        access.push_back({"catalog", {"*"}, "registry"});
+        continue;
+      }
+      RISEML_ASSIGN_OR_RETURN(RepositoryAccess parsed, ParseScope(scope));
+      access.push_back(std::move(parsed));
+    }
+    return Make(kTokenIssuer, access, oci::kIssuedTokenUse + kClockDifference);
+  };
+}
+
+bool RegistryTokens::IsSignature(absl::string_view text, absl::string_view raw) const {
+  if (raw.size() != 2 * kNumberBytes) return false;
+  const auto* numbers = reinterpret_cast<const unsigned char*>(raw.data());
+  const Signature signature(ECDSA_SIG_new());
+  ECDSA_SIG_set0(signature.get(), BN_bin2bn(numbers, kNumberBytes, nullptr),
+                 BN_bin2bn(numbers + kNumberBytes, kNumberBytes, nullptr));
+  std::string der(static_cast<std::size_t>(i2d_ECDSA_SIG(signature.get(), nullptr)), '\0');
+  auto* out = reinterpret_cast<unsigned char*>(der.data());
+  i2d_ECDSA_SIG(signature.get(), &out);
+  const Context context(EVP_MD_CTX_new());
+  return EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) == 1 &&
+         EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(der.data()), der.size(),
+                          reinterpret_cast<const unsigned char*>(text.data()), text.size()) == 1;
 }
 
 absl::StatusOr<std::string> RegistryTokens::Sign(absl::string_view text) const {

@@ -2,7 +2,6 @@
 // "Token Authentication Implementation" of Docker's registry describes them, signed with ES256.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -12,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "services/common/base/clock.h"
+#include "services/common/oci/token_source.h"
 
 struct evp_pkey_st;
 
@@ -24,7 +24,8 @@ inline constexpr char kTokenService[] = "riseml-registry";
 // Actions that a bearer may take in a repository.
 struct RepositoryAccess {
   std::string repository;
-  std::set<std::string> actions;  // of "pull", "push", "delete"
+  std::set<std::string> actions;    // of "pull", "push", "delete"
+  std::string type = "repository";  // or "registry": the repository is "catalog", its action "*"
   friend bool operator==(const RepositoryAccess&, const RepositoryAccess&) = default;
 };
 
@@ -32,9 +33,17 @@ struct RepositoryAccess {
 // invalid names and unknown actions.
 absl::StatusOr<RepositoryAccess> ParseScope(absl::string_view scope);
 
-// Returns the part of `wanted` that a user has a right to: a repository below the user's name, and no deletion. Nothing
-// is left of other repositories.
-std::vector<RepositoryAccess> AllowedToUser(absl::string_view user, const std::vector<RepositoryAccess>& wanted);
+// Returns the part of `wanted` that `held` allows, in the order of `wanted`.
+std::vector<RepositoryAccess> Intersection(const std::vector<RepositoryAccess>& wanted,
+                                           const std::vector<RepositoryAccess>& held);
+
+// Repositories of base images that all users may pull and administrators may push.
+inline constexpr absl::string_view kSharedRepositories = "library/";
+
+// Returns the part of `wanted` that a user has a right to: pull and push below the user's UUID, pull of shared base
+// images, and for an administrator their push. Nothing is left of other repositories; nobody may delete.
+std::vector<RepositoryAccess> AllowedToUser(absl::string_view user_uid, bool administrator,
+                                            const std::vector<RepositoryAccess>& wanted);
 
 // Thread-safe.
 class RegistryTokens {
@@ -49,9 +58,16 @@ class RegistryTokens {
   absl::StatusOr<std::string> Make(absl::string_view subject, const std::vector<RepositoryAccess>& access,
                                    absl::Duration lifetime) const;
 
+  // Returns what a token of this key lets its bearer do. UNAUTHENTICATED for other tokens, and after its time.
+  absl::StatusOr<std::vector<RepositoryAccess>> Verify(absl::string_view token) const;
+
+  // Makes tokens for builder's own calls, which may do everything. This object must outlive it.
+  oci::IssueToken Issuer() const;
+
  private:
   RegistryTokens(evp_pkey_st* key, std::string certificate, const Clock& clock);
   absl::StatusOr<std::string> Sign(absl::string_view text) const;
+  bool IsSignature(absl::string_view text, absl::string_view raw) const;
 
   struct FreeKey {
     void operator()(evp_pkey_st* key) const;

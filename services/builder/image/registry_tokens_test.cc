@@ -27,14 +27,24 @@ TEST(Scope, IsParsed) {
     EXPECT_FALSE(ParseScope(bad).ok()) << bad;
 }
 
-TEST(AllowedToUser, IsTheUsersOwn) {
+TEST(AllowedToUser, IsTheUsersOwnAndWhatIsShared) {
   const std::vector<RepositoryAccess> wanted = {{"ann/digits", {"pull", "push", "delete"}},
                                                 {"anna/digits", {"pull"}},
                                                 {"bob/x", {"pull"}},
                                                 {"ann", {"pull"}},
-                                                {"ann/y", {"delete"}}};
-  EXPECT_THAT(AllowedToUser("ann", wanted), ElementsAre(RepositoryAccess{"ann/digits", {"pull", "push"}}));
-  EXPECT_TRUE(AllowedToUser("", wanted).empty());
+                                                {"ann/y", {"delete"}},
+                                                {"library/python", {"pull", "push", "delete"}}};
+  const RepositoryAccess own{"ann/digits", {"pull", "push"}};
+  EXPECT_THAT(AllowedToUser("ann", false, wanted), ElementsAre(own, RepositoryAccess{"library/python", {"pull"}}));
+  EXPECT_THAT(AllowedToUser("ann", true, wanted),
+              ElementsAre(own, RepositoryAccess{"library/python", {"pull", "push"}}));
+  EXPECT_THAT(AllowedToUser("", false, {{"/x", {"pull"}}}), ElementsAre());
+}
+
+TEST(Intersection, IsWhatBothAllow) {
+  EXPECT_THAT(Intersection({{"a/x", {"pull", "push"}}, {"a/y", {"pull"}}, {"a/z", {"pull"}}},
+                           {{"a/y", {"push"}}, {"a/x", {"pull", "delete"}}}),
+              ElementsAre(RepositoryAccess{"a/x", {"pull"}}));
 }
 
 class RegistryTokensTest : public ::testing::Test {
@@ -72,6 +82,8 @@ class RegistryTokensTest : public ::testing::Test {
 
   const SystemClock clock_{};
   const rpc::Certificate ca_ = rpc::MakeCa("tokens", clock_.Now()).value();
+  const rpc::Certificate other_ =
+      rpc::IssueCertificate(rpc::MakeCa("tokens", clock_.Now()).value(), "tokens", clock_.Now()).value();
   const rpc::Certificate own_ = rpc::IssueCertificate(ca_, "tokens", clock_.Now()).value();
   absl::StatusOr<std::unique_ptr<RegistryTokens>> tokens_ =
       RegistryTokens::Create(own_.key_pem, own_.certificate_pem, clock_);
@@ -98,14 +110,34 @@ TEST_F(RegistryTokensTest, Expire) {
   EXPECT_NE(Pull(Token({{"ann/a", {"pull", "push"}}}, -absl::Minutes(5)), "ann/a"), absl::StatusCode::kOk);
 }
 
+TEST_F(RegistryTokensTest, AreVerified) {
+  const std::vector<RepositoryAccess> access = {{"ann/a", {"pull", "push"}}, {"ann/b", {"pull"}}};
+  const std::string token = Token(access);
+  EXPECT_EQ((*tokens_)->Verify(token).value(), access);
+  EXPECT_FALSE((*tokens_)->Verify(Token(access, -absl::Seconds(1))).ok()) << "its time is over";
+  for (std::size_t at : {std::size_t{3}, token.find('.') + 5, token.size() - 9}) {
+    std::string changed = token;
+    changed[at] = changed[at] == 'A' ? 'B' : 'A';
+    EXPECT_TRUE(absl::IsUnauthenticated((*tokens_)->Verify(changed).status())) << at;
+  }
+  for (const char* text : {"", ".", "..", "a.b.c", "ann's key"}) EXPECT_FALSE((*tokens_)->Verify(text).ok()) << text;
+  const auto other = RegistryTokens::Create(other_.key_pem, other_.certificate_pem, clock_);
+  EXPECT_FALSE((*other)->Verify(token).ok()) << "signed by another key";
+}
+
+TEST_F(RegistryTokensTest, LetBuilderDoEverything) {
+  oci::Registry registry(http_, clock_,
+                         {.host = server_.host(), .plain_http = true, .issue = (*tokens_)->Issuer(), .tries = 1});
+  ASSERT_TRUE(registry.PutBlob("bob/x", oci::DigestOf("x"), oci::SourceOf("x")).ok());
+  EXPECT_TRUE(registry.ListRepositories(10).ok()) << registry.ListRepositories(10).status();
+}
+
 TEST_F(RegistryTokensTest, OfAnotherAuthorityAreRefused) {
-  const rpc::Certificate other =
-      rpc::IssueCertificate(rpc::MakeCa("tokens", clock_.Now()).value(), "tokens", clock_.Now()).value();
-  const auto forged = RegistryTokens::Create(other.key_pem, other.certificate_pem, clock_);
+  const auto forged = RegistryTokens::Create(other_.key_pem, other_.certificate_pem, clock_);
   ASSERT_TRUE(forged.ok());
   EXPECT_NE(Push((*forged)->Make("ann", {{"ann/a", {"push", "pull"}}}, absl::Minutes(5)).value(), "ann/a"),
             absl::StatusCode::kOk);
-  EXPECT_FALSE(RegistryTokens::Create(own_.key_pem, other.certificate_pem, clock_).ok())
+  EXPECT_FALSE(RegistryTokens::Create(own_.key_pem, other_.certificate_pem, clock_).ok())
       << "the key of another certificate";
   EXPECT_FALSE(RegistryTokens::Create("", "", clock_).ok());
 }

@@ -64,7 +64,7 @@ class TokenEndpointTest : public ::testing::Test {
  protected:
   static absl::StatusOr<Grant> GrantTo(const TokenRequest& request) {
     if (request.password != "secret") return Error(Reason::kUnauthenticated, "wrong password");
-    return Grant{request.username, AllowedToUser(request.username, request.access)};
+    return Grant{request.username, AllowedToUser(request.username, false, request.access)};
   }
 
   static std::string Output(const std::string& command) {
