@@ -24,6 +24,7 @@ namespace {
 
 constexpr int kNodeThreads = 8;
 constexpr int kBuilderThreads = 4;
+constexpr int kImageThreads = 8;
 
 absl::Duration DurationOf(const google::protobuf::Duration& duration, absl::Duration otherwise) {
   const absl::Duration given = FromProtoDuration(duration);
@@ -85,13 +86,14 @@ absl::Status Run(const runtime::Arguments& arguments) {
   Mailbox<EnvironmentAnswer> answers;
   ThreadExecutor node_executor(kNodeThreads);
   ThreadExecutor builder_executor(kBuilderThreads);
-  Controller controller(
-      {.holder = config.holder(),
-       .lease = DurationOf(config.lease(), absl::Seconds(15)),
-       .node_silence_limit = DurationOf(config.node_silence_limit(), absl::Seconds(15)),
-       .node_lost_after = DurationOf(config.node_lost_after(), absl::Minutes(15)),
-       .impossible_after = ImpossibleAfter(config)},
-      {api, cluster, environments, node_executor, builder_executor, node_calls, answers, clock, metrics});
+  ThreadExecutor image_executor(kImageThreads);
+  Controller controller({.holder = config.holder(),
+                         .lease = DurationOf(config.lease(), absl::Seconds(15)),
+                         .node_silence_limit = DurationOf(config.node_silence_limit(), absl::Seconds(15)),
+                         .node_lost_after = DurationOf(config.node_lost_after(), absl::Minutes(15)),
+                         .impossible_after = ImpossibleAfter(config)},
+                        {api, cluster, environments, node_executor, builder_executor, image_executor, node_calls,
+                         answers, clock, metrics});
   Loop loop(controller, clock);
   const auto wake = [&loop] { loop.Wake(); };
   api.SetWake(wake);
@@ -115,6 +117,7 @@ absl::Status Run(const runtime::Arguments& arguments) {
   stops.Add([&] { cluster.Shutdown(); });
   stops.Add([&] { node_executor.Stop(); });
   stops.Add([&] { builder_executor.Stop(); });
+  stops.Add([&] { image_executor.Stop(); });
   stops.Add([&] { loop.Stop(); });
   stops.StopAll();
   return absl::OkStatus();

@@ -24,6 +24,10 @@ class Environments {
  public:
   virtual ~Environments() = default;
   virtual absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::ResolveEnvironmentRequest& request) = 0;
+
+  // Makes the image of a job (BuilderService.MakeImage). Blocks for 60 s at most; another call goes on where the last
+  // one was broken off.
+  virtual absl::StatusOr<internal::v1::ContainerImage> MakeImage(const internal::v1::MakeImageRequest& request) = 0;
 };
 
 // Returns the record of an environment that api stores with a placement.

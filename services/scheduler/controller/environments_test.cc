@@ -228,13 +228,47 @@ TEST_F(ControllerTest, AJobThatWasPlacedIsStartedOnceBuilderHasRoomAgain) {
   EXPECT_EQ(w_.node->total_starts(), 1);
 }
 
-TEST_F(ControllerTest, AnEnvironmentThatIsAnImageFailsTheJobWithASentence) {
+TEST_F(ControllerTest, AJobRunsInTheImageOfItsEnvironmentAndCode) {
   w_.environments.image = true;
   w_.environments.ready.insert("key-x");
   w_.Add("train", World::Install("x"));
+  EXPECT_EQ(w_.api.Outcome("train"), "STARTING 1");
+  const internal::v1::StartAttemptRequest request = w_.node->request({"train", 1});
+  EXPECT_EQ(request.image().reference(), "registry/key-x/");
+  EXPECT_EQ(request.runtime(), v1::Job::CONTAINER);
+  EXPECT_EQ(request.environment_path(), "");
+  EXPECT_FALSE(request.builds_image());
+}
+
+TEST_F(ControllerTest, ABuildOfAnImageGetsItsSteps) {
+  w_.environments.image = true;
+  w_.Add("build", World::Build("x"));
+  const internal::v1::StartAttemptRequest request = w_.node->request({"build", 1});
+  EXPECT_TRUE(request.builds_image());
+  EXPECT_EQ(request.build_steps_size(), 1);
+  EXPECT_FALSE(request.has_image());
+}
+
+TEST_F(ControllerTest, AJobWaitsForItsImageAndFailsWhenThereCanBeNone) {
+  w_.environments.image = true;
+  w_.environments.ready.insert("key-x");
+  w_.environments.image_status = Error(Reason::kDiskFull, "disk full");
+  w_.Add("train", World::Install("x"));
+  w_.Advance(absl::Seconds(30));
+  EXPECT_EQ(w_.api.Outcome("train"), "STARTING 1");
+  EXPECT_EQ(w_.node->total_starts(), 0);
+  w_.environments.image_status = Error(Reason::kNotFound, "no such commit");
+  w_.Advance(absl::Seconds(30));
+  EXPECT_EQ(w_.api.Outcome("train"), "FAILED 1");
+  EXPECT_THAT(w_.api.observations().back().message(), HasSubstr("make the image of the job: no such commit"));
+}
+
+TEST_F(ControllerTest, AJobWhoseImageIsGoneFailsWithASentence) {
+  w_.environments.image = true;
+  w_.Add("train", World::Install("x"));
   EXPECT_EQ(w_.api.Outcome("train"), "FAILED 1");
   EXPECT_EQ(w_.node->total_starts(), 0);
-  EXPECT_THAT(w_.api.observations().back().message(), HasSubstr("the nodes of this installation run no images"));
+  EXPECT_THAT(w_.api.observations().back().message(), HasSubstr("the image registry/key-x is gone"));
 }
 
 TEST_F(ControllerTest, ApiIsToldWhatTheEnvironmentIs) {

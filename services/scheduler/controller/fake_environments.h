@@ -49,8 +49,16 @@ class FakeEnvironments final : public Environments {
     return environment;
   }
 
+  absl::StatusOr<internal::v1::ContainerImage> MakeImage(const internal::v1::MakeImageRequest& request) override {
+    if (!image_status.ok()) return image_status;
+    internal::v1::ContainerImage made;
+    made.set_reference(absl::StrCat("registry/", request.environment_key(), "/", request.commit()));
+    return made;
+  }
+
   std::set<std::string> ready;  // keys, e.g. "key-x" for the step "x"
   absl::Status status;          // of all calls
+  absl::Status image_status;    // of all images
   bool image = false;           // they are images
   int calls = 0;
 

@@ -29,12 +29,12 @@ bool NodeCalls::May(const std::string& uid, Job& job, int attempt, Call call) {
   return false;
 }
 
-void NodeCalls::Make(const std::string& uid, Job& job, int attempt, Call call,
-                     std::function<absl::Status(Cluster&)> body) {
+void NodeCalls::MakeOn(Executor& executor, const std::string& uid, Job& job, int attempt, Call call,
+                       std::function<absl::Status(Cluster&)> body) {
   if (!May(uid, job, attempt, call)) return;
   job.calls[{call, attempt}].in_flight = true;
-  shared_.ports.node_executor.Run([uid, attempt, call, body = std::move(body), epoch = shared_.epoch,
-                                   &cluster = shared_.ports.cluster, &results = shared_.ports.node_calls] {
+  executor.Run([uid, attempt, call, body = std::move(body), epoch = shared_.epoch, &cluster = shared_.ports.cluster,
+                &results = shared_.ports.node_calls] {
     results.Put({epoch, uid, attempt, call, body(cluster)});
   });
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "services/scheduler/controller/shared.h"
 
@@ -19,7 +20,12 @@ class NodeCalls {
   // Returns true if a call may be made now; otherwise the job is looked at again when it may be made.
   bool May(const std::string& uid, Job& job, int attempt, Call call);
   // Makes the call if it may be made now.
-  void Make(const std::string& uid, Job& job, int attempt, Call call, std::function<absl::Status(Cluster&)> body);
+  void Make(const std::string& uid, Job& job, int attempt, Call call, std::function<absl::Status(Cluster&)> body) {
+    MakeOn(shared_.ports.node_executor, uid, job, attempt, call, std::move(body));
+  }
+  // The same on other threads than those of all calls.
+  void MakeOn(Executor& executor, const std::string& uid, Job& job, int attempt, Call call,
+              std::function<absl::Status(Cluster&)> body);
   // Takes the results of calls that have returned.
   void TakeResults();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -61,20 +62,43 @@ std::shared_ptr<internal::v1::StartAttemptRequest> StartRequest(const Work& work
   request->set_job(work.job());
   request->set_epoch(epoch);
   request->set_role(work.role());
-  request->set_environment_path(environment.directory().path());
+  if (environment.has_directory()) request->set_environment_path(environment.directory().path());
   request->set_environment_key(environment.key());
   *request->mutable_shown_paths() = environment.directory().shown_paths();
   if (environment.state() == Environment::MISSING) *request->mutable_build_steps() = environment.plan().steps();
   *request->mutable_resources() = work.resources();
   *request->mutable_gpu_uuids() = live.gpu_uuids();
   request->set_token(live.token());
-  request->set_runtime(v1::Job::PROCESS);
+  request->set_runtime(environment.has_image() ? v1::Job::CONTAINER : v1::Job::PROCESS);
+  request->set_builds_image(environment.has_image() && environment.state() == Environment::MISSING);
   return request;
 }
 
 // The template may be long and is therefore fetched only now.
 absl::Status FillTemplate(Api& api, internal::v1::StartAttemptRequest* request) {
   RISEML_ASSIGN_OR_RETURN(*request->mutable_template_(), api.GetTemplate(request->job_uid()));
+  return absl::OkStatus();
+}
+
+// Request for the image of a job; absent if the job needs none.
+std::optional<internal::v1::MakeImageRequest> ImageRequestFor(const Work& work, const Environment& environment) {
+  if (!environment.has_image() || environment.state() != Environment::READY) return std::nullopt;
+  internal::v1::MakeImageRequest request;
+  request.set_owner_uid(work.environment().owner_uid());
+  request.set_environment_key(environment.key());
+  request.set_project_uid(work.environment().project_uid());
+  request.set_commit(work.environment().commit());
+  return request;
+}
+
+absl::Status FillImage(Environments& environments, const std::optional<internal::v1::MakeImageRequest>& image,
+                       internal::v1::StartAttemptRequest* request) {
+  if (!image) return absl::OkStatus();
+  absl::StatusOr<internal::v1::ContainerImage> made = environments.MakeImage(*image);
+  // Room on builder's disk may come back, as that for environments.
+  if (absl::IsResourceExhausted(made.status())) return absl::UnavailableError(made.status().message());
+  if (!made.ok()) return While("make the image of the job", made.status());
+  *request->mutable_image() = *std::move(made);
   return absl::OkStatus();
 }
 
@@ -225,36 +249,41 @@ void Reconciler::Start(const std::string& uid, Job& job, const LiveAttempt& live
     job.start_failed = {live.number(), While("find the environment", environment.status())};
     return shared_.jobs.MarkDirty(uid);
   }
-  if (environment->has_image()) {
+  if (environment->has_image() && environment->state() == Environment::MISSING && !job.is_build()) {
     job.start_failed = {live.number(), absl::FailedPreconditionError(absl::StrCat(
-                                           "the environment is the image ", environment->image().reference(),
-                                           ", and the nodes of this installation run no images"))};
+                                           "the image ", environment->image().reference(),
+                                           " is gone; start the experiment again, so that it is built anew"))};
     return shared_.jobs.MarkDirty(uid);
   }
   job.environment_key = environment->key();
   auto request = StartRequest(job.work, live, *environment, shared_.epoch);
   const std::string node = live.node();
-  Api& api = shared_.ports.api;
+  const std::optional<internal::v1::MakeImageRequest> image = ImageRequestFor(job.work, *environment);
+  Executor& executor = image ? shared_.ports.image_executor : shared_.ports.node_executor;
+  const auto fill = [&ports = shared_.ports, image, request]() -> absl::Status {
+    RISEML_RETURN_IF_ERROR(FillImage(ports.environments, image, request.get()));
+    return FillTemplate(ports.api, request.get());
+  };
   if (job.work.gang().empty()) {
-    return parts_.calls.Make(uid, job, live.number(), Call::kStart,
-                             [&api, node, request](Cluster& cluster) -> absl::Status {
-                               RISEML_RETURN_IF_ERROR(FillTemplate(api, request.get()));
-                               return cluster.Start(node, *request);
-                             });
+    return parts_.calls.MakeOn(executor, uid, job, live.number(), Call::kStart,
+                               [fill, node, request](Cluster& cluster) -> absl::Status {
+                                 RISEML_RETURN_IF_ERROR(fill());
+                                 return cluster.Start(node, *request);
+                               });
   }
-  parts_.calls.Make(uid, job, live.number(), Call::kStart,
-                    [&api, node, request, gang = GangOf(job)](Cluster& cluster) -> absl::Status {
-                      RISEML_RETURN_IF_ERROR(FillTemplate(api, request.get()));
-                      RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> addresses, cluster.PrepareGang(gang));
-                      for (std::size_t i = 0; i < gang.members.size(); ++i) {
-                        internal::v1::GangMember* const added = request->add_members();
-                        added->set_role(gang.members[i].role);
-                        added->set_index(gang.members[i].index);
-                        added->set_node(gang.members[i].node);
-                        added->set_address(addresses[i]);
-                      }
-                      return cluster.Start(node, *request);
-                    });
+  parts_.calls.MakeOn(executor, uid, job, live.number(), Call::kStart,
+                      [fill, node, request, gang = GangOf(job)](Cluster& cluster) -> absl::Status {
+                        RISEML_RETURN_IF_ERROR(fill());
+                        RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> addresses, cluster.PrepareGang(gang));
+                        for (std::size_t i = 0; i < gang.members.size(); ++i) {
+                          internal::v1::GangMember* const added = request->add_members();
+                          added->set_role(gang.members[i].role);
+                          added->set_index(gang.members[i].index);
+                          added->set_node(gang.members[i].node);
+                          added->set_address(addresses[i]);
+                        }
+                        return cluster.Start(node, *request);
+                      });
 }
 
 void Reconciler::Stop(const std::string& uid, Job& job, int attempt, const std::string& node) {

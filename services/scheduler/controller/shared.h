@@ -46,6 +46,7 @@ struct Ports {
   Environments& environments;
   Executor& node_executor;
   Executor& builder_executor;
+  Executor& image_executor;  // starts of jobs whose image has to be made first, which may take long
   Mailbox<NodeCallResult>& node_calls;
   Mailbox<EnvironmentAnswer>& answers;
   const Clock& clock;

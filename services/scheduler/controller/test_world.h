@@ -50,7 +50,7 @@ struct World {
     cluster.Restart();
     controller = std::make_unique<Controller>(
         ControllerOptions{.holder = "here", .impossible_after = impossible_after},
-        Ports{api, cluster, environments, executor, builder, node_calls, answers, clock, metrics});
+        Ports{api, cluster, environments, executor, builder, executor, node_calls, answers, clock, metrics});
   }
   // Makes passes until nothing more happens without the clock moving.
   void Settle() {

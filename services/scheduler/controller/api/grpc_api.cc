@@ -13,6 +13,7 @@ namespace riseml::scheduler {
 namespace {
 
 constexpr std::size_t kMaxBatches = 256;
+constexpr absl::Duration kImageTimeout = absl::Seconds(60);
 // One try: the controller decides what to do after an error, because the world may have changed.
 const rpc::CallOptions kOneTry = {.timeout = absl::Seconds(10), .tries = 1};
 
@@ -175,6 +176,12 @@ absl::StatusOr<internal::v1::Environment> GrpcEnvironments::Resolve(
     const internal::v1::ResolveEnvironmentRequest& request) {
   return rpc::Invoke<internal::v1::Environment>(
       [&](auto* c, auto* r) { return stub_->ResolveEnvironment(c, request, r); }, {.timeout = limit_, .tries = 1});
+}
+
+absl::StatusOr<internal::v1::ContainerImage> GrpcEnvironments::MakeImage(
+    const internal::v1::MakeImageRequest& request) {
+  return rpc::Invoke<internal::v1::ContainerImage>([&](auto* c, auto* r) { return stub_->MakeImage(c, request, r); },
+                                                   {.timeout = kImageTimeout, .tries = 1});
 }
 
 }  // namespace riseml::scheduler

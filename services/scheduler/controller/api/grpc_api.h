@@ -59,10 +59,11 @@ class GrpcEnvironments final : public Environments {
  public:
   explicit GrpcEnvironments(const std::shared_ptr<grpc::Channel>& channel, absl::Duration limit = absl::Seconds(3));
   absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::ResolveEnvironmentRequest& request) override;
+  absl::StatusOr<internal::v1::ContainerImage> MakeImage(const internal::v1::MakeImageRequest& request) override;
 
  private:
   const std::unique_ptr<internal::v1::BuilderService::Stub> stub_;
-  const absl::Duration limit_;  // of a call
+  const absl::Duration limit_;  // of Resolve
 };
 
 }  // namespace riseml::scheduler

@@ -254,6 +254,9 @@ class NoEnvironments final : public Environments {
   absl::StatusOr<internal::v1::Environment> Resolve(const internal::v1::ResolveEnvironmentRequest&) override {
     return absl::UnavailableError("away");
   }
+  absl::StatusOr<internal::v1::ContainerImage> MakeImage(const internal::v1::MakeImageRequest&) override {
+    return absl::UnavailableError("away");
+  }
 };
 
 TEST_F(GrpcApiTest, LoopPlacesAJobThatArrivesAndStops) {
@@ -265,8 +268,8 @@ TEST_F(GrpcApiTest, LoopPlacesAJobThatArrivesAndStops) {
   Mailbox<NodeCallResult> node_calls;
   Mailbox<EnvironmentAnswer> answers;
   ThreadExecutor executor(2);
-  Controller controller({.holder = "here"},
-                        {*api_, cluster, environments, executor, executor, node_calls, answers, clock_, metrics});
+  Controller controller({.holder = "here"}, {*api_, cluster, environments, executor, executor, executor, node_calls,
+                                             answers, clock_, metrics});
   Loop loop(controller, clock_);
   const auto wake = [&loop] { loop.Wake(); };
   api_->SetWake(wake);
