@@ -65,6 +65,7 @@ absl::StatusOr<v1::ClusterInfo> ReadClusterInfo(Database& db, const config::v1::
   info.set_loghandler_address(config.loghandler_address());
   info.set_local_dir(config.local_dir());
   *info.mutable_notes() = config.notes();
+  info.set_containers(config.containers());
   return info;
 }
 
@@ -151,11 +152,12 @@ struct ApiServer::Parts {
   }
 
   // Returns the services that users may call.
-  std::vector<grpc::Service*> AddUserServices(const v1::ClusterInfo& info) {
+  std::vector<grpc::Service*> AddUserServices(const v1::ClusterInfo& info, bool containers) {
     return {Add<UserHandler>(users, authenticator, feed),
             Add<ProjectHandler>(code, deletions),
             Add<RevisionHandler>(code),
-            Add<ExperimentHandler>(user_db, experiments, deletions, secrets, *builder, authenticator, user_executor),
+            Add<ExperimentHandler>(user_db, experiments, deletions, secrets, *builder, authenticator, user_executor,
+                                   containers),
             Add<JobHandler>(experiments, secrets),
             Add<NodeHandler>(nodes),
             Add<SecretHandler>(secrets),
@@ -195,16 +197,17 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
       p.Add<LogRegistryHandler>(p.service_db, p.logs, p.authenticator, p.service_executor),
       p.Add<RemovalHandler>(p.removals)};
   // A gRPC service object belongs to one server, so each server has its own objects for users' services.
-  for (grpc::Service* service : p.AddUserServices(info)) for_services.push_back(service);
+  for (grpc::Service* service : p.AddUserServices(info, config.containers())) for_services.push_back(service);
   RISEML_ASSIGN_OR_RETURN(p.internal_server, rpc::Server::Start({.kind = rpc::ListenerKind::kInternal,
                                                                  .listener = config.internal_listener(),
                                                                  .users = &p.authenticator,
                                                                  .services = std::move(for_services),
                                                                  .max_threads = kInternalThreads}));
-  RISEML_ASSIGN_OR_RETURN(p.user_server, rpc::Server::Start({.kind = rpc::ListenerKind::kUser,
-                                                             .listener = config.user_listener(),
-                                                             .authenticator = &p.authenticator,
-                                                             .services = p.AddUserServices(info)}));
+  RISEML_ASSIGN_OR_RETURN(p.user_server,
+                          rpc::Server::Start({.kind = rpc::ListenerKind::kUser,
+                                              .listener = config.user_listener(),
+                                              .authenticator = &p.authenticator,
+                                              .services = p.AddUserServices(info, config.containers())}));
   p.upkeep = std::jthread([&p](std::stop_token stop) { KeepUp(stop, p.service_db); });
   const EnvironmentLimits limits{.max_age = absl::Seconds(config.environments_max_age().seconds()),
                                  .max_bytes = config.environments_max_bytes()};

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "riseml/v1/environment.grpc.pb.h"
 #include "services/api/testing/api_fixture.h"
@@ -173,6 +175,48 @@ TEST_F(EnvironmentsTest, Case23AFailedBuildFailsForThoseWhoWaitedForIt) {
   EXPECT_THAT(failed.message(), HasSubstr("(in 1.build, which built the same environment)"));
   const v1::Experiment later = Create();
   EXPECT_EQ(api_->Place(Uid(later, "build"), environment_)->attempt(), 1) << "who comes later tries again";
+}
+
+// Jobs of containers keep the base image of the creation of their experiment.
+class ImagesTest : public EnvironmentsTest {
+ protected:
+  void SetUp() override {
+    EnvironmentsTest::SetUp();
+    api_->RestartWith(true);
+    api_->builder().Reset(internal::v1::Environment::MISSING, kBase);
+  }
+  void TearDown() override {
+    api_->RestartWith(false);
+    EnvironmentsTest::TearDown();
+  }
+  static constexpr char kBase[] = "docker.io/library/python:3.11@sha256:abc";
+};
+
+TEST_F(ImagesTest, EveryExperimentHasABaseImageAndABuild) {
+  const v1::Experiment experiment = ApiTestBase::Create(kSingle);
+  ASSERT_NE(Uid(experiment, "build"), "") << "nothing is installed, but the image is made";
+  const v1::Job& job = *std::ranges::find(experiment.jobs(), "train", &v1::Job::role);
+  EXPECT_EQ(job.runtime(), v1::Job::CONTAINER);
+  EXPECT_EQ(job.image_digest(), "sha256:abc");
+  const internal::v1::Work work = api_->WorkOf(Uid(experiment, "build"));
+  EXPECT_EQ(work.environment().base_image(), kBase);
+  EXPECT_NE(work.environment().commit(), "");
+}
+
+TEST_F(ImagesTest, AnImageThatDoesNotExistFailsTheCreation) {
+  api_->builder().BreakResolve({grpc::StatusCode::NOT_FOUND, "image docker.io/library/python:9 not found"});
+  const auto refused = api_->Create(key_, user_, kSingle);
+  EXPECT_TRUE(absl::IsNotFound(refused.status())) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("find the image of the experiment: image docker.io/library/python:9 not found"));
+}
+
+TEST_F(ImagesTest, JobsOfProcessesHaveNone) {
+  api_->RestartWith(false);
+  const v1::Experiment experiment = ApiTestBase::Create(kSingle);
+  EXPECT_EQ(Uid(experiment, "build"), "");
+  EXPECT_EQ(experiment.jobs(0).runtime(), v1::Job::PROCESS);
+  EXPECT_EQ(experiment.jobs(0).image_digest(), "");
 }
 
 }  // namespace

@@ -69,7 +69,9 @@ v1::Resources ResourcesOf(const v1::TrainSpec& spec, absl::string_view role) {
   return out;
 }
 
-bool NeedsEnvironment(const v1::TrainSpec& spec) { return spec.install_size() > 0 || !spec.framework().empty(); }
+bool NeedsEnvironment(const v1::TrainSpec& spec) {
+  return spec.install_size() > 0 || !spec.framework().empty() || !spec.base_image().empty();
+}
 
 std::string ParametersToJson(const Parameters& parameters) {
   nlohmann::json json = nlohmann::json::object();

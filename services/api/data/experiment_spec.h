@@ -28,7 +28,7 @@ v1::TrainSpec ToTrainSpec(const spec::Train& train);
 // cores, 512 MB).
 v1::Resources ResourcesOf(const v1::TrainSpec& spec, absl::string_view role);
 
-// True when the spec has something to install.
+// True when the spec has something to install, or runs in an image.
 bool NeedsEnvironment(const v1::TrainSpec& spec);
 
 std::string ParametersToJson(const Parameters& parameters);

@@ -82,4 +82,12 @@ void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const st
 
 bool IsAdmin(const rpc::Call& call) { return call.caller.role() == v1::User::ADMIN; }
 
+absl::StatusOr<std::string> FindUserOf(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
+                                       absl::string_view name) {
+  const auto rows = sql::Query(tx, "SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user,
+                               call.caller.user_uid(), IsAdmin(call));
+  if (rows.empty()) return NotFound(name);
+  return rows[0][0].as<std::string>();
+}
+
 }  // namespace riseml::api

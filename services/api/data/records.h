@@ -49,5 +49,9 @@ void RememberRequest(pqxx::transaction_base& tx, const rpc::Call& call, const st
 
 // Returns whether the caller may see and change everything.
 bool IsAdmin(const rpc::Call& call);
+// Returns the UUID of a user whose things the caller may see: the caller himself, or any user for an administrator.
+// NOT_FOUND, with `name`, for others.
+absl::StatusOr<std::string> FindUserOf(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
+                                       absl::string_view name);
 
 }  // namespace riseml::api

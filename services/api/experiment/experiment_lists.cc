@@ -94,10 +94,7 @@ absl::StatusOr<v1::ListExperimentsResponse> ExperimentStore::List(const rpc::Cal
       order = "e.create_time DESC, e.uid";
     } else {
       RISEML_ASSIGN_OR_RETURN(const UserName user, ParseUserName(request.parent()));
-      const auto rows = sql::Query(tx, "SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user.user,
-                                   call.caller.user_uid(), IsAdmin(call));
-      if (rows.empty()) return Error(Reason::kNotFound, absl::StrCat(request.parent(), " not found"));
-      uid = rows[0][0].as<std::string>();
+      RISEML_ASSIGN_OR_RETURN(uid, FindUserOf(tx, call, user.user, request.parent()));
       where = "e.user_uid = $1::uuid AND e.child = 0 AND ($2::bigint = 0 OR e.number < $2)";
     }
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> last, ReadPageToken(request.page_token(), arguments, 2));

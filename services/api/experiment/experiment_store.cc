@@ -221,6 +221,7 @@ absl::StatusOr<v1::Experiment> ExperimentStore::CreateOnce(const rpc::Call& call
                  absl::StrCat("only an administrator may give a priority above 0, not ", spec.priority(),
                               ": write priority: 0 or less, or leave the key out"));
   spec.set_rebuild(request.rebuild());
+  spec.set_base_image(wanted.base_image);
   const std::vector<Parameters> combinations =
       spec.is_set() ? spec::Combinations(*wanted.spec.train) : std::vector<Parameters>();
   Database& db = combinations.size() > kMostQuickChildren ? bulk_ : db_;

@@ -26,6 +26,7 @@ class ExperimentStore {
     v1::CreateExperimentRequest request;
     spec::Spec spec;           // of request.config_text, with a train section
     bool needs_build = false;  // the environment was missing when asked
+    std::string base_image;    // name and digest of the base image; empty: the jobs are processes
   };
   // Writes experiment, children, all jobs, history, audit and the remembered request in one transaction. LIMIT_EXCEEDED
   // if the owner would have too many experiments, or already keeps as many bytes as allowed.

@@ -14,6 +14,12 @@
 namespace riseml::api {
 namespace {
 
+// Returns the digest in "NAME@DIGEST"; empty if there is none.
+std::string DigestOf(const std::string& image) {
+  const std::size_t at = image.find('@');
+  return at == std::string::npos ? "" : image.substr(at + 1);
+}
+
 // Columns in the order of JobColumn.
 std::string JobSelect() {
   return absl::StrCat(R"sql(
@@ -121,7 +127,8 @@ v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
         (*job.mutable_environment())[variable] = logtext::MaskUrlPasswords(value);
   }
   job.set_image(spec.image());
-  job.set_runtime(v1::Job::PROCESS);
+  job.set_image_digest(DigestOf(spec.base_image()));
+  job.set_runtime(spec.base_image().empty() ? v1::Job::PROCESS : v1::Job::CONTAINER);
   SetTime(row[kJobCreateMicros], &v1::Job::mutable_create_time, &job);
   SetTime(row[kJobStartMicros], &v1::Job::mutable_start_time, &job);
   SetTime(row[kJobEndMicros], &v1::Job::mutable_end_time, &job);

@@ -17,6 +17,8 @@ namespace {
 
 // Long enough for a running builder; a submit must not wait for one that is down.
 constexpr absl::Duration kBuilderTimeout = absl::Milliseconds(100);
+// The same when builder has to ask the registry of the base image.
+constexpr absl::Duration kRegistryTimeout = absl::Seconds(20);
 
 constexpr std::size_t kLongestGitText = 1024;
 constexpr int kMostVariables = 500;
@@ -103,29 +105,33 @@ absl::StatusOr<v1::Experiment> ExperimentHandler::Create(const rpc::Call& call,
   std::vector<std::string> secrets;
   for (const spec::Secret& secret : wanted.spec.train->secrets) secrets.push_back(secret.name);
   RISEML_RETURN_IF_ERROR(secrets_.Require(revision.user_uid, request.project(), secrets));
-  wanted.needs_build = NeedsBuild(call, *wanted.spec.train, revision, request.revision(), request.rebuild());
+  RISEML_RETURN_IF_ERROR(FindEnvironment(call, revision, &wanted));
   return experiments_.Create(call, wanted);
 }
 
-// If builder does not answer, the environment counts as missing: the build job then finds out.
-bool ExperimentHandler::NeedsBuild(const rpc::Call& call, const spec::Train& train,
-                                   const ExperimentStore::RevisionKey& revision, const std::string& commit,
-                                   bool rebuild) {
-  const v1::TrainSpec spec = ToTrainSpec(train);
-  if (!NeedsEnvironment(spec)) return false;
-  if (rebuild) return true;
+// If builder does not answer, an environment that is a directory counts as missing: the build job then finds out. That
+// of a container has to be known, since its base image is fixed here.
+absl::Status ExperimentHandler::FindEnvironment(const rpc::Call& call, const ExperimentStore::RevisionKey& revision,
+                                                ExperimentStore::NewExperiment* wanted) {
+  const v1::TrainSpec spec = ToTrainSpec(*wanted->spec.train);
+  if (!containers_ && !NeedsEnvironment(spec)) return absl::OkStatus();
+  wanted->needs_build = wanted->request.rebuild();
+  if (!containers_ && wanted->needs_build) return absl::OkStatus();
   internal::v1::ResolveEnvironmentRequest request;
   request.set_owner_uid(revision.user_uid);
   request.set_project_uid(revision.project_uid);
-  request.set_commit(commit);
+  request.set_commit(wanted->request.revision());
   *request.mutable_install() = spec.install();
   request.set_framework(spec.framework());
   request.set_framework_version(spec.framework_version());
   request.set_image(spec.image());
   const auto environment = rpc::Invoke<internal::v1::Environment>(
       [&](auto* context, auto* response) { return builder_.ResolveEnvironment(context, request, response); },
-      {.timeout = kBuilderTimeout, .tries = 1, .request_id = call.request_id});
-  return !environment.ok() || environment->state() == internal::v1::Environment::MISSING;
+      {.timeout = containers_ ? kRegistryTimeout : kBuilderTimeout, .tries = 1, .request_id = call.request_id});
+  if (containers_ && !environment.ok()) return While("find the image of the experiment", environment.status());
+  if (!environment.ok() || environment->state() == internal::v1::Environment::MISSING) wanted->needs_build = true;
+  if (environment.ok()) wanted->base_image = environment->base_image();
+  return absl::OkStatus();
 }
 
 grpc::Status ExperimentHandler::GetExperiment(grpc::ServerContext* context, const v1::GetExperimentRequest* request,

@@ -17,17 +17,18 @@ namespace riseml::api {
 class ExperimentHandler final
     : public v1::ExperimentService::WithCallbackMethod_WatchExperiment<v1::ExperimentService::Service> {
  public:
-  // All outlive this.
+  // All outlive this. With `containers`, each experiment gets the base image of its jobs at its creation.
   ExperimentHandler(Database& db, ExperimentStore& experiments, RemovalStore& removals, SecretStore& secrets,
                     internal::v1::BuilderService::StubInterface& builder, Authenticator& authenticator,
-                    Executor& executor)
+                    Executor& executor, bool containers)
       : db_(db),
         experiments_(experiments),
         removals_(removals),
         secrets_(secrets),
         builder_(builder),
         authenticator_(authenticator),
-        executor_(executor) {}
+        executor_(executor),
+        containers_(containers) {}
   grpc::Status CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest*, v1::Experiment*) override;
   grpc::Status GetExperiment(grpc::ServerContext*, const v1::GetExperimentRequest*, v1::Experiment*) override;
   grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*,
@@ -42,8 +43,8 @@ class ExperimentHandler final
 
  private:
   absl::StatusOr<v1::Experiment> Create(const rpc::Call& call, const v1::CreateExperimentRequest& request);
-  bool NeedsBuild(const rpc::Call& call, const spec::Train& train, const ExperimentStore::RevisionKey& revision,
-                  const std::string& commit, bool rebuild);
+  absl::Status FindEnvironment(const rpc::Call& call, const ExperimentStore::RevisionKey& revision,
+                               ExperimentStore::NewExperiment* wanted);
   Database& db_;
   ExperimentStore& experiments_;
   RemovalStore& removals_;
@@ -51,6 +52,7 @@ class ExperimentHandler final
   internal::v1::BuilderService::StubInterface& builder_;
   Authenticator& authenticator_;
   Executor& executor_;
+  const bool containers_;
 };
 
 }  // namespace riseml::api

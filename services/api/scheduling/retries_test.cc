@@ -82,18 +82,9 @@ TEST_F(RetriesTest, AKilledJobIsNotTriedAgain) {
 TEST_F(RetriesTest, SchedulerIsToldWhenAndWhereNot) {
   Start("1");
   EXPECT_EQ(Fail(Observation::LOST), v1::Experiment::PENDING);
-  const auto stub = internal::v1::SchedulingService::NewStub(api_->ServiceChannel("scheduler"));
-  grpc::ClientContext context;
-  const auto watch = stub->WatchWork(&context, {});
-  internal::v1::WatchWorkResponse response;
-  std::optional<internal::v1::Work> work;
-  while (!response.synced() && watch->Read(&response))
-    for (const internal::v1::Work& listed : response.work())
-      if (listed.job_uid() == experiment_.jobs(0).uid()) work = listed;
-  context.TryCancel();
-  ASSERT_TRUE(work.has_value());
-  EXPECT_TRUE(work->has_not_before());
-  EXPECT_THAT(work->avoided_nodes(), testing::ElementsAre("local"));
+  const internal::v1::Work work = api_->WorkOf(experiment_.jobs(0).uid());
+  EXPECT_TRUE(work.has_not_before());
+  EXPECT_THAT(work.avoided_nodes(), testing::ElementsAre("local"));
 }
 
 }  // namespace

@@ -15,19 +15,6 @@ using testing::UnorderedElementsAre;
 
 class SchedulingDataTest : public ApiTestBase {
  protected:
-  // The job as the scheduler is told.
-  internal::v1::Work WorkOf(const std::string& job_uid) {
-    const auto stub = internal::v1::SchedulingService::NewStub(api_->ServiceChannel("scheduler"));
-    grpc::ClientContext context;
-    const auto watch = stub->WatchWork(&context, {});
-    internal::v1::WatchWorkResponse response;
-    internal::v1::Work found;
-    while (!response.synced() && watch->Read(&response))
-      for (const internal::v1::Work& work : response.work())
-        if (work.job_uid() == job_uid) found = work;
-    context.TryCancel();
-    return found;
-  }
   absl::StatusOr<internal::v1::JobTemplate> TemplateOf(const std::string& job_uid) {
     const auto stub = internal::v1::SchedulingService::NewStub(api_->ServiceChannel("scheduler"));
     internal::v1::GetJobTemplateRequest request;
@@ -42,7 +29,7 @@ class SchedulingDataTest : public ApiTestBase {
 TEST_F(SchedulingDataTest, ReachesTheSchedulerAndTheViews) {
   const v1::Experiment experiment = Create(
       absl::StrCat(kSingle, "  queue: default\n  priority: -3\n  node_selector: {gpu: a100}\n  max_run_time: 90m\n"));
-  const internal::v1::Work work = WorkOf(experiment.jobs(0).uid());
+  const internal::v1::Work work = api_->WorkOf(experiment.jobs(0).uid());
   EXPECT_EQ(work.queue(), "default");
   EXPECT_EQ(work.priority(), -3);
   EXPECT_THAT(work.node_selectors(), UnorderedElementsAre(Pair("gpu", "a100")));

@@ -41,7 +41,8 @@ grpc::Status FakeBuilder::ResolveEnvironment(grpc::ServerContext*, const interna
                                              internal::v1::Environment* response) {
   MutexLock lock(mu_);
   response->set_state(state_);
-  return grpc::Status::OK;
+  response->set_base_image(base_image_);
+  return resolve_status_;
 }
 
 grpc::Status FakeBuilder::ListStoredEnvironments(grpc::ServerContext*,
@@ -60,11 +61,17 @@ grpc::Status FakeBuilder::RemoveStoredEnvironment(grpc::ServerContext*,
   return removal_status_;
 }
 
-void FakeBuilder::Reset(internal::v1::Environment::State state) {
+void FakeBuilder::Reset(internal::v1::Environment::State state, const std::string& base_image) {
   MutexLock lock(mu_);
   stored_.clear_environments();
   state_ = state;
-  list_status_ = removal_status_ = grpc::Status::OK;
+  base_image_ = base_image;
+  resolve_status_ = list_status_ = removal_status_ = grpc::Status::OK;
+}
+
+void FakeBuilder::BreakResolve(const grpc::Status& status) {
+  MutexLock lock(mu_);
+  resolve_status_ = status;
 }
 
 void FakeBuilder::Break(const grpc::Status& list, const grpc::Status& removal) {
@@ -133,6 +140,19 @@ void ApiFixture::Restart() {
   auto started = ApiServer::Start(config_, "2.0.0");
   ASSERT_TRUE(started.ok()) << started.status();
   api_ = *std::move(started);
+}
+
+internal::v1::Work ApiFixture::WorkOf(const std::string& job_uid) {
+  const auto stub = internal::v1::SchedulingService::NewStub(ServiceChannel("scheduler"));
+  grpc::ClientContext context;
+  const auto watch = stub->WatchWork(&context, {});
+  internal::v1::WatchWorkResponse response;
+  internal::v1::Work found;
+  while (!response.synced() && watch->Read(&response))
+    for (const internal::v1::Work& work : response.work())
+      if (work.job_uid() == job_uid) found = work;
+  context.TryCancel();
+  return found;
 }
 
 std::shared_ptr<grpc::Channel> ApiFixture::UserChannel() const {

@@ -34,21 +34,25 @@ class FakeBuilder final : public internal::v1::BuilderService::Service {
                                        const internal::v1::RemoveStoredEnvironmentRequest* request,
                                        internal::v1::RemoveStoredEnvironmentResponse* response) override;
 
-  // Forgets what is stored and answers every question with this state.
-  void Reset(internal::v1::Environment::State state);
+  // Forgets what is stored and answers every question with this state. `base_image` is that of an image.
+  void Reset(internal::v1::Environment::State state, const std::string& base_image = "");
   // Stores a complete environment.
   void Store(const std::string& key, std::int64_t bytes);
   // Key of the environment that was removed last.
   std::string removed();
   // Sets the statuses that ListStored and Remove return until the next Reset.
   void Break(const grpc::Status& list, const grpc::Status& removal);
+  // Sets the status that Resolve returns until the next Reset.
+  void BreakResolve(const grpc::Status& status);
 
  private:
   Mutex mu_;
   internal::v1::ListStoredEnvironmentsResponse stored_ ABSL_GUARDED_BY(mu_);
   std::string removed_ ABSL_GUARDED_BY(mu_);
-  grpc::Status list_status_ ABSL_GUARDED_BY(mu_), removal_status_ ABSL_GUARDED_BY(mu_);
+  grpc::Status resolve_status_ ABSL_GUARDED_BY(mu_), list_status_ ABSL_GUARDED_BY(mu_),
+      removal_status_ ABSL_GUARDED_BY(mu_);
   internal::v1::Environment::State state_ ABSL_GUARDED_BY(mu_) = internal::v1::Environment::READY;
+  std::string base_image_ ABSL_GUARDED_BY(mu_);
 };
 
 class ApiFixture {
@@ -75,6 +79,8 @@ class ApiFixture {
 
   // The scheduler's part.
   std::int64_t epoch();
+  // The job as the scheduler is told; empty if it is not told of it.
+  internal::v1::Work WorkOf(const std::string& job_uid);
   absl::StatusOr<internal::v1::PlacementResult> Place(const std::string& job_uid,
                                                       const std::string& environment_key = "");
   // Places a job that uses an environment, or makes it before its commands.
@@ -89,6 +95,11 @@ class ApiFixture {
 
   // Stops the service and starts it anew on the same database.
   void Restart();
+  // The same, with jobs that run in containers or as processes.
+  void RestartWith(bool containers) {
+    config_.set_containers(containers);
+    Restart();
+  }
 
   const std::string& admin_key() const { return admin_key_; }
   // Makes a key as `riseml-api admin-key` does.

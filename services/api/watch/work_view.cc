@@ -105,7 +105,7 @@ void FillNeeds(const pqxx::row& row, const v1::TrainSpec& spec, internal::v1::Wo
   work->set_member_index(row[kWorkMemberIndex].as<int>());
   work->set_member_count(row[kWorkMemberCount].as<int>());
   if (!row[kWorkGang].is_null()) work->set_gang(row[kWorkGang].as<std::string>());
-  if (spec.install().empty() && spec.framework().empty()) return;
+  if (!NeedsEnvironment(spec)) return;
   internal::v1::ResolveEnvironmentRequest* const environment = work->mutable_environment();
   environment->set_owner_uid(row[kWorkUserUid].as<std::string>());
   environment->set_project_uid(row[kWorkProjectUid].as<std::string>());
@@ -115,6 +115,7 @@ void FillNeeds(const pqxx::row& row, const v1::TrainSpec& spec, internal::v1::Wo
   environment->set_framework_version(spec.framework_version());
   if (spec.rebuild()) environment->set_rebuild(work->root_uid());
   environment->set_image(spec.image());
+  environment->set_base_image(spec.base_image());
 }
 
 void FillAttempt(const pqxx::row& row, const AttemptTokens& tokens, internal::v1::Work* work) {
