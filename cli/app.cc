@@ -42,6 +42,7 @@ void Build(cmdline::Command app, Plan& plan) {
   AddRm(app, plan);
   AddProject(app, plan);
   AddSecret(app, plan);
+  AddRegistry(app, plan);
   AddEnvironment(app, plan);
   AddUser(app, plan);
   AddWhoami(app, plan);

@@ -62,6 +62,7 @@ Connection::Connection(ClientConfig config)
       nodes_(v1::NodeService::NewStub(api_)),
       projects_(v1::ProjectService::NewStub(api_)),
       secrets_(v1::SecretService::NewStub(api_)),
+      registries_(v1::RegistryService::NewStub(api_)),
       environments_(v1::EnvironmentService::NewStub(api_)),
       clusters_(v1::ClusterService::NewStub(api_)) {}
 

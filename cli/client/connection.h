@@ -20,6 +20,7 @@
 #include "riseml/v1/log.grpc.pb.h"
 #include "riseml/v1/node.grpc.pb.h"
 #include "riseml/v1/project.grpc.pb.h"
+#include "riseml/v1/registry.grpc.pb.h"
 #include "riseml/v1/secret.grpc.pb.h"
 #include "riseml/v1/user.grpc.pb.h"
 #include "services/common/base/id.h"
@@ -45,6 +46,7 @@ class Connection {
   v1::NodeService::Stub& nodes() { return *nodes_; }
   v1::ProjectService::Stub& projects() { return *projects_; }
   v1::SecretService::Stub& secrets() { return *secrets_; }
+  v1::RegistryService::Stub& registries() { return *registries_; }
   v1::EnvironmentService::Stub& environments() { return *environments_; }
 
   // Returns the facts that the cluster reports about itself; asks once. Fails if the cluster does not work with this
@@ -102,6 +104,7 @@ class Connection {
   std::unique_ptr<v1::NodeService::Stub> nodes_;
   std::unique_ptr<v1::ProjectService::Stub> projects_;
   std::unique_ptr<v1::SecretService::Stub> secrets_;
+  std::unique_ptr<v1::RegistryService::Stub> registries_;
   std::unique_ptr<v1::EnvironmentService::Stub> environments_;
   std::unique_ptr<v1::ClusterService::Stub> clusters_;
   std::optional<v1::ClusterInfo> cluster_;

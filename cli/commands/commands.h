@@ -28,6 +28,7 @@ void AddLogs(cmdline::Command app, Plan& plan);
 void AddKill(cmdline::Command app, Plan& plan);
 void AddRm(cmdline::Command app, Plan& plan);
 void AddProject(cmdline::Command app, Plan& plan);
+void AddRegistry(cmdline::Command app, Plan& plan);
 void AddSecret(cmdline::Command app, Plan& plan);
 void AddEnvironment(cmdline::Command app, Plan& plan);
 void AddCode(cmdline::Command app, Plan& plan);

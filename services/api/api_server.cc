@@ -16,6 +16,7 @@
 #include "services/api/handler/log_registry_handler.h"
 #include "services/api/handler/node_handler.h"
 #include "services/api/handler/project_handler.h"
+#include "services/api/handler/registry_handler.h"
 #include "services/api/handler/removal_handler.h"
 #include "services/api/handler/revision_handler.h"
 #include "services/api/handler/revision_registry_handler.h"
@@ -104,6 +105,7 @@ struct ApiServer::Parts {
         nodes(user_db, tokens),
         deletions(user_db),
         secrets(user_db, box),
+        registries(user_db, box),
         callers(access_db),
         access(access_db, LimitsOf(config)),
         authenticator(callers, tokens, clock, absl::Seconds(config.token_grace().seconds())),
@@ -111,6 +113,7 @@ struct ApiServer::Parts {
         scheduling(service_db, tokens),
         logs(service_db),
         removals(service_db),
+        credentials(service_db, box),
         user_executor(2),
         service_executor(2) {}
 
@@ -129,6 +132,7 @@ struct ApiServer::Parts {
   SchedulingStore nodes;
   RemovalStore deletions;
   SecretStore secrets;
+  RegistryStore registries;
   // For authentication.
   CallerStore callers;
   CodeStore access;
@@ -138,6 +142,7 @@ struct ApiServer::Parts {
   SchedulingStore scheduling;
   LogStore logs;
   RemovalStore removals;
+  RegistryStore credentials;
   ThreadExecutor user_executor, service_executor;
   std::unique_ptr<internal::v1::BuilderService::Stub> builder;
 
@@ -161,6 +166,7 @@ struct ApiServer::Parts {
             Add<JobHandler>(experiments, secrets),
             Add<NodeHandler>(nodes),
             Add<SecretHandler>(secrets),
+            Add<RegistryHandler>(registries),
             Add<EnvironmentHandler>(environments, *builder),
             Add<ClusterHandler>(info)};
   }
@@ -195,7 +201,8 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const config::v1::Ap
       p.Add<RevisionRegistryHandler>(p.revisions),
       p.Add<SchedulingHandler>(p.service_db, p.scheduling, p.tokens, p.service_executor),
       p.Add<LogRegistryHandler>(p.service_db, p.logs, p.authenticator, p.service_executor),
-      p.Add<RemovalHandler>(p.removals)};
+      p.Add<RemovalHandler>(p.removals),
+      p.Add<RegistryCredentialHandler>(p.credentials)};
   // A gRPC service object belongs to one server, so each server has its own objects for users' services.
   for (grpc::Service* service : p.AddUserServices(info, config.containers())) for_services.push_back(service);
   RISEML_ASSIGN_OR_RETURN(p.internal_server, rpc::Server::Start({.kind = rpc::ListenerKind::kInternal,

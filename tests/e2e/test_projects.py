@@ -77,6 +77,17 @@ class Projects(StackTest):
         self.assertIn("deleted", self.stack.run("secret", "rm", "WANDB_API_KEY").decode())
         self.assertIn("is not set", self.stack.fails("secret", "rm", "WANDB_API_KEY"))
 
+    def test_credentials_for_registries(self):
+        self.assertIn("stored", self.feed("robot\ns3cr3t-word\n", "registry", "login", "ghcr.io"))
+        self.assertIn("stored for all users", self.feed("s3cr3t-word\n", "registry", "login", "docker.io", "-u", "robot", "--all-users"))
+        listed = self.stack.run("registry", "list").decode()
+        self.assertIn("ghcr.io", listed)
+        self.assertIn("all users", listed)
+        self.assertNotIn("s3cr3t", listed)
+        self.assertIn("deleted", self.stack.run("registry", "logout", "ghcr.io").decode())
+        self.assertIn("there is no credential for ghcr.io", self.stack.fails("registry", "logout", "ghcr.io"))
+        self.assertIn("names of images", self.stack.fails("registry", "login", "https://ghcr.io", "-u", "x"))
+
     def test_case_08_messages_hide_what_logs_hide(self):
         self.feed("topsecretvalue\n", "secret", "set", "TOK")
         path = self.stack.project("c08m", "echo $URL $TOK; curl -s https://me:hunter22@127.0.0.1:1/x || true; echo topsecretvalue; exit 4",

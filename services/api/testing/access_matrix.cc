@@ -95,6 +95,7 @@ std::unique_ptr<Message> AccessMatrix::RequestFor(const MethodDescriptor& method
     if (service == "ProjectService") return field == "parent" ? user : project;
     if (service == "RevisionService")
       return field == "parent" ? project : project + "/revisions/" + std::string(40, number == "1" ? 'a' : 'c');
+    if (service == "RegistryService") return field == "parent" ? user : user + "/registries/ghcr.io";
     if (service == "SecretService") return field == "parent" ? user : user + "/secrets/KEY";
     if (service == "JobService") return field == "parent" ? experiment : experiment + "/jobs/train";
     if (method.name() == "CreateExperiment") return user;

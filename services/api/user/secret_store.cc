@@ -59,15 +59,6 @@ absl::StatusOr<Owner> ParseOwner(const std::string& parent) {
   return Owner{user.user, ""};
 }
 
-// Returns the UUID of a user whose secrets the caller may see.
-absl::StatusOr<std::string> FindOwner(pqxx::transaction_base& tx, const rpc::Call& call, const std::string& user,
-                                      const std::string& name) {
-  const auto rows = sql::Query(tx, "SELECT uid FROM users WHERE name = $1 AND (uid = $2 OR $3)", user,
-                               call.caller.user_uid(), IsAdmin(call));
-  if (rows.empty()) return NotFound(name);
-  return rows[0][0].as<std::string>();
-}
-
 // Identifies the owner, project and name to which a sealed value belongs.
 std::string Binding(const std::string& user_uid, const std::string& project, const std::string& name) {
   return absl::StrCat(user_uid, "/", project, "/", name);
@@ -109,7 +100,7 @@ absl::StatusOr<v1::Secret> SecretStore::Set(const rpc::Call& call, const v1::Set
   RISEML_ASSIGN_OR_RETURN(const Owner owner, ParseOwner(request.parent()));
   const std::string& name = request.secret_id();
   return db_.Write("set secret", [&](pqxx::work& tx) -> absl::StatusOr<v1::Secret> {
-    RISEML_ASSIGN_OR_RETURN(const std::string uid, FindOwner(tx, call, owner.user, request.parent()));
+    RISEML_ASSIGN_OR_RETURN(const std::string uid, FindUserOf(tx, call, owner.user, request.parent()));
     if (const absl::Status valid = spec::CheckVariableName(name); !valid.ok() || name.size() > kLongestName)
       return Error(Reason::kInvalidArgument,
                    absl::StrCat("secret_id: ", valid.ok() ? "at most 255 characters are allowed" : valid.message()));
@@ -135,7 +126,7 @@ absl::StatusOr<v1::ListSecretsResponse> SecretStore::List(const rpc::Call& call,
                                                           const v1::ListSecretsRequest& request) {
   RISEML_ASSIGN_OR_RETURN(const UserName owner, ParseUserName(request.parent()));
   return db_.Read("list secrets", [&](pqxx::work& tx) -> absl::StatusOr<v1::ListSecretsResponse> {
-    RISEML_ASSIGN_OR_RETURN(const std::string uid, FindOwner(tx, call, owner.user, request.parent()));
+    RISEML_ASSIGN_OR_RETURN(const std::string uid, FindUserOf(tx, call, owner.user, request.parent()));
     v1::ListSecretsResponse response;
     for (const auto& row :
          sql::Query(tx,
@@ -150,7 +141,7 @@ absl::StatusOr<v1::ListSecretsResponse> SecretStore::List(const rpc::Call& call,
 absl::Status SecretStore::Delete(const rpc::Call& call, const std::string& name) {
   RISEML_ASSIGN_OR_RETURN(const SecretName parsed, ParseSecretName(name));
   return db_.Write("delete secret", [&](pqxx::work& tx) -> absl::Status {
-    RISEML_ASSIGN_OR_RETURN(const std::string uid, FindOwner(tx, call, parsed.user, name));
+    RISEML_ASSIGN_OR_RETURN(const std::string uid, FindUserOf(tx, call, parsed.user, name));
     const auto deleted = sql::Query(tx, "DELETE FROM secrets WHERE user_uid = $1 AND project = $2 AND name = $3", uid,
                                     parsed.project, parsed.secret);
     if (deleted.affected_rows() == 0) return NotFound(name);
