@@ -28,8 +28,13 @@ std::vector<std::string> CommandsOf(const spec::Train& train) {
   return {absl::StrJoin(train.install, "\n"), absl::StrJoin(train.run, "\n")};
 }
 
-// Returns the limits of the installation. NOT_FOUND for an input that does not exist.
-absl::StatusOr<v1::Limits> AskServer(Session& session, const std::map<std::string, std::string>& inputs) {
+struct ServerFacts {
+  v1::Limits limits;
+  bool containers = false;
+};
+
+// Asks the installation. NOT_FOUND for an input that does not exist.
+absl::StatusOr<ServerFacts> AskServer(Session& session, const std::map<std::string, std::string>& inputs) {
   RISEML_ASSIGN_OR_RETURN(Connection* const connection, session.Connect());
   RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection->Cluster());
   for (const auto& [name, id] : inputs) {
@@ -41,7 +46,10 @@ absl::StatusOr<v1::Limits> AskServer(Session& session, const std::map<std::strin
   }
   const auto stub = v1::FileService::NewStub(connection->Channel(cluster.gitsync_address()));
   const WaitNotice notice("sync service", cluster.gitsync_address());
-  return sync::GetLimits(*stub, {.project = "", .credential = connection->config().api_key, .request_id = NewUuid()});
+  RISEML_ASSIGN_OR_RETURN(
+      const v1::Limits limits,
+      sync::GetLimits(*stub, {.project = "", .credential = connection->config().api_key, .request_id = NewUuid()}));
+  return ServerFacts{limits, cluster.containers()};
 }
 
 }  // namespace
@@ -53,16 +61,16 @@ absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snap
   return absl::OkStatus();
 }
 
-void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs,
-                bool quiet) {
+void TellDoubts(const Session& session, const spec::Spec& spec, const DoubtContext& context) {
   for (const std::string& warning : spec.warnings) session.Tell(absl::StrCat("WARNING: ", warning, "\n"));
   if (!spec.train) return;
   std::set<std::string> names;
-  for (const auto& [name, id] : inputs) names.insert(name);
+  for (const auto& [name, id] : context.inputs) names.insert(name);
   for (const std::string& warning : spec::MissingDirectories(*spec.train, names))
     session.Tell(absl::StrCat("WARNING: ", OneLine(warning), "\n"));
-  if (quiet) return;
-  for (const std::string& notice : spec::Notices(*spec.train)) session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
+  if (context.quiet) return;
+  for (const std::string& notice : spec::Notices(*spec.train, context.containers))
+    session.Tell(absl::StrCat("NOTE: ", notice, "\n"));
 }
 
 std::string DirectoryText(const SpecFile& file, const std::string& root) {
@@ -72,20 +80,20 @@ std::string DirectoryText(const SpecFile& file, const std::string& root) {
 absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::string& root,
                            const std::map<std::string, std::string>& inputs) {
   SystemClock clock;
-  const absl::StatusOr<v1::Limits> limits = AskServer(session, inputs);
-  if (absl::IsNotFound(limits.status())) return limits.status();
-  if (!limits.ok())
-    session.Tell(absl::StrCat("NOTE: limits of the installation not checked: ", limits.status().message(), "\n"));
+  const absl::StatusOr<ServerFacts> server = AskServer(session, inputs);
+  if (absl::IsNotFound(server.status())) return server.status();
+  if (!server.ok())
+    session.Tell(absl::StrCat("NOTE: limits of the installation not checked: ", server.status().message(), "\n"));
   sync::SnapshotOptions options;
   options.root = root;
   options.clock = &clock;
-  if (limits.ok()) options.limits = *limits;
+  if (server.ok()) options.limits = server->limits;
   options.scan = {.measured_entries = kMeasuredByDryRun, .measures_expected = true};
   const auto taken = sync::TakeSnapshot(options);
   RISEML_RETURN_IF_ERROR(While("cannot sync the project", taken.status()));
   const sync::Snapshot& snapshot = *taken;
   session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
-  TellDoubts(session, file.spec, inputs, /*quiet=*/false);
+  TellDoubts(session, file.spec, {.inputs = inputs, .containers = server.ok() && server->containers});
   session.Tell(SyncNotes(snapshot, {}));
   session.Print(DryRunText(session.out(), snapshot));
   RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot));

@@ -21,10 +21,15 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
 // Refuses a configuration that names files that will not be uploaded; prints the check's other findings.
 absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot);
 
-// Prints warnings about the file itself: warnings of the parser, directories that will not exist, parts without
-// effect. `inputs` (by name) are given besides those of the file.
-void TellDoubts(const Session& session, const spec::Spec& spec, const std::map<std::string, std::string>& inputs,
-                bool quiet);
+// What is known besides the file. Inputs (by name) are given besides those of the file.
+struct DoubtContext {
+  const std::map<std::string, std::string>& inputs;
+  bool containers = false;  // jobs of the installation run in containers
+  bool quiet = false;       // only warnings
+};
+
+// Prints warnings about the file itself: warnings of the parser, directories that will not exist, parts without effect.
+void TellDoubts(const Session& session, const spec::Spec& spec, const DoubtContext& context);
 
 // "Project directory: /home/paul/census (configuration configs/sweep.yml)".
 std::string DirectoryText(const SpecFile& file, const std::string& root);

@@ -234,7 +234,8 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   if (!options.quiet) {
     session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
   }
-  TellDoubts(session, file.spec, inputs, options.quiet);
+  RISEML_ASSIGN_OR_RETURN(const v1::ClusterInfo cluster, connection->Cluster());
+  TellDoubts(session, file.spec, {.inputs = inputs, .containers = cluster.containers(), .quiet = options.quiet});
   // Git may take a moment to look for changes; the upload runs meanwhile.
   absl::StatusOr<std::optional<v1::GitState>> git;
   std::jthread git_reader([&git, root] { git = ReadGitState(root); });

@@ -1,3 +1,4 @@
+#include <map>
 #include <memory>
 #include <string>
 
@@ -30,7 +31,8 @@ absl::Status CheckFiles(Session& session, const SpecFile& file) {
 
 absl::StatusOr<int> Validate(Session& session, const std::string& path, bool json) {
   RISEML_ASSIGN_OR_RETURN(const SpecFile file, ReadSpecFile(ConfigPath(path)));
-  TellDoubts(session, file.spec, {}, /*quiet=*/false);
+  const std::map<std::string, std::string> no_inputs;
+  TellDoubts(session, file.spec, {.inputs = no_inputs});
   if (file.spec.train) {
     TellIfRefused(session, spec::CheckRunnable(*file.spec.train));
     TellIfRefused(session, CheckFiles(session, file));

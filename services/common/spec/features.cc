@@ -29,9 +29,12 @@ absl::Status CheckRunnable(const Train& train) {
   return absl::OkStatus();
 }
 
-std::vector<std::string> Notices(const Train& train) {
+std::vector<std::string> Notices(const Train& train, bool containers) {
   std::vector<std::string> notices;
-  if (train.image_given) {
+  if (containers) {
+    notices.push_back(train.image_given ? absl::StrCat("jobs run in containers of the image ", train.image)
+                                        : "jobs run in containers of the installation's default image");
+  } else if (train.image_given) {
     const bool names_version = absl::StrContains(train.image, "python:");
     notices.push_back(absl::StrCat("image ", train.image,
                                    names_version ? " decides only the version of Python here" : " is not used here",

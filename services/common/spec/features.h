@@ -13,8 +13,9 @@ namespace riseml::spec {
 // Refuses (Reason::kUnsupported) sections that are valid but not yet in this version, by their name.
 absl::Status CheckRunnable(const Train& train);
 
-// Sentences about parts of the section that have no effect here, to be said once when an experiment is created.
-std::vector<std::string> Notices(const Train& train);
+// Sentences about what the section's image does here and about parts that have no effect, to be said once when an
+// experiment is created. `containers`: jobs run in containers.
+std::vector<std::string> Notices(const Train& train, bool containers);
 
 // Warnings about directories that the commands name and that will not be there: /inputs/NAME without an input of that
 // name, /shared outside of a set. `inputs` are the names given besides those of the file.

@@ -32,18 +32,21 @@ TEST(CheckRunnable, RefusesByName) {
 
 TEST(Notices, NameWhatHasNoEffect) {
   Train train;
-  EXPECT_THAT(Notices(train), IsEmpty());
+  EXPECT_THAT(Notices(train, false), IsEmpty());
   train.image = "python:3.6";
   train.image_given = true;
   train.tensorflow = TensorFlow{};
   EXPECT_THAT(
-      Notices(train),
+      Notices(train, false),
       ElementsAre(
           "image python:3.6 decides only the version of Python here: jobs run as processes in a Python environment",
           HasSubstr("no TensorBoard job is started")));
   train.image_given = false;
   train.tensorflow->tensorboard = false;
-  EXPECT_THAT(Notices(train), IsEmpty());
+  EXPECT_THAT(Notices(train, false), IsEmpty());
+  EXPECT_THAT(Notices(train, true), ElementsAre("jobs run in containers of the installation's default image"));
+  train.image_given = true;
+  EXPECT_THAT(Notices(train, true), ElementsAre("jobs run in containers of the image python:3.6"));
 }
 
 TEST(MissingDirectories, InputsThatNobodyGivesAndWhatIsSharedByNobody) {
