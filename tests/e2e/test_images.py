@@ -1,0 +1,124 @@
+"""Jobs in containers of Podman: images built from steps, code as a layer, what users may pull."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import unittest
+
+import python_image
+from stack import Stack
+
+CONTAINERS_CONF = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+
+
+class Images(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack()
+        cls.addClassCleanup(cls.stack.close)
+        cls.stack.run("up", "--dir", cls.stack.dir, "--runtime", "podman", limit=180)
+        with open(os.path.join(cls.stack.dir, "supervisor.json"), encoding="utf-8") as file:
+            cls.registry = f"127.0.0.1:{json.load(file)['ports']['registry']}"
+        cls.admin_key = cls.key_in(cls.stack.env["RISEML_CONFIG"])
+        cls.push_base()
+
+    @staticmethod
+    def key_in(config):
+        with open(config, encoding="utf-8") as file:
+            return next(word for word in file.read().split() if word.startswith("rml_"))
+
+    @classmethod
+    def push_base(cls):
+        """Puts python:3.11 of this machine's packages into the registry, as an administrator does."""
+        root = os.path.join(cls.stack.root, "base")
+        os.makedirs(root)
+        conf = os.path.join(root, "containers.conf")
+        with open(conf, "w", encoding="ascii") as file:
+            file.write(CONTAINERS_CONF)
+        env = {**os.environ, "CONTAINERS_CONF": conf, "STORAGE_DRIVER": "vfs"}
+
+        def buildah(*args):
+            return subprocess.run(["buildah", "--root", f"{root}/storage", "--runroot", f"{root}/run", *args], env=env, check=True,
+                                  capture_output=True, text=True).stdout.strip()
+
+        python_image.write_tar(f"{root}/base.tar")
+        container = buildah("from", "scratch")
+        buildah("add", container, f"{root}/base.tar", "/")
+        buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--cmd", "python3", container)
+        buildah("commit", container, "base")
+        buildah("push", "--tls-verify=false", "--creds", f"admin:{cls.admin_key}", "base", f"docker://{cls.registry}/library/python:3.11")
+        shutil.rmtree(root)
+
+    def image(self):
+        return f"{self.registry}/library/python:3.11"
+
+    def project(self, name, run, files=None, **train):
+        return self.stack.project(name, run, files, image=self.image(), **train)
+
+    def test_steps_are_built_once_and_an_edit_builds_nothing(self):
+        path = self.project("built", ["python3 -c 'import step; print(step.answer)'", "cat note"],
+                            {"note": "first\n", "step.sh": "echo unused\n"},
+                            install=["mkdir -p /opt/lib && echo answer=42 > /opt/lib/step.py", "export ANSWER=7",
+                                     "echo $ANSWER > /opt/lib/kept"],
+                            env={"PYTHONPATH": "/opt/lib"}, resources={"cpus": 0.5, "mem": 256, "gpus": 0})
+        number = self.stack.train(path)
+        self.stack.run("wait", number, limit=300)
+        self.assertEqual(self.stack.run("logs", "--raw", f"{number}.train"), b"42\nfirst\n")
+        build = self.stack.run("logs", "--raw", f"{number}.build").decode()
+        self.assertIn("==> step 1 of 3: mkdir -p /opt/lib", build)
+        self.assertIn("==> step 3 of 3: ", build)
+        with open(os.path.join(path, "note"), "w", encoding="ascii") as file:
+            file.write("second\n")
+        begin = time.monotonic()
+        number = self.stack.train(path)
+        self.stack.run("wait", number)
+        print(f"an edited project ran again in {time.monotonic() - begin:.2f} s")
+        self.assertEqual(self.stack.run("logs", "--raw", number), b"42\nsecond\n")
+        jobs = [job["name"].rsplit("/", 1)[1] for job in self.stack.experiment(number)["jobs"]]
+        self.assertEqual(jobs, ["train"], "nothing is built")
+
+    def test_a_step_that_fails_is_named(self):
+        number = self.stack.train(self.project("failing", "true", install=["true", "echo no such thing >&2; exit 3"]))
+        self.stack.run("wait", number, code=1, limit=300)
+        self.assertIn("step 2 of 2 failed", self.stack.run("status", number).decode())
+        self.assertIn("return code: 3", self.stack.run("logs", "--raw", f"{number}.build").decode())
+
+    def test_another_user_cannot_pull_the_image(self):
+        number = self.stack.train(self.project("private", "echo mine"))
+        self.stack.run("wait", number, limit=300)
+        other = self.key_in(self.stack.add_user("mallory"))
+        owner, project = self.repository(number)
+
+        def inspect(user, key):
+            return subprocess.run(["skopeo", "list-tags", "--tls-verify=false", "--creds", f"{user}:{key}",
+                                   f"docker://{self.registry}/{owner}/{project}"], capture_output=True, text=True, check=False)
+
+        own = inspect("admin", self.admin_key)
+        self.assertEqual(own.returncode, 0, own.stderr)
+        tag = json.loads(own.stdout)["Tags"][0]
+        self.assertNotEqual(inspect("mallory", other).returncode, 0)
+        self.assertNotEqual(inspect("admin", other).returncode, 0)
+        shown = subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--creds", f"admin:{self.admin_key}",
+                                f"docker://{self.registry}/{owner}/{project}:{tag}"], capture_output=True, text=True, check=True)
+        self.assertGreaterEqual(len(json.loads(shown.stdout)["Layers"]), 2)
+
+    def repository(self, number):
+        """UUIDs of the owner and the project of an experiment."""
+        experiment = self.stack.experiment(number)
+        projects = self.stack.json("project", "list")["projects"]
+        project = next(p for p in projects if experiment["project"].endswith(p["name"].rsplit("/", 1)[1]))
+        return self.stack.json("whoami")["user"]["uid"], project["uid"]
+
+    def test_images_that_there_are_not(self):
+        path = self.stack.project("none", "true", image=f"{self.registry}/library/python:9")
+        self.assertIn("python:9 not found", self.stack.fails("train", cwd=path))
+        path = self.stack.project("wrong", "true", image="UPPER/case")
+        self.assertIn("upper-case", self.stack.fails("train", cwd=path))
