@@ -2,6 +2,8 @@
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -228,6 +230,18 @@ TEST_F(RpcTest, ServicesCallEachOtherOverSocketsWithCertificates) {
       Invoke<Caller>([&](auto* c, auto* r) { return stub->Authenticate(c, internal::v1::AuthenticateRequest(), r); });
   ASSERT_TRUE(caller.ok()) << caller.status();
   EXPECT_EQ(caller->service(), "gitsync");
+}
+
+TEST_F(RpcTest, ASocketOfRootBelongsToTheOwnerOfItsDirectory) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root makes sockets for others";
+  constexpr uid_t kNobody = 65534;
+  const std::string directory = dir_ + "/run", socket = directory + "/internal";
+  ASSERT_EQ(mkdir(directory.c_str(), 0700), 0);
+  ASSERT_EQ(chown(directory.c_str(), kNobody, kNobody), 0);
+  const auto server = Start(ListenerKind::kInternal, {&access_}, "unix:" + socket);
+  struct stat info {};
+  ASSERT_EQ(stat(socket.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, kNobody);
 }
 
 TEST_F(RpcTest, CallersOnOneConnectionAreKeptApart) {

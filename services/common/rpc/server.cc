@@ -4,10 +4,14 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/security/server_credentials.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -32,6 +36,7 @@ constexpr int kMaxUserMessageBytes = 384 << 10, kMaxServiceMessageBytes = 4 << 2
 constexpr int kMaxMetadataBytes = 8 << 10;
 constexpr int kUserThreads = 256, kServiceThreads = 16;
 constexpr char kHealthPrefix[] = "/grpc.health.v1.Health/";
+constexpr absl::string_view kUnixPrefix = "unix:";
 
 std::string Find(const grpc::AuthMetadataProcessor::InputMetadata& metadata, const char* key) {
   const auto it = metadata.find(key);
@@ -45,7 +50,19 @@ grpc::SslServerCredentialsOptions TlsOptions(ListenerKind kind) {
   return options;
 }
 
-bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
+bool IsUnix(const std::string& address) { return absl::StartsWith(address, kUnixPrefix); }
+
+// Makes the owner of the socket's directory its owner too, so that a service that runs as root can be called by the
+// others of its installation.
+absl::Status ShareSocketOfRoot(const std::string& address) {
+  if (geteuid() != 0 || !IsUnix(address)) return absl::OkStatus();
+  const std::string path = address.substr(kUnixPrefix.size());
+  struct stat directory {};
+  if (stat(std::filesystem::absolute(path).parent_path().c_str(), &directory) != 0 ||
+      lchown(path.c_str(), directory.st_uid, directory.st_gid) != 0)
+    return ErrnoError(errno, absl::StrCat("share the socket ", path));
+  return absl::OkStatus();
+}
 
 // Clients across a network may vanish silently, and are redistributed over the servers from time to time. Behind a Unix
 // socket there is one server, and a client that ends closes its connection.
@@ -224,6 +241,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   if (server->server_ == nullptr || socket_port == 0 || (!address.empty() && server->port_ == 0))
     return Error(Reason::kUnavailable, absl::StrCat("listen on ", address, address.empty() ? "" : " ", socket,
                                                     ": address in use, or certificate not usable"));
+  for (const std::string& one : {address, socket}) RISEML_RETURN_IF_ERROR(ShareSocketOfRoot(one));
   server->server_->GetHealthCheckService()->SetServingStatus(true);
   LogInfo("listening", {{"address", address},
                         {"socket", socket},
