@@ -8,10 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/process/process.h"
@@ -99,10 +102,26 @@ absl::Status GiveTree(const Account& account, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status Become(const Account& account) {
+absl::Status GiveWholeTrees(const Account& account, const std::vector<std::string>& paths) {
   if (!account.drop) return absl::OkStatus();
-  if (setgroups(0, nullptr) != 0 || setgid(account.gid) != 0 || setuid(account.uid) != 0)
+  // chown resolves names from directories that it holds open, so that nobody can put a link in its way.
+  std::vector<std::string> argv = {"chown", "--recursive", "--no-dereference",
+                                   absl::StrCat(account.uid, ":", account.gid), "--"};
+  const std::size_t words = argv.size();
+  std::ranges::copy_if(paths, std::back_inserter(argv), FileExists);
+  if (argv.size() == words) return absl::OkStatus();
+  RISEML_ASSIGN_OR_RETURN(const RunResult result, RunAndWait(argv));
+  if (result.exit_code == 0) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("give files to ", account.name, ": ", result.output));
+}
+
+absl::Status Become(const Account& account, RootRights rights) {
+  if (!account.drop) return absl::OkStatus();
+  const uid_t saved = rights == RootRights::kInReserve ? 0 : account.uid;
+  if (setgroups(0, nullptr) != 0 || setgid(account.gid) != 0 || setresuid(account.uid, account.uid, saved) != 0)
     return ErrnoError(errno, absl::StrCat("become the user ", account.name));
+  // With rights in reserve this process stays closed to others of its user, who could take them through it.
+  if (rights == RootRights::kInReserve) return absl::OkStatus();
   // Makes this process an ordinary process of its user again, since it inspects its children through /proc.
   prctl(PR_SET_DUMPABLE, 1);
   if (setuid(0) == 0) return absl::InternalError("root's rights came back after they were given up");

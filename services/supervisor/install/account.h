@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -28,7 +29,16 @@ bool CanAccess(const Account& account, const std::string& path, int mode);
 // Makes the account the owner of a tree unless it owns the root of the tree already. Follows no links.
 absl::Status GiveTree(const Account& account, const std::string& path);
 
-// Gives up root's rights permanently. No effect if there is nothing to drop.
-absl::Status Become(const Account& account);
+// Makes the account the owner of whole trees, whatever their programs do meanwhile. Follows no links. No effect on
+// trees that do not exist, and if there is nothing to drop.
+absl::Status GiveWholeTrees(const Account& account, const std::vector<std::string>& paths);
+
+enum class RootRights {
+  kGivenUp,
+  kInReserve,  // as the saved user id (process/kept_root.h)
+};
+
+// Gives up root's rights, permanently or in reserve. No effect if there is nothing to drop.
+absl::Status Become(const Account& account, RootRights rights);
 
 }  // namespace riseml::supervisor

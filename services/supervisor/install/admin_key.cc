@@ -45,7 +45,7 @@ absl::Status RunApi(const Layout& layout, const Programs& programs) {
 absl::Status RunInAccount(const std::string& dir, Programs programs) {
   umask(077);
   RISEML_ASSIGN_OR_RETURN(const Account account, FindOrMakeAccount());
-  RISEML_ASSIGN_OR_RETURN(const Layout layout, EnterAccount(account, dir, &programs));
+  RISEML_ASSIGN_OR_RETURN(const Layout layout, EnterAccount(account, dir, &programs, RootRights::kGivenUp));
   return RunApi(layout, programs);
 }
 

@@ -5,13 +5,14 @@
 
 namespace riseml::supervisor {
 
-absl::StatusOr<Layout> EnterAccount(const Account& account, const std::string& dir, Programs* programs) {
+absl::StatusOr<Layout> EnterAccount(const Account& account, const std::string& dir, Programs* programs,
+                                    RootRights rights) {
   for (const char* part : {"", "/run", "/logs"}) RISEML_RETURN_IF_ERROR(GiveTree(account, dir + part));
   RISEML_ASSIGN_OR_RETURN(*programs, MakeReachable(*programs, account));
   Layout layout;
   layout.dir = dir;
   RISEML_ASSIGN_OR_RETURN(layout.home, ReachablePath(account, dir));
-  RISEML_RETURN_IF_ERROR(Become(account));
+  RISEML_RETURN_IF_ERROR(Become(account, rights));
   return layout;
 }
 

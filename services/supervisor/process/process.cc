@@ -24,6 +24,7 @@
 #include "absl/strings/strip.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/supervisor/process/kept_root.h"
 
 namespace riseml::supervisor {
 namespace {
@@ -61,7 +62,7 @@ struct ChildFiles {
   std::size_t passed_count;
 };
 
-[[noreturn]] void RunChild(char* const* argv, char* const* environment, const ChildFiles& files) {
+[[noreturn]] void RunChild(char* const* argv, char* const* environment, const ChildFiles& files, bool as_root) {
   setsid();
   ResetSignals();
   dup2(files.in, STDIN_FILENO);
@@ -71,7 +72,7 @@ struct ChildFiles {
   for (std::size_t i = 0; i < files.passed_count; ++i) fcntl(files.passed[i], F_SETFD, 0);
   char byte = 0;
   if (chdir("/") != 0 || read(files.go, &byte, 1) != 1) _exit(126);
-  execve(argv[0], argv, environment);
+  if (TakeProgramsRights(as_root)) execve(argv[0], argv, environment);
   const int error = errno;
   [[maybe_unused]] const ssize_t ignored = write(files.failure, &error, sizeof error);
   _exit(127);
@@ -170,7 +171,8 @@ absl::StatusOr<pid_t> Spawn(const SpawnRequest& request, const std::function<abs
     close(go.write_end.get());
     RunChild(argv.data(), environment.data(),
              {null.get(), out, log.get(), go.read_end.get(), failure.write_end.get(), request.passed.data(),
-              request.passed.size()});
+              request.passed.size()},
+             request.as_root);
   }
   failure.write_end.Reset();
   if (absl::Status status = record(pid); !status.ok()) {

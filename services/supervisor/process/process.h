@@ -42,6 +42,7 @@ struct SpawnRequest {
   std::string log_file;     // standard error, appended to
   std::string output_file;  // standard output, replaced, mode 0600; empty: the log file too
   std::vector<int> passed;  // descriptors that the program also gets, with the same numbers
+  bool as_root = false;     // the program gets the root's rights that this process keeps, if it keeps any
 };
 
 // Starts a program in its own session. Calls `record` with the pid before the program runs: if `record` fails, or if

@@ -107,7 +107,8 @@ absl::Status RunStack(SuperviseRequest& request, ProgressSender& progress) {
   umask(077);
   RISEML_ASSIGN_OR_RETURN(const Account account, FindOrMakeAccount());
   if (account.created) progress.Note("Made the system user riseml; services and jobs run with its rights.");
-  RISEML_ASSIGN_OR_RETURN(const Layout layout, EnterAccount(account, request.dir, &request.programs));
+  RISEML_ASSIGN_OR_RETURN(const Layout layout,
+                          EnterAccount(account, request.dir, &request.programs, RootRights::kGivenUp));
   RISEML_RETURN_IF_ERROR(LeaveTerminal(layout));
   RISEML_RETURN_IF_ERROR(RecordOurselves(layout));
   const SystemClock clock;
