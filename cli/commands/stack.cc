@@ -22,6 +22,7 @@ struct StackOptions {
   std::string dir;
   std::vector<std::string> data;  // NAME=PATH; of `up`
   std::string kafka;              // of `up`
+  std::string runtime;            // of `up`
 };
 
 // Becomes the supervisor; returns only on failure.
@@ -38,6 +39,7 @@ absl::StatusOr<int> Become(const std::string& verb, const StackOptions& options)
   if (!options.dir.empty()) words.insert(words.end(), {"--dir", options.dir});
   for (const std::string& data : options.data) words.insert(words.end(), {"--data", data});
   if (!options.kafka.empty()) words.insert(words.end(), {"--kafka", options.kafka});
+  if (!options.runtime.empty()) words.insert(words.end(), {"--runtime", options.runtime});
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -64,6 +66,11 @@ void AddVerb(cmdline::Command app, Plan& plan, const char* verb, const char* des
             "--kafka", options->kafka,
             "Kafka brokers that logs go over; kept; \"none\": logs go to the log handler directly, as by default")
         .Type("HOST:PORT,…");
+    command
+        .AddOption("--runtime", options->runtime,
+                   "How jobs run: \"podman\", in containers, or \"process\", as by default; kept")
+        .OneOf({"podman", "process"})
+        .Type("RUNTIME");
   }
   command.OnTyped(
       [&plan, options, verb] { plan.action = [options, verb](Session&) { return Become(verb, *options); }; });
@@ -73,7 +80,8 @@ void AddVerb(cmdline::Command app, Plan& plan, const char* verb, const char* des
 
 void AddStack(cmdline::Command app, Plan& plan) {
   AddVerb(app, plan, "up", "Start RiseML on this machine and log in to it",
-          "  riseml up\n  riseml up --dir /srv/riseml\n  riseml up --data imagenet=/srv/imagenet");
+          "  riseml up\n  riseml up --dir /srv/riseml\n  riseml up --data imagenet=/srv/imagenet\n  riseml up "
+          "--runtime podman");
   AddVerb(app, plan, "down", "Stop RiseML on this machine; running jobs go on", "  riseml down");
 }
 

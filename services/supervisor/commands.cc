@@ -28,6 +28,7 @@
 #include "services/supervisor/install/client_context.h"
 #include "services/supervisor/install/layout.h"
 #include "services/supervisor/install/lock.h"
+#include "services/supervisor/install/runtime.h"
 #include "services/supervisor/install/service_configs.h"
 #include "services/supervisor/install/state.h"
 #include "services/supervisor/process/process.h"
@@ -129,6 +130,7 @@ absl::Status AlreadyUp(const std::string& dir) {
       why = Unhealthy(*installation);
       if (why.empty()) {
         Say(absl::StrCat("RiseML is already up in ", dir, "."));
+        if (installation->plan.state.podman()) Say(kRunsContainers);
         if (RunsReplacedPrograms(*installation)) Say(kOlder);
         return TellClient(dir);
       }
@@ -139,12 +141,13 @@ absl::Status AlreadyUp(const std::string& dir) {
                                                   "/logs, or restart it with `riseml down` and `riseml up`"));
 }
 
-absl::Status FollowStart(pid_t supervising, int pipe, const std::string& dir) {
+absl::Status FollowStart(pid_t supervising, int pipe, const std::string& dir, const Runtime& runtime) {
   ForwardInterrupts(supervising);
   ProgressView view(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
   const absl::Status status = FollowProgress(pipe, view, dir + "/logs/supervisor.log");
   if (status.ok()) {
     Say(absl::StrCat("RiseML is up in ", dir, "."));
+    if (runtime.podman) Say(kRunsContainers);
     return TellClient(dir);
   }
   // Waits for the supervising process, which is ending: its end frees the lock for the next try.
@@ -177,6 +180,27 @@ absl::Status StopSupervisor(const Layout& layout) {
                                                   "/logs/supervisor.log"));
 }
 
+// Stops what a dead supervisor has left running.
+void StopLeftovers(const std::string& dir) {
+  const absl::StatusOr<Installation> installation = Open(dir);
+  if (!installation.ok()) return;
+  const SystemClock clock;
+  ProgressSender nobody{UniqueFd()};
+  SetLogName(kSupervisor);
+  Stack(installation->plan, clock, nobody).StopLeftovers();
+}
+
+// Returns an error for options that only a start can take.
+absl::Status RefuseStartOptions(const Options& options) {
+  const std::pair<absl::string_view, bool> given[] = {
+      {"--data", !options.data.empty()}, {"--kafka", !options.kafka.empty()}, {"--runtime", !options.runtime.empty()}};
+  for (const auto& [name, is_given] : given)
+    if (is_given)
+      return absl::FailedPreconditionError(absl::StrCat(
+          "RiseML is up, and ", name, " is set at its start; run `riseml down` first, then the same command again"));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status Up(const Options& options) {
@@ -186,15 +210,16 @@ absl::Status Up(const Options& options) {
   RISEML_ASSIGN_OR_RETURN(request.programs, FindPrograms(options.bin_dir));
   RISEML_RETURN_IF_ERROR(PrepareDirectory(dir));
   RISEML_ASSIGN_OR_RETURN(std::optional<UniqueFd> lock, TryLock(dir));
-  if (!lock.has_value() && !options.data.empty()) {
-    return absl::FailedPreconditionError(
-        "RiseML is up, and --data is set at its start; run `riseml down` first, then the same command again");
+  if (!lock.has_value()) {
+    RISEML_RETURN_IF_ERROR(RefuseStartOptions(options));
+    return AlreadyUp(dir);
   }
-  if (!lock.has_value() && !options.kafka.empty()) {
-    return absl::FailedPreconditionError(
-        "RiseML is up, and --kafka is set at its start; run `riseml down` first, then the same command again");
+  RISEML_ASSIGN_OR_RETURN(request.runtime, ChooseRuntime(dir, options.runtime));
+  if (request.runtime.podman) {
+    RISEML_ASSIGN_OR_RETURN(request.programs.docker_registry, FindContainerPrograms());
   }
-  if (!lock.has_value()) return AlreadyUp(dir);
+  // A node that runs with root's rights could not be stopped by a supervisor that has given them up.
+  if (request.runtime.changed) StopLeftovers(dir);
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return ErrnoError(errno, "make a pipe");
   UniqueFd read_end(pipe_ends[0]);
@@ -212,7 +237,7 @@ absl::Status Up(const Options& options) {
   }
   request.lock.Reset();
   request.progress.Reset();
-  return FollowStart(child, read_end.get(), dir);
+  return FollowStart(child, read_end.get(), dir, request.runtime);
 }
 
 absl::Status AdminKey(const Options& options) {
@@ -234,11 +259,8 @@ absl::Status Down(const Options& options) {
   RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(dir));
   if (!lock.has_value()) {
     RISEML_RETURN_IF_ERROR(StopSupervisor(layout));
-  } else if (const absl::StatusOr<Installation> installation = Open(dir); installation.ok()) {
-    const SystemClock clock;
-    ProgressSender nobody{UniqueFd()};
-    SetLogName(kSupervisor);
-    Stack(installation->plan, clock, nobody).StopLeftovers();
+  } else {
+    StopLeftovers(dir);
   }
   Say(absl::StrCat("RiseML is down in ", dir, ". Running jobs go on; the next `riseml up` finds out how they ended."));
   return absl::OkStatus();

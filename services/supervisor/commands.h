@@ -14,6 +14,7 @@ struct Options {
   std::string bin_dir;            // --bin-dir; empty: the directory of this program
   std::vector<std::string> data;  // --data NAME=PATH
   std::string kafka;              // --kafka BROKERS, or "none"; empty: as before
+  std::string runtime;            // --runtime podman|process; empty: as before
 };
 
 // Each command prints messages for the user on standard output and returns errors.

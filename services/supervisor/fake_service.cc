@@ -1,14 +1,20 @@
 // Stands in for every service in the supervisor's tests: reads the real configuration, answers health checks, and
 // misbehaves on demand. The name of the program selects the service; a file NAME.mode beside it selects the
 // misbehaviour.
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <stop_token>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "riseml/config/v1/agent.pb.h"
 #include "riseml/config/v1/api.pb.h"
 #include "riseml/config/v1/builder.pb.h"
@@ -21,6 +27,7 @@
 #include "services/common/config/config.h"
 #include "services/common/rpc/server.h"
 #include "services/common/runtime/runtime.h"
+#include "services/supervisor/install/ports.h"
 
 namespace {
 
@@ -45,6 +52,36 @@ absl::Status Listen(const riseml::config::v1::Listener& listener, ListenerKind k
   return absl::OkStatus();
 }
 
+// Answers every request of HTTP until it is destroyed, in place of the endpoint for tokens.
+class TokenDouble {
+ public:
+  explicit TokenDouble(riseml::UniqueFd listener)
+      : listener_(std::move(listener)), thread_([this](const std::stop_token& stop) { Serve(stop); }) {}
+
+ private:
+  void Serve(const std::stop_token& stop) const {
+    constexpr char kAnswer[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    while (!stop.stop_requested()) {
+      pollfd one = {listener_.get(), POLLIN, 0};
+      if (poll(&one, 1, 20) != 1) continue;
+      const riseml::UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      char request[4096];
+      if (read(client.get(), request, sizeof request) > 0) riseml::WriteAll(client.get(), kAnswer).IgnoreError();
+    }
+  }
+
+  const riseml::UniqueFd listener_;
+  std::jthread thread_;
+};
+
+absl::StatusOr<std::unique_ptr<TokenDouble>> ServeTokens(const std::string& address) {
+  int port = 0;
+  if (!absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port))
+    return absl::InvalidArgumentError("token_address has no port");
+  RISEML_ASSIGN_OR_RETURN(riseml::UniqueFd listener, riseml::supervisor::ListenOn("builder.tokens", port));
+  return std::make_unique<TokenDouble>(std::move(listener));
+}
+
 template <class Config>
 absl::Status Serve(const std::string& file) {
   Config config;
@@ -55,6 +92,12 @@ absl::Status Serve(const std::string& file) {
     RISEML_RETURN_IF_ERROR(Listen(config.user_listener(), ListenerKind::kUser, nobody, servers));
   if constexpr (requires { config.internal_listener(); })
     RISEML_RETURN_IF_ERROR(Listen(config.internal_listener(), ListenerKind::kInternal, nobody, servers));
+  std::unique_ptr<TokenDouble> tokens;
+  if constexpr (requires { config.images(); }) {
+    if (config.has_images()) {
+      RISEML_ASSIGN_OR_RETURN(tokens, ServeTokens(config.images().token_address()));
+    }
+  }
   riseml::runtime::WaitForSignal();
   for (const std::unique_ptr<Server>& server : servers) server->Shutdown(absl::Seconds(1));
   return absl::OkStatus();

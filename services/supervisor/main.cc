@@ -5,6 +5,7 @@
 #include "services/common/base/status.h"
 #include "services/common/cmdline/command_line.h"
 #include "services/supervisor/commands.h"
+#include "services/supervisor/install/runtime.h"
 
 namespace {
 
@@ -40,6 +41,10 @@ int main(int argc, char** argv) {
   up.AddOption("--kafka", options.kafka,
                "Kafka brokers that logs go over; kept; \"none\": logs go to the log handler directly, as by default")
       .Type("BROKERS");
+  up.AddOption("--runtime", options.runtime,
+               "How jobs run: \"podman\", in containers, or \"process\", as by default; kept")
+      .OneOf({riseml::supervisor::kPodmanRuntime, riseml::supervisor::kProcessRuntime})
+      .Type("RUNTIME");
   command_line.ParseOrExit(argc, argv);
 
   if (up.typed()) return Finish(riseml::supervisor::Up(options));

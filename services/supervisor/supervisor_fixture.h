@@ -72,12 +72,15 @@ class SupervisorTest : public ::testing::Test {
 
   std::string ClientConfig() const { return root_ + "/home/.riseml/config"; }
 
-  // `around` is a command that gets the supervisor's command line as its arguments and runs it.
-  Result Run(const std::string& verb, const std::vector<std::string>& around = {}) {
+  // `around` is a command that gets the supervisor's command line as its arguments and runs it; `options` end that
+  // command line.
+  Result Run(const std::string& verb, const std::vector<std::string>& around = {},
+             const std::vector<std::string>& options = {}) {
     std::vector<std::string> argv = around;
     argv.insert(argv.end(), {"env", "-u", "RISEML_CONFIG", absl::StrCat("HOME=", root_, "/home"),
                              absl::StrCat(RISEML_TEST_BIN_DIR, "/riseml-supervisor"), verb, "--dir", dir_});
     if (verb == "up" || verb == "admin-key") argv.insert(argv.end(), {"--bin-dir", bin_});
+    argv.insert(argv.end(), options.begin(), options.end());
     const absl::StatusOr<RunResult> result = RunAndWait(argv);
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? Result{result->exit_code, result->output} : Result{};

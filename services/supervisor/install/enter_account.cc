@@ -1,5 +1,6 @@
 #include "services/supervisor/install/enter_account.h"
 
+#include "services/common/base/files/file.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/install/private_mount.h"
 
@@ -12,6 +13,10 @@ absl::StatusOr<Layout> EnterAccount(const Account& account, const std::string& d
   Layout layout;
   layout.dir = dir;
   RISEML_ASSIGN_OR_RETURN(layout.home, ReachablePath(account, dir));
+  if (rights == RootRights::kInReserve) {
+    // Only root enters it: files of images may give root's rights to whoever runs them.
+    RISEML_RETURN_IF_ERROR(MakeDirectories(layout.Containers(), 0700));
+  }
   RISEML_RETURN_IF_ERROR(Become(account, rights));
   return layout;
 }

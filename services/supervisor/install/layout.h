@@ -29,6 +29,10 @@ struct Layout {
   std::string PidFile(absl::string_view name) const { return absl::StrCat(home, "/run/", name, ".pid"); }
   std::string ProcessFile(absl::string_view name) const { return absl::StrCat(home, "/run/", name, ".process"); }
   std::string Lock() const { return In("run/lock"); }
+  // Of images: those of the registry, layers on their way to it, and what the node has of them.
+  std::string Registry() const { return In("registry"); }
+  std::string Spool() const { return In("spool"); }
+  std::string Containers() const { return In("containers"); }
 };
 
 // Resolves `given`, the value of --dir, which may be relative and may not exist yet. If it is empty, the directory is

@@ -12,7 +12,8 @@ struct Programs {
   std::string bin_dir;            // holds riseml-api and the other programs
   std::string python_client_dir;  // holds the Python package riseml
   std::string postgres_bin;
-  std::string haproxy;  // empty: not installed
+  std::string haproxy;          // empty: not installed
+  std::string docker_registry;  // empty: not needed
 };
 
 // Finds the programs in `bin_dir`, or beside this program if `bin_dir` is empty. Finds the Python package in

@@ -23,16 +23,25 @@ absl::Status Save(const Layout& layout, absl::string_view name, const rpc::Certi
   return WriteFileAtomically(stem + ".crt", certificate.certificate_pem, 0600);
 }
 
-absl::StatusOr<rpc::Certificate> LoadOrMakeCa(const Layout& layout, absl::Time now) {
+absl::StatusOr<rpc::Certificate> LoadOrMakeCa(const Layout& layout, absl::string_view name,
+                                              absl::string_view common_name, absl::Time now) {
+  const std::string stem = absl::StrCat(layout.Certs(), "/", name);
   rpc::Certificate ca;
-  if (!FileExists(layout.Certs() + "/ca.crt")) {
-    RISEML_ASSIGN_OR_RETURN(ca, rpc::MakeCa("RiseML local CA", now));
-    RISEML_RETURN_IF_ERROR(Save(layout, "ca", ca));
+  if (!FileExists(stem + ".crt")) {
+    RISEML_ASSIGN_OR_RETURN(ca, rpc::MakeCa(common_name, now));
+    RISEML_RETURN_IF_ERROR(Save(layout, name, ca));
     return ca;
   }
-  RISEML_ASSIGN_OR_RETURN(ca.certificate_pem, ReadFile(layout.Certs() + "/ca.crt", kMaxPemBytes));
-  RISEML_ASSIGN_OR_RETURN(ca.key_pem, ReadFile(layout.Certs() + "/ca.key", kMaxPemBytes));
+  RISEML_ASSIGN_OR_RETURN(ca.certificate_pem, ReadFile(stem + ".crt", kMaxPemBytes));
+  RISEML_ASSIGN_OR_RETURN(ca.key_pem, ReadFile(stem + ".key", kMaxPemBytes));
   return ca;
+}
+
+absl::Status EnsureCertificate(const Layout& layout, const rpc::Certificate& ca, absl::string_view name,
+                               absl::Time now) {
+  if (FileExists(absl::StrCat(layout.Certs(), "/", name, ".crt"))) return absl::OkStatus();
+  RISEML_ASSIGN_OR_RETURN(const rpc::Certificate certificate, rpc::IssueCertificate(ca, name, now));
+  return Save(layout, name, certificate);
 }
 
 }  // namespace
@@ -40,13 +49,15 @@ absl::StatusOr<rpc::Certificate> LoadOrMakeCa(const Layout& layout, absl::Time n
 absl::Status EnsureCertificates(const Layout& layout, absl::Time now) {
   std::vector<absl::string_view> names = {kSupervisor, kEdge};
   for (const ServiceInfo& service : kServices) names.push_back(service.name);
-  RISEML_ASSIGN_OR_RETURN(const rpc::Certificate ca, LoadOrMakeCa(layout, now));
-  for (absl::string_view name : names) {
-    if (FileExists(absl::StrCat(layout.Certs(), "/", name, ".crt"))) continue;
-    RISEML_ASSIGN_OR_RETURN(const rpc::Certificate certificate, rpc::IssueCertificate(ca, name, now));
-    RISEML_RETURN_IF_ERROR(Save(layout, name, certificate));
-  }
+  RISEML_ASSIGN_OR_RETURN(const rpc::Certificate ca, LoadOrMakeCa(layout, "ca", "RiseML local CA", now));
+  for (absl::string_view name : names) RISEML_RETURN_IF_ERROR(EnsureCertificate(layout, ca, name, now));
   return absl::OkStatus();
+}
+
+absl::Status EnsureTokenCertificates(const Layout& layout, absl::Time now) {
+  RISEML_ASSIGN_OR_RETURN(const rpc::Certificate ca,
+                          LoadOrMakeCa(layout, kTokenAuthority, "RiseML registry tokens", now));
+  return EnsureCertificate(layout, ca, kTokenKeys, now);
 }
 
 absl::Status EnsureKeys(const Layout& layout) {

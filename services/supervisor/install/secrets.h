@@ -11,6 +11,10 @@ namespace riseml::supervisor {
 // 0600.
 absl::Status EnsureCertificates(const Layout& layout, absl::Time now);
 
+// Makes the missing ones of the authority of the registry's tokens and of the key that builder signs them with. The
+// authority signs nothing else, and the installation's CA does not sign tokens (adr/0018).
+absl::Status EnsureTokenCertificates(const Layout& layout, absl::Time now);
+
 // Makes the key that attempt tokens are derived from and the key that encrypts users' secrets, if they are missing.
 absl::Status EnsureKeys(const Layout& layout);
 

@@ -8,6 +8,7 @@
 #include "services/common/base/files/file.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/install/edge.h"
+#include "services/supervisor/install/registry.h"
 #include "services/supervisor/install/services.h"
 #include "services/supervisor/install/state.h"
 
@@ -93,6 +94,7 @@ config::v1::ApiConfig MakeApiConfig(const ConfigInput& input) {
     config.set_environments_max_bytes(gigabytes < 0 ? -1 : gigabytes * 1'000'000'000);
   config.set_user_max_experiments(input.state.user_max_experiments());
   config.set_user_max_bytes(UserMaxBytes(input));
+  config.set_containers(input.state.podman());
   return config;
 }
 
@@ -116,6 +118,10 @@ config::v1::BuilderConfig MakeBuilderConfig(const ConfigInput& input) {
   config.set_metrics_address(AddressOf(input.state, "builder.metrics"));
   config.set_python_client_dir(input.python_client_dir);
   config.mutable_interpreter_dirs()->Assign(input.interpreter_dirs.begin(), input.interpreter_dirs.end());
+  if (input.state.podman()) {
+    config.set_api_address(SocketAddressOf(input.state, "api.internal"));
+    *config.mutable_images() = ImagesOf(input.layout, input.state);
+  }
   return config;
 }
 
@@ -150,6 +156,7 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   config.set_isolation("auto");
   config.set_installation_dir(input.layout.dir);
   *config.mutable_data_paths() = input.state.data_paths();
+  if (input.state.podman()) *config.mutable_podman() = PodmanOf(input.layout, input.state);
   config.mutable_interpreter_dirs()->Assign(input.interpreter_dirs.begin(), input.interpreter_dirs.end());
   return config;
 }
@@ -180,6 +187,7 @@ absl::StatusOr<std::map<std::string, std::string>> RenderConfigs(const ConfigInp
   RISEML_ASSIGN_OR_RETURN(texts["agent"], Render(MakeNodeConfig(input)));
   RISEML_ASSIGN_OR_RETURN(texts["scheduler"], Render(MakeSchedulerConfig(input)));
   if (input.state.edge()) texts[std::string(kEdge)] = MakeEdgeConfig(input.layout, input.state, input.max_files);
+  if (input.state.podman()) texts[std::string(kRegistry)] = MakeRegistryConfig(input.layout, input.state);
   return texts;
 }
 

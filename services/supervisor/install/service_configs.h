@@ -42,7 +42,7 @@ config::v1::SchedulerConfig MakeSchedulerConfig(const ConfigInput& input);
 // Client identity of the supervisor itself, for health checks.
 config::v1::ClientTls SupervisorTls(const Layout& layout);
 
-// Returns the text of each service's file, by service name, and of the edge's file if there is an edge.
+// Returns the text of each service's file, by service name, and those of the edge and the registry if there are such.
 absl::StatusOr<std::map<std::string, std::string>> RenderConfigs(const ConfigInput& input);
 
 // Writes the files whose content has changed.

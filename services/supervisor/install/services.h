@@ -14,6 +14,7 @@ enum class ListenerRole {
   kInternal,  // called by services; has a socket
   kMetrics,   // has a port
   kEdge,      // answered by the edge itself, on a user port
+  kImages,    // answers HTTP; has a port; exists while jobs run in containers
 };
 constexpr bool HasPort(ListenerRole role) { return role != ListenerRole::kInternal; }
 
@@ -32,6 +33,11 @@ struct ServiceInfo {
 
 inline constexpr absl::string_view kDatabase = "postgres";
 inline constexpr int kLastWave = 3;
+
+// Service that has root's rights if root runs the installation and jobs run in containers.
+inline constexpr absl::string_view kNode = "agent";
+// Listener of builder that gives the tokens of the registry (adr/0018).
+inline constexpr absl::string_view kTokenListener = "builder.tokens";
 
 inline constexpr ServiceInfo kServices[] = {
     {"api",
@@ -52,13 +58,15 @@ inline constexpr ServiceInfo kServices[] = {
      "riseml-builder",
      "",
      0,
-     {{{"builder.internal", ListenerRole::kInternal}, {"builder.metrics", ListenerRole::kMetrics}, {}}}},
+     {{{"builder.internal", ListenerRole::kInternal},
+       {"builder.metrics", ListenerRole::kMetrics},
+       {kTokenListener, ListenerRole::kImages}}}},
     {"loghandler",
      "riseml-loghandler",
      "",
      1,
      {{{"loghandler.user", ListenerRole::kUser}, {"loghandler.metrics", ListenerRole::kMetrics}, {}}}},
-    {"agent",
+    {kNode,
      "riseml-agent",
      "node",
      0,
@@ -74,13 +82,21 @@ inline constexpr ServiceInfo kServices[] = {
 inline constexpr absl::string_view kEdge = "edge";
 inline constexpr absl::string_view kEdgeMetrics = "edge.metrics";
 
-// Listeners of all services and of the edge.
+// Name of the unit, the files and the listener of the registry of images.
+inline constexpr absl::string_view kRegistry = "registry";
+// Names of the certificates of tokens: of the authority that the registry trusts, and of the key that builder signs
+// with.
+inline constexpr absl::string_view kTokenAuthority = "registry-ca";
+inline constexpr absl::string_view kTokenKeys = "registry-tokens";
+
+// Listeners of all services, of the edge and of the registry.
 inline std::vector<ListenerInfo> AllListeners() {
   std::vector<ListenerInfo> all;
   for (const ServiceInfo& service : kServices)
     for (const ListenerInfo& listener : service.listeners)
       if (!listener.name.empty()) all.push_back(listener);
   all.push_back({kEdgeMetrics, ListenerRole::kMetrics});
+  all.push_back({kRegistry, ListenerRole::kImages});
   return all;
 }
 

@@ -57,7 +57,7 @@ absl::Status ChoosePorts(config::v1::SupervisorState* state) {
     const std::string name(listener.name);
     if (!HasPort(listener.role)) {
       state->mutable_ports()->erase(name);  // from a version that gave it a port
-    } else if (state->ports().count(name) == 0) {
+    } else if (state->ports().count(name) == 0 && (listener.role != ListenerRole::kImages || state->podman())) {
       RISEML_ASSIGN_OR_RETURN(PickedPort port, PickPort());
       (*state->mutable_ports())[name] = port.port;
       picked.push_back(std::move(port));
@@ -97,9 +97,14 @@ std::string SocketAddressOf(const config::v1::SupervisorState& state, absl::stri
   return absl::StrCat("unix:", state.postgres_socket_dir(), "/", listener);
 }
 
+int PortOf(const config::v1::SupervisorState& state, absl::string_view listener) {
+  const auto port = state.ports().find(std::string(listener));
+  return port == state.ports().end() ? 0 : port->second;
+}
+
 std::string AddressOf(const config::v1::SupervisorState& state, absl::string_view listener) {
-  const auto it = state.ports().find(std::string(listener));
-  return it == state.ports().end() ? "" : absl::StrCat("127.0.0.1:", it->second);
+  const int port = PortOf(state, listener);
+  return port == 0 ? "" : absl::StrCat("127.0.0.1:", port);
 }
 
 }  // namespace riseml::supervisor

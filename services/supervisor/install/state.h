@@ -20,6 +20,9 @@ absl::Status SaveState(const Layout& layout, const config::v1::SupervisorState& 
 // Picks ports that are free now. Makes the directory.
 absl::Status CompleteState(const Layout& layout, config::v1::SupervisorState* state);
 
+// Port of a listener; 0: it has none.
+int PortOf(const config::v1::SupervisorState& state, absl::string_view listener);
+
 // "127.0.0.1:PORT" of a listener that has a port, e.g. "api.user".
 std::string AddressOf(const config::v1::SupervisorState& state, absl::string_view listener);
 

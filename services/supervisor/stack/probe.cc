@@ -7,9 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/oci/curl_http.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/status.h"
@@ -19,6 +21,8 @@ namespace riseml::supervisor {
 namespace {
 
 constexpr char kHealthMethod[] = "/grpc.health.v1.Health/Check";
+constexpr int kHttpServerError = 500;
+constexpr std::size_t kMostHttpQuestions = 4;       // at a time
 constexpr absl::string_view kServing = "\x08\x01";  // HealthCheckResponse{status: SERVING}
 
 std::string Content(const grpc::ByteBuffer& buffer) {
@@ -39,6 +43,20 @@ std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address, ListenerRol
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
+}
+
+// Without a token the registry answers 401, and builder knows no such path: an answer is enough.
+absl::Status AskByHttp(const std::string& address, absl::Duration timeout) {
+  oci::CurlOptions options;
+  options.private_hosts = {address};
+  options.connect_timeout = timeout;
+  options.small_call_timeout = timeout;
+  oci::HttpRequest request;
+  request.method = "GET";
+  request.url = absl::StrCat("http://", address, "/v2/");
+  RISEML_ASSIGN_OR_RETURN(const oci::HttpAnswer answer, oci::CurlHttp(options).Perform(request));
+  if (answer.status < kHttpServerError) return absl::OkStatus();
+  return Error(Reason::kUnavailable, absl::StrCat("answers with HTTP status ", answer.status));
 }
 
 }  // namespace
@@ -63,7 +81,7 @@ absl::StatusOr<ProbeKeys> LoadProbeKeys(const config::v1::ClientTls& tls) {
   return keys;
 }
 
-Prober::Prober(ProbeKeys keys) : keys_(std::move(keys)), listener_([this] { Listen(); }) {}
+Prober::Prober(ProbeKeys keys) : keys_(std::move(keys)), http_(kMostHttpQuestions), listener_([this] { Listen(); }) {}
 
 Prober::~Prober() { queue_.Shutdown(); }
 
@@ -81,6 +99,8 @@ void Prober::Listen() {
 
 void Prober::Ask(const std::string& address, ListenerRole role, absl::Duration timeout,
                  std::function<void(absl::Status)> done) {
+  if (role == ListenerRole::kImages)
+    return http_.Run([address, timeout, done = std::move(done)] { done(AskByHttp(address, timeout)); });
   auto question = std::make_unique<Question>();
   question->channel = ChannelTo(address, role, keys_);
   question->stub = std::make_unique<grpc::GenericStub>(question->channel);

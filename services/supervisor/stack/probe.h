@@ -1,4 +1,5 @@
-// Health checks of listeners by gRPC's health protocol, and of the edge by the method that it answers itself.
+// Health checks of listeners by gRPC's health protocol, of the edge by the method that it answers itself, and of
+// servers of HTTP by any answer.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "riseml/config/v1/common.pb.h"
+#include "services/common/base/threads/executor.h"
 #include "services/supervisor/install/services.h"
 
 namespace riseml::supervisor {
@@ -25,11 +27,11 @@ absl::StatusOr<ProbeKeys> LoadProbeKeys(const config::v1::ClientTls& tls);
 class Prober {
  public:
   explicit Prober(ProbeKeys keys);
-  // Waits for all outstanding answers.
+  // Waits for all outstanding answers, except questions by HTTP that have not been sent yet.
   ~Prober();
 
-  // Asks once, on a new connection. Calls `done` exactly once, on the prober's thread, with OK if the listener reports
-  // that it serves.
+  // Asks once, on a new connection. Calls `done` exactly once, on a thread of the prober, with OK if the listener
+  // reports that it serves.
   void Ask(const std::string& address, ListenerRole role, absl::Duration timeout,
            std::function<void(absl::Status)> done);
 
@@ -39,6 +41,7 @@ class Prober {
 
   const ProbeKeys keys_;
   grpc::CompletionQueue queue_;
+  ThreadExecutor http_;
   std::jthread listener_;
 };
 

@@ -10,6 +10,7 @@
 #include "services/common/base/status.h"
 #include "services/supervisor/install/edge.h"
 #include "services/supervisor/install/postgres.h"
+#include "services/supervisor/install/registry.h"
 #include "services/supervisor/install/state.h"
 #include "services/supervisor/process/process.h"
 #include "services/supervisor/stack/stack.h"
@@ -23,11 +24,6 @@ std::string SignatureOf(const std::vector<std::string>& argv, absl::string_view 
   return absl::StrFormat("%08x", ExtendCrc32c(Crc32c(absl::StrJoin(argv, "\n")), config));
 }
 
-int PortIn(const config::v1::SupervisorState& state, absl::string_view listener) {
-  const auto port = state.ports().find(std::string(listener));
-  return port == state.ports().end() ? 0 : port->second;
-}
-
 UnitPlan PlanDatabase(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs) {
   UnitPlan unit;
   unit.name = std::string(kDatabase);
@@ -36,6 +32,15 @@ UnitPlan PlanDatabase(const Layout& layout, const config::v1::SupervisorState& s
   unit.stop_wave = kLastWave;
   unit.stop_signal = SIGINT;  // fast shutdown: sessions end, nothing is lost
   return unit;
+}
+
+Endpoint PlanEndpoint(const ListenerInfo& listener, const config::v1::SupervisorState& state) {
+  const std::string name(listener.name);
+  if (listener.role == ListenerRole::kImages) return {name, listener.role, PortOf(state, name), AddressOf(state, name)};
+  // The edge has the user ports if there is an edge.
+  const bool has_port =
+      listener.role == ListenerRole::kMetrics || (listener.role == ListenerRole::kUser && !state.edge());
+  return {name, listener.role, has_port ? PortOf(state, name) : 0, SocketAddressOf(state, name)};
 }
 
 UnitPlan PlanService(const ServiceInfo& service, const Layout& layout, const config::v1::SupervisorState& state,
@@ -49,12 +54,8 @@ UnitPlan PlanService(const ServiceInfo& service, const Layout& layout, const con
   unit.stop_wave = service.stop_wave;
   unit.stop_signal = SIGTERM;
   for (const ListenerInfo& listener : service.listeners) {
-    if (listener.name.empty()) continue;
-    // The edge has the user ports if there is an edge.
-    const bool has_port =
-        listener.role == ListenerRole::kMetrics || (listener.role == ListenerRole::kUser && !state.edge());
-    unit.endpoints.push_back({std::string(listener.name), listener.role, has_port ? PortIn(state, listener.name) : 0,
-                              SocketAddressOf(state, listener.name)});
+    if (listener.name.empty() || (listener.role == ListenerRole::kImages && !state.podman())) continue;
+    unit.endpoints.push_back(PlanEndpoint(listener, state));
   }
   return unit;
 }
@@ -73,7 +74,20 @@ UnitPlan PlanEdge(const Layout& layout, const config::v1::SupervisorState& state
     if (listener.role == ListenerRole::kUser || listener.name == kEdgeMetrics)
       unit.endpoints.push_back({std::string(listener.name),
                                 listener.role == ListenerRole::kUser ? ListenerRole::kEdge : listener.role,
-                                PortIn(state, listener.name), AddressOf(state, listener.name)});
+                                PortOf(state, listener.name), AddressOf(state, listener.name)});
+  return unit;
+}
+
+// The registry stops after the services, which call it.
+UnitPlan PlanRegistry(const Layout& layout, const config::v1::SupervisorState& state, const Programs& programs,
+                      const std::string& config) {
+  UnitPlan unit;
+  unit.name = std::string(kRegistry);
+  unit.argv = RegistryCommand(layout, programs.docker_registry);
+  unit.signature = SignatureOf(unit.argv, config);
+  unit.stop_wave = kLastWave;
+  unit.stop_signal = SIGTERM;
+  unit.endpoints.push_back(PlanEndpoint({kRegistry, ListenerRole::kImages}, state));
   return unit;
 }
 
@@ -93,8 +107,11 @@ StackPlan MakeStackPlan(const Layout& layout, const config::v1::SupervisorState&
   for (const ServiceInfo& service : kServices)
     plan.units.push_back(PlanService(service, layout, state, programs, config_of(service.name)));
   if (state.edge()) plan.units.push_back(PlanEdge(layout, state, programs, config_of(kEdge)));
-  for (UnitPlan& unit : plan.units)
-    unit.environment = unit.name == "agent" ? NodeEnvironment(layout.home) : plan.environment;
+  if (state.podman()) plan.units.push_back(PlanRegistry(layout, state, programs, config_of(kRegistry)));
+  for (UnitPlan& unit : plan.units) {
+    unit.environment = unit.name == kNode ? NodeEnvironment(layout.home) : plan.environment;
+    unit.as_root = unit.name == kNode && state.podman();
+  }
   const std::string api = programs.bin_dir + "/riseml-api";
   plan.migrate_command = {api, "migrate", "--config", layout.Config("api")};
   plan.bootstrap_command = {api, "bootstrap", "--config", layout.Config("api")};

@@ -8,6 +8,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/install/edge.h"
+#include "services/supervisor/process/kept_root.h"
 
 namespace riseml::supervisor {
 namespace {
@@ -69,6 +70,7 @@ absl::Status SupervisedUnit::Start(absl::Time now, const std::map<std::string, U
   request.argv = plan_.argv;
   request.environment = plan_.environment;
   request.log_file = layout_.LogFile(plan_.name);
+  request.as_root = plan_.as_root;
   if (plan_.takes_sockets) {
     for (const auto& [listener, socket] : sockets) {
       request.passed.push_back(socket.get());
@@ -118,6 +120,12 @@ void SupervisedUnit::Exited(absl::string_view how, absl::Time now) {
   next_probe_ = absl::InfiniteFuture();
   unlink(layout_.PidFile(plan_.name).c_str());
   unlink(layout_.ProcessFile(plan_.name).c_str());
+}
+
+void SupervisedUnit::Send(int signal) const {
+  std::optional<AsRoot> root;
+  if (plan_.as_root) root.emplace();
+  SignalProcess(watch_, signal).IgnoreError();
 }
 
 void SupervisedUnit::Stop() {

@@ -30,6 +30,7 @@ struct UnitPlan {
   std::string signature;            // hash of command line and configuration
   std::vector<Endpoint> endpoints;  // empty for PostgreSQL
   bool takes_sockets = false;       // the supervisor opens the ports and passes the sockets on
+  bool as_root = false;             // runs with the root's rights that the supervisor keeps, if it keeps any
   int stop_wave = 0;
   int stop_signal = 0;
 };
@@ -69,7 +70,7 @@ class SupervisedUnit {
   // Asks the process to stop. No effect if it does not run.
   void Stop();
   // Errors are ignored: a process that has ended needs no signal.
-  void Send(int signal) const { SignalProcess(watch_, signal).IgnoreError(); }
+  void Send(int signal) const;
 
  private:
   static constexpr int kMostUnanswered = 5;  // probes in a row

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "absl/strings/str_cat.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/log.h"
 #include "services/common/base/own_environment.h"
@@ -65,6 +66,13 @@ absl::Status RecordOurselves(const Layout& layout) {
   return WriteRecord(layout.PidFile(kSupervisor), layout.ProcessFile(kSupervisor), record);
 }
 
+// Makes what the registry and the containers of the installation need.
+absl::Status PrepareContainers(const Layout& layout, const Clock& clock) {
+  for (const std::string& path : {layout.Registry(), layout.Spool(), layout.Containers()})
+    RISEML_RETURN_IF_ERROR(MakeDirectories(path, 0700));
+  return While("make the certificates of the registry's tokens", EnsureTokenCertificates(layout, clock.Now()));
+}
+
 // Makes or updates everything that a start needs.
 absl::StatusOr<StackPlan> Prepare(const Layout& layout, const SuperviseRequest& request, const Clock& clock,
                                   ProgressSender& progress) {
@@ -73,15 +81,19 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const SuperviseRequest& 
   progress.Step("certificates", "making");
   RISEML_RETURN_IF_ERROR(While("make certificates", EnsureCertificates(layout, clock.Now())));
   RISEML_RETURN_IF_ERROR(While("make the keys", EnsureKeys(layout)));
+  if (request.runtime.podman) RISEML_RETURN_IF_ERROR(PrepareContainers(layout, clock));
   progress.Done("certificates");
 
   absl::StatusOr<config::v1::SupervisorState> state = LoadState(layout);
   if (HasReason(state.status(), Reason::kNotFound)) state = config::v1::SupervisorState();
   RISEML_RETURN_IF_ERROR(state.status());
+  state->set_podman(request.runtime.podman);
   RISEML_RETURN_IF_ERROR(CompleteState(layout, &*state));
   state->set_edge(!programs.haproxy.empty());
   if (!state->edge()) progress.Note(kNoEdge);
-  for (const std::string& note : NotesOnIsolation()) progress.Note(note);
+  if (!state->podman()) {
+    for (const std::string& note : NotesOnIsolation()) progress.Note(note);
+  }
   RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(request.data, layout, &*state));
   if (!request.kafka.empty()) state->clear_has_topics();
@@ -106,9 +118,14 @@ absl::Status RunStack(SuperviseRequest& request, ProgressSender& progress) {
   setsid();
   umask(077);
   RISEML_ASSIGN_OR_RETURN(const Account account, FindOrMakeAccount());
-  if (account.created) progress.Note("Made the system user riseml; services and jobs run with its rights.");
-  RISEML_ASSIGN_OR_RETURN(const Layout layout,
-                          EnterAccount(account, request.dir, &request.programs, RootRights::kGivenUp));
+  const bool podman = request.runtime.podman;
+  if (account.created)
+    progress.Note(
+        absl::StrCat("Made the system user riseml; services ", podman ? "" : "and jobs ", "run with its rights."));
+  if (request.runtime.changed && !podman)
+    RISEML_RETURN_IF_ERROR(While("run jobs as processes again", GiveBackJobs(account, request.dir)));
+  RISEML_ASSIGN_OR_RETURN(const Layout layout, EnterAccount(account, request.dir, &request.programs,
+                                                            podman ? RootRights::kInReserve : RootRights::kGivenUp));
   RISEML_RETURN_IF_ERROR(LeaveTerminal(layout));
   RISEML_RETURN_IF_ERROR(RecordOurselves(layout));
   const SystemClock clock;

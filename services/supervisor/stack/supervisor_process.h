@@ -6,6 +6,7 @@
 
 #include "services/common/base/files/file.h"
 #include "services/supervisor/install/programs.h"
+#include "services/supervisor/install/runtime.h"
 
 namespace riseml::supervisor {
 
@@ -13,13 +14,15 @@ struct SuperviseRequest {
   std::string dir;
   std::vector<std::string> data;  // NAME=PATH
   std::string kafka;              // brokers, or "none"; empty: as before
+  Runtime runtime;
   Programs programs;
   UniqueFd lock;      // held until the end
   UniqueFd progress;  // pipe to the terminal's process
 };
 
-// Must run in a separate process with one thread. Leaves the terminal, gives up root's rights, prepares the
-// installation and supervises it until SIGTERM. Returns the exit code. Reports errors of the start through the pipe.
+// Must run in a separate process with one thread. Leaves the terminal, gives up root's rights (in reserve, if the node
+// needs them), prepares the installation and supervises it until SIGTERM. Returns the exit code. Reports errors of the
+// start through the pipe.
 int Supervise(SuperviseRequest request);
 
 }  // namespace riseml::supervisor
