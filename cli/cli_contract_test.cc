@@ -294,6 +294,11 @@ TEST_F(CliTest, SystemInfoShowsVersionsAndNodes) {
                              HasSubstr("worker1             32   64.0 GiB  0    0.0 GiB"),
                              HasSubstr("Total               32   64.0 GiB  0    0.0 GiB"),
                              HasSubstr("does not enforce CPU and memory limits")));
+  EXPECT_THAT(run.out, Not(HasSubstr("containers")));
+  v1::ClusterInfo cluster = content().cluster();
+  cluster.set_containers(true);
+  content().SetCluster(cluster);
+  EXPECT_THAT(Run({"system", "info"}).out, HasSubstr("\nJobs run in containers.\n"));
 }
 
 TEST_F(CliTest, UpBecomesTheSupervisorBesideIt) {
@@ -303,8 +308,9 @@ TEST_F(CliTest, UpBecomesTheSupervisorBesideIt) {
   EXPECT_THAT(Program(program, {"up"}, variables_, project_dir()).Finish().err,
               HasSubstr("riseml-supervisor is not beside"));
   ASSERT_TRUE(WriteFileAtomically(dir_ + "/bin/riseml-supervisor", "#!/bin/sh\necho \"$@\"\nexit 7\n", 0755).ok());
-  const Finished up = Program(program, {"up", "--dir", "/srv/x"}, variables_, project_dir()).Finish();
-  EXPECT_EQ(up.out, "up --dir /srv/x\n");
+  const Finished up =
+      Program(program, {"up", "--dir", "/srv/x", "--runtime", "podman"}, variables_, project_dir()).Finish();
+  EXPECT_EQ(up.out, "up --dir /srv/x --runtime podman\n");
   EXPECT_EQ(up.exit_code, 7);
   EXPECT_EQ(Program(program, {"down"}, variables_, project_dir()).Finish().out, "down\n");
 }

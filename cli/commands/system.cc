@@ -65,6 +65,7 @@ absl::StatusOr<int> Info(Session& session, const InfoOptions& options) {
       session.Print(absl::StrCat("Kubernetes Version ", OneLine(cluster.kubernetes_version()), "\n"));
     }
     if (!cluster.local_dir().empty()) session.Print(absl::StrCat("Directory: ", OneLine(cluster.local_dir()), "\n"));
+    if (cluster.containers()) session.Print("Jobs run in containers.\n");
     session.Print("\n");
   }
   if (nodes.empty()) session.Tell("No node has joined yet; a node that has just started joins within a few seconds.\n");
