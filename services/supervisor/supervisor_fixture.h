@@ -51,6 +51,7 @@ class SupervisorTest : public ::testing::Test {
     std::filesystem::create_directories(root_ + "/clients/python/riseml");
     EXPECT_TRUE(WriteFileAtomically(root_ + "/clients/python/riseml/__init__.py", "").ok());
     for (const ServiceInfo& service : kServices) Install(service.program);
+    Install("riseml-job");
   }
 
   ~SupervisorTest() override {

@@ -50,14 +50,13 @@ absl::Status PlaceInterpreter(const std::string& control, const std::string& hom
   return absl::OkStatus();
 }
 
-absl::Status PlaceJobTools(const std::string& control, const std::string& agent) {
+absl::Status PlaceJobTools(const std::string& control, const std::string& job) {
   const std::string directory = absl::StrCat(control, "/", kToolsDirectory);
   RISEML_RETURN_IF_ERROR(MakeDirectory(directory));
   return WriteFileQuickly(directory + "/riseml-report",
                           absl::StrCat("#!/bin/sh\n"
-                                       "# The program needs the libraries of the system, not those of the job.\n"
-                                       "unset LD_LIBRARY_PATH LD_PRELOAD\n",
-                                       "exec ", QuoteForShell(agent), " report \"$@\"\n"),
+                                       "exec ",
+                                       QuoteForShell(job), " report \"$@\"\n"),
                           0755);
 }
 

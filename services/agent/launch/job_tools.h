@@ -18,7 +18,7 @@ inline constexpr char kToolsDirectory[] = "tools";
 absl::Status PlaceInterpreter(const std::string& control, const std::string& home, const std::string& python,
                               const std::string& python_client);
 
-// Writes the programs of RiseML. `agent` is the path of this program as the job sees it. May be called again.
-absl::Status PlaceJobTools(const std::string& control, const std::string& agent);
+// Writes the programs of RiseML. `job` is the path of riseml-job as the job sees it. May be called again.
+absl::Status PlaceJobTools(const std::string& control, const std::string& job);
 
 }  // namespace riseml::agent

@@ -276,7 +276,7 @@ absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest&
   const std::string home = start.build_steps_size() > 0 ? "" : dir.temporary() + "/home";
   RISEML_RETURN_IF_ERROR(PlaceInterpreter(dir.control(), home, PythonFor(start.template_().image()).path,
                                           options_.config.python_client_dir()));
-  RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), sandboxed() ? kSandboxAgent : options_.agent));
+  RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), sandboxed() ? kSandboxJob : options_.job));
   if (const std::string cache = CacheOf(start.template_()); !cache.empty()) {
     RISEML_RETURN_IF_ERROR(MakeDirectories(UserDirectory(start.template_())));
     RISEML_RETURN_IF_ERROR(MakePlainDirectory(WorkOf(start.template_())));

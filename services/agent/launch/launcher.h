@@ -33,6 +33,7 @@ inline constexpr char kIsolationNone[] = "none";
 struct LauncherOptions {
   config::v1::NodeConfig config;
   std::string agent;         // path of this program
+  std::string job;           // path of riseml-job
   std::string isolation;     // kIsolationBubblewrap or kIsolationNone
   bool own_network = false;  // each job has its own network; only in a sandbox
   Variables environment;     // of the node itself, without passwords (passwords.h)

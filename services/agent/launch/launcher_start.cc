@@ -32,7 +32,7 @@ constexpr std::int64_t kDefaultUnshippedLimit = std::int64_t{4} << 30;
 SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttemptRequest& start) const {
   SandboxRequest request;
   request.as_root = geteuid() == 0;
-  request.agent = options_.agent;
+  request.job = options_.job;
   request.control = dir.control();
   request.code = dir.code();
   request.temporary = dir.temporary();
@@ -72,9 +72,9 @@ absl::StatusOr<pid_t> Launcher::StartRun(const AttemptDir& dir, const StartAttem
   request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"};
   if (sandboxed())
     request.argv = SandboxArguments(DescribeSandbox(dir, start), system_,
-                                    {kSandboxAgent, "run", "--dir", kSandboxControl, "--inherited"});
+                                    {kSandboxJob, "run", "--dir", kSandboxControl, "--inherited"});
   else
-    request.argv = {options_.agent, "run", "--dir", dir.control(), "--inherited"};
+    request.argv = {options_.job, "run", "--dir", dir.control(), "--inherited"};
   if (!options_.own_network) return SpawnDetached(request);
   RISEML_ASSIGN_OR_RETURN(const Pipe alive, MakePipe());
   RISEML_ASSIGN_OR_RETURN(const Pipe ready, MakePipe());

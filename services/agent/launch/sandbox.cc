@@ -136,7 +136,7 @@ std::vector<std::string> SandboxArguments(const SandboxRequest& request, const S
   if (!request.environment.empty() && (request.work.empty() || !IsPathBelow(request.environment, request.work)))
     add({request.environment_writable ? "--bind" : "--ro-bind", request.environment, request.environment});
   add({"--bind", request.code, kSandboxCode});
-  add({"--ro-bind", request.agent, kSandboxAgent});
+  add({"--ro-bind", request.job, kSandboxJob});
   // Must be last, since directories shown may lie below hidden ones.
   for (const std::string& path : system.hidden_directories) add({"--remount-ro", path});
   add({"--remount-ro", "/dev", "--remount-ro", "/"});
@@ -151,7 +151,7 @@ absl::Status ProbeSandbox(const SystemView& system, bool as_root) {
     return Error(Reason::kNotFound, "bubblewrap is not installed (apt-get install bubblewrap)");
   char scratch[] = "/tmp/riseml-probe-XXXXXX";
   if (mkdtemp(scratch) == nullptr) return ErrnoError(errno, "make a directory below /tmp");
-  request.agent = "/proc/self/exe";
+  request.job = "/proc/self/exe";
   request.control = request.code = request.temporary = scratch;
   std::vector<std::string> words = SandboxArguments(request, system, {"/bin/true"});
   std::vector<char*> argv;

@@ -2,7 +2,7 @@
 // probe.
 //
 // A job sees these read-only: the system's programs, /etc, the description of the processors, the data volume, its
-// inputs, its environment (writable in a build), the Python client, this program and the directories in `shown`. It can
+// inputs, its environment (writable in a build), the Python client, riseml-job and the directories in `shown`. It can
 // write to its own /code, /tmp, control and output directory, the directory of its set and its user's work directory,
 // and opens the device files of its GPUs. The data volume, inputs, output and set have the same paths as outside;
 // /data, /inputs/NAME, /output and /shared are second names. A job sees nothing else of the machine: no directories,
@@ -30,7 +30,7 @@ inline constexpr char kSandboxData[] = "/data";
 inline constexpr char kSandboxInputs[] = "/inputs";
 inline constexpr char kSandboxTemporary[] = "/tmp";
 inline constexpr char kSandboxControl[] = "/run/riseml";
-inline constexpr char kSandboxAgent[] = "/run/riseml-agent";
+inline constexpr char kSandboxJob[] = "/run/riseml-job";
 
 // The parts of the machine's file system that jobs may see; determined once at start-up.
 struct SystemView {
@@ -52,7 +52,7 @@ SystemView LookAtSystem(const std::vector<std::string>& extra, const std::string
 struct SandboxRequest {
   std::string bubblewrap = "/usr/bin/bwrap";
   bool as_root = false;  // the caller is root: the job gets another uid in its own user namespace
-  std::string agent;     // this program
+  std::string job;       // path of riseml-job
   std::string control;
   std::string code;
   std::string temporary;

@@ -91,7 +91,7 @@ TEST(Sandbox, ShowsNothingButWhatItNames) {
   system.hidden_files = {"/etc/shadow"};
   system.hidden_directories = {"/etc/ssl/private"};
   SandboxRequest request;
-  request.agent = "/opt/riseml-agent";
+  request.job = "/opt/riseml-job";
   request.control = "/d/control";
   request.code = "/d/code";
   request.temporary = "/d/tmp";
@@ -102,7 +102,7 @@ TEST(Sandbox, ShowsNothingButWhatItNames) {
                           "--ro-bind", "/dev/null", "/etc/shadow", "--tmpfs", "/etc/ssl/private", "--proc", "/proc",
                           "--dev", "/dev", "--perms", "1777", "--size", "1073741824", "--tmpfs", "/dev/shm", "--bind",
                           "/d/tmp", "/tmp", "--bind", "/d/control", "/run/riseml", "--bind", "/d/code", "/code",
-                          "--ro-bind", "/opt/riseml-agent", "/run/riseml-agent", "--remount-ro", "/etc/ssl/private",
+                          "--ro-bind", "/opt/riseml-job", "/run/riseml-job", "--remount-ro", "/etc/ssl/private",
                           "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/code", "--", "true", "x"));
 }
 

@@ -219,7 +219,7 @@ absl::Status AttemptReconciler::SyncIdle(const AttemptId& id, const AttemptDir& 
     RISEML_RETURN_IF_ERROR(MakeRoom(dir));
     return End(id, dir,
                wanted.value_or(EndOf(Observation::LOST, "AGENT_LOST",
-                                     "the program that runs the commands (riseml-agent run) was killed")));
+                                     "the program that runs the commands (riseml-job) was killed")));
   }
   if (wanted) return End(id, dir, *wanted);
   if (launch.ok() && launch->has_process())

@@ -60,7 +60,7 @@ std::set<std::string> DescriptorsOf(pid_t pid) {
 
 bool IsStillRun(pid_t pid) {
   std::error_code error;
-  return pid > 0 && fs::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error).filename() == "riseml-agent";
+  return pid > 0 && fs::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error).filename() == "riseml-job";
 }
 
 // A process of the job could open them by /proc from the moment on at which the new one may be inspected. Each item

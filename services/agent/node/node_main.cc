@@ -58,6 +58,14 @@ absl::Status Validate(const config::v1::NodeConfig& config) {
   return Error(Reason::kInvalidArgument, absl::StrCat("configuration: ", absl::StrJoin(problems, "; ")));
 }
 
+// Path of riseml-job, which is installed beside this program.
+absl::StatusOr<std::string> FindJobProgram(const std::string& agent) {
+  std::string path = (std::filesystem::path(agent).parent_path() / "riseml-job").string();
+  if (access(path.c_str(), X_OK) == 0) return path;
+  return absl::FailedPreconditionError(
+      absl::StrCat("no program riseml-job beside ", agent, "; build all of RiseML, or install it completely"));
+}
+
 absl::StatusOr<std::string> OwnPath() {
   std::error_code error;
   const std::string path = std::filesystem::read_symlink("/proc/self/exe", error).string();
@@ -84,6 +92,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
       const NetworkChoice network,
       ChooseNetwork(config.network(), isolation == kIsolationBubblewrap, PackageSettings(environment)));
   RISEML_ASSIGN_OR_RETURN(const std::string agent, OwnPath());
+  RISEML_ASSIGN_OR_RETURN(const std::string job_program, FindJobProgram(agent));
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<CodeSource> code,
                           MakeGitsyncCodeSource(config.gitsync_address(), config.client_tls()));
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<SecretSource> secrets, MakeApiSecretSource(config));
@@ -99,7 +108,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   AttemptTable table;
   const std::shared_ptr<prometheus::Registry> registry = metrics::ProcessRegistry();
   AgentMetrics agent_metrics(*registry);
-  const Launcher launcher({config, agent, isolation, network.own, environment}, *code, *secrets);
+  const Launcher launcher({config, agent, job_program, isolation, network.own, environment}, *code, *secrets);
   launcher.LookAtAllKeptSteps(clock.Now());
   RISEML_ASSIGN_OR_RETURN(
       std::unique_ptr<AttemptReconciler> reconciler,

@@ -110,7 +110,7 @@ TEST(Journal, CannotBeEndedWhileAnotherProcessHoldsIt) {
   plan.add_commands("sleep 1000");
   (*plan.mutable_environment())["PATH"] = "/usr/bin:/bin";
   WriteAll(directory / "run.pb", plan.SerializeAsString());
-  ChildProcess run({RISEML_AGENT, "run", "--dir", directory.path()}, {}, directory / "own.log");
+  ChildProcess run({RISEML_JOB, "run", "--dir", directory.path()}, {}, directory / "own.log");
   ASSERT_TRUE(Eventually([&] { return ReadJournal(directory / "journal")->started.has_value(); }));
   EXPECT_EQ(EndJournal(directory / "journal", Ended("NO")).status().code(), absl::StatusCode::kFailedPrecondition);
   const UniqueFd fd = *OpenFile(directory / "journal", O_RDWR);

@@ -119,7 +119,7 @@ TEST_P(NodeRecoveryTest, AKilledRunIsLostWithAllItsProcesses) {
   ASSERT_EQ(kill(run, SIGKILL), 0);
   const AttemptStatus status = WaitForEnd(start);
   EXPECT_EQ(status.end(), Observation::LOST);
-  EXPECT_EQ(status.message(), "the program that runs the commands (riseml-agent run) was killed");
+  EXPECT_EQ(status.message(), "the program that runs the commands (riseml-job) was killed");
   EXPECT_EQ(status.exit_class(), v1::Attempt::INFRASTRUCTURE);
   EXPECT_EQ(LogOf(start).bytes, "printed\n");
   // Nothing writes any more: the directory can be replaced by a file that nobody touches.

@@ -84,11 +84,11 @@ TEST(Report, SaysWhatIsWrong) {
                 HasSubstr("the socket of the job is lost: "));
 }
 
-TEST(JobTools, CallTheAgent) {
+TEST(JobTools, CallRisemlJob) {
   TemporaryDirectory directory;
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(PlaceJobTools(directory.path(), "/it's/agent").ok());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(PlaceJobTools(directory.path(), "/it's/job").ok());
   const std::string tool = directory / "tools/riseml-report";
-  EXPECT_THAT(ReadAll(tool), HasSubstr(R"(exec '/it'\''s/agent' report "$@")"));
+  EXPECT_THAT(ReadAll(tool), HasSubstr(R"(exec '/it'\''s/job' report "$@")"));
   EXPECT_EQ(access(tool.c_str(), X_OK), 0);
 }
 

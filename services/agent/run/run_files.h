@@ -1,4 +1,4 @@
-// The open files that `riseml-agent run` gets from node.
+// The open files that `riseml-job run` gets from node.
 #pragma once
 
 #include "absl/status/status.h"

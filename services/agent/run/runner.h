@@ -1,4 +1,4 @@
-// `riseml-agent run`: starts the processes of one attempt and records how they ended.
+// `riseml-job run`: starts the processes of one attempt and records how they ended.
 //
 // One shell runs all commands (shell_driver.h). Their output comes through a pipe and is appended to the log file
 // (output_pipe.h): the offset in the file is the offset in the log.

@@ -1,4 +1,4 @@
-// Fixture that runs `riseml-agent run` as a process, with a directory made by the test and without a sandbox.
+// Fixture that runs `riseml-job run` as a process, with a directory made by the test and without a sandbox.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ class RunnerTest : public ::testing::Test {
   void Start(const std::vector<std::string>& commands) {
     for (const std::string& command : commands) plan_.add_commands(command);
     WriteAll(directory_ / "run.pb", plan_.SerializeAsString());
-    process_ = std::make_unique<ChildProcess>(std::vector<std::string>{RISEML_AGENT, "run", "--dir", directory_.path()},
+    process_ = std::make_unique<ChildProcess>(std::vector<std::string>{RISEML_JOB, "run", "--dir", directory_.path()},
                                               std::vector<std::string>{"LEAKED=1"}, directory_ / "own.log");
   }
   internal::v1::AttemptEnded Wait() {

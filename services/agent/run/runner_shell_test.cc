@@ -1,4 +1,4 @@
-// Commands in the shell of `riseml-agent run`: state that carries over, lines that fail.
+// Commands in the shell of `riseml-job run`: state that carries over, lines that fail.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>

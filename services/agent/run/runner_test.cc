@@ -1,4 +1,4 @@
-// Lives of attempts under `riseml-agent run`: order, stops, results, logs.
+// Lives of attempts under `riseml-job run`: order, stops, results, logs.
 #include "services/agent/run/runner.h"
 
 #include <fcntl.h>
@@ -145,7 +145,7 @@ TEST_F(RunnerTest, CommandsGiveWayToServices) {
 
 TEST_F(RunnerTest, RunsOnlyOnce) {
   Run({"echo once"});
-  ChildProcess again({RISEML_AGENT, "run", "--dir", directory_.path()}, {}, directory_ / "own.log");
+  ChildProcess again({RISEML_JOB, "run", "--dir", directory_.path()}, {}, directory_ / "own.log");
   EXPECT_EQ(again.Wait(), 0);
   EXPECT_EQ(Log(), "once\n");
 }
@@ -288,14 +288,14 @@ TEST_F(RunnerTest, SurvivesADirectoryWithALongPath) {
   ASSERT_TRUE(MakeDirectories(longer).ok());
   plan_.add_commands("true");
   WriteAll(longer + "/run.pb", plan_.SerializeAsString());
-  ChildProcess run({RISEML_AGENT, "run", "--dir", longer}, {}, directory_ / "own.log");
+  ChildProcess run({RISEML_JOB, "run", "--dir", longer}, {}, directory_ / "own.log");
   EXPECT_EQ(run.Wait(), 0) << ReadAll(directory_ / "own.log");
   EXPECT_TRUE(ReadJournal(longer + "/journal")->ended.has_value());
 }
 
 TEST_F(RunnerTest, SaysThatItsPlanIsDamaged) {
   WriteAll(directory_ / "run.pb", "\xff\xff");
-  ChildProcess run({RISEML_AGENT, "run", "--dir", directory_.path()}, {}, directory_ / "own.log");
+  ChildProcess run({RISEML_JOB, "run", "--dir", directory_.path()}, {}, directory_ / "own.log");
   EXPECT_EQ(WEXITSTATUS(run.Wait()), 1);
   EXPECT_THAT(ReadAll(directory_ / "own.log"), HasSubstr("run.pb is damaged"));
 }

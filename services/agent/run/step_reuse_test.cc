@@ -1,4 +1,4 @@
-// `riseml-agent run` builds environments whose first steps an earlier build has kept; without a sandbox.
+// `riseml-job run` builds environments whose first steps an earlier build has kept; without a sandbox.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -69,7 +69,7 @@ class StepReuseTest : public ::testing::Test {
       EXPECT_TRUE(MakeDirectories(path).ok());
     for (const auto& [name, text] : files_) WriteAll(directory_ / ("code/" + name), text);
     WriteAll(attempt + "/run.pb", plan.SerializeAsString());
-    ChildProcess run({RISEML_AGENT, "run", "--dir", attempt}, {}, attempt + "/own.log");
+    ChildProcess run({RISEML_JOB, "run", "--dir", attempt}, {}, attempt + "/own.log");
     if (while_running_) while_running_(run);
     EXPECT_EQ(run.Wait(), 0) << ReadAll(attempt + "/own.log");
     log_ = ReadAll(attempt + "/log");

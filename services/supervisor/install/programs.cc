@@ -79,6 +79,7 @@ absl::Status CopyPython(const std::string& from, const std::string& to) {
 std::set<std::string> ProgramFiles() {
   std::set<std::string> names;
   for (const ServiceInfo& service : kServices) names.emplace(service.program);
+  names.emplace("riseml-job");  // started by riseml-agent, which expects it beside itself
   return names;
 }
 
