@@ -49,6 +49,7 @@ std::string NodeTable(const Terminal& terminal, const std::vector<v1::Node>& nod
     for (const std::string& cell :
          {OrDash(node.gpu_driver_version()), OrDash(node.agent_version()), OrDash(node.kernel_version()),
           std::string(node.isolation() == v1::Node::BUBBLEWRAP ? "bubblewrap"
+                      : node.isolation() == v1::Node::PODMAN   ? "podman"
                       : node.isolation() == v1::Node::NONE     ? "none"
                                                                : "-"),
           std::string(node.network() == v1::Node::OWN      ? "own"

@@ -1,6 +1,7 @@
 // riseml-job: the program that runs beside the commands of a job, in whatever image or sandbox they run. It is linked
 // statically, so that it needs nothing of the image.
 //   run --dir DIR        runs the commands of one attempt (started by node)
+//   forward PORT…        connects ports of a container to those of this machine (started by node)
 //   report NAME=VALUE…   reports results (started by jobs, as `riseml-report`)
 
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/agent/run/port_forwarder.h"
 #include "services/agent/run/report.h"
 #include "services/agent/run/runner.h"
 #include "services/common/base/clock.h"
@@ -58,11 +60,17 @@ int main(int argc, char** argv) {
 
   std::string dir;
   bool inherited = false;
+  std::vector<std::string> ports;
   riseml::cmdline::Command run = root.AddCommand("run", "Makes the processes of one attempt");
   run.AddOption("--dir", dir, "Directory of the attempt's files").Required();
   run.AddFlag("--inherited", inherited, "Files were opened by the parent: descriptors 3 and up");
+  riseml::cmdline::Command forward = root.AddCommand("forward", "Connects ports of a container to this machine");
+  forward.AddOption("ports", ports, "Ports of 127.0.0.1").Required();
   command_line.ParseOrExit(argc, argv);
 
+  if (forward.typed())
+    return riseml::runtime::RunMain(
+        "forward", [&] { return riseml::agent::ForwardPorts(riseml::agent::kForwarderSocket, ports); });
   const int code = riseml::runtime::RunMain("run", [&] {
     const riseml::SystemClock clock;
     return inherited ? riseml::agent::RunAttempt(dir, riseml::agent::kInheritedFiles, clock)

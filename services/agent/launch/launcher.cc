@@ -46,6 +46,9 @@ constexpr char kDefaultPython[] = "/usr/bin/python3";
 constexpr std::int64_t kMaxSmallFile = 1 << 20;
 constexpr std::int64_t kDefaultKeptLimit = std::int64_t{1} << 30;
 constexpr std::int64_t kDefaultCacheLimit = std::int64_t{20} << 30;
+// Caches of a user, below the work directory: of jobs that are processes, and of those in containers.
+constexpr char kCache[] = "/cache";
+constexpr char kContainerCache[] = "/container-cache";
 constexpr absl::Duration kCachePause = absl::Minutes(10);
 
 absl::Status MakeDirectory(const std::string& path, int mode) {
@@ -198,57 +201,73 @@ std::string Launcher::WorkOf(const internal::v1::JobTemplate& job) const {
   return user.empty() ? user : absl::StrCat(user, "/", kWorkName);
 }
 
-std::string Launcher::CacheOf(const internal::v1::JobTemplate& job) const {
-  const std::string work = WorkOf(job);
-  return work.empty() ? work : work + "/cache";
+// Containers have a cache of their own, since their files belong to another account.
+std::string Launcher::CacheOf(const StartAttemptRequest& start) const {
+  const std::string work = WorkOf(start.template_());
+  if (work.empty() || start.builds_image()) return "";
+  return absl::StrCat(work, IsInContainer(start) ? kContainerCache : kCache);
 }
 
 Launcher::Places Launcher::PlacesOf(const AttemptDir& dir, const StartAttemptRequest& start) const {
   const internal::v1::JobTemplate& job = start.template_();
   Places places{{dir.path(), outputs_.PathOf(job.output_subpath())},
-                {outputs_.PathOf(job.shared_subpath()), CacheOf(job)}};
+                {outputs_.PathOf(job.shared_subpath()), CacheOf(start)}};
   if (start.build_steps_size() > 0) places.own.push_back(start.environment_path());
+  if (start.builds_image()) places.shared.push_back(BuildStorageOf(job));
   for (std::vector<std::string>* paths : {&places.own, &places.shared}) std::erase(*paths, "");
   return places;
+}
+
+// What `run` needs to know about the place where it runs, and the notes that a user needs.
+void Launcher::DescribeSurroundings(const StartAttemptRequest& start, internal::v1::RunPlan* plan) const {
+  const bool contained = IsInContainer(start), walled = contained || sandboxed();
+  plan->set_own_network(!contained && processes_have_network());
+  plan->set_in_container(contained);
+  plan->set_sandboxed(walled && !start.builds_image());  // a build mounts its layers
+  const bool counted = contained && options_.podman->limits();
+  if (walled && !counted) plan->set_most_processes(MostProcesses());
+  if (counted) plan->set_memory_limit_bytes(start.resources().memory_bytes());
+  for (const int port : ForwardedPortsOf(start)) plan->add_forwarded_ports(port);
+  const std::vector<std::string> notes =
+      walled ? NotesOnData(options_.config, contained ? SystemView() : system_) : NotesOnPlainPaths(start);
+  *plan->mutable_notes() = {notes.begin(), notes.end()};
+  if (walled)
+    for (std::string& note : NotesOnGpus(FindGpuDevices({start.gpu_uuids().begin(), start.gpu_uuids().end()})))
+      plan->add_notes(std::move(note));
+  if (contained) return;
+  if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build logs it
+    if (std::string note = NoteOfBuild(PlaceOfEnvironment(start)); !note.empty()) plan->add_notes(std::move(note));
+  plan->set_interpreter_note(PythonFor(start.template_().image()).note);
+  if (start.environment_path().empty() && !plan->interpreter_note().empty())  // otherwise the build has logged it
+    plan->add_notes(absl::StrCat("NOTE: ", plan->interpreter_note()));
 }
 
 absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptRequest& start,
                                     const std::string& output) const {
   RISEML_ASSIGN_OR_RETURN(const bool pip_config, CopyPipConfig(dir));
-  JobPaths paths{.control = sandboxed() ? kSandboxControl : dir.control(),
-                 .temporary = sandboxed() ? kSandboxTemporary : dir.temporary(),
+  const bool contained = IsInContainer(start), walled = contained || sandboxed();
+  JobPaths paths{.control = walled ? kSandboxControl : dir.control(),
+                 .temporary = walled ? kSandboxTemporary : dir.temporary(),
                  .output = output,
                  .shared = outputs_.PathOf(start.template_().shared_subpath()),
                  .inputs = outputs_.InputsOf(start.template_()),
                  .data = options_.config.volume_data_dir(),
                  .python_client = options_.config.python_client_dir(),
-                 .cache = CacheOf(start.template_())};
+                 .cache = CacheOf(start)};
   if (pip_config) paths.pip_config = paths.control + "/pip.conf";
   internal::v1::RunPlan plan;
   *plan.mutable_build_steps() = start.build_steps();
   *plan.mutable_commands() = start.template_().commands();
-  plan.set_work_dir(sandboxed() ? kSandboxCode : dir.code());
+  plan.set_work_dir(walled ? kSandboxCode : dir.code());
   if (start.has_grace()) *plan.mutable_grace() = start.grace();
   if (start.template_().has_max_run_time()) *plan.mutable_max_run_time() = start.template_().max_run_time();
   plan.set_role(start.role());
-  plan.set_own_network(options_.own_network);
-  plan.set_sandboxed(sandboxed());
-  if (sandboxed()) plan.set_most_processes(MostProcesses());
   const std::int64_t kept = options_.config.kept_bytes_limit();
   plan.set_kept_bytes_limit(kept == 0 ? kDefaultKeptLimit : kept);
   if (!output.empty()) plan.set_kept_dir(absl::StrCat(output, "/", KeptName(start.attempt())));
-  const std::vector<std::string> notes = sandboxed() ? NotesOnData(options_.config, system_) : NotesOnPlainPaths(start);
-  *plan.mutable_notes() = {notes.begin(), notes.end()};
-  if (sandboxed())
-    for (std::string& note : NotesOnGpus(FindGpuDevices({start.gpu_uuids().begin(), start.gpu_uuids().end()})))
-      plan.add_notes(std::move(note));
-  if (!start.environment_path().empty() && start.build_steps_size() == 0)  // otherwise the build logs it
-    if (std::string note = NoteOfBuild(PlaceOfEnvironment(start)); !note.empty()) plan.add_notes(std::move(note));
-  plan.set_interpreter_note(PythonFor(start.template_().image()).note);
-  if (start.environment_path().empty() && !plan.interpreter_note().empty())  // otherwise the build has logged it
-    plan.add_notes(absl::StrCat("NOTE: ", plan.interpreter_note()));
+  DescribeSurroundings(start, &plan);
   // Without a sandbox HOME and the project's directory have another path in each attempt.
-  if (sandboxed())
+  if (sandboxed() && !contained)
     if (auto reuse = steps_.PlanFor(start, WorkOf(start.template_()), kSandboxTemporary); reuse)
       *plan.mutable_step_reuse() = *std::move(reuse);
 
@@ -258,56 +277,72 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
   const std::vector<internal::v1::RunPlan> others =
       build ? std::vector<internal::v1::RunPlan>() : LivePlans(parent, dir.path());
   const JobPorts ports = build ? JobPorts() : ChoosePorts(others, std::hash<std::string>()(dir.path()));
-  for (const auto& [name, value] : JobVariables(start, paths, ports, options_.environment))
-    (*plan.mutable_environment())[name] = value;
+  RISEML_ASSIGN_OR_RETURN(const Variables variables, contained
+                                                         ? VariablesInContainer(start, paths, ports)
+                                                         : JobVariables(start, paths, ports, options_.environment));
+  *plan.mutable_environment() = {variables.begin(), variables.end()};
   if (!build)
     for (const int processor : ChooseProcessors(others, OwnProcessors(), start.resources().cpus()))
       plan.add_processors(processor);
   return WriteMessage(dir.run_plan(), plan);
 }
 
+absl::Status Launcher::PrepareCache(const AttemptDir& dir, const StartAttemptRequest& start) const {
+  const std::string cache = CacheOf(start);
+  if (cache.empty()) return absl::OkStatus();
+  RISEML_RETURN_IF_ERROR(MakeDirectories(UserDirectory(start.template_())));
+  RISEML_RETURN_IF_ERROR(MakePlainDirectory(WorkOf(start.template_())));
+  RISEML_RETURN_IF_ERROR(MakeAnew(cache));
+  // For programs that write to ~/.cache and ignore XDG_CACHE_HOME.
+  const std::string link = dir.temporary() + "/home/.cache";
+  if (symlink(cache.c_str(), link.c_str()) != 0 && errno != EEXIST)
+    return ErrnoError(errno, absl::StrCat("make the link ", link));
+  return absl::OkStatus();
+}
+
+absl::Status Launcher::PrepareEnvironment(const AttemptDir& dir, const StartAttemptRequest& start,
+                                          const std::stop_token& stop) const {
+  if (start.environment_path().empty()) return absl::OkStatus();
+  const bool builds = start.build_steps_size() > 0;
+  if (builds) RISEML_RETURN_IF_ERROR(claims_.Claim(start.environment_path(), dir.path()));
+  if (!FileExists(PlaceOfEnvironment(start)))
+    return Error(Reason::kNotFound,
+                 absl::StrCat("the environment ", start.environment_path(), " is gone; start the experiment again"));
+  if (builds) return absl::OkStatus();
+  if (PlaceOfEnvironment(start) != start.environment_path())
+    RISEML_RETURN_IF_ERROR(LinkToSealed(start.environment_path()));
+  // The copies are younger than the code, as make and similar tools expect of build results.
+  RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(PlaceOfEnvironment(start)), dir.code(), SystemClock().Now(), stop));
+  return CopyBeneath(LeftInHome(PlaceOfEnvironment(start)), dir.temporary() + "/home", std::nullopt, stop);
+}
+
 absl::Status Launcher::Prepare(const AttemptDir& dir, const StartAttemptRequest& start, std::stop_token stop) const {
   if (start.secret_environment_size() > 0)
     return Error(Reason::kUnsupported, "this node cannot resolve secret variables; start the job without them");
-  RISEML_RETURN_IF_ERROR(FetchCode(dir, start.template_(), stop));
+  RISEML_RETURN_IF_ERROR(CheckForContainers(start));
+  const bool contained = IsInContainer(start);
+  RISEML_RETURN_IF_ERROR(start.has_image() ? PullImage(dir, start, stop) : FetchCode(dir, start.template_(), stop));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary(), 0700));
   RISEML_RETURN_IF_ERROR(MakeDirectory(dir.temporary() + "/home", 0700));
   // Files in the HOME of a build are kept for jobs, and each job gets these start-up files anyway.
   const std::string home = start.build_steps_size() > 0 ? "" : dir.temporary() + "/home";
-  RISEML_RETURN_IF_ERROR(PlaceInterpreter(dir.control(), home, PythonFor(start.template_().image()).path,
-                                          options_.config.python_client_dir()));
-  RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), sandboxed() ? kSandboxJob : options_.job));
-  if (const std::string cache = CacheOf(start.template_()); !cache.empty()) {
-    RISEML_RETURN_IF_ERROR(MakeDirectories(UserDirectory(start.template_())));
-    RISEML_RETURN_IF_ERROR(MakePlainDirectory(WorkOf(start.template_())));
-    RISEML_RETURN_IF_ERROR(MakeAnew(cache));
-    // For programs that write to ~/.cache and ignore XDG_CACHE_HOME.
-    const std::string link = dir.temporary() + "/home/.cache";
-    if (symlink(cache.c_str(), link.c_str()) != 0 && errno != EEXIST)
-      return ErrnoError(errno, absl::StrCat("make the link ", link));
-  }
-  if (!start.environment_path().empty() && start.build_steps_size() > 0)
-    RISEML_RETURN_IF_ERROR(claims_.Claim(start.environment_path(), dir.path()));
-  if (!start.environment_path().empty() && !FileExists(PlaceOfEnvironment(start)))
-    return Error(Reason::kNotFound,
-                 absl::StrCat("the environment ", start.environment_path(), " is gone; start the experiment again"));
-  if (!start.environment_path().empty() && start.build_steps_size() == 0) {
-    if (PlaceOfEnvironment(start) != start.environment_path())
-      RISEML_RETURN_IF_ERROR(LinkToSealed(start.environment_path()));
-    // The copies are younger than the code, as make and similar tools expect of build results.
-    RISEML_RETURN_IF_ERROR(CopyBeneath(LeftInCode(PlaceOfEnvironment(start)), dir.code(), SystemClock().Now(), stop));
-    RISEML_RETURN_IF_ERROR(
-        CopyBeneath(LeftInHome(PlaceOfEnvironment(start)), dir.temporary() + "/home", std::nullopt, stop));
-  }
+  if (!contained)
+    RISEML_RETURN_IF_ERROR(PlaceInterpreter(dir.control(), home, PythonFor(start.template_().image()).path,
+                                            options_.config.python_client_dir()));
+  RISEML_RETURN_IF_ERROR(PlaceJobTools(dir.control(), contained || sandboxed() ? kSandboxJob : options_.job));
+  RISEML_RETURN_IF_ERROR(PrepareCache(dir, start));
+  RISEML_RETURN_IF_ERROR(PrepareEnvironment(dir, start, stop));
   RISEML_RETURN_IF_ERROR(outputs_.CheckInputs(start.template_()));
   RISEML_RETURN_IF_ERROR(PlaceSecrets(dir, start));
-  if (options_.own_network)
+  if (processes_have_network() && !contained)
     RISEML_RETURN_IF_ERROR(WriteFileQuickly(
         dir.resolv_conf(), ResolvConfOf(ReadFile("/etc/resolv.conf", kMaxSmallFile).value_or("")), 0644));
   RISEML_ASSIGN_OR_RETURN(const std::string output, outputs_.Prepare(start));
   if (!options_.config.volume_data_dir().empty())
     RISEML_RETURN_IF_ERROR(MakeDirectories(options_.config.volume_data_dir()));
-  return WriteRunPlan(dir, start, output);
+  if (contained && start.builds_image()) RISEML_RETURN_IF_ERROR(PrepareBuildRoot(dir, start));
+  RISEML_RETURN_IF_ERROR(WriteRunPlan(dir, start, output));
+  return contained ? GiveFilesToContainer(dir, start, output) : absl::OkStatus();
 }
 
 absl::Status Launcher::SettleEnvironment(const AttemptDir& dir, const internal::v1::AttemptEnded& ended) const {
@@ -331,18 +366,22 @@ Interpreter Launcher::PythonFor(const std::string& image) const {
 }
 
 void Launcher::LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const {
-  const std::string cache = CacheOf(job);
-  if (cache.empty() || !FileExists(cache)) return;
+  const std::string work = WorkOf(job);
+  if (work.empty() || !FileExists(work)) return;
   {
     const MutexLock lock(shares_);
-    absl::Time& looked = cache_looked_.try_emplace(cache, absl::InfinitePast()).first->second;
+    absl::Time& looked = cache_looked_.try_emplace(work, absl::InfinitePast()).first->second;
     if (now < looked + kCachePause) return;
     looked = now;
   }
   const std::int64_t limit =
       options_.config.cache_bytes_limit() > 0 ? options_.config.cache_bytes_limit() : kDefaultCacheLimit;
-  if (const absl::Status trimmed = TrimCache(cache, limit, absl::ToUnixSeconds(now)); !trimmed.ok())
-    LogWarning("cache_not_trimmed", {{"path", cache}, {"error", std::string(trimmed.message())}});
+  for (const char* name : {kCache, kContainerCache}) {
+    const std::string cache = work + name;
+    if (!FileExists(cache)) continue;
+    if (const absl::Status trimmed = TrimCache(cache, limit, absl::ToUnixSeconds(now)); !trimmed.ok())
+      LogWarning("cache_not_trimmed", {{"path", cache}, {"error", std::string(trimmed.message())}});
+  }
 }
 
 std::string Launcher::Cookie(const AttemptDir& dir) const {

@@ -45,7 +45,7 @@ SandboxRequest Launcher::DescribeSandbox(const AttemptDir& dir, const StartAttem
   request.work = WorkOf(start.template_());
   request.environment_writable = start.build_steps_size() > 0 || start.role() == "build";
   request.memory_bytes = start.resources().memory_bytes();
-  if (options_.own_network) request.resolv_conf = dir.resolv_conf();
+  if (processes_have_network()) request.resolv_conf = dir.resolv_conf();
   request.python_client = options_.config.python_client_dir();
   request.gpu_devices = FindGpuDevices({start.gpu_uuids().begin(), start.gpu_uuids().end()}).paths;
   request.shown.assign(start.shown_paths().begin(), start.shown_paths().end());
@@ -69,13 +69,14 @@ absl::StatusOr<pid_t> Launcher::StartRun(const AttemptDir& dir, const StartAttem
                          {results.get(), kInheritedFiles.results},
                          {output.read.get(), kInheritedFiles.output_read},
                          {output.write.get(), kInheritedFiles.output_write}};
+  if (IsInContainer(start)) return StartContainer(dir, start, std::move(request), own_log, output);
   request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"};
   if (sandboxed())
     request.argv = SandboxArguments(DescribeSandbox(dir, start), system_,
                                     {kSandboxJob, "run", "--dir", kSandboxControl, "--inherited"});
   else
     request.argv = {options_.job, "run", "--dir", dir.control(), "--inherited"};
-  if (!options_.own_network) return SpawnDetached(request);
+  if (!processes_have_network()) return SpawnDetached(request);
   RISEML_ASSIGN_OR_RETURN(const Pipe alive, MakePipe());
   RISEML_ASSIGN_OR_RETURN(const Pipe ready, MakePipe());
   request.own_network = true;

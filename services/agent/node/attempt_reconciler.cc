@@ -73,11 +73,14 @@ absl::StatusOr<std::unique_ptr<AttemptReconciler>> AttemptReconciler::Start(std:
   for (int i = 0; i < workers; ++i)
     reconciler->threads_.emplace_back([raw = reconciler.get()](std::stop_token stop) { raw->Work(stop); });
   reconciler->threads_.emplace_back([raw = reconciler.get()](std::stop_token stop) { raw->LookAgainAtAll(stop); });
+  if (launcher.podman() != nullptr)
+    reconciler->housekeeping_.Run("", [raw = reconciler.get()] { raw->RemoveLeftContainers(raw->stop_.get_token()); });
   return reconciler;
 }
 
 AttemptReconciler::~AttemptReconciler() {
   for (std::jthread& thread : threads_) thread.request_stop();
+  stop_.request_stop();
   {
     MutexLock lock(mu_);
     for (const auto& [id, state] : sync_states_) state->cancel.request_stop();
@@ -110,6 +113,25 @@ absl::Status AttemptReconciler::Scan() {
   }
   if (error) return ErrnoError(error.value(), absl::StrCat("list ", directory_));
   return absl::OkStatus();
+}
+
+// Removes containers that no live attempt has, such as after a crash of the machine: one that ends removes itself.
+void AttemptReconciler::RemoveLeftContainers(const std::stop_token& stop) {
+  const auto lives = [this](const std::optional<AttemptId>& id) {
+    const std::optional<AttemptStatus> status = id ? table_.Find(*id) : std::nullopt;
+    return status && status->phase() != AttemptStatus::ENDED;
+  };
+  const absl::StatusOr<std::vector<std::string>> names = launcher_.podman()->ListContainers(stop);
+  if (!names.ok()) LogWarning("containers_not_listed", {{"error", std::string(names.status().message())}});
+  for (const std::string& name : names.value_or(std::vector<std::string>())) {
+    const std::optional<AttemptId> id = ParseAttemptId(AttemptOfContainer(name));
+    if (!id || lives(id)) continue;
+    const absl::Status removed = launcher_.podman()->RemoveContainer(name, stop);
+    if (!removed.ok()) LogWarning("container_not_removed", {{"error", std::string(removed.message())}});
+  }
+  for (const std::string& name : launcher_.podman()->ListBuildRoots())
+    if (const std::optional<AttemptId> id = ParseAttemptId(name); id && !lives(id))
+      launcher_.RemoveBuildRoot(DirOf(*id));
 }
 
 void AttemptReconciler::LookAgainAtAll(std::stop_token stop) {

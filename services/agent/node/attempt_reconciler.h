@@ -80,6 +80,7 @@ class AttemptReconciler {
   absl::StatusOr<bool> RecordEnd(const AttemptId& id, internal::v1::AttemptEnded ended);
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
+  void RemoveLeftContainers(const std::stop_token& stop);
 
   // State of an attempt. An attempt whose processes live has not ended, whatever its journal says.
   struct KnownAttempt {
@@ -114,6 +115,7 @@ class AttemptReconciler {
   SyncState& SyncStateOf(const AttemptId& id);
 
   const std::string directory_;
+  std::stop_source stop_;
   const Launcher& launcher_;
   AttemptTable& table_;
   AgentMetrics& metrics_;

@@ -136,7 +136,8 @@ absl::Status AttemptReconciler::SyncEnded(const AttemptId& id, const AttemptDir&
     state.output.Reset();
     state.cleaned = true;
     if (start.ok())
-      housekeeping_.Run(owner, [this, job = std::move(*start->mutable_template_())] {
+      housekeeping_.Run(owner, [this, dir, job = std::move(*start->mutable_template_())] {
+        launcher_.RemoveBuildRoot(dir);
         launcher_.LookAtKeptSteps(job, clock_.Now());
         launcher_.LookAtCache(job, clock_.Now());
       });
@@ -185,7 +186,7 @@ absl::Status AttemptReconciler::SyncAlive(const AttemptId& id, const AttemptDir&
   HoldOutputOf(state, dir);
   if (FileExists(dir.end())) return SignalProcess(*fd, SIGKILL);
   RISEML_RETURN_IF_ERROR(EnsureShip(id, dir));
-  if (launcher_.own_network() && !state.forwarded) ForwardPortOf(id, dir, state);
+  if (!state.forwarded) ForwardPortOf(id, dir, state);
   if (!FileExists(dir.stop())) return absl::OkStatus();
   const absl::Time now = clock_.Now();
   state.stop_seen = std::min(state.stop_seen, now);
@@ -262,7 +263,7 @@ absl::Status AttemptReconciler::PrepareAndStart(const AttemptId& id, const Attem
   // Written before the start, so that a restart of the machine is noticed. The journal ensures that nothing runs twice.
   LaunchRecord launch;
   launch.set_boot_id(boot_id_);
-  launch.set_isolation(launcher_.isolation());
+  launch.set_isolation(launcher_.IsolationOf(start));
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
   RISEML_ASSIGN_OR_RETURN(const pid_t pid, launcher_.StartRun(dir, start));
   HoldOutputOf(state, dir);
@@ -273,7 +274,7 @@ absl::Status AttemptReconciler::PrepareAndStart(const AttemptId& id, const Attem
   }
   RISEML_RETURN_IF_ERROR(WriteMessage(dir.launch(), launch));
   metrics_.started.Increment();
-  LogInfo("attempt_started", {{"attempt", Print(id)}, {"pid", pid}, {"isolation", launcher_.isolation()}});
+  LogInfo("attempt_started", {{"attempt", Print(id)}, {"pid", pid}, {"isolation", launch.isolation()}});
   queue_.Add(Print(id));
   return absl::OkStatus();
 }
@@ -307,12 +308,13 @@ absl::Status AttemptReconciler::OnPrepareFailed(const AttemptId& id, const Attem
                    own_fault ? v1::Attempt::USER_ERROR : v1::Attempt::INFRASTRUCTURE));
 }
 
-// Makes the job's PORT reachable from the machine. The network of the job is ready shortly after the job itself.
+// Makes the job's PORT reachable from the machine. The network of the job is ready shortly after the job itself. Podman
+// does that for its containers.
 void AttemptReconciler::ForwardPortOf(const AttemptId& id, const AttemptDir& dir, SyncState& state) {
   const auto plan = ReadMessage<internal::v1::RunPlan>(dir.run_plan());
   int port = 0;
   // The job can change its plan, so it must not get a port that a service of the platform may listen on.
-  const bool wanted = plan.ok() && plan->environment().contains("PORT") &&
+  const bool wanted = plan.ok() && plan->own_network() && plan->environment().contains("PORT") &&
                       absl::SimpleAtoi(plan->environment().at("PORT"), &port) && IsJobPort(port);
   const absl::Status forwarded = wanted ? ForwardPort(dir.path(), port) : absl::OkStatus();
   if (absl::IsUnavailable(forwarded) && ++state.forward_tries < kMostForwardTries) {

@@ -93,7 +93,9 @@ v1::Node LookAtMachine(const config::v1::NodeConfig& config, absl::string_view i
   utsname system{};
   if (uname(&system) == 0) node.set_kernel_version(system.release);
   node.set_agent_version(AgentVersion());
-  node.set_isolation(isolation == "none" ? v1::Node::NONE : v1::Node::BUBBLEWRAP);
+  node.set_isolation(isolation == "none"     ? v1::Node::NONE
+                     : isolation == "podman" ? v1::Node::PODMAN
+                                             : v1::Node::BUBBLEWRAP);
   const GpuInventory inventory = ParseGpus(AskForGpus());
   for (const v1::Gpu& gpu : inventory.gpus) *node.add_gpus() = gpu;
   node.set_gpu_driver_version(inventory.driver_version);

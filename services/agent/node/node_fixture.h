@@ -76,7 +76,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
             "\nca_file: ", suite_.certificates(), "/ca.crt\ndata_dir: ", directory_ / "node",
             "\nvolume_data_dir: ", directory_ / "data", "\nvolume_output_dir: ", directory_ / "output",
             "\nenvironments_dir: ", directory_ / "environments", "\npython_client_dir: ", RISEML_PYTHON_CLIENT,
-            "\nisolation: ", GetParam(), "\nnetwork: ", network_, "\n"));
+            "\nisolation: ", GetParam(), "\nnetwork: ", network_, "\n", more_config_));
     const std::string output = directory_ / absl::StrCat("node-", starts_, ".log");
     node_ = std::make_unique<ChildProcess>(
         std::vector<std::string>{RISEML_AGENT, "node", "--config", config},
@@ -193,6 +193,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
   FakeSuite suite_;
   TemporaryDirectory directory_;
   std::string network_ = "shared";
+  std::string more_config_;  // lines of YAML
   int starts_ = 0;
   std::unique_ptr<ChildProcess> node_;
   std::unique_ptr<internal::v1::NodeAgentService::Stub> stub_;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/agent/launch/code_source.h"
@@ -13,6 +14,7 @@
 #include "services/agent/launch/network.h"
 #include "services/agent/launch/package_settings.h"
 #include "services/agent/launch/passwords.h"
+#include "services/agent/launch/podman.h"
 #include "services/agent/node/attempt_reconciler.h"
 #include "services/agent/node/disk_watch.h"
 #include "services/agent/node/node_service.h"
@@ -54,6 +56,10 @@ absl::Status Validate(const config::v1::NodeConfig& config) {
   for (const std::string& path :
        {config.data_dir(), config.volume_output_dir(), config.volume_data_dir(), config.python_client_dir()})
     if (!path.empty() && path[0] != '/') problems.push_back(absl::StrCat(path, " must be an absolute path"));
+  if (config.has_podman() && !absl::StartsWith(config.podman().storage_dir(), "/"))
+    problems.emplace_back("podman.storage_dir must be an absolute path");
+  for (const int port : config.podman().build_ports())
+    if (port < 1 || port > 65535) problems.emplace_back("podman.build_ports must be numbers from 1 to 65535");
   if (problems.empty()) return absl::OkStatus();
   return Error(Reason::kInvalidArgument, absl::StrCat("configuration: ", absl::StrJoin(problems, "; ")));
 }
@@ -64,6 +70,15 @@ absl::StatusOr<std::string> FindJobProgram(const std::string& agent) {
   if (access(path.c_str(), X_OK) == 0) return path;
   return absl::FailedPreconditionError(
       absl::StrCat("no program riseml-job beside ", agent, "; build all of RiseML, or install it completely"));
+}
+
+// Null if no containers are configured.
+absl::StatusOr<std::unique_ptr<Podman>> OpenPodman(const config::v1::NodeConfig& config,
+                                                   const std::string& job_program) {
+  if (!config.has_podman()) return nullptr;
+  RISEML_ASSIGN_OR_RETURN(std::unique_ptr<Podman> podman, Podman::Open(config.podman().storage_dir()));
+  RISEML_RETURN_IF_ERROR(podman->Probe(job_program, LookAtSystem({}, config.installation_dir())));
+  return podman;
 }
 
 absl::StatusOr<std::string> OwnPath() {
@@ -88,15 +103,17 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   RISEML_RETURN_IF_ERROR(CheckFormat(config.data_dir(), "node data", kDirectoryFormat));
   RISEML_ASSIGN_OR_RETURN(const std::string isolation,
                           ChooseIsolation(config.isolation(), environment, config.python()));
-  RISEML_ASSIGN_OR_RETURN(
-      const NetworkChoice network,
-      ChooseNetwork(config.network(), isolation == kIsolationBubblewrap, PackageSettings(environment)));
   RISEML_ASSIGN_OR_RETURN(const std::string agent, OwnPath());
   RISEML_ASSIGN_OR_RETURN(const std::string job_program, FindJobProgram(agent));
+  RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<Podman> podman, OpenPodman(config, job_program));
+  const bool walled = podman != nullptr || isolation == kIsolationBubblewrap;
+  RISEML_ASSIGN_OR_RETURN(const NetworkChoice network,
+                          ChooseNetwork(config.network(), walled, PackageSettings(environment)));
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<CodeSource> code,
                           MakeGitsyncCodeSource(config.gitsync_address(), config.client_tls()));
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<SecretSource> secrets, MakeApiSecretSource(config));
-  v1::Node node = LookAtMachine(config, isolation);
+  v1::Node node = LookAtMachine(config, podman != nullptr ? kIsolationPodman : isolation);
+  node.set_limits_enforced(podman != nullptr && podman->limits());
   node.set_network(network.own ? v1::Node::OWN : v1::Node::SHARED);
   node.set_network_note(network.why_not);
   if (const std::string note = NoteOnPasswords(settings, MachineFilesWithPasswords()); !note.empty()) {
@@ -108,7 +125,8 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   AttemptTable table;
   const std::shared_ptr<prometheus::Registry> registry = metrics::ProcessRegistry();
   AgentMetrics agent_metrics(*registry);
-  const Launcher launcher({config, agent, job_program, isolation, network.own, environment}, *code, *secrets);
+  const Launcher launcher({config, agent, job_program, isolation, network.own, environment, podman.get()}, *code,
+                          *secrets);
   launcher.LookAtAllKeptSteps(clock.Now());
   RISEML_ASSIGN_OR_RETURN(
       std::unique_ptr<AttemptReconciler> reconciler,
@@ -133,7 +151,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   const metrics::Exposer metrics(config.metrics_address());
   LogInfo("node_ready", {{"name", config.name()},
                          {"port", server->port()},
-                         {"isolation", isolation},
+                         {"isolation", podman != nullptr ? kIsolationPodman : isolation},
                          {"network", network.own ? kNetworkOwn : kNetworkShared},
                          {"gpus", node.gpus_size()}});
   runtime::WaitForSignal();

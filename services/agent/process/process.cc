@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -62,6 +63,18 @@ bool IgnoresQuit(absl::string_view status) {
       return (ignored >> (SIGQUIT - 1) & 1) != 0;
   }
   return false;
+}
+
+// The count in a file with lines "NAME COUNT"; nullopt if the file does not have it.
+std::optional<std::int64_t> OomKillsIn(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path, 1 << 20);
+  if (!text.ok()) return std::nullopt;
+  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+    std::int64_t count = 0;
+    if (words.size() == 2 && words[0] == "oom_kill" && absl::SimpleAtoi(words[1], &count)) return count;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -123,13 +136,20 @@ ProcessDetail Inspect(const ProcessStat& process) {
   return detail;
 }
 
-std::int64_t OomKills() {
-  const absl::StatusOr<std::string> text = ReadFile("/proc/vmstat", 1 << 20);
-  if (!text.ok()) return 0;
-  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
-    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
-    std::int64_t count = 0;
-    if (words.size() == 2 && words[0] == "oom_kill" && absl::SimpleAtoi(words[1], &count)) return count;
+std::int64_t OomKills() { return OomKillsIn("/proc/vmstat").value_or(0); }
+
+std::int64_t CgroupOomKills() {
+  const std::string cgroups = ReadFile("/proc/self/cgroup", kMaxProcFile).value_or("");
+  for (const absl::string_view line : absl::StrSplit(cgroups, '\n')) {
+    // "4:memory:/PATH" with v1, "0::/PATH" with v2. A container sees its cgroup at this path or as the root.
+    const std::vector<absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(':', 2));
+    if (parts.size() != 3) continue;
+    const bool v1 = parts[1] == "memory";
+    if (!v1 && !(parts[0] == "0" && parts[1].empty())) continue;
+    for (const absl::string_view path : {parts[2], absl::string_view()})
+      if (const auto kills = OomKillsIn(
+              absl::StrCat("/sys/fs/cgroup", v1 ? "/memory" : "", path, v1 ? "/memory.oom_control" : "/memory.events")))
+        return *kills;
   }
   return 0;
 }

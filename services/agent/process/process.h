@@ -41,6 +41,9 @@ ProcessDetail Inspect(const ProcessStat& process);
 // Number of processes that the kernel has killed for lack of memory, on the whole machine; 0 if it does not say.
 std::int64_t OomKills();
 
+// The same for the processes of the cgroup of this process.
+std::int64_t CgroupOomKills();
+
 // All live processes whose environment holds exactly this "NAME=value", as far as /proc shows it.
 std::vector<pid_t> ProcessesWithVariable(absl::string_view assignment);
 

@@ -28,6 +28,7 @@
 #include "services/agent/process/output_pipe.h"
 #include "services/agent/process/process.h"
 #include "services/agent/process/timer.h"
+#include "services/agent/run/port_forwarder.h"
 #include "services/agent/run/result_socket.h"
 #include "services/agent/run/step_runner.h"
 #include "services/agent/shell/shell_process.h"
@@ -339,6 +340,9 @@ absl::Status Runner::Run() {
   began_ = NextTickOfFiles(dir_ + "/began", dir_ + "/run.pb");
   for (const std::string& note : plan_.notes()) RISEML_RETURN_IF_ERROR(output_.Print(absl::StrCat("==> ", note, "\n")));
   if (plan_.own_network()) AwaitNetwork();
+  if (plan_.forwarded_ports_size() > 0)
+    if (const absl::Status passed = PassPortsTo(files_.forwarder, plan_.forwarded_ports()); !passed.ok())
+      Say(absl::StrCat("==> Ports of this node cannot be reached: ", std::string(passed.message()), "\n"));
   RISEML_RETURN_IF_ERROR(steps_.Begin(began_));
   GiveWay();
   while (steps_.runs()) RISEML_RETURN_IF_ERROR(WaitAndHandle());
@@ -360,7 +364,7 @@ absl::Status Runner::Fail(const absl::Status& why) {
 }  // namespace
 
 absl::Status RunAttempt(const std::string& dir, const RunFiles& files, const Clock& clock) {
-  RISEML_RETURN_IF_ERROR(CloseOnExec(files));
+  RISEML_RETURN_IF_ERROR(TakeFiles(files));
   if (!LockFile(files.journal).ok()) return absl::OkStatus();  // it is running
   RISEML_ASSIGN_OR_RETURN(const JournalContent journal, ReadJournal(files.journal));
   if (journal.started || journal.ended) return absl::OkStatus();

@@ -1,6 +1,7 @@
 #include "services/agent/run/step_runner.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <utility>
 #include <vector>
@@ -56,6 +57,7 @@ absl::Status StepRunner::StartShell() {
 
 // Uses results of steps that earlier builds have kept, then runs the first of the other steps.
 absl::Status StepRunner::Begin(absl::Time began) {
+  if (plan_.in_container() && access(shell_.c_str(), X_OK) != 0) return output_.Print(sequence_.FailWithoutShell());
   if (const absl::Status begun = cache_.Begin(began, clock_.Now()); !begun.ok())
     RISEML_RETURN_IF_ERROR(output_.Print(
         absl::StrCat("==> What the steps make is not kept for later builds: ", std::string(begun.message()), "\n")));
@@ -110,7 +112,7 @@ absl::Status StepRunner::KeepSteps() {
 // Lets the shell begin the step that it has asked for.
 absl::Status StepRunner::LetStepBegin() {
   RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
-  oom_kills_before_ = OomKills();
+  oom_kills_before_ = KillsForMemory();
   return session_->Answer(step_.number);
 }
 
@@ -120,7 +122,7 @@ absl::Status StepRunner::StartNext() {
   if (session_ == nullptr || step->build != step_.build) RISEML_RETURN_IF_ERROR(OpenSession(*step));
   step_ = *std::move(step);
   RISEML_RETURN_IF_ERROR(output_.Print(step_.announcement));
-  oom_kills_before_ = OomKills();
+  oom_kills_before_ = KillsForMemory();
   main_status_.reset();
   failure_.reset();
   return StartShell();
@@ -144,11 +146,14 @@ absl::Status StepRunner::HandleReports() {
   return absl::OkStatus();
 }
 
+// A container has its own limit, and its own count.
+std::int64_t StepRunner::KillsForMemory() const { return plan_.in_container() ? CgroupOomKills() : OomKills(); }
+
 StepResult StepRunner::ResultOf(int exit_code) {
   StepResult result{.exit_code = exit_code};
   if (exit_code == 0) return result;
   const bool killed = exit_code == 128 + SIGKILL && !killed_;
-  result.out_of_memory = killed && OomKills() > oom_kills_before_;
+  result.out_of_memory = killed && KillsForMemory() > oom_kills_before_;
   if (sequence_.cause() != StopCause::kNone) return result;
   result.other_python = MayBeForAnotherPython(output_.tail());
   if (step_.build && plan_.build_steps(step_.number - 1).explains_failure()) {

@@ -65,6 +65,7 @@ class StepRunner {
   absl::Status KeepSteps();
   absl::Status LetStepBegin();
   absl::Status StartNext();
+  std::int64_t KillsForMemory() const;
   StepResult ResultOf(int exit_code);
   absl::Status OnMainEnded(int wait_status);
 

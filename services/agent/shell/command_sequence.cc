@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "services/common/base/byte_size.h"
 #include "services/common/logtext/redact.h"
 #include "services/common/rpc/proto_time.h"
 
@@ -21,6 +22,7 @@ using internal::v1::Observation;
 
 constexpr std::size_t kMaxLineBytes = 300;  // per line that a message quotes
 constexpr int kCommandNotFound = 127;
+constexpr char kNoShell[] = "the image has no shell (/bin/sh) to run commands with";
 constexpr int kAptFailed = 100;
 constexpr absl::string_view kAptHint =
     "==> apt-get cannot install system packages here: the environment is a directory of this user, not an image. Take "
@@ -152,6 +154,11 @@ std::string CommandSequence::Finished(const StepResult& result) {
   return text;
 }
 
+std::string CommandSequence::FailWithoutShell() {
+  failed_ = without_shell_ = true;
+  return absl::StrCat("==> ", kNoShell, "\n");
+}
+
 std::string CommandSequence::MessageOf(int index, const StepResult& result) const {
   const int steps = plan_.build_steps_size();
   if (IsBuildStep(index) && result.exit_code == 0) return "";
@@ -190,6 +197,13 @@ AttemptEnded CommandSequence::Outcome() const {
     ended.set_exit_class(v1::Attempt::USER_ERROR);
     return ended;
   }
+  if (without_shell_) {
+    ended.set_exit_code(kCommandNotFound);
+    ended.set_reason("ERROR");
+    ended.set_message(kNoShell);
+    ended.set_exit_class(v1::Attempt::USER_ERROR);
+    return ended;
+  }
   if (last_ < 0) {  // a plan without any step
     ended.set_exit_code(0);
     ended.set_reason("COMPLETED");
@@ -204,7 +218,11 @@ AttemptEnded CommandSequence::Outcome() const {
     ended.set_exit_class(v1::Attempt::SUCCESS);
   } else if (last_result_.out_of_memory) {
     ended.set_reason("OOMKILLED");
-    ended.set_message(absl::StrCat(ended.message(), " (the machine ran out of memory)"));
+    ended.set_message(absl::StrCat(
+        ended.message(), plan_.memory_limit_bytes() > 0
+                             ? absl::StrCat(" (the job reached its memory limit of ",
+                                            PrintSize(plan_.memory_limit_bytes()), "; ask for more with `mem`)")
+                             : " (the machine ran out of memory)"));
     ended.set_exit_class(v1::Attempt::OUT_OF_MEMORY);
   } else {
     ended.set_reason("ERROR");

@@ -63,6 +63,10 @@ class CommandSequence {
   // nothing.
   std::string Finished(const StepResult& result);
 
+  // Fails the attempt since there is no shell for its steps. Must be called before Next. Returns what is to be printed
+  // into the log.
+  std::string FailWithoutShell();
+
   // The platform stops the attempt. A step that runs now counts as stopped, whatever its exit code becomes.
   void Stop(StopCause cause) {
     if (cause_ == StopCause::kNone) cause_ = cause;
@@ -84,6 +88,7 @@ class CommandSequence {
   int next_ = 0;      // index of the step to run next
   int running_ = -1;  // index of the step that runs
   bool failed_ = false;
+  bool without_shell_ = false;
   int last_ = -1;  // index of the step that ended last
   StepResult last_result_;
   StopCause cause_ = StopCause::kNone;
