@@ -107,14 +107,13 @@ absl::Status Launcher::GiveFilesToContainer(const AttemptDir& dir, const StartAt
 
 absl::StatusOr<Variables> Launcher::VariablesInContainer(const StartAttemptRequest& start, const JobPaths& paths,
                                                          const JobPorts& ports) const {
-  Variables image;
   if (start.has_image()) {
-    RISEML_ASSIGN_OR_RETURN(image, options_.podman->EnvironmentOf(start.image().reference(), {}));
+    RISEML_ASSIGN_OR_RETURN(const Variables image, options_.podman->EnvironmentOf(start.image().reference(), {}));
+    return ContainerVariables(start, paths, ports, options_.environment, image);
   }
-  Variables variables = ContainerVariables(start, paths, ports, options_.environment, image);
-  if (start.builds_image())
-    for (auto& [name, value] : BuildahVariables(absl::StrCat(paths.control, "/", kBuildahSettings)))
-      variables.insert_or_assign(name, value);
+  Variables variables = JobVariables(start, paths, ports, options_.environment);
+  for (auto& [name, value] : BuildahVariables(absl::StrCat(paths.control, "/", kBuildahSettings)))
+    variables.insert_or_assign(name, value);
   return variables;
 }
 
@@ -151,6 +150,8 @@ ContainerRequest Launcher::DescribeContainer(const AttemptDir& dir, const StartA
   request.rootfs = BuildRootOf(dir);
   request.code = dir.code();
   AddBuildSurroundings(system_, BuildStorageOf(start.template_()), &request);
+  for (const std::string& path : InheritedPaths(options_.environment))  // such as certificates
+    if (FileExists(path)) request.read_only.emplace(path, path);
   return request;
 }
 

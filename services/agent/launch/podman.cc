@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "services/agent/launch/build_root.h"
 #include "services/agent/launch/container.h"
 #include "services/common/base/files/file.h"
+#include "services/common/base/log.h"
 #include "services/common/base/process_identity.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -68,15 +70,16 @@ absl::Status CheckReference(absl::string_view reference) {
   return Error(Reason::kInvalidArgument, absl::StrCat("'", reference, "' is not the full name of an image"));
 }
 
-// Podman itself would open the parents of its storage for all.
-absl::Status CheckParents(const std::string& directory) {
-  for (std::filesystem::path path = std::filesystem::path(directory).parent_path(); path.has_relative_path();
-       path = path.parent_path()) {
+// Lets the accounts of containers search the directory and its parents, as Podman does it for images. Nobody gets the
+// right to list them.
+absl::Status OpenForContainers(const std::string& directory) {
+  for (std::filesystem::path path = directory; path.has_relative_path(); path = path.parent_path()) {
     struct stat info {};
-    if (stat(path.c_str(), &info) == 0 && (info.st_mode & S_IXOTH) == 0)
-      return absl::FailedPreconditionError(
-          absl::StrCat("podman.storage_dir: containers, which have accounts of their own, cannot reach ", directory,
-                       "; run `chmod a+x ", path.string(), "`, or choose another directory"));
+    if (stat(path.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path.string()));
+    if ((info.st_mode & S_IXOTH) != 0) continue;
+    LogInfo("directory_opened_for_containers", {{"path", path.string()}});
+    if (chmod(path.c_str(), (info.st_mode & 07777) | S_IXGRP | S_IXOTH) != 0)
+      return ErrnoError(errno, absl::StrCat("let containers search ", path.string()));
   }
   return absl::OkStatus();
 }
@@ -128,8 +131,8 @@ std::vector<std::string> Podman::ListBuildRoots() const {
 }
 
 absl::Status Podman::Prepare() const {
-  if (machine_.root) RISEML_RETURN_IF_ERROR(CheckParents(storage_dir_));
   RISEML_RETURN_IF_ERROR(MakeDirectories(storage_dir_, 0711));
+  if (machine_.root) RISEML_RETURN_IF_ERROR(OpenForContainers(storage_dir_));
   RISEML_ASSIGN_OR_RETURN(const std::string boot_id, BootId());
   // What Podman keeps of running containers is wrong after a restart of the machine. It expects that such a restart
   // empties these directories.

@@ -21,8 +21,9 @@ namespace riseml::agent {
 // Thread-safe. Each call runs the program `podman` and blocks until it ends.
 class Podman {
  public:
-  // Prepares the directory, which is made if it is absent. FAILED_PRECONDITION if Podman is not installed or does not
-  // work, or if containers cannot reach the directory.
+  // Prepares the directory, which is made if it is absent. Of a node with root, all accounts may search it and its
+  // parents afterwards, since containers have accounts of their own. FAILED_PRECONDITION if Podman is not installed or
+  // does not work.
   static absl::StatusOr<std::unique_ptr<Podman>> Open(const std::string& storage_dir);
 
   // Runs `job`, the path of riseml-job, in a container with the programs of the machine. FAILED_PRECONDITION, with what

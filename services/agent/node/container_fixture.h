@@ -2,7 +2,6 @@
 #pragma once
 
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -23,13 +22,11 @@ namespace riseml::agent::testing {
 class ContainerNodeTest : public NodeTest {
  protected:
   void SetUp() override {
-    // Containers, which have accounts of their own, must reach it.
-    chmod(directory_.path().c_str(), 0711);
     auto podman = Podman::Open(StorageDir());
     const absl::Status works = podman.ok() ? (*podman)->Probe(RISEML_JOB, LookAtSystem({}, "")) : podman.status();
     if (!works.ok()) GTEST_SKIP() << "no containers on this machine: " << works;
     podman_ = *std::move(podman);
-    more_config_ = absl::StrCat("podman:\n  storage_dir: ", StorageDir(), "\n");
+    more_config_ = absl::StrCat("podman:\n  storage_dir: ", StorageDir(), "\n", podman_config_);
     NodeTest::SetUp();
   }
 
@@ -94,6 +91,7 @@ class ContainerNodeTest : public NodeTest {
   }
 
  protected:
+  std::string podman_config_;  // further lines of YAML
   std::unique_ptr<Podman> podman_;
 };
 

@@ -189,8 +189,21 @@ TEST_P(ContainerTest, LeftContainersAreRemovedAtTheStart) {
 INSTANTIATE_TEST_SUITE_P(Isolation, ContainerTest, ::testing::Values(kIsolationNone));
 
 // Builds of images: the steps call buildah.
-class ImageBuildTest : public ContainerTest {
+class ImageBuildTest : public ContainerNodeTest {
  protected:
+  void SetUp() override {
+    network_ = "own";
+    const std::string host = registry_.host();
+    podman_config_ = absl::StrCat("  build_ports: [", host.substr(host.rfind(':') + 1), "]\n");
+    ContainerNodeTest::SetUp();
+    suite_.code.Put(kCommit,
+                    MakeTar({{"Containerfile",
+                              "FROM scratch\nCOPY busybox /bin/busybox\nRUN --mount=type=cache,target=/root/.cache "
+                              "[\"/bin/busybox\", \"sh\", \"-c\", \"/bin/busybox chown 7:7 /bin && echo x >> "
+                              "/root/.cache/runs && /bin/busybox cat /root/.cache/runs\"]\n"},
+                             {"busybox", ReadAll("/bin/busybox"), '0', "", 0755}}));
+  }
+
   StartAttemptRequest Build(const std::vector<std::string>& steps) {
     StartAttemptRequest start = Job({});
     start.set_role("build");
@@ -199,26 +212,39 @@ class ImageBuildTest : public ContainerTest {
     start.mutable_template_()->clear_output_subpath();
     for (const std::string& step : steps) {
       start.add_build_steps()->set_command(step);
-      start.mutable_build_steps()->rbegin()->set_title(step);
+      start.mutable_build_steps()->rbegin()->set_title("step");
     }
     return start;
   }
+
+  const oci::testing::RegistryServer registry_;
   const std::string owner_ = NewUuid();
 };
 
-TEST_P(ImageBuildTest, BuildsPushesAndReusesLayers) {
-  std::filesystem::copy("/bin/busybox", directory_ / "busybox");
-  suite_.code.Put(kCommit, MakeTar({{"Containerfile",
-                                     "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", "
-                                     "\"/bin/busybox chown 7:7 /bin && /bin/busybox id -u > /made\"]\n"},
-                                    {"busybox", ReadAll("/bin/busybox"), '0', "", 0755}}));
-  StartAttemptRequest start = Build({"buildah bud --layers -t built . && echo $RISEML_CODE"});
-  AttemptStatus status = RunToEnd(start);
+TEST_P(ImageBuildTest, BuildsAndSendsAnImage) {
+  StartAttemptRequest start = Build({"buildah bud --layers -t built . && echo $RISEML_CODE",
+                                     absl::StrCat("buildah push built docker://", registry_.host(), "/made/here:1")});
+  const AttemptStatus status = RunToEnd(start);
   EXPECT_EQ(status.exit_code(), 0) << status.message() << LogOf(start).bytes << ReadAll(DirOf(start).run_log());
-  start = Build({"buildah bud --layers -t built ."});
-  status = RunToEnd(start);
+  EXPECT_THAT(LogOf(start).bytes, AllOf(HasSubstr("\nx\n"), HasSubstr("\n/code\n")));
+  EXPECT_EQ(RunPodman({"pull", "--quiet", "--tls-verify=false", registry_.host() + "/made/here:1"}).exit_code, 0);
+  EXPECT_TRUE(Eventually([&] { return podman_->ListBuildRoots().empty(); }));
+}
+
+TEST_P(ImageBuildTest, LaterBuildsOfTheOwnerFindLayersAndCaches) {
+  EXPECT_EQ(RunToEnd(Build({"buildah bud --layers -t built ."})).exit_code(), 0);
+  StartAttemptRequest start = Build({"buildah bud --layers -t built .", "buildah bud --no-cache -t built ."});
+  const AttemptStatus status = RunToEnd(start);
   EXPECT_EQ(status.exit_code(), 0) << status.message() << LogOf(start).bytes;
-  EXPECT_THAT(LogOf(start).bytes, HasSubstr("--> Using cache")) << "layers are kept";
+  EXPECT_THAT(LogOf(start).bytes, AllOf(HasSubstr("--> Using cache"), HasSubstr("\nx\nx\n")));
+}
+
+TEST_P(ImageBuildTest, ReachesNoOtherPortOfTheMachine) {
+  const oci::testing::RegistryServer other;
+  StartAttemptRequest start = Build({absl::StrCat("buildah pull --tls-verify=false ", other.host(), "/a/b:1")});
+  const AttemptStatus status = RunToEnd(start);
+  EXPECT_NE(status.exit_code(), 0);
+  EXPECT_THAT(LogOf(start).bytes, HasSubstr("connection refused"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Isolation, ImageBuildTest, ::testing::Values(kIsolationNone));
