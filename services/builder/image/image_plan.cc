@@ -57,14 +57,21 @@ BEGIN { count = split(ENVIRON["RISEML_STEPS"], title, "\n") - 1 }
   fflush(); next
 }
 /^--> Using cache / { if (step >= 1) print "    taken from an earlier build"; fflush(); next }
-/^--> / || /^COMMIT / { next }
-/^[Ee]rror.* STEP "RUN / && step >= 1 {
+/^--> / || /^COMMIT / || /^subprocess exited with status / { next }
+# The error quotes the instruction, which may have several lines, and ends with the code.
+/^[Ee]rror.* STEP "RUN / && step >= 1 { quoted = 1 }
+quoted {
+  text = text $0 "\n"
+  if ($0 !~ /exit status [0-9]+$/) next
   code = $0
   sub(/.*exit status /, "", code)
-  print (code ~ /^[0-9]+$/) ? "step " step " of " count " failed: `" title[step] "` return code: " code : $0
+  print "step " step " of " count " failed: `" title[step] "` return code: " code
+  quoted = 0
+  text = ""
   next
 }
 { print; fflush() }
+END { printf "%s", text }
 )awk";
 
 std::string CollectCommand(const CodeInputs& code) {
@@ -104,8 +111,9 @@ Step PrepareStep(const ImageInputs& inputs, absl::string_view key, const ImageTa
 }
 
 Step BuildStep(const ImageInputs& inputs, absl::string_view key, const ImageTarget& target) {
-  oci::ImageReference base = inputs.base;
+  oci::ImageReference base = inputs.base, name = inputs.base;
   base.tag.clear();  // buildah takes no name with both
+  name.digest.clear();
   const std::string containerfile =
       ContainerfileOf({.base = base.ToString(), .steps = inputs.install, .secrets = {}, .cache = "riseml"});
   std::string titles;
@@ -115,7 +123,7 @@ Step BuildStep(const ImageInputs& inputs, absl::string_view key, const ImageTarg
                    target.base_plain_http ? " --tls-verify=false" : "",
                    " $riseml_mounts --authfile \"$HOME/registries.json\" --label ", kKeyLabel, "=", key,
                    " -t riseml-environment:", key, " -f \"$HOME/Containerfile\" \"$HOME/context\"");
-  return {.title = absl::StrCat("build image from ", inputs.base.ToString()),
+  return {.title = absl::StrCat("build image from ", name.ToString()),
           .command = absl::StrCat(kSettings, WriteCommand(containerfile, "Containerfile"),
                                   "\nexport RISEML_STEPS=", Quote(titles), "\n{ ", build,
                                   " 2>&1; echo $? > \"$HOME/status\"; } | awk -v before=", kInstructionsBefore, " ",
