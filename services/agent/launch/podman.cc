@@ -70,10 +70,13 @@ absl::Status CheckReference(absl::string_view reference) {
   return Error(Reason::kInvalidArgument, absl::StrCat("'", reference, "' is not the full name of an image"));
 }
 
-// Lets the accounts of containers search the directory and its parents, as Podman does it for images. Nobody gets the
-// right to list them.
+// Lets the accounts of containers, and nobody else, search the directory, and everybody search its parents. Layers of
+// images lie there as they are, with programs that give the rights of root to whoever can run them.
 absl::Status OpenForContainers(const std::string& directory) {
-  for (std::filesystem::path path = directory; path.has_relative_path(); path = path.parent_path()) {
+  if (chown(directory.c_str(), 0, kFirstContainerUid) != 0 || chmod(directory.c_str(), 0710) != 0)
+    return ErrnoError(errno, absl::StrCat("let containers search ", directory));
+  for (std::filesystem::path path = std::filesystem::path(directory).parent_path(); path.has_relative_path();
+       path = path.parent_path()) {
     struct stat info {};
     if (stat(path.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path.string()));
     if ((info.st_mode & S_IXOTH) != 0) continue;
@@ -81,6 +84,13 @@ absl::Status OpenForContainers(const std::string& directory) {
     if (chmod(path.c_str(), (info.st_mode & 07777) | S_IXGRP | S_IXOTH) != 0)
       return ErrnoError(errno, absl::StrCat("let containers search ", path.string()));
   }
+  return absl::OkStatus();
+}
+
+// Makes a directory that everybody who gets to it may search, whatever the file mode mask says.
+absl::Status MakeSearchable(const std::string& path) {
+  RISEML_RETURN_IF_ERROR(MakeDirectories(path, 0711));
+  if (chmod(path.c_str(), 0711) != 0) return ErrnoError(errno, absl::StrCat("let containers search ", path));
   return absl::OkStatus();
 }
 
@@ -139,7 +149,7 @@ absl::Status Podman::Prepare() const {
   if (ReadFile(In("boot"), kMaxBootId).value_or("") != boot_id)
     for (const char* name : {"run", "state"}) RISEML_RETURN_IF_ERROR(RemoveTree(In(name)));
   for (const char* name : {"images", "run", "state", "tmp", "home", "builds"})
-    RISEML_RETURN_IF_ERROR(MakeDirectories(In(name), 0711));
+    RISEML_RETURN_IF_ERROR(MakeSearchable(In(name)));
   RISEML_RETURN_IF_ERROR(MakeDirectories(In("runtime"), 0700));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("boot"), boot_id));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("registries.conf"), ""));  // no short names, no mirrors
