@@ -5,7 +5,7 @@ import re
 import subprocess
 import tarfile
 
-PACKAGES = ("bash", "coreutils", "ca-certificates", "findutils", "python3", "python3-pip", "libstdc++6", "libgomp1", "sed", "grep")
+PACKAGES = ("bash", "coreutils", "ca-certificates", "dash", "findutils", "python3", "python3-pip", "libstdc++6", "libgomp1", "sed", "grep")
 
 
 def dependencies(packages):
@@ -15,11 +15,12 @@ def dependencies(packages):
         name = waiting.pop()
         if name in found:
             continue
-        asked = subprocess.run(["dpkg-query", "-W", "-f", "${Pre-Depends},${Depends}", name], capture_output=True, text=True, check=False)
-        if asked.returncode != 0:
+        asked = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status};${Pre-Depends},${Depends}", name], capture_output=True, text=True, check=False)
+        status, _, needed = asked.stdout.partition(";")
+        if status != "installed":
             continue  # a virtual package, or another alternative is installed
         found.add(name)
-        for group in asked.stdout.split(","):
+        for group in needed.split(","):
             waiting += [re.split(r"[ :(]", one.strip())[0] for one in group.split("|") if one.strip()]
     return found
 
@@ -28,7 +29,7 @@ def write_tar(path):
     """Writes the files of the packages as the root directory of an image."""
     done = subprocess.run(["dpkg-query", "-L", *sorted(dependencies(PACKAGES))], capture_output=True, text=True, check=True)
     names = sorted({line for line in done.stdout.splitlines() if line.startswith("/") and os.path.lexists(line)})
-    skipped = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/usr/lib/python3\.[0-9]+/test/")
+    skipped = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/usr/lib/python3\.[0-9]+/(test/|EXTERNALLY-MANAGED)")
     with tarfile.open(path, "w") as tar:
         for link in ("/bin", "/sbin", "/lib", "/lib64"):
             if os.path.islink(link):
@@ -39,9 +40,12 @@ def write_tar(path):
             if name in ("/.", "/bin", "/sbin", "/lib", "/lib64") or skipped.search(name):
                 continue
             tar.add(real, arcname=real[1:], recursive=False)
-        for extra in ("/etc/passwd", "/etc/group", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/python3"):
+        for extra in ("/etc/passwd", "/etc/group", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/python3", "/usr/bin/sh"):
             if os.path.lexists(extra):
                 tar.add(extra, arcname=extra[1:], recursive=False)
+        python = tarfile.TarInfo("usr/bin/python")
+        python.type, python.linkname = tarfile.SYMTYPE, "python3"
+        tar.addfile(python)
         for directory in ("tmp", "root", "var/tmp"):
             info = tarfile.TarInfo(directory)
             info.type, info.mode = tarfile.DIRTYPE, 0o1777 if directory.endswith("tmp") else 0o700
