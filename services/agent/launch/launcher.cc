@@ -18,7 +18,6 @@
 #include "absl/strings/str_split.h"
 #include "services/agent/attempt/journal.h"
 #include "services/agent/attempt/work_files.h"
-#include "services/agent/launch/cache.h"
 #include "services/agent/launch/gpu_devices.h"
 #include "services/agent/launch/job_tools.h"
 #include "services/agent/launch/leavings.h"
@@ -45,23 +44,10 @@ using internal::v1::StartAttemptRequest;
 constexpr char kDefaultPython[] = "/usr/bin/python3";
 constexpr std::int64_t kMaxSmallFile = 1 << 20;
 constexpr std::int64_t kDefaultKeptLimit = std::int64_t{1} << 30;
-constexpr std::int64_t kDefaultCacheLimit = std::int64_t{20} << 30;
-// Caches of a user, below the work directory: of jobs that are processes, and of those in containers.
-constexpr char kCache[] = "/cache";
-constexpr char kContainerCache[] = "/container-cache";
-constexpr absl::Duration kCachePause = absl::Minutes(10);
 
 absl::Status MakeDirectory(const std::string& path, int mode) {
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return ErrnoError(errno, absl::StrCat("mkdir ", path));
   return absl::OkStatus();
-}
-
-// Makes a directory whose name jobs can change: removes a file or link that a job has put there instead.
-absl::Status MakeAnew(const std::string& path) {
-  struct stat info {};
-  if (lstat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode) && unlink(path.c_str()) != 0 && errno != ENOENT)
-    return ErrnoError(errno, absl::StrCat("remove ", path));
-  return MakePlainDirectory(path);
 }
 
 absl::Status MakeEmptyFile(const std::string& path, int mode) {
@@ -191,23 +177,6 @@ absl::StatusOr<bool> Launcher::CopyPipConfig(const AttemptDir& dir) const {
   return true;
 }
 
-std::string Launcher::UserDirectory(const internal::v1::JobTemplate& job) const {
-  if (options_.config.environments_dir().empty() || !IsUuid(job.owner_uid())) return "";
-  return absl::StrCat(options_.config.environments_dir(), "/", job.owner_uid());
-}
-
-std::string Launcher::WorkOf(const internal::v1::JobTemplate& job) const {
-  const std::string user = UserDirectory(job);
-  return user.empty() ? user : absl::StrCat(user, "/", kWorkName);
-}
-
-// Containers have a cache of their own, since their files belong to another account.
-std::string Launcher::CacheOf(const StartAttemptRequest& start) const {
-  const std::string work = WorkOf(start.template_());
-  if (work.empty() || start.builds_image()) return "";
-  return absl::StrCat(work, IsInContainer(start) ? kContainerCache : kCache);
-}
-
 Launcher::Places Launcher::PlacesOf(const AttemptDir& dir, const StartAttemptRequest& start) const {
   const internal::v1::JobTemplate& job = start.template_();
   Places places{{dir.path(), outputs_.PathOf(job.output_subpath())},
@@ -240,6 +209,12 @@ void Launcher::DescribeSurroundings(const StartAttemptRequest& start, internal::
   plan->set_interpreter_note(PythonFor(start.template_().image()).note);
   if (start.environment_path().empty() && !plan->interpreter_note().empty())  // otherwise the build has logged it
     plan->add_notes(absl::StrCat("NOTE: ", plan->interpreter_note()));
+}
+
+std::vector<std::string> Launcher::WatchedDirectories(const std::string& attempts) const {
+  std::vector<std::string> directories = {attempts, options_.config.volume_output_dir()};
+  if (options_.podman != nullptr) directories.push_back(options_.podman->storage_dir());
+  return directories;
 }
 
 absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptRequest& start,
@@ -285,19 +260,6 @@ absl::Status Launcher::WriteRunPlan(const AttemptDir& dir, const StartAttemptReq
     for (const int processor : ChooseProcessors(others, OwnProcessors(), start.resources().cpus()))
       plan.add_processors(processor);
   return WriteMessage(dir.run_plan(), plan);
-}
-
-absl::Status Launcher::PrepareCache(const AttemptDir& dir, const StartAttemptRequest& start) const {
-  const std::string cache = CacheOf(start);
-  if (cache.empty()) return absl::OkStatus();
-  RISEML_RETURN_IF_ERROR(MakeDirectories(UserDirectory(start.template_())));
-  RISEML_RETURN_IF_ERROR(MakePlainDirectory(WorkOf(start.template_())));
-  RISEML_RETURN_IF_ERROR(MakeAnew(cache));
-  // For programs that write to ~/.cache and ignore XDG_CACHE_HOME.
-  const std::string link = dir.temporary() + "/home/.cache";
-  if (symlink(cache.c_str(), link.c_str()) != 0 && errno != EEXIST)
-    return ErrnoError(errno, absl::StrCat("make the link ", link));
-  return absl::OkStatus();
 }
 
 absl::Status Launcher::PrepareEnvironment(const AttemptDir& dir, const StartAttemptRequest& start,
@@ -363,25 +325,6 @@ Interpreter Launcher::PythonFor(const std::string& image) const {
   // This interpreter cannot make environments, but may run programs.
   const std::string usual = PythonOf(options_.config);
   return {.path = usual, .version = "", .prefix = PythonPrefix(usual), .note = ""};
-}
-
-void Launcher::LookAtCache(const internal::v1::JobTemplate& job, absl::Time now) const {
-  const std::string work = WorkOf(job);
-  if (work.empty() || !FileExists(work)) return;
-  {
-    const MutexLock lock(shares_);
-    absl::Time& looked = cache_looked_.try_emplace(work, absl::InfinitePast()).first->second;
-    if (now < looked + kCachePause) return;
-    looked = now;
-  }
-  const std::int64_t limit =
-      options_.config.cache_bytes_limit() > 0 ? options_.config.cache_bytes_limit() : kDefaultCacheLimit;
-  for (const char* name : {kCache, kContainerCache}) {
-    const std::string cache = work + name;
-    if (!FileExists(cache)) continue;
-    if (const absl::Status trimmed = TrimCache(cache, limit, absl::ToUnixSeconds(now)); !trimmed.ok())
-      LogWarning("cache_not_trimmed", {{"path", cache}, {"error", std::string(trimmed.message())}});
-  }
 }
 
 std::string Launcher::Cookie(const AttemptDir& dir) const {

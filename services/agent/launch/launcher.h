@@ -103,7 +103,8 @@ class Launcher {
     return IsInContainer(start) ? kIsolationPodman : options_.isolation;
   }
   const Podman* podman() const { return options_.podman; }
-  const std::string& output_directory() const { return options_.config.volume_output_dir(); }
+  // Directories of jobs whose disks must have room: of attempts, of outputs and of containers.
+  std::vector<std::string> WatchedDirectories(const std::string& attempts) const;
   // "NAME=value" in the environment of all processes of an attempt and of no other process. Holds only without a
   // sandbox.
   std::string Cookie(const AttemptDir& dir) const;

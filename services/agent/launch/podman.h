@@ -53,6 +53,7 @@ class Podman {
   // Names of the attempts that have such a directory.
   std::vector<std::string> ListBuildRoots() const;
 
+  const std::string& storage_dir() const { return storage_dir_; }
   // Beginning of a command line, and the environment that it needs.
   std::vector<std::string> Words() const;
   std::vector<std::string> Environment() const;

@@ -219,7 +219,7 @@ void AttemptReconciler::CancelPreparation(const AttemptId& id) {
 
 // nullopt if the disks have room for another attempt.
 std::optional<std::string> AttemptReconciler::WhyDiskRefuses() const {
-  for (const std::string& path : {directory_, launcher_.output_directory()}) {
+  for (const std::string& path : launcher_.WatchedDirectories(directory_)) {
     const absl::StatusOr<DiskSpace> space = SpaceAt(path);  // the output volume is made by the first attempt
     if (space.ok() && space->free < LeastForStarts(*space)) return WhyNoStarts(*space);
   }

@@ -170,6 +170,15 @@ TEST(DiskUseTest, CountsBlocksOnceAndNoHoles) {
   EXPECT_LT(counter.bytes(), 4 * kMb);
 }
 
+TEST(DiskUseTest, FindsWhatAContainerHasChanged) {
+  EXPECT_EQ(ChangesOfContainer(
+                "22 1 0:21 / /proc rw - proc proc rw\n"
+                "30 22 0:45 / / rw,relatime - overlay overlay rw,lowerdir=/s/a:/s/b,upperdir=/s/diff,workdir=/w\n"),
+            "/s/diff");
+  EXPECT_EQ(ChangesOfContainer("22 1 8:1 / / rw - ext4 /dev/vda rw\n"), "");
+  EXPECT_EQ(ChangesOfContainer(""), "");
+}
+
 TEST(DiskUseTest, TooManyDirectoriesInEachOtherAreNoHidingPlace) {
   const testing::TemporaryDirectory directory;
   std::string path = directory.path();

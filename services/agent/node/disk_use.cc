@@ -7,14 +7,20 @@
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "services/agent/process/process.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/files/walk_tree.h"
 #include "services/common/base/status.h"
 
 namespace riseml::agent {
 namespace {
+constexpr std::int64_t kMaxMountInfo = 4 << 20;
 constexpr std::int64_t kBlockBytes = 512;  // unit of st_blocks, whatever the file system's block size is
 }  // namespace
 
@@ -29,6 +35,17 @@ absl::StatusOr<dev_t> DeviceOf(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path));
   return info.st_dev;
+}
+
+std::string ChangesOfContainer(absl::string_view mountinfo) {
+  for (const absl::string_view line : absl::StrSplit(mountinfo, '\n')) {
+    // "ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE OPTIONS"
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+    if (words.size() < 5 || words[4] != "/" || !absl::StrContains(line, " - overlay ")) continue;
+    for (absl::string_view option : absl::StrSplit(words.back(), ','))
+      if (absl::ConsumePrefix(&option, "upperdir=")) return std::string(option);
+  }
+  return "";
 }
 
 bool DiskUseCounter::MayCountOneMore() {
@@ -54,6 +71,11 @@ void DiskUseCounter::AddTree(const std::string& top) {
     return true;
   });
   if (!walked.ok() && !HasReason(walked, Reason::kNotFound)) whole_ = false;
+}
+
+void DiskUseCounter::AddContainer(pid_t process) {
+  const std::string mounts = ReadFile(absl::StrCat("/proc/", process, "/mountinfo"), kMaxMountInfo).value_or("");
+  if (const std::string changes = ChangesOfContainer(mounts); !changes.empty()) AddTree(changes);
 }
 
 void DiskUseCounter::AddNameless(pid_t root) {

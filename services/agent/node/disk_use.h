@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "services/agent/node/disk_guard.h"
 
 namespace riseml::agent {
@@ -19,6 +20,10 @@ absl::StatusOr<DiskSpace> SpaceAt(const std::string& directory);
 
 // The file system that a file or directory lies on.
 absl::StatusOr<dev_t> DeviceOf(const std::string& path);
+
+// Directory with what a container has changed in the file system of its image, from /proc/PID/mountinfo of a process in
+// it; empty: its file system is not an overlay.
+std::string ChangesOfContainer(absl::string_view mountinfo);
 
 // Counts the bytes that files take on one file system: blocks, not lengths. Each file counts once. Thread-compatible.
 class DiskUseCounter {
@@ -30,6 +35,8 @@ class DiskUseCounter {
 
   // Adds everything below a directory; nothing if it does not exist.
   void AddTree(const std::string& top);
+  // Adds the changes that the container of a process has made to its file system.
+  void AddContainer(pid_t process);
   // Adds deleted files that descendants of a process still hold open.
   void AddNameless(pid_t root);
 

@@ -118,8 +118,10 @@ std::vector<DiskUse> DiskWatch::Uses(const Disk& disk, bool shared) const {
     for (const std::string& place : places.own) counter.AddTree(place);
     if (shared)
       for (const std::string& place : places.shared) counter.AddTree(place);
-    if (const auto launch = ReadMessage<LaunchRecord>(dir.launch()); launch.ok() && launch->process().pid() > 0)
+    if (const auto launch = ReadMessage<LaunchRecord>(dir.launch()); launch.ok() && launch->process().pid() > 0) {
       counter.AddNameless(launch->process().pid());
+      if (launch->isolation() == kIsolationPodman) counter.AddContainer(launch->process().pid());
+    }
     uses.push_back({id, counter.bytes(), counter.whole()});
   }
   return uses;

@@ -138,7 +138,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
       api);
   NodeService service(node, *reconciler, table);
   RISEML_RETURN_IF_ERROR(MakeDirectories(config.volume_output_dir()));
-  const DiskWatch disks(node, {config.data_dir(), config.volume_output_dir()},
+  const DiskWatch disks(node, launcher.WatchedDirectories(config.data_dir()),
                         {.reconciler = *reconciler,
                          .launcher = launcher,
                          .table = table,
