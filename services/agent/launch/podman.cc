@@ -14,10 +14,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "services/agent/launch/build_root.h"
 #include "services/agent/launch/container.h"
+#include "services/common/base/crc32c.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/process_identity.h"
@@ -94,6 +96,14 @@ absl::Status MakeSearchable(const std::string& path) {
   return absl::OkStatus();
 }
 
+// Refuses a directory that another account has put into a place where everybody may make one.
+absl::Status CheckIsOurs(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path));
+  if (S_ISDIR(info.st_mode) && info.st_uid == geteuid()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(path, " belongs to somebody else; remove it"));
+}
+
 // Removes a file that must not stay.
 class RemovedAtEnd {
  public:
@@ -120,6 +130,10 @@ absl::Status PullError(absl::string_view reference, absl::string_view printed) {
   return absl::InternalError(absl::StrCat("the image ", reference, " cannot be pulled: ", said));
 }
 
+std::string RunDirectoryOf(const std::string& storage_dir) {
+  return absl::StrFormat("%s/riseml-podman-%08x", geteuid() == 0 ? "/run" : "/tmp", Crc32c(storage_dir));
+}
+
 std::string Podman::In(absl::string_view name) const { return absl::StrCat(storage_dir_, "/", name); }
 
 absl::StatusOr<std::unique_ptr<Podman>> Podman::Open(const std::string& storage_dir) {
@@ -144,20 +158,22 @@ absl::Status Podman::Prepare() const {
   RISEML_RETURN_IF_ERROR(MakeDirectories(storage_dir_, 0711));
   if (machine_.root) RISEML_RETURN_IF_ERROR(OpenForContainers(storage_dir_));
   RISEML_ASSIGN_OR_RETURN(const std::string boot_id, BootId());
-  // What Podman keeps of running containers is wrong after a restart of the machine. It expects that such a restart
-  // empties these directories.
-  if (ReadFile(In("boot"), kMaxBootId).value_or("") != boot_id)
-    for (const char* name : {"run", "state"}) RISEML_RETURN_IF_ERROR(RemoveTree(In(name)));
-  for (const char* name : {"images", "run", "state", "tmp", "home", "builds"})
-    RISEML_RETURN_IF_ERROR(MakeSearchable(In(name)));
+  // What Podman keeps of running containers is wrong after a restart of the machine.
+  const std::string running = RunDirectoryOf(storage_dir_);
+  if (ReadFile(In("boot"), kMaxBootId).value_or("") != boot_id) RISEML_RETURN_IF_ERROR(RemoveTree(running));
+  RISEML_RETURN_IF_ERROR(MakeSearchable(running));
+  RISEML_RETURN_IF_ERROR(CheckIsOurs(running));
+  for (const char* name : {"/run", "/state"}) RISEML_RETURN_IF_ERROR(MakeSearchable(running + name));
+  for (const char* name : {"images", "tmp", "home", "builds"}) RISEML_RETURN_IF_ERROR(MakeSearchable(In(name)));
   RISEML_RETURN_IF_ERROR(MakeDirectories(In("runtime"), 0700));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("boot"), boot_id));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("registries.conf"), ""));  // no short names, no mirrors
-  return WriteFileAtomically(In("containers.conf"), ContainersConf(machine_, In("state")));
+  return WriteFileAtomically(In("containers.conf"), ContainersConf(machine_, RunDirectoryOf(storage_dir_) + "/state"));
 }
 
 std::vector<std::string> Podman::Words() const {
-  return {kPodman, "--root", In("images"), "--runroot", In("run"), "--storage-driver", "overlay"};
+  return {kPodman,  "--root", In("images"), "--runroot", RunDirectoryOf(storage_dir_) + "/run", "--storage-driver",
+          "overlay"};
 }
 
 std::vector<std::string> Podman::Environment() const {

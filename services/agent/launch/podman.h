@@ -76,6 +76,10 @@ class Podman {
   bool limits_ = true;
 };
 
+// Directory of what Podman keeps of running containers, for a storage. It lies outside of it: it has sockets, whose
+// paths must be short, and a restart of the machine may empty it.
+std::string RunDirectoryOf(const std::string& storage_dir);
+
 // Turns what `podman pull` printed into an error for users.
 absl::Status PullError(absl::string_view reference, absl::string_view printed);
 

@@ -161,7 +161,7 @@ TEST_F(ImageBuildTest, AStepThatFailsIsNamedWithItsCode) {
   Buildah(
       "STEP 4/5: RUN [\"/bin/sh\"]\nno such package\n"
       "Error: building at STEP \"RUN --mount=x /bin/sh -c [ ! -r x ] || . x\npip install -r requirements.txt\": while "
-          "running runtime: exit status 3\n",
+      "running runtime: exit status 3\n",
       3);
   const std::string output = Run(Example());
   EXPECT_EQ(exit_code_, 7);
