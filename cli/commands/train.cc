@@ -257,8 +257,13 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
   request.set_rebuild(options.rebuild);
   request.set_display_name(options.name);
   request.set_description(options.description);
-  const auto created = connection->Call<v1::Experiment>(
-      [&](auto* context, auto* out) { return connection->experiments().CreateExperiment(context, request, out); });
+  const auto create = [&](auto* context, auto* out) {
+    return connection->experiments().CreateExperiment(context, request, out);
+  };
+  // The base image is looked up in its registry, which may be far away.
+  const auto created = cluster.containers()
+                           ? connection->CallAtLength<v1::Experiment>("looking up the image…", create)
+                           : connection->Call<v1::Experiment>(create);
   RISEML_RETURN_IF_ERROR(InWordsOfOptions(created.status()));
   const v1::Experiment& experiment = *created;
   const std::string id = ShownId(experiment.name(), connection->caller());

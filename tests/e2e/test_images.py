@@ -120,5 +120,5 @@ class Images(unittest.TestCase):
     def test_images_that_there_are_not(self):
         path = self.stack.project("none", "true", image=f"{self.registry}/library/python:9")
         self.assertIn("python:9 not found", self.stack.fails("train", cwd=path))
-        path = self.stack.project("wrong", "true", image="UPPER/case")
+        path = self.stack.project("wrong", "true", image="library/Python")
         self.assertIn("upper-case", self.stack.fails("train", cwd=path))
