@@ -14,6 +14,10 @@
 namespace riseml::agent {
 namespace {
 
+// Errors of Kafka concern all logs, and pass once the installation is mended: none is a refusal of this log, which
+// would be given up in the end.
+absl::Status Passing(const absl::Status& status) { return absl::UnavailableError(status.message()); }
+
 class KafkaLogCall final : public LogCall {
  public:
   KafkaLogCall(const AttemptId& stream, int partition, std::int64_t acknowledged, std::function<void()> on_change)
@@ -21,8 +25,7 @@ class KafkaLogCall final : public LogCall {
     record_.set_job_uid(stream.job_uid);
     record_.set_attempt(stream.attempt);
     MutexLock lock(mu_);
-    progress_.expected_offset = acknowledged;
-    progress_.answers = 1;
+    progress_.expected_offset = acknowledged;  // not an answer: whether a broker can be reached is not known yet
   }
 
   absl::Status Start(const config::v1::Kafka& settings) {
@@ -101,7 +104,7 @@ class KafkaLogCall final : public LogCall {
   void End(const absl::Status& status) {
     {
       MutexLock lock(mu_);
-      if (!progress_.over.has_value()) progress_.over = status;
+      if (!progress_.over.has_value()) progress_.over = Passing(status);
     }
     on_change_();
   }
@@ -126,10 +129,11 @@ KafkaLogTransport::KafkaLogTransport(std::function<absl::StatusOr<config::v1::Ka
 std::unique_ptr<LogCall> KafkaLogTransport::Open(std::int64_t acknowledged, std::function<void()> on_change) {
   absl::StatusOr<config::v1::Kafka> settings = settings_();
   if (settings.ok()) settings = kafka::Complete(*std::move(settings));
-  if (!settings.ok()) return std::make_unique<FailedCall>(settings.status());
+  if (!settings.ok()) return std::make_unique<FailedCall>(Passing(settings.status()));
   auto call = std::make_unique<KafkaLogCall>(stream_, kafka::PartitionOf(stream_.job_uid, settings->partitions()),
                                              acknowledged, std::move(on_change));
-  if (const absl::Status started = call->Start(*settings); !started.ok()) return std::make_unique<FailedCall>(started);
+  if (const absl::Status started = call->Start(*settings); !started.ok())
+    return std::make_unique<FailedCall>(Passing(started));
   return call;
 }
 

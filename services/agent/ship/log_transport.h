@@ -14,8 +14,8 @@ namespace riseml::agent {
 
 // Answers of the transport during a call so far.
 struct IngestProgress {
-  std::optional<std::int64_t> expected_offset;  // everything before it is safe; absent: no answer yet
-  std::int64_t answers = 0;                     // number of answers with an offset
+  std::optional<std::int64_t> expected_offset;  // everything before it is safe; absent: not known yet
+  std::int64_t answers = 0;                     // number of answers with an offset; 0 also if none was needed to begin
   bool complete = false;                        // the end of the log is safe, too
   std::optional<absl::Status> over;             // set when the call has ended
 };

@@ -198,19 +198,23 @@ void Shipper::FollowCall(absl::Time now) {
   const IngestProgress progress = call_->Progress();
   complete_ = progress.complete;
   if (complete_) return;
-  if (progress.expected_offset && progress.answers > answers_) {
+  const bool begins = !begun_ && progress.expected_offset.has_value();
+  const bool answered = progress.answers > answers_;
+  if (begins || answered) {
     answers_ = progress.answers;
     const std::int64_t before = cursor_->acknowledged();
-    if (!begun_)
+    if (begins)
       cursor_->Begin(*progress.expected_offset);
     else
       cursor_->Acknowledge(*progress.expected_offset);
     // The same offset again means that loghandler lacks bytes before those that were sent.
-    if (begun_ && cursor_->acknowledged() <= before)
+    if (!begins && cursor_->acknowledged() <= before)
       return OnCallOver(absl::AbortedError(absl::StrCat("loghandler wants to go on at ", *progress.expected_offset)),
                         now);
     begun_ = true;
     last_progress_ = now;
+  }
+  if (answered) {
     failures_ = 0;
     refused_since_ = absl::InfiniteFuture();
   }
