@@ -48,7 +48,7 @@ HOMES = {
     "archive": ["services/common/archive"],
     "CLI/": ["services/common/cmdline"],
     "curl/": ["services/common/oci"],
-    "librdkafka/": ["services/common/kafka"],
+    "librdkafka/": ["services/common/kafka", "services/common/testing"],
     "simdjson": [],
     "boost/": ["services/builder/image"],
 }

@@ -1,6 +1,7 @@
 #include "services/common/testing/kafka_broker.h"
 
 #include <fcntl.h>
+#include <librdkafka/rdkafka.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -15,7 +16,9 @@
 #include <thread>
 
 #include "absl/status/status.h"
+#include "services/common/base/status_macros.h"
 #include "services/common/kafka/admin.h"
+#include "services/common/kafka/error.h"
 #include "services/common/kafka/settings.h"
 
 namespace riseml::fixtures {
@@ -87,6 +90,21 @@ void KafkaBroker::Kill() {
 
 void KafkaBroker::Freeze() { kill(pid_, SIGSTOP); }
 void KafkaBroker::Thaw() { kill(pid_, SIGCONT); }
+
+absl::Status KafkaBroker::ResetOffsets(const config::v1::Kafka& settings, const std::string& group,
+                                       std::int64_t position) const {
+  RISEML_ASSIGN_OR_RETURN(kafka::Conf conf, kafka::MakeConf(settings, {{"group.id", group}}));
+  rd_kafka_t* const client = rd_kafka_new(RD_KAFKA_CONSUMER, conf.get(), nullptr, 0);
+  if (client == nullptr) return absl::InternalError("make a consumer of Kafka");
+  (void)conf.release();  // belongs to the client now
+  rd_kafka_topic_partition_list_t* const list = rd_kafka_topic_partition_list_new(settings.partitions());
+  for (int i = 0; i < settings.partitions(); ++i)
+    rd_kafka_topic_partition_list_add(list, settings.topic().c_str(), i)->offset = position;
+  const rd_kafka_resp_err_t code = rd_kafka_commit(client, list, /*async=*/0);
+  rd_kafka_topic_partition_list_destroy(list);
+  rd_kafka_destroy(client);
+  return kafka::StatusOf(code, "set the offsets of a group");
+}
 
 config::v1::Kafka KafkaBroker::NewTopic(int partitions) {
   config::v1::Kafka settings;

@@ -3,9 +3,11 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "riseml/config/v1/kafka.pb.h"
 
 namespace riseml::fixtures {
@@ -28,6 +30,9 @@ class KafkaBroker {
   // SIGSTOP and SIGCONT.
   void Freeze();
   void Thaw();
+
+  // Sets the committed offsets of a consumer group. An error while the group has members.
+  absl::Status ResetOffsets(const config::v1::Kafka& settings, const std::string& group, std::int64_t position) const;
 
  private:
   std::string Read(const std::string& name) const;
