@@ -3,29 +3,22 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
-#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/kafka/admin.h"
-#include "services/common/kafka/producer.h"
-#include "services/common/kafka/settings.h"
 #include "services/common/testing/kafka_broker.h"
-#include "services/loghandler/testing/loghandler_fixture.h"
-#include "services/loghandler/testing/source_rig.h"
-#include "services/loghandler/testing/test_options.h"
+#include "services/loghandler/partitions/partitions_fixture.h"
 
 namespace riseml::loghandler {
 namespace {
 
-constexpr absl::Duration kTimeout = absl::Seconds(20);
-
-struct Handler {
-  prometheus::Registry metrics;
-  std::unique_ptr<LogHandler> handler;
-  std::unique_ptr<v1::LogService::Stub> stub;
-};
-
-class PartitionConsumerTest : public testing::Test {
+class PartitionConsumerTest : public PartitionsTest {
  protected:
   static void SetUpTestSuite() { broker_ = new fixtures::KafkaBroker(); }
   static void TearDownTestSuite() {
@@ -33,95 +26,12 @@ class PartitionConsumerTest : public testing::Test {
     broker_ = nullptr;
   }
 
-  PartitionConsumerTest() {
-    EXPECT_TRUE(rpc::WriteCertificates(dir_.path(), {"api", "loghandler"}, clock_.Now()).ok());
-    api_ = std::make_unique<FakeApi>(dir_.path());
-    api_->AddUser(kKey);
-    api_->AddRoot(kRoot, kKey);
-    settings_ = broker_->NewTopic(4);
+  PartitionConsumerTest() : PartitionsTest(broker_->NewTopic(4)) {
     EXPECT_TRUE(kafka::CreateTopics(settings_, kTimeout).ok());
     NewProducer();
   }
-  ~PartitionConsumerTest() override {
-    handlers_.clear();
-    api_.reset();
-  }
-
-  void NewProducer() {
-    producer_.reset();
-    auto producer = kafka::Producer::Make(settings_, settings_.topic(), {});
-    ASSERT_TRUE(producer.ok()) << producer.status();
-    producer_ = *std::move(producer);
-  }
-  // `instance` is empty for the only log handler.
-  Handler& Start(const std::string& instance = "") {
-    Handler& one = handlers_[instance];
-    one.handler.reset();
-    LogHandlerOptions options;
-    options.store.dir = dir_.path() + "/data";
-    options.follow.tick = absl::Milliseconds(10);
-    options.registry.sweep = absl::Milliseconds(20);
-    SetConnections(options, dir_.path(), api_->address());
-    options.partitions.emplace();
-    options.partitions->kafka = settings_;
-    options.partitions->group = settings_.topic();
-    options.partitions->claim.set_instance(instance);
-    options.partitions->reader.patience = absl::Seconds(1);
-    options.partitions->look_at_owners = absl::Milliseconds(100);
-    auto handler = LogHandler::Start(options, clock_, one.metrics);
-    EXPECT_TRUE(handler.ok()) << handler.status();
-    one.handler = *std::move(handler);
-    one.stub = StubOf(absl::StrCat("127.0.0.1:", one.handler->port()));
-    return one;
-  }
-  std::unique_ptr<v1::LogService::Stub> StubOf(const std::string& address) {
-    return v1::LogService::NewStub(rpc::UserChannel(address, *ReadFile(dir_.path() + "/ca.crt", 1 << 20)));
-  }
-  void Put(const internal::v1::LogRecord& record) {
-    const int partition = kafka::PartitionOf(record.job_uid(), settings_.partitions());
-    while (!producer_->Produce(partition, record.job_uid(), record.SerializeAsString(), 0).ok())
-      std::this_thread::yield();
-  }
-  void Put(const StreamId& id, const v1::LogBlock& block) {
-    internal::v1::LogRecord record = EmptyRecord(id);
-    *record.mutable_block() = block;
-    Put(record);
-  }
-  void PutEnd(const StreamId& id, std::int64_t final_offset) {
-    internal::v1::LogRecord record = EmptyRecord(id);
-    record.mutable_end()->set_final_offset(final_offset);
-    Put(record);
-  }
-  TestReader Follow(v1::LogService::Stub& stub, const StreamId& id = {}, std::int64_t cursor = -1) {
-    v1::FollowRequest request = FollowFor(kRoot);
-    if (cursor >= 0) {
-      v1::StreamCursor* at = request.add_cursors();
-      at->set_job_uid(id.job_uid);
-      at->set_attempt(id.attempt);
-      at->set_offset(cursor);
-    }
-    return TestReader(stub, kKey, request);
-  }
-  static double Sum(Handler& handler, const std::string& name) {
-    double sum = 0;
-    for (const auto& family : handler.metrics.Collect()) {
-      if (family.name != name) continue;
-      for (const auto& metric : family.metric) sum += metric.counter.value + metric.gauge.value;
-    }
-    return sum;
-  }
-  template <class Predicate>
-  static void Await(Predicate predicate) {
-    while (!predicate()) std::this_thread::yield();
-  }
 
   static fixtures::KafkaBroker* broker_;
-  TempDir dir_;
-  const SystemClock clock_;
-  std::unique_ptr<FakeApi> api_;
-  config::v1::Kafka settings_;
-  std::unique_ptr<kafka::Producer> producer_;
-  std::map<std::string, Handler> handlers_;
 };
 
 fixtures::KafkaBroker* PartitionConsumerTest::broker_ = nullptr;
@@ -274,6 +184,61 @@ TEST_F(PartitionConsumerTest, ARecordThatCannotBeReadGoesToTheDeadLetters) {
       break;
     }
   }
+}
+
+TEST_F(PartitionConsumerTest, CommittedOffsetsThatAreResetChangeNothing) {
+  const StreamId id = api_->AddStream(kRoot, "train");
+  Start("a");
+  std::int64_t size = 0;
+  for (const std::int64_t offset : {std::int64_t{0}, std::int64_t{1'000'000}}) {
+    for (int i = 0; i < 5; ++i, size += 3) Put(id, PlainBlock(size, "abc"));
+    TestReader reader = Follow(*handlers_["a"].stub);
+    ASSERT_TRUE(reader.NextUntil([&] { return static_cast<std::int64_t>(reader[id].bytes.size()) == size; }));
+    handlers_.clear();
+    Await([&] { return broker_->ResetOffsets(settings_, settings_.topic(), offset).ok(); });  // once it has no member
+    Start("a");
+  }
+  PutEnd(id, size);
+  EXPECT_EQ(api_->WaitForLog(id, v1::Attempt::COMPLETE), size);
+  EXPECT_EQ(Sum(handlers_["a"], "riseml_loghandler_position_resets_total"), 0);
+  EXPECT_EQ(Sum(handlers_["a"], "riseml_loghandler_lost_bytes_total"), 0);
+}
+
+TEST_F(PartitionConsumerTest, ABrokerFrozenForLongerThanASessionTakesThePartitionsAwayAndNothingIsLostOrRepeated) {
+  Handler& a = Start("a");
+  Handler& b = Start("b");
+  const auto partitions = [&] {
+    return Sum(a, "riseml_loghandler_partitions") + Sum(b, "riseml_loghandler_partitions");
+  };
+  Await([&] { return partitions() == 4; });
+  std::map<StreamId, std::string> printed;
+  for (int i = 0; i < 8; ++i) printed[api_->AddStream(kRoot, absl::StrCat("train", i))];
+  std::jthread printer([&](const std::stop_token& stop) {
+    for (int line = 0; Pause(stop, absl::Milliseconds(200)); ++line) {
+      for (auto& [id, log] : printed) {
+        const std::string text = absl::StrCat("line ", line, "\n");
+        Put(id, PlainBlock(static_cast<std::int64_t>(log.size()), text));
+        log += text;
+      }
+    }
+  });
+  Pause({}, absl::Seconds(1));
+  broker_->Freeze();
+  const absl::Time frozen = clock_.Now();
+  Await([&] { return partitions() == 0; });
+  Pause({}, frozen + absl::Seconds(20) - clock_.Now());
+  broker_->Thaw();
+  Await([&] { return partitions() == 4; });
+  printer = {};
+  for (const auto& [id, log] : printed) PutEnd(id, static_cast<std::int64_t>(log.size()));
+  for (const auto& [id, log] : printed)
+    EXPECT_EQ(api_->WaitForLog(id, v1::Attempt::COMPLETE), static_cast<std::int64_t>(log.size()));
+  api_->EndRoot(kRoot);
+  TestReader of_a = Follow(*a.stub), of_b = Follow(*b.stub);
+  EXPECT_TRUE(of_a.Finish().ok());
+  EXPECT_TRUE(of_b.Finish().ok());
+  for (const auto& [id, log] : printed) EXPECT_EQ(of_a[id].owner ? of_b[id].bytes : of_a[id].bytes, log);
+  EXPECT_EQ(Sum(a, "riseml_loghandler_lost_bytes_total") + Sum(b, "riseml_loghandler_lost_bytes_total"), 0);
 }
 
 TEST_F(PartitionConsumerTest, TwoLogHandlersShareThePartitionsAndOneTakesOverFromTheOther) {
