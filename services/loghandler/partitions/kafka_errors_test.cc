@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "services/common/testing/kafka_mock.h"
 #include "services/loghandler/partitions/partition_claims.h"
 #include "services/loghandler/partitions/partitions_fixture.h"
@@ -60,6 +62,24 @@ TEST_F(KafkaErrorsTest, ErrorsOfFetchesOnlyDelay) {
     Print(5);
     ASSERT_TRUE(reader.NextUntil([&] { return reader[id_].bytes == log_; }));
   }
+  ExpectExactLog(handler);
+}
+
+TEST_F(KafkaErrorsTest, AMissingRightToReadIsToldOnceUntilRecordsCome) {
+  Handler& handler = Start();
+  TestReader reader = Follow(*handler.stub);
+  Print(1);
+  ASSERT_TRUE(reader.NextUntil([&] { return reader[id_].bytes == log_; }));
+  testing::internal::CaptureStderr();
+  mock.FailNext(KafkaRequest::kFetch, std::vector(20, KafkaError::kTopicAuthorizationFailed));
+  Print(1);
+  ASSERT_TRUE(reader.NextUntil([&] { return reader[id_].bytes == log_; }));
+  const std::string said = testing::internal::GetCapturedStderr();
+  int complaints = 0;
+  for (const absl::string_view line : absl::StrSplit(said, '\n'))
+    complaints += absl::StrContains(line, "give this service its ACL on the topic") ? 1 : 0;
+  EXPECT_GE(complaints, 1);
+  EXPECT_LE(complaints, 2);  // a fetch that was under way may bring the record first
   ExpectExactLog(handler);
 }
 

@@ -219,7 +219,8 @@ absl::Status PartitionConsumer::Poll(const std::stop_token& stop) {
   if (const auto* error = std::get_if<absl::Status>(&polled)) {
     const absl::Status topic = kafka::CheckTopic(options_.kafka, kAskTimeout);
     if (topic.ok() && !absl::IsAborted(*error)) {
-      LogWarning("log_partitions_error", {{"error", error->message()}});
+      // Said once, until something is received again: each partition may fail several times a second.
+      if (told_errors_.insert(error->code()).second) LogWarning("log_partitions_error", {{"error", error->message()}});
       return absl::OkStatus();
     }
     return topic.ok() ? *error : topic;
@@ -230,6 +231,7 @@ absl::Status PartitionConsumer::Poll(const std::stop_token& stop) {
 void PartitionConsumer::Receive(kafka::Record record) {
   const auto it = partitions_.find(record.partition());
   if (it == partitions_.end()) return;
+  told_errors_.clear();
   waiting_bytes_ += static_cast<std::int64_t>(record.value().size());
   it->second.waiting.push_back(std::move(record));
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -89,9 +90,10 @@ class PartitionConsumer {
   std::map<int, Partition> partitions_;
   std::map<int, std::string> others_;  // addresses of other owners, as last seen
   std::int64_t waiting_bytes_ = 0;     // of all partitions
-  absl::Status taken_;                 // of the last assignment
-  int missing_ = 0;                    // tries in a row that did not find the topic
-  bool topic_was_missing_ = false;     // the topic that comes back is a new one
+  std::set<absl::StatusCode> told_errors_;
+  absl::Status taken_;              // of the last assignment
+  int missing_ = 0;                 // tries in a row that did not find the topic
+  bool topic_was_missing_ = false;  // the topic that comes back is a new one
   absl::Time next_report_ = absl::InfinitePast();
   absl::Time next_look_ = absl::InfinitePast();
   std::jthread thread_;
