@@ -206,6 +206,36 @@ TEST_F(CliTest, OnATerminalPhasesAndOpenLinesAreRedrawnInColour) {
   EXPECT_THAT(run.out, HasSubstr("Experiment 138: \x1b[32m✓\x1b[0m FINISHED"));
 }
 
+TEST_F(CliTest, WhatIsNotStoredOfALogIsSaidOnce) {
+  content().Put(MakeExperiment("5", v1::Experiment::RUNNING));
+  v1::Job job = MakeJob("5", "train", v1::Job::RUNNING);
+  content().Put(job);
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "first\n");
+  const auto logs = Start({"logs", "5"});
+  ASSERT_TRUE(logs->ReadUntil("first\n"));
+  if (job.attempts().empty()) job.add_attempts()->set_number(1);
+  v1::LogBacklog* backlog = job.mutable_attempts(0)->mutable_log_backlog();
+  backlog->mutable_oldest_time()->set_seconds(1'700'000'000);
+  for (const std::int64_t megabytes : {3, 4}) {
+    backlog->set_bytes(megabytes << 20);
+    job.set_message(absl::StrCat("seen ", megabytes));
+    content().Put(job);
+    ASSERT_TRUE(logs->ReadUntil(job.message()));
+  }
+  job.mutable_attempts(0)->clear_log_backlog();
+  job.set_state(v1::Job::FINISHED);
+  content().Put(job);
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "last\n");
+  content().EndLog("uid-5-train");
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  const Finished run = logs->Finish();
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("5.train | last\n"));
+  EXPECT_EQ(run.err,
+            "5.train: 3.0 MB of the log are not stored yet, the oldest of them since 2023-11-14T22:13:20Z; "
+            "it is shown once it is stored\n");
+}
+
 TEST_F(CliTest, LogsOfAnAbsentExperimentSaySo) {
   const Finished run = Run({"logs", "77"});
   EXPECT_EQ(run.exit_code, 1);

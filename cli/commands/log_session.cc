@@ -1,6 +1,7 @@
 #include "cli/commands/log_session.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -9,6 +10,7 @@
 #include "cli/client/experiments.h"
 #include "cli/client/target.h"
 #include "cli/render/live_line.h"
+#include "cli/render/log_backlog.h"
 #include "cli/render/log_view.h"
 #include "cli/render/phases.h"
 #include "cli/render/silence.h"
@@ -22,6 +24,7 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(60);  // a wait without an event is simply begun again
 constexpr absl::Duration kRedraw = absl::Seconds(1);     // of the live line
+constexpr absl::Duration kLookAgain = absl::Seconds(10);
 
 class LogSession {
  public:
@@ -33,6 +36,7 @@ class LogSession {
         state_(state),
         shown_(request.experiment),
         silence_(session.Now()),
+        next_look_(session.Now() + kLookAgain),
         view_({.terminal = TerminalFor(session, request),
                .caller = connection.caller(),
                .timestamps = request.timestamps}) {
@@ -105,20 +109,48 @@ class LogSession {
       for (const auto& [name, child] : state_.children) view_.Expect(name);
     }
     session_.Print(view_.Show(states_.Update(shown_)));
+    for (const auto& [name, job] : shown_.jobs) TellBacklog(job);
+  }
+
+  // Says once for each attempt that a part of its log is not stored yet.
+  void TellBacklog(const v1::Job& job) {
+    for (const v1::Attempt& attempt : job.attempts()) {
+      const std::string text = BacklogText(attempt);
+      if (text.empty() || !told_backlogs_.insert({job.uid(), attempt.number()}).second) continue;
+      if (!request_.raw) session_.Print(view_.Clear());
+      session_.Tell(
+          absl::StrCat(ShownId(job.name(), connection_.caller()), ": ", text, "; it is shown once it is stored\n"));
+    }
+  }
+
+  // True while no watch says what becomes of the log: raw output has none, and a watch ends with the experiment.
+  bool MustLook() const { return !request_.no_follow && !follow_over_ && (request_.raw || state_.complete); }
+
+  void LookForBacklog() {
+    next_look_ = session_.Now() + kLookAgain;
+    // The log goes on without an answer.
+    if (!request_.job.empty()) {
+      if (const auto job = GetJob(connection_, request_.job); job.ok()) TellBacklog(*job);
+    } else if (const auto experiment = GetExperiment(connection_, request_.experiment); experiment.ok()) {
+      for (const v1::Job& job : experiment->jobs()) TellBacklog(job);
+    }
   }
 
   absl::Status Step() {
     const bool follows = !request_.raw && !request_.no_follow;
     const bool draws = session_.out().tty && follows;
     const bool tells = !draws && follows && !PhasesAreOver(shown_);
-    const auto event = live_.Next(draws ? kRedraw : tells ? silence_.Left(session_.Now()) : kPatience);
+    const absl::Duration patience = MustLook() ? kLookAgain : kPatience;
+    const auto event = live_.Next(draws ? kRedraw : tells ? silence_.Left(session_.Now()) : patience);
     if (!event) {
+      if (MustLook() && session_.Now() >= next_look_) LookForBacklog();
       const std::string line = LiveLine(shown_, connection_.caller(), session_.Now());
       if (draws) session_.Print(view_.DrawLive(line));
       if (tells && silence_.IsDue(session_.Now()) && !line.empty()) session_.Tell(absl::StrCat(line, "\n"));
       return absl::OkStatus();
     }
     silence_.Broken(session_.Now());
+    next_look_ = session_.Now() + kLookAgain;
     return std::visit([this](const auto& what) { return On(what); }, *event);
   }
 
@@ -218,8 +250,10 @@ class LogSession {
   ExperimentState shown_;   // the requested part
   StateLines states_;
   Silence silence_;
+  absl::Time next_look_;
   LogView view_;
   std::map<std::pair<std::string, int>, std::string> names_;  // of jobs, by uid and attempt
+  std::set<std::pair<std::string, int>> told_backlogs_;
   bool damaged_ = false;
   bool follow_over_ = false;
   bool left_ = false;

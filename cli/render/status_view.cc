@@ -15,6 +15,7 @@
 #include "cli/client/target.h"
 #include "cli/render/environment_view.h"
 #include "cli/render/format.h"
+#include "cli/render/log_backlog.h"
 #include "cli/render/output_lines.h"
 #include "cli/render/state.h"
 #include "cli/render/table.h"
@@ -144,6 +145,8 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
                     job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
                     Cores(job.resources()), Megabytes(job.resources())});
     if (!wait.empty()) absl::StrAppend(&waits, WaitLine(id, wait));
+    for (const v1::Attempt& attempt : job.attempts())
+      if (const std::string text = BacklogText(attempt); !text.empty()) absl::StrAppend(&waits, id, ": ", text, "\n");
     if (job.attempt_count() > 1)
       absl::StrAppend(&waits, id, " had ", job.attempt_count(), " attempts: riseml status ", id, " lists them\n");
   }
@@ -386,10 +389,7 @@ std::string JobDetails(const Viewer& viewer, const v1::Job& job) {
   std::vector<std::pair<std::string, std::string>> variables(job.environment().begin(), job.environment().end());
   std::sort(variables.begin(), variables.end());
   for (const auto& [name, value] : variables) absl::StrAppend(&out, "  ", OneLine(name), ": ", OneLine(value), "\n");
-  for (const v1::Attempt& attempt : job.attempts()) {
-    if (attempt.log_state() != v1::Attempt::TRUNCATED) continue;
-    absl::StrAppend(&out, "Log: attempt ", attempt.number(), " is cut at ", attempt.log_bytes(), " bytes\n");
-  }
+  for (const v1::Attempt& attempt : job.attempts()) absl::StrAppend(&out, LogLine(attempt));
   if (job.state() == v1::Job::FAILED) {
     absl::StrAppend(&out, Styled(viewer.terminal, Style::kRed, absl::StrCat("Failed: ", OneLine(job.reason()))), "\n");
   }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/render/json.h"
+#include "cli/render/log_backlog.h"
 #include "cli/render/node_view.h"
 #include "cli/render/spec_view.h"
 #include "cli/render/sync_view.h"
@@ -170,6 +171,26 @@ TEST(StatusView, Job) {
   attempt->set_log_state(v1::Attempt::TRUNCATED);
   attempt->set_log_bytes(4096);
   ExpectGolden("status_job", JobDetails(MakeViewer(), job));
+}
+
+TEST(StatusView, WhatIsNotStoredOfALogIsSaid) {
+  v1::Job job = MakeJob("2", "train", v1::Job::RUNNING);
+  v1::Attempt* attempt = job.add_attempts();
+  attempt->set_number(1);
+  attempt->set_state(v1::Attempt::RUNNING);
+  v1::LogBacklog* backlog = attempt->mutable_log_backlog();
+  backlog->mutable_oldest_time()->set_seconds(1'700'000'000);
+  const std::string since = "since 2023-11-14T22:13:20Z";
+  EXPECT_EQ(BacklogText(*attempt), "the end of the log is not stored yet, " + since);
+  backlog->set_bytes(3 << 20);
+  const std::string text = "3.0 MB of the log are not stored yet, the oldest of them " + since;
+  EXPECT_EQ(BacklogText(*attempt), text);
+  EXPECT_NE(JobDetails(MakeViewer(), job).find("Log: attempt 1: " + text + "\n"), std::string::npos);
+  v1::Experiment experiment = MakeExperiment("2", v1::Experiment::RUNNING);
+  *experiment.add_jobs() = job;
+  EXPECT_NE(ExperimentDetails(MakeViewer(), experiment).find("\n2.train: " + text + "\n"), std::string::npos);
+  backlog->set_lost_bytes(5 << 20);
+  EXPECT_EQ(BacklogText(*attempt), text + "; 5.0 MB before them are lost: more waited than the node keeps");
 }
 
 TEST(Json, HasOneShape) {

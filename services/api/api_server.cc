@@ -106,6 +106,7 @@ struct ApiServer::Parts {
         deletions(user_db),
         secrets(user_db, box),
         registries(user_db, box),
+        backlogs(user_db),
         callers(access_db),
         access(access_db, LimitsOf(config)),
         authenticator(callers, tokens, clock, absl::Seconds(config.token_grace().seconds())),
@@ -133,6 +134,7 @@ struct ApiServer::Parts {
   RemovalStore deletions;
   SecretStore secrets;
   RegistryStore registries;
+  LogStore backlogs;
   // For authentication.
   CallerStore callers;
   CodeStore access;
@@ -163,7 +165,7 @@ struct ApiServer::Parts {
             Add<RevisionHandler>(code),
             Add<ExperimentHandler>(user_db, experiments, deletions, secrets, *builder, authenticator, user_executor,
                                    containers),
-            Add<JobHandler>(experiments, secrets),
+            Add<JobHandler>(experiments, backlogs, secrets),
             Add<NodeHandler>(nodes),
             Add<SecretHandler>(secrets),
             Add<RegistryHandler>(registries),

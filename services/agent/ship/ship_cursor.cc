@@ -1,6 +1,7 @@
 #include "services/agent/ship/ship_cursor.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace riseml::agent {
 namespace {
@@ -35,6 +36,12 @@ std::vector<std::int64_t> TimeMarks::For(std::int64_t first, std::int64_t length
   return times;
 }
 
+std::optional<absl::Time> TimeMarks::TimeOf(std::int64_t offset) const {
+  if (marks_.empty()) return std::nullopt;
+  const auto after = std::ranges::upper_bound(marks_, offset, {}, &Mark::offset);
+  return after == marks_.begin() ? after->time : std::prev(after)->time;
+}
+
 ShipCursor::ShipCursor(std::int64_t acknowledged, std::int64_t dropped, std::int64_t unshipped_limit)
     : limit_(std::max<std::int64_t>(unshipped_limit, kBlockBytes)),
       acknowledged_(acknowledged),
@@ -51,6 +58,12 @@ void ShipCursor::SetSize(std::int64_t size, absl::Time now) {
 
 void ShipCursor::SetEnd(std::int64_t final_offset) { end_ = final_offset; }
 
+std::int64_t ShipCursor::lost_bytes() const {
+  std::int64_t lost = std::max<std::int64_t>(0, dropped_ - std::max(acknowledged_, sent_.value_or(acknowledged_)));
+  for (const SendGap& gap : sent_gaps_) lost += gap.first + gap.length - std::max(gap.first, acknowledged_);
+  return lost;
+}
+
 void ShipCursor::DropOldest() {
   if (size_ - std::max(acknowledged_, dropped_) <= limit_) return;
   // Drops more than needed, so that a job that keeps printing does not cause a gap for every line.
@@ -59,6 +72,7 @@ void ShipCursor::DropOldest() {
 
 void ShipCursor::Begin(std::int64_t expected) {
   sent_ = expected;
+  sent_gaps_.clear();
   acknowledged_ = expected;
   end_sent_ = false;
   if (size_ > expected && pending_since_ == absl::InfiniteFuture()) pending_since_ = absl::InfinitePast();
@@ -69,6 +83,7 @@ void ShipCursor::Acknowledge(std::int64_t offset) {
   acknowledged_ = offset;
   // `offset` may be beyond the bytes of this call: those of the previous call may have become durable meanwhile.
   sent_ = std::max(*sent_, offset);
+  while (!sent_gaps_.empty() && sent_gaps_.front().first + sent_gaps_.front().length <= offset) sent_gaps_.pop_front();
   marks_.Forget(acknowledged_);
 }
 
@@ -90,7 +105,10 @@ ShipAction ShipCursor::Next(absl::Time now) const {
 
 void ShipCursor::Sent(const ShipAction& action, absl::Time now) {
   if (const auto* block = std::get_if<SendBlock>(&action)) sent_ = block->first + block->length;
-  if (const auto* gap = std::get_if<SendGap>(&action)) sent_ = gap->first + gap->length;
+  if (const auto* gap = std::get_if<SendGap>(&action)) {
+    sent_ = gap->first + gap->length;
+    sent_gaps_.push_back(*gap);
+  }
   if (std::holds_alternative<SendEnd>(action)) end_sent_ = true;
   last_sent_ = now;
   pending_since_ = size_ > *sent_ ? now : absl::InfiniteFuture();

@@ -29,6 +29,8 @@ class TimeMarks {
   // Marks of [first, first + length) as in LogBlock.times: (offset - first, milliseconds since 1970); the first is for
   // offset 0.
   std::vector<std::int64_t> For(std::int64_t first, std::int64_t length) const;
+  // Time at which the byte at `offset` was noticed; absent: none is known.
+  std::optional<absl::Time> TimeOf(std::int64_t offset) const;
 
  private:
   struct Mark {
@@ -68,7 +70,10 @@ class ShipCursor {
   // Notes that the server has stored everything before `offset`.
   void Acknowledge(std::int64_t offset);
   // Ends the call. Bytes that were not acknowledged are sent again in the next call.
-  void Disconnect() { sent_.reset(); }
+  void Disconnect() {
+    sent_.reset();
+    sent_gaps_.clear();
+  }
 
   // Notes that bytes before `offset` are not in the file any more. If the server asks for them again, they become a
   // gap.
@@ -83,6 +88,10 @@ class ShipCursor {
   std::int64_t acknowledged() const { return acknowledged_; }
   std::int64_t dropped() const { return dropped_; }
   std::int64_t in_flight() const { return sent_ ? *sent_ - acknowledged_ : 0; }
+  // Bytes of gaps that are not acknowledged yet.
+  std::int64_t lost_bytes() const;
+  // Bytes that are not acknowledged and not lost.
+  std::int64_t waiting_bytes() const { return std::max<std::int64_t>(0, known_end() - acknowledged_ - lost_bytes()); }
   bool end_sent() const { return end_sent_; }
   bool has_unsent() const { return !sent_ || *sent_ < size_; }
   const TimeMarks& marks() const { return marks_; }
@@ -97,6 +106,7 @@ class ShipCursor {
   std::int64_t size_ = 0;
   std::optional<std::int64_t> end_;
   std::optional<std::int64_t> sent_;  // absent: no call
+  std::deque<SendGap> sent_gaps_;     // in this call, not acknowledged
   bool end_sent_ = false;
   absl::Time pending_since_ = absl::InfiniteFuture();  // when the first unsent byte was noticed
   absl::Time last_sent_ = absl::InfinitePast();

@@ -233,6 +233,8 @@ TEST(ShipCursorProperty, TheServerGetsEveryByteOnce) {
       acknowledged_most = std::max(acknowledged_most, cursor.acknowledged());
       ASSERT_LE(cursor.acknowledged(), std::max(stored, size));
       ASSERT_LE(size - std::max(cursor.acknowledged(), cursor.dropped()), limit);
+      ASSERT_LE(cursor.lost_bytes(), cursor.dropped());
+      ASSERT_LE(cursor.waiting_bytes(), limit + kWindowBytes + kBlockBytes);
     }
     ASSERT_LE(gaps, cursor.dropped());
   }

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "services/agent/attempt/attempt_dir.h"
 #include "services/agent/attempt/run_secrets.h"
 #include "services/agent/process/process.h"
+#include "services/agent/ship/backlog_reports.h"
 #include "services/agent/ship/grpc_log_transport.h"
 #include "services/agent/ship/kafka_log_transport.h"
 #include "services/agent/ship/log_transport.h"
@@ -25,10 +27,12 @@
 #include "services/common/base/files/file.h"
 #include "services/common/base/id.h"
 #include "services/common/base/log.h"
+#include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/logtext/redact.h"
 #include "services/common/rpc/channel.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/runtime/runtime.h"
 
 namespace riseml::agent {
@@ -51,28 +55,64 @@ absl::StatusOr<Delivery> ReadDelivery(const AttemptDir& dir) {
   return delivery;
 }
 
-// Reports over a channel that is kept until the address changes.
-ReportResults ReportTo(const AttemptDir& dir, const std::vector<std::string>& hidden) {
-  struct Connection {
-    std::string address;
-    std::unique_ptr<v1::JobService::Stub> stub;
-  };
-  auto connection = std::make_shared<Connection>();
-  return [dir, connection, masker = logtext::Masker(hidden)](const google::protobuf::Struct& results,
-                                                             std::int64_t sequence) -> absl::Status {
-    RISEML_ASSIGN_OR_RETURN(const Delivery delivery, ReadDelivery(dir));
-    if (connection->stub == nullptr || connection->address != delivery.plan.api_address()) {
-      connection->address = delivery.plan.api_address();
-      connection->stub = v1::JobService::NewStub(rpc::UserChannel(connection->address, delivery.plan.ca_pem()));
+// Calls of api with the token of an attempt, over a channel that is kept until the address changes. Thread-safe.
+class ApiClient {
+ public:
+  explicit ApiClient(AttemptDir dir) : dir_(std::move(dir)) {}
+
+  absl::Status Report(const v1::ReportResultsRequest& request) {
+    return Invoke<v1::ReportResultsResponse>(&v1::JobService::Stub::ReportResults, request);
+  }
+  absl::Status Report(const v1::ReportLogBacklogRequest& request) {
+    return Invoke<v1::ReportLogBacklogResponse>(&v1::JobService::Stub::ReportLogBacklog, request);
+  }
+
+ private:
+  template <class Response, class Request>
+  absl::Status Invoke(grpc::Status (v1::JobService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                      const Request& request) {
+    RISEML_ASSIGN_OR_RETURN(const Delivery delivery, ReadDelivery(dir_));
+    const std::shared_ptr<v1::JobService::Stub> stub = StubOf(delivery.plan);
+    const auto call = [&](grpc::ClientContext* context, Response* response) {
+      return ((*stub).*method)(context, request, response);
+    };
+    return rpc::Invoke<Response>(call, {.tries = 1, .credential = delivery.token}).status();
+  }
+  std::shared_ptr<v1::JobService::Stub> StubOf(const internal::v1::ShipPlan& plan) {
+    MutexLock lock(mu_);
+    if (stub_ == nullptr || address_ != plan.api_address()) {
+      address_ = plan.api_address();
+      stub_ = v1::JobService::NewStub(rpc::UserChannel(address_, plan.ca_pem()));
     }
+    return stub_;
+  }
+
+  const AttemptDir dir_;
+  Mutex mu_;
+  std::string address_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<v1::JobService::Stub> stub_ ABSL_GUARDED_BY(mu_);
+};
+
+ApiCalls CallsOf(const AttemptDir& dir, const std::vector<std::string>& hidden) {
+  const auto client = std::make_shared<ApiClient>(dir);
+  ApiCalls calls;
+  calls.report_results = [client, masker = logtext::Masker(hidden)](const google::protobuf::Struct& results,
+                                                                    std::int64_t sequence) {
     v1::ReportResultsRequest request;
     *request.mutable_results() = MaskResults(masker, results);
     request.set_sequence(sequence);
-    const auto call = [&](grpc::ClientContext* context, v1::ReportResultsResponse* response) {
-      return connection->stub->ReportResults(context, request, response);
-    };
-    return rpc::Invoke<v1::ReportResultsResponse>(call, {.tries = 1, .credential = delivery.token}).status();
+    return client->Report(request);
   };
+  calls.report_backlog = [client](const std::optional<Backlog>& backlog) {
+    v1::ReportLogBacklogRequest request;
+    if (backlog.has_value()) {
+      request.mutable_backlog()->set_bytes(backlog->bytes);
+      request.mutable_backlog()->set_lost_bytes(backlog->lost_bytes);
+      *request.mutable_backlog()->mutable_oldest_time() = ToProtoTime(backlog->oldest);
+    }
+    return client->Report(request);
+  };
+  return calls;
 }
 
 // The transport is that of the plan at the start of this process; node starts a new one to change it.
@@ -111,7 +151,7 @@ absl::Status ShipAttempt(const std::string& path, int log_fd) {
   RISEML_ASSIGN_OR_RETURN(options.hidden, HiddenValues(dir));
   const std::unique_ptr<LogTransport> transport = MakeTransport(dir, first);
   const SystemClock clock;
-  Shipper shipper(dir, std::move(log), *transport, ReportTo(dir, options.hidden), options, clock);
+  Shipper shipper(dir, std::move(log), *transport, CallsOf(dir, options.hidden), options, clock);
   absl::Status status;
   std::jthread worker([&](std::stop_token stop) {
     status = shipper.Run(stop);

@@ -10,9 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -49,77 +47,12 @@ struct Shipper::Wakeup {
   }
 };
 
-// Delivers results on a thread of its own, so that a slow api does not hold up the log.
-class Shipper::Results {
- public:
-  Results(const std::string& spool, std::int64_t delivered, ReportResults report, ShipperOptions options,
-          const Wakeup& wakeup)
-      : delivery_(spool, delivered, std::move(report)),
-        options_(options),
-        wakeup_(wakeup),
-        delivered_(delivered),
-        thread_([this](std::stop_token stop) { Loop(stop); }) {}
-
-  // Requests a delivery, since there may be new results.
-  void Look() {
-    MutexLock lock(mu_);
-    wanted_ = true;
-    changed_.notify_all();
-  }
-  // True if everything in the spool at the last Look has been delivered.
-  bool IsIdle() {
-    MutexLock lock(mu_);
-    return !wanted_ && !busy_;
-  }
-  std::int64_t delivered() {
-    MutexLock lock(mu_);
-    return delivered_;
-  }
-
- private:
-  void Loop(std::stop_token stop) {
-    int failures = 0;
-    while (WaitForWork(stop)) {
-      const absl::Status status = delivery_.Deliver();
-      if (!status.ok() && failures == 0) LogWarning("results_wait", {{"error", std::string(status.message())}});
-      failures = status.ok() ? 0 : failures + 1;
-      MutexLock lock(mu_);
-      busy_ = false;
-      delivered_ = delivery_.delivered();
-      wakeup_.Wake();
-      if (status.ok()) continue;
-      wanted_ = true;
-      const absl::Duration pause =
-          std::min(options_.first_backoff * (1 << std::min(failures, 10)), options_.longest_backoff);
-      changed_.wait_for(mu_, stop, absl::ToChronoMilliseconds(pause), [] { return false; });
-    }
-  }
-  bool WaitForWork(std::stop_token stop) {
-    MutexLock lock(mu_);
-    const bool any = changed_.wait(mu_, stop, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return wanted_; });
-    if (!any || stop.stop_requested()) return false;
-    wanted_ = false;
-    busy_ = true;
-    return true;
-  }
-
-  ResultDelivery delivery_;
-  const ShipperOptions options_;
-  const Wakeup& wakeup_;
-  Mutex mu_;
-  std::condition_variable_any changed_;
-  bool wanted_ ABSL_GUARDED_BY(mu_) = true;
-  bool busy_ ABSL_GUARDED_BY(mu_) = false;
-  std::int64_t delivered_ ABSL_GUARDED_BY(mu_);
-  std::jthread thread_;
-};
-
-Shipper::Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ReportResults report, ShipperOptions options,
+Shipper::Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ApiCalls api, ShipperOptions options,
                  const Clock& clock)
     : dir_(std::move(dir)),
       log_(std::move(log)),
       transport_(transport),
-      report_(std::move(report)),
+      api_(std::move(api)),
       options_(options),
       clock_(clock),
       masker_(options_.hidden),
@@ -131,6 +64,7 @@ void Shipper::FreeCompressor::operator()(ZSTD_CCtx_s* context) const { ZSTD_free
 Shipper::~Shipper() {
   call_.reset();  // its thread may wake us until it is destroyed
   results_.reset();
+  backlog_.reset();
 }
 
 absl::Status Shipper::Open() {
@@ -146,7 +80,11 @@ absl::Status Shipper::Open() {
   cursor_->SetFreed(freed_);
   for (const std::string& path : {dir_.log(), dir_.journal(), dir_.results()})
     if (wakeup_->changes.valid()) inotify_add_watch(wakeup_->changes.get(), path.c_str(), IN_MODIFY);
-  results_ = std::make_unique<Results>(dir_.results(), saved_results_, report_, options_, *wakeup_);
+  results_ =
+      std::make_unique<ResultWorker>(ResultDelivery(dir_.results(), saved_results_, api_.report_results),
+                                     options_.first_backoff, options_.longest_backoff, [this] { wakeup_->Wake(); });
+  saved_backlog_ = state->told_backlog();
+  backlog_ = std::make_unique<BacklogReports>(api_.report_backlog, options_.backlog, saved_backlog_);
   return absl::OkStatus();
 }
 
@@ -158,6 +96,7 @@ absl::Status Shipper::LookAtFiles(absl::Time now) {
     journal_bytes_ = journal.st_size;
     if (content.ended) {
       ended_ = true;
+      end_seen_ = now;
       cursor_->SetEnd(content.ended->final_offset());
       results_->Look();  // the last results; the end waits for their delivery
     }
@@ -335,6 +274,16 @@ absl::StatusOr<absl::Time> Shipper::SendWhatIsDue(absl::Time now) {
   return absl::InfiniteFuture();
 }
 
+// Returns what waits to be stored; nothing if all is stored.
+std::optional<Backlog> Shipper::Waiting(absl::Time now) const {
+  if (complete_ || !given_up_.empty()) return std::nullopt;
+  const std::int64_t bytes = cursor_->waiting_bytes(), lost = cursor_->lost_bytes();
+  if (bytes > 0 || lost > 0)
+    return Backlog{bytes, lost, cursor_->marks().TimeOf(cursor_->acknowledged()).value_or(now)};
+  if (ended_) return Backlog{.oldest = end_seen_};
+  return std::nullopt;
+}
+
 absl::Status Shipper::Save(bool complete, const std::string& given_up) {
   internal::v1::ShipState state;
   state.set_acknowledged_offset(cursor_->acknowledged());
@@ -342,16 +291,19 @@ absl::Status Shipper::Save(bool complete, const std::string& given_up) {
   state.set_results_delivered(results_->delivered());
   state.set_complete(complete);
   state.set_given_up(given_up);
+  state.set_told_backlog(backlog_->told());
   RISEML_RETURN_IF_ERROR(WriteMessage(dir_.shipped(), state));
   saved_acknowledged_ = state.acknowledged_offset();
   saved_dropped_ = state.dropped_offset();
   saved_results_ = state.results_delivered();
+  saved_backlog_ = state.told_backlog();
   return absl::OkStatus();
 }
 
 absl::Status Shipper::SaveSometimes() {
   const bool worth_it = cursor_->acknowledged() - saved_acknowledged_ >= kSaveEvery ||
-                        cursor_->dropped() != saved_dropped_ || results_->delivered() != saved_results_;
+                        cursor_->dropped() != saved_dropped_ || results_->delivered() != saved_results_ ||
+                        backlog_->told() != saved_backlog_;
   if (!worth_it) return absl::OkStatus();
   RISEML_RETURN_IF_ERROR(Save(false, ""));
   FreeStored();
@@ -384,6 +336,7 @@ absl::Status Shipper::Run(std::stop_token stop) {
     RISEML_RETURN_IF_ERROR(LookAtFiles(now));
     FollowCall(now);
     RISEML_ASSIGN_OR_RETURN(const absl::Time due, SendWhatIsDue(now));
+    backlog_->Note(Waiting(now), now);
     RISEML_RETURN_IF_ERROR(SaveSometimes());
     if (complete_ || !given_up_.empty()) break;
     // While there are bytes to send, new ones need no wake-up.

@@ -4,18 +4,20 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "services/agent/attempt/attempt_dir.h"
+#include "services/agent/ship/backlog_reports.h"
 #include "services/agent/ship/log_transport.h"
 #include "services/agent/ship/result_delivery.h"
+#include "services/agent/ship/result_worker.h"
 #include "services/agent/ship/ship_cursor.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/files/file.h"
-#include "services/common/base/mutex.h"
 #include "services/common/logtext/redact.h"
 
 struct ZSTD_CCtx_s;
@@ -30,7 +32,14 @@ struct ShipperOptions {
   absl::Duration refusal_limit = absl::Minutes(15);  // once the attempt has ended: gives up when refusals have lasted
                                                      // this long, counted from the first one, which may precede the end
   absl::Duration poll_interval = absl::Milliseconds(200);  // in addition to notifications by the kernel
-  std::vector<std::string> hidden;                         // values that become asterisks in the stored log
+  BacklogTimes backlog;
+  std::vector<std::string> hidden;  // values that become asterisks in the stored log
+};
+
+// Reports to api. They may block for some seconds.
+struct ApiCalls {
+  ReportResults report_results;
+  ReportBacklog report_backlog;
 };
 
 // Ships one attempt. Run must be called by one thread.
@@ -38,7 +47,7 @@ class Shipper {
  public:
   // `log` is used to read the log file and, if it is open for writing, to free stored bytes. All references must
   // outlive this.
-  Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ReportResults report, ShipperOptions options,
+  Shipper(AttemptDir dir, UniqueFd log, LogTransport& transport, ApiCalls api, ShipperOptions options,
           const Clock& clock);
   ~Shipper();
 
@@ -48,7 +57,6 @@ class Shipper {
 
  private:
   struct Wakeup;
-  class Results;
 
   absl::Status Open();
   absl::Status LookAtFiles(absl::Time now);
@@ -61,6 +69,7 @@ class Shipper {
   absl::StatusOr<std::string> ReadLog(std::int64_t first, std::int64_t length) const;
   absl::StatusOr<std::string> ReadMasked(std::int64_t first, std::int64_t length) const;
   absl::StatusOr<std::int64_t> SizeToShip(std::int64_t size) const;
+  std::optional<Backlog> Waiting(absl::Time now) const;
   absl::Status Save(bool complete, const std::string& given_up);
   absl::Status SaveSometimes();
   void FreeStored();
@@ -69,12 +78,13 @@ class Shipper {
   const AttemptDir dir_;
   const UniqueFd log_;
   LogTransport& transport_;
-  const ReportResults report_;
+  const ApiCalls api_;
   const ShipperOptions options_;
   const Clock& clock_;
   const logtext::Masker masker_;
   std::unique_ptr<Wakeup> wakeup_;
-  std::unique_ptr<Results> results_;
+  std::unique_ptr<ResultWorker> results_;
+  std::unique_ptr<BacklogReports> backlog_;
   std::unique_ptr<ShipCursor> cursor_;
   std::unique_ptr<LogCall> call_;
   struct FreeCompressor {
@@ -84,6 +94,7 @@ class Shipper {
   std::int64_t journal_bytes_ = -1;
   std::int64_t results_bytes_ = 0;
   bool ended_ = false;
+  absl::Time end_seen_ = absl::InfiniteFuture();
   bool begun_ = false;        // the server has answered this call's hello
   std::int64_t answers_ = 0;  // of this call
   bool complete_ = false;     // the server has stored the end
@@ -93,6 +104,7 @@ class Shipper {
   absl::Time last_progress_ = absl::InfinitePast();
   absl::Time refused_since_ = absl::InfiniteFuture();
   std::int64_t saved_acknowledged_ = 0, saved_dropped_ = 0, saved_results_ = 0;
+  bool saved_backlog_ = false;
   std::int64_t freed_ = 0;
 };
 

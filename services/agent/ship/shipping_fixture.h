@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "riseml/internal/v1/attempt_files.pb.h"
@@ -17,6 +19,7 @@
 #include "services/agent/testing.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/files/file.h"
+#include "services/common/base/mutex.h"
 
 namespace riseml::agent::testing {
 
@@ -42,8 +45,13 @@ class ShippingTest : public ::testing::Test {
 
   void StartShipper(std::unique_ptr<LogTransport> transport, ReportResults report) {
     transport_ = std::move(transport);
-    shipper_ = std::make_unique<Shipper>(dir_, *OpenFile(dir_.log(), O_RDWR), *transport_, std::move(report), options_,
-                                         clock_);
+    const ReportBacklog note = [this](const std::optional<Backlog>& backlog) {
+      MutexLock lock(mu_);
+      backlogs_.push_back(backlog);
+      return absl::OkStatus();
+    };
+    shipper_ = std::make_unique<Shipper>(dir_, *OpenFile(dir_.log(), O_RDWR), *transport_,
+                                         ApiCalls{std::move(report), note}, options_, clock_);
     thread_ = std::jthread([this](std::stop_token stop) { status_ = shipper_->Run(stop); });
   }
   // As kill -9 would: without saving anything.
@@ -59,6 +67,16 @@ class ShippingTest : public ::testing::Test {
     EXPECT_TRUE(status_.ok()) << status_;
   }
 
+  // Returns the backlog that api shows.
+  std::optional<Backlog> ShownBacklog() {
+    MutexLock lock(mu_);
+    return backlogs_.empty() ? std::nullopt : backlogs_.back();
+  }
+  std::size_t BacklogReportCount() {
+    MutexLock lock(mu_);
+    return backlogs_.size();
+  }
+
   TemporaryDirectory directory_;
   const AttemptDir dir_;
   const SystemClock clock_{};
@@ -68,6 +86,10 @@ class ShippingTest : public ::testing::Test {
   std::unique_ptr<Shipper> shipper_;
   absl::Status status_;
   std::jthread thread_;
+
+ private:
+  Mutex mu_;
+  std::vector<std::optional<Backlog>> backlogs_ ABSL_GUARDED_BY(mu_);  // as they were reported
 };
 
 }  // namespace riseml::agent::testing

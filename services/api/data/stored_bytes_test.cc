@@ -24,7 +24,7 @@ using internal::v1::Observation;
 using internal::v1::OutputSize;
 using ::testing::HasSubstr;
 
-constexpr std::int64_t kGib = std::int64_t{1} << 30;
+constexpr std::int64_t kStoredGib = std::int64_t{1} << 30;
 
 OutputSize SizeOf(std::int64_t bytes, std::int64_t shared = 0, bool at_least = false) {
   OutputSize size;
@@ -168,11 +168,11 @@ TEST_F(StoredBytesTest, NumbersThatAreNoSizesAreClamped) {
 
 TEST_F(StoredBytesTest, WhoKeepsTooMuchIsRefusedUntilSomethingIsDeleted) {
   const v1::User before = Caller(key_);
-  EXPECT_EQ(before.stored_bytes_limit(), 500 * kGib);
+  EXPECT_EQ(before.stored_bytes_limit(), 500 * kStoredGib);
   EXPECT_EQ(before.experiment_limit(), 100'000);
   const v1::Experiment large = Create(kSingle), running = Create(kSingle), waiting = Create(kSingle);
   ASSERT_EQ(api_->Place(Uid(running))->attempt(), 1);
-  Run(Uid(large), SizeOf(500 * kGib - 1));
+  Run(Uid(large), SizeOf(500 * kStoredGib - 1));
   api_->CompleteLog(Uid(large), 1, 0);
   Create(kSingle);
   Run(Uid(waiting), SizeOf(1));
@@ -185,8 +185,8 @@ TEST_F(StoredBytesTest, WhoKeepsTooMuchIsRefusedUntilSomethingIsDeleted) {
       std::string(refused.message()),
       "you keep 500 GiB of outputs, logs and code, 500 GiB are allowed; delete what you do not need with riseml rm "
       "ID or riseml project rm NAME, or ask an administrator to raise the limit");
-  EXPECT_EQ(MetadataOf(refused)["limit"], absl::StrCat(500 * kGib));
-  EXPECT_EQ(MetadataOf(refused)["used"], absl::StrCat(500 * kGib));
+  EXPECT_EQ(MetadataOf(refused)["limit"], absl::StrCat(500 * kStoredGib));
+  EXPECT_EQ(MetadataOf(refused)["used"], absl::StrCat(500 * kStoredGib));
   EXPECT_THAT(std::string(api_->Create(api_->admin_key(), user_, kSingle).status().message()),
               HasSubstr(absl::StrCat("user ", user_, " keeps 500 GiB of outputs")));
   EXPECT_EQ(Get(running.name()).state(), v1::Experiment::STARTING) << "what runs goes on";

@@ -73,7 +73,9 @@ constexpr char kSelectAttempts[] = R"sql(
     a.log_state, a.log_bytes, a.environment_digest,
     (extract(epoch FROM a.create_time) * 1000000)::bigint,
     (extract(epoch FROM a.start_time) * 1000000)::bigint,
-    (extract(epoch FROM a.end_time) * 1000000)::bigint
+    (extract(epoch FROM a.end_time) * 1000000)::bigint,
+    a.log_backlog_bytes, a.log_backlog_lost_bytes,
+    CASE WHEN a.log_state = 'OPEN' THEN (extract(epoch FROM a.log_backlog_since) * 1000000)::bigint END
   FROM attempts a
   JOIN jobs j ON j.uid = a.job_uid
   WHERE a.job_uid = ANY($1::uuid[])
@@ -93,7 +95,10 @@ enum AttemptColumn : int {
   kAttemptEnvironmentDigest,
   kAttemptCreateMicros,
   kAttemptStartMicros,
-  kAttemptEndMicros
+  kAttemptEndMicros,
+  kAttemptBacklogBytes,
+  kAttemptBacklogLostBytes,
+  kAttemptBacklogMicros
 };
 
 v1::Job ToJob(const pqxx::row& row, const v1::TrainSpec& spec) {
@@ -160,6 +165,12 @@ v1::Attempt ToAttempt(const pqxx::row& row) {
   v1::Attempt::ExitClass_Parse(row[kAttemptExitClass].as<std::string>(), &exit_class);
   attempt.set_exit_class(exit_class);
   attempt.set_environment_digest(row[kAttemptEnvironmentDigest].as<std::string>());
+  if (!row[kAttemptBacklogMicros].is_null()) {
+    v1::LogBacklog& backlog = *attempt.mutable_log_backlog();
+    backlog.set_bytes(row[kAttemptBacklogBytes].as<std::int64_t>());
+    backlog.set_lost_bytes(row[kAttemptBacklogLostBytes].as<std::int64_t>());
+    SetTime(row[kAttemptBacklogMicros], &v1::LogBacklog::mutable_oldest_time, &backlog);
+  }
   return attempt;
 }
 

@@ -21,6 +21,12 @@ grpc::Status JobHandler::ReportResults(grpc::ServerContext* context, const v1::R
                     [&](const rpc::Call& call) { return experiments_.ReportResults(call, *request); });
 }
 
+grpc::Status JobHandler::ReportLogBacklog(grpc::ServerContext* context, const v1::ReportLogBacklogRequest* request,
+                                          v1::ReportLogBacklogResponse*) {
+  return rpc::Unary(context, "riseml.v1.JobService/ReportLogBacklog",
+                    [&](const rpc::Call& call) { return logs_.ReportBacklog(call, *request); });
+}
+
 grpc::Status JobHandler::FetchSecrets(grpc::ServerContext* context, const v1::FetchSecretsRequest*,
                                       v1::FetchSecretsResponse* response) {
   return rpc::Unary(context, "riseml.v1.JobService/FetchSecrets", [&](const rpc::Call& call) -> absl::Status {

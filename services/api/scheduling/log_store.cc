@@ -1,5 +1,8 @@
 #include "services/api/scheduling/log_store.h"
 
+#include <optional>
+#include <string>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/api/data/lifecycle.h"
@@ -9,6 +12,7 @@
 #include "services/api/data/views.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/rpc/proto_time.h"
 #include "services/common/sql/statement.h"
 
 namespace riseml::api {
@@ -48,7 +52,14 @@ constexpr char kEndLog[] = R"sql(
     AND (log_state = 'OPEN' OR ($3 = 'COMPLETE' AND (log_state = 'TRUNCATED' OR log_bytes < $4)))
 )sql";
 
-constexpr int kStreamsOfPage = 5'000;  // some 100 bytes each
+constexpr char kSetBacklog[] = R"sql(
+  UPDATE attempts
+  SET log_backlog_bytes = $3, log_backlog_lost_bytes = $4, log_backlog_since = to_timestamp($5::text::float8 / 1e6)
+  WHERE job_uid = $1 AND number = $2 AND log_state = 'OPEN'
+)sql";
+
+const absl::Time kLatest = absl::FromUnixSeconds(253'402'300'799);  // 9999-12-31
+constexpr int kStreamsOfPage = 5'000;                               // some 100 bytes each
 
 std::vector<internal::v1::StreamInfo> ToStreams(const pqxx::result& rows) {
   std::vector<internal::v1::StreamInfo> streams;
@@ -146,6 +157,25 @@ absl::Status LogStore::ReportEnd(const internal::v1::ReportLogEndRequest& reques
     StoredBytes stored;
     stored.AddLog(tx, job->root_uid, bytes - before[0][0].as<std::int64_t>());
     stored.Write(tx);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status LogStore::ReportBacklog(const rpc::Call& call, const v1::ReportLogBacklogRequest& request) {
+  const v1::LogBacklog& backlog = request.backlog();
+  std::optional<std::string> since;
+  if (request.has_backlog()) since = absl::StrCat(absl::ToUnixMicros(FromProtoTime(backlog.oldest_time())));
+  if (backlog.bytes() < 0 || backlog.lost_bytes() < 0 || FromProtoTime(backlog.oldest_time()) > kLatest)
+    return Error(Reason::kInvalidArgument, "a backlog must have 0 bytes or more, and a time before the year 10000");
+  return db_.Write("report backlog of log", [&](pqxx::work& tx) -> absl::Status {
+    const auto job = ReadJob(tx, call.caller.job_uid());
+    if (!job || !LockRoot(tx, job->root_uid))
+      return Error(Reason::kNotFound, "the job of this token does not exist any more");
+    const auto changed =
+        sql::Query(tx, kSetBacklog, job->uid, call.caller.attempt(), backlog.bytes(), backlog.lost_bytes(), since);
+    if (changed.affected_rows() == 0) return absl::OkStatus();
+    sql::Query(tx, "UPDATE jobs SET version = version + 1 WHERE uid = $1", job->uid);
+    RecordFeed(tx, job->root_uid, FeedKind::kJob, job->uid);
     return absl::OkStatus();
   });
 }

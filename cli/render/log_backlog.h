@@ -1,0 +1,16 @@
+// Text about what is missing of a log.
+#pragma once
+
+#include <string>
+
+#include "riseml/v1/job.pb.h"
+
+namespace riseml::cli {
+
+// "1.2 MB of the log are not stored yet, the oldest of them since 2018-07-07T10:31:13Z"; empty if nothing waits.
+std::string BacklogText(const v1::Attempt& attempt);
+
+// "Log: attempt 1 is cut at 4096 bytes", or what waits; empty if the log is whole so far.
+std::string LogLine(const v1::Attempt& attempt);
+
+}  // namespace riseml::cli
