@@ -81,7 +81,8 @@ absl::Status LogFollow::CallOnce(const std::stop_token& stop, v1::LogService::St
   grpc::ClientContext context;
   const std::string request_id = connection_.PrepareStream(context);
   // A call that waits drives gRPC's attempt to connect. If it failed at once, nothing would drive the attempt.
-  context.set_wait_for_ready(calls.broken && calls.reached);
+  // An owner is not waited for: if it has died, another one takes its place, which the first log handler names.
+  context.set_wait_for_ready(calls.broken && address == first_);
   std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
   v1::FollowRequest request;
   {
