@@ -1,6 +1,6 @@
 """Numbered lines of several jobs while the parts of the log's way are killed at random: none is lost, none repeated.
 
-    soak.py [--lines N] [--jobs N] [--kills N] [--seconds N] [--transport kafka|direct|both] [--seed N]
+    soak.py [--lines N] [--jobs N] [--kills N] [--seconds N] [--frozen N] [--transport kafka|direct|both] [--seed N]
 
 Prints one line per transport with what was counted; exit code 1 when a line is missing, repeated or out of place.
 """
@@ -55,14 +55,21 @@ class Broker:
         self.process.kill()
         self.process.wait()
 
+    def freeze(self, seconds):
+        """Stops it for a while: longer than 6 s and the log handlers lose their partitions, longer than 30 s and producers begin anew."""
+        self.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self.process.send_signal(signal.SIGCONT)
+
     def close(self):
         self.kill()
         shutil.rmtree(self.root, ignore_errors=True)
 
 
 class Soak:
-    def __init__(self, transport, lines, jobs, kills, seconds, seed):
+    def __init__(self, transport, lines, jobs, kills, seconds, seed, frozen):
         self.transport, self.lines, self.jobs, self.kills, self.seconds = transport, lines, jobs, kills, seconds
+        self.frozen = frozen
         self.random = random.Random(seed)
         self.broker = Broker() if transport == "kafka" else None
         self.stack = Stack()
@@ -85,13 +92,15 @@ class Soak:
             return False
 
     def kill_one(self):
-        victims = ["ship", "agent", "loghandler"] + (["broker"] if self.broker else [])
+        victims = ["ship", "agent", "loghandler"] + (["broker", "frozen broker"] if self.broker else [])
         victim = self.random.choice(victims)
         try:
             if victim == "broker":
                 self.broker.kill()
                 time.sleep(self.random.random())
                 self.broker.start()
+            elif victim == "frozen broker":
+                self.broker.freeze(self.frozen)
             elif victim == "ship":
                 for pid in self.ships()[:4]:
                     os.kill(pid, signal.SIGKILL)
@@ -131,8 +140,8 @@ class Soak:
         return total, wrong
 
 
-def soak(transport, lines, jobs, kills, seconds, seed):
-    one = Soak(transport, lines, jobs, kills, seconds, seed)
+def soak(transport, lines, jobs, kills, seconds, seed, frozen=20):
+    one = Soak(transport, lines, jobs, kills, seconds, seed, frozen)
     begin = time.monotonic()
     try:
         total, wrong = one.run()
@@ -151,11 +160,13 @@ def main():
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=240)
+    parser.add_argument("--frozen", type=float, default=20, help="seconds for which a frozen broker stays so")
     parser.add_argument("--transport", choices=("kafka", "direct", "both"), default="both")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     options = parser.parse_args()
     transports = ("kafka", "direct") if options.transport == "both" else (options.transport,)
-    good = [soak(one, options.lines, options.jobs, options.kills, options.seconds, options.seed) for one in transports]
+    good = [soak(one, options.lines, options.jobs, options.kills, options.seconds, options.seed, options.frozen)
+            for one in transports]
     sys.exit(0 if all(good) else 1)
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -104,6 +105,33 @@ class Stack:
         with open(os.path.join(self.dir, "run", name + ".pid"), encoding="ascii") as file:
             return int(file.read())
 
+    def config(self, name):
+        """The configuration of one service, as `up` has written it."""
+        with open(self.config_path(name), encoding="utf-8") as file:
+            return json.loads("".join(line for line in file if not line.startswith("#")))
+
+    def config_path(self, name):
+        return os.path.join(self.dir, "config", name + ".yaml")
+
+    def write_config(self, name, config):
+        with open(self.config_path(name), "w", encoding="utf-8") as file:
+            json.dump(config, file)  # JSON is YAML
+
+    def restart_with(self, name, config):
+        """Has one service started again with another configuration, which lasts until the next `up`."""
+        self.write_config(name, config)
+        killed = self.kill(name)
+        eventually(lambda: self.restarted(name, killed), f"{name} is started again")
+
+    def restarted(self, name, killed):
+        """True once a process other than the killed one runs."""
+        try:
+            pid = self.pid(name)
+            os.kill(pid, 0)
+            return pid != killed
+        except (OSError, ValueError):
+            return False
+
     def kill(self, name, number=signal.SIGKILL):
         """Kills one process of the installation by its own pid file; returns the pid."""
         pid = self.pid(name)
@@ -152,3 +180,31 @@ class StackTest(unittest.TestCase):
         cls.stack = Stack()
         cls.addClassCleanup(cls.stack.close)
         cls.stack.up()
+
+
+class Follower:
+    """`riseml logs --raw` in the background; `bytes` is what it has shown so far, `said` its standard error."""
+
+    def __init__(self, stack, number):
+        self.process = stack.popen("logs", "--raw", number)
+        self.bytes = self.said = b""
+        self.threads = [threading.Thread(target=self._read, args=what)
+                        for what in ((self.process.stdout, "bytes"), (self.process.stderr, "said"))]
+        for thread in self.threads:
+            thread.start()
+
+    def _read(self, pipe, name):
+        while piece := pipe.read1(1 << 20):
+            setattr(self, name, getattr(self, name) + piece)
+
+    def started(self):
+        """Waits for the first byte: from here on a lost connection is found again, before it the command may give up."""
+        eventually(lambda: self.bytes, "riseml logs shows something")
+
+    def wait(self):
+        """Its exit code, and what it said on standard error."""
+        for thread in self.threads:
+            thread.join(300)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return self.process.wait(10), self.said.decode()

@@ -2,10 +2,9 @@
 
 import os
 import signal
-import threading
 import unittest
 
-from stack import SERVICES, Stack, eventually
+from stack import SERVICES, Follower, Stack, eventually
 
 LINES = 200_000
 SCRIPT = f"""
@@ -18,33 +17,6 @@ for start in range(0, {LINES}, 200):
     log.write(block)
     time.sleep(0.04)
 """
-
-
-class Follower:
-    """`riseml logs --raw` in the background, its output kept in a file."""
-
-    def __init__(self, stack, number):
-        self.path = os.path.join(stack.root, f"followed-{number}")
-        self.process = stack.popen("logs", "--raw", number)
-        self.bytes = b""
-        self.first = threading.Event()
-        self.thread = threading.Thread(target=self._read)
-        self.thread.start()
-
-    def _read(self):
-        self.bytes = self.process.stdout.read(1)
-        self.first.set()
-        self.bytes += self.process.stdout.read()
-
-    def started(self):
-        """Waits for the first byte: from here on a lost connection is found again, before it the command may give up."""
-        if not self.first.wait(60):
-            raise AssertionError("riseml logs shows nothing")
-
-    def wait(self):
-        """Its exit code, and what it said on standard error."""
-        self.thread.join(300)
-        return self.process.wait(10), self.process.stderr.read().decode()
 
 
 class Kill9(unittest.TestCase):
@@ -83,21 +55,13 @@ class Kill9(unittest.TestCase):
     def test_one_by_one(self):
         for name in (*SERVICES, "edge", "postgres"):
             killed = self.stack.kill(name)
-            eventually(lambda n=name, k=killed: self.restarted(n, k), f"{name} is started again")
+            eventually(lambda n=name, k=killed: self.stack.restarted(n, k), f"{name} is started again")
             self.healthy()
             self.grown(100_000)
         self.stack.kill("supervisor")
         self.grown(100_000)
         self.stack.up()
         self.finish()
-
-    def restarted(self, name, killed):
-        try:
-            pid = self.stack.pid(name)
-            os.kill(pid, 0)
-            return pid != killed
-        except (OSError, ValueError):
-            return False
 
     def test_all_at_once(self):
         pids = [self.stack.pid(name) for name in ("supervisor", *SERVICES, "edge", "postgres")]
