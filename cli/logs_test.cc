@@ -78,6 +78,22 @@ TEST_F(CliTest, ALogThatMovesIsReadOnWithoutGapOrRepeat) {
   EXPECT_EQ(run.out, "here\nthere\nhere again\n");
 }
 
+TEST_F(CliTest, ALogWhoseOwnerHasDiedIsReadOnAtTheNextOne) {
+  content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
+  content().Put(MakeJob("5", "train", v1::Job::FINISHED));
+  content().SetOwner("uid-5-train", 0, cluster_->other_logs_address());
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "there\n");
+  const auto logs = Start({"logs", "5", "--raw"});
+  ASSERT_TRUE(logs->ReadUntil("there\n"));
+  cluster_->StopOtherLogs();
+  content().SetOwner("uid-5-train", 0, "");
+  content().AppendLog("uid-5-train", JobResourceName("5", "train"), "here\n");
+  content().EndLog("uid-5-train");
+  const Finished run = logs->Finish();
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "there\nhere\n");
+}
+
 TEST_F(CliTest, OwnersInACircleAndOutOfReachAreSaidSo) {
   content().Put(MakeExperiment("5", v1::Experiment::FINISHED));
   content().Put(MakeJob("5", "train", v1::Job::FINISHED));

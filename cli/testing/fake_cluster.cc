@@ -291,10 +291,12 @@ FakeCluster::~FakeCluster() {
     content_.Changed();
   }
   server_->Shutdown(absl::Seconds(1));
-  other_server_->Shutdown(absl::Seconds(1));
+  StopOtherLogs();
 }
 
 std::string FakeCluster::address() const { return absl::StrCat("127.0.0.1:", server_->port()); }
+
+void FakeCluster::StopOtherLogs() { other_server_->Shutdown(absl::ZeroDuration()); }
 
 std::string FakeCluster::other_logs_address() const { return absl::StrCat("127.0.0.1:", other_server_->port()); }
 

@@ -24,6 +24,8 @@ class FakeCluster {
   std::string address() const;
   // Address of log server 1. Everything else is at address().
   std::string other_logs_address() const;
+  // Ends log server 1 for good.
+  void StopOtherLogs();
   std::string ca_pem() const { return ca_pem_; }
 
  private:
