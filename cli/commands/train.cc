@@ -261,9 +261,8 @@ absl::StatusOr<int> Train(Session& session, const TrainOptions& options) {
     return connection->experiments().CreateExperiment(context, request, out);
   };
   // The base image is looked up in its registry, which may be far away.
-  const auto created = cluster.containers()
-                           ? connection->CallAtLength<v1::Experiment>("looking up the image…", create)
-                           : connection->Call<v1::Experiment>(create);
+  const auto created = cluster.containers() ? connection->CallAtLength<v1::Experiment>("looking up the image…", create)
+                                            : connection->Call<v1::Experiment>(create);
   RISEML_RETURN_IF_ERROR(InWordsOfOptions(created.status()));
   const v1::Experiment& experiment = *created;
   const std::string id = ShownId(experiment.name(), connection->caller());

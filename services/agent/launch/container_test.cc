@@ -187,7 +187,8 @@ TEST(ContainerVariables, ThoseOfTheImageStayAndItsProgramsComeFirst) {
   paths.control = "/run/riseml";
   paths.temporary = "/tmp";
   paths.python_client = "/client";
-  const Variables node = {{"SSL_CERT_FILE", "/etc/node.pem"}, {"HTTPS_PROXY", "http://proxy:3128"}, {"LANG", "de_DE"}};
+  const Variables node = {
+      {"SSL_CERT_FILE", "/etc/node.pem"}, {"HTTPS_PROXY", "http://proxy:3128"}, {"LANG", "de_DE"}, {"LC_ALL", "de_DE"}};
   const Variables image = {{"PATH", "/opt/conda/bin:/bin"}, {"MODE", "image"}, {"CONDA", "1"},
                            {"PYTHONPATH", "/opt/lib"},      {"HOME", "/root"}, {"LANG", "en_US.UTF-8"}};
   const Variables out = ContainerVariables(start, paths, {}, node, image);
@@ -197,6 +198,7 @@ TEST(ContainerVariables, ThoseOfTheImageStayAndItsProgramsComeFirst) {
   EXPECT_EQ(out.at("CONDA"), "1");
   EXPECT_EQ(out.at("HOME"), "/tmp/home");
   EXPECT_EQ(out.at("LANG"), "en_US.UTF-8");
+  EXPECT_FALSE(out.contains("LC_ALL"));
   EXPECT_EQ(out.at("HTTPS_PROXY"), "http://proxy:3128");
   EXPECT_FALSE(out.contains("SSL_CERT_FILE"));
   EXPECT_EQ(ContainerVariables(start, paths, {}, node, {}).at("PYTHONPATH"), "/client");

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "services/agent/launch/job_tools.h"
@@ -26,13 +27,16 @@ std::string WithDirectory(const std::string& list, const std::string& directory)
   return absl::StrCat(list, ":", directory);
 }
 
+// An image may not have the locale of the machine; programs then complain.
+bool IsLocale(absl::string_view name) { return name == "LANG" || absl::StartsWith(name, "LC_"); }
+
 }  // namespace
 
 Variables ContainerVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths,
                              const JobPorts& ports, const Variables& node, const Variables& image) {
   Variables settings;
   for (const auto& [name, value] : node)
-    if (PathsIn(value).empty()) settings[name] = value;
+    if (PathsIn(value).empty() && !IsLocale(name)) settings[name] = value;
   for (const auto& [name, value] : image) settings[name] = value;
   JobPaths without_client = paths;
   without_client.python_client.clear();
