@@ -28,18 +28,18 @@ def dependencies(packages):
 def write_tar(path):
     """Writes the files of the packages as the root directory of an image."""
     done = subprocess.run(["dpkg-query", "-L", *sorted(dependencies(PACKAGES))], capture_output=True, text=True, check=True)
-    names = sorted({line for line in done.stdout.splitlines() if line.startswith("/") and os.path.lexists(line)})
+    # Packages name files by /bin and /lib, which are links into /usr. An archive must not name a path twice.
+    names = sorted({os.path.join(os.path.realpath(os.path.dirname(line)), os.path.basename(line))
+                    for line in done.stdout.splitlines() if line.startswith("/") and os.path.lexists(line)})
     skipped = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/usr/lib/python3\.[0-9]+/(test/|EXTERNALLY-MANAGED)")
     with tarfile.open(path, "w") as tar:
         for link in ("/bin", "/sbin", "/lib", "/lib64"):
             if os.path.islink(link):
                 tar.add(link, arcname=link[1:], recursive=False)
         for name in names:
-            # Packages name files by /bin and /lib, which are links into /usr.
-            real = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
-            if name in ("/.", "/bin", "/sbin", "/lib", "/lib64") or skipped.search(name):
+            if name in ("/", "/.", "/bin", "/sbin", "/lib", "/lib64", "/tmp", "/root", "/var/tmp") or skipped.search(name):
                 continue
-            tar.add(real, arcname=real[1:], recursive=False)
+            tar.add(name, arcname=name[1:], recursive=False)
         for extra in ("/etc/passwd", "/etc/group", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/python3", "/usr/bin/sh"):
             if os.path.lexists(extra):
                 tar.add(extra, arcname=extra[1:], recursive=False)

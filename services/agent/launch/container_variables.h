@@ -8,7 +8,7 @@ namespace riseml::agent {
 
 // Variables of a job whose image sets `image`: those, with the job's own before them. Programs of the image come first
 // in PATH, and RiseML's Python client is added to PYTHONPATH, where every Python finds it. Settings of the node that
-// name files of the machine, and its locale, are left out, since a container may not have them.
+// name files or locales of the machine are left out, since a container may not have them.
 Variables ContainerVariables(const internal::v1::StartAttemptRequest& start, const JobPaths& paths,
                              const JobPorts& ports, const Variables& node, const Variables& image);
 

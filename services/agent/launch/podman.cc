@@ -14,12 +14,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "services/agent/launch/build_root.h"
 #include "services/agent/launch/container.h"
-#include "services/common/base/crc32c.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/process_identity.h"
@@ -32,6 +30,7 @@ namespace {
 constexpr char kPodman[] = "/usr/bin/podman";
 constexpr absl::Duration kShortCall = absl::Minutes(2);  // the storage may be busy
 constexpr absl::Duration kPullLimit = absl::Hours(2);
+constexpr char kRunRoot[] = "/storage", kState[] = "/state";  // below the run directory
 constexpr std::int64_t kMaxBootId = 128;
 constexpr std::int64_t kProbeBytes = std::int64_t{256} << 20;
 
@@ -96,11 +95,11 @@ absl::Status MakeSearchable(const std::string& path) {
   return absl::OkStatus();
 }
 
-// Refuses a directory that another account has put into a place where everybody may make one.
-absl::Status CheckIsOurs(const std::string& path) {
+// Makes a directory that nobody else may have made.
+absl::Status MakeOwnDirectory(const std::string& path) {
+  RISEML_RETURN_IF_ERROR(MakePlainDirectory(path, 0700));
   struct stat info {};
-  if (lstat(path.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", path));
-  if (S_ISDIR(info.st_mode) && info.st_uid == geteuid()) return absl::OkStatus();
+  if (lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(path, " belongs to somebody else; remove it"));
 }
 
@@ -130,10 +129,6 @@ absl::Status PullError(absl::string_view reference, absl::string_view printed) {
   return absl::InternalError(absl::StrCat("the image ", reference, " cannot be pulled: ", said));
 }
 
-std::string RunDirectoryOf(const std::string& storage_dir) {
-  return absl::StrFormat("%s/riseml-podman-%08x", geteuid() == 0 ? "/run" : "/tmp", Crc32c(storage_dir));
-}
-
 std::string Podman::In(absl::string_view name) const { return absl::StrCat(storage_dir_, "/", name); }
 
 absl::StatusOr<std::unique_ptr<Podman>> Podman::Open(const std::string& storage_dir) {
@@ -155,25 +150,24 @@ std::vector<std::string> Podman::ListBuildRoots() const {
 }
 
 absl::Status Podman::Prepare() const {
-  RISEML_RETURN_IF_ERROR(MakeDirectories(storage_dir_, 0711));
-  if (machine_.root) RISEML_RETURN_IF_ERROR(OpenForContainers(storage_dir_));
+  RISEML_RETURN_IF_ERROR(MakeDirectories(storage_dir_, 0700));
   RISEML_ASSIGN_OR_RETURN(const std::string boot_id, BootId());
-  // What Podman keeps of running containers is wrong after a restart of the machine.
-  const std::string running = RunDirectoryOf(storage_dir_);
-  if (ReadFile(In("boot"), kMaxBootId).value_or("") != boot_id) RISEML_RETURN_IF_ERROR(RemoveTree(running));
-  RISEML_RETURN_IF_ERROR(MakeSearchable(running));
-  RISEML_RETURN_IF_ERROR(CheckIsOurs(running));
-  for (const char* name : {"/run", "/state"}) RISEML_RETURN_IF_ERROR(MakeSearchable(running + name));
+  // What Podman keeps of running containers is wrong after a restart of the machine. It expects that such a restart
+  // empties these directories.
+  if (ReadFile(In("boot"), kMaxBootId).value_or("") != boot_id) RISEML_RETURN_IF_ERROR(RemoveTree(run_dir_));
+  RISEML_RETURN_IF_ERROR(MakeOwnDirectory(run_dir_));
+  if (machine_.root)
+    for (const std::string& directory : {storage_dir_, run_dir_}) RISEML_RETURN_IF_ERROR(OpenForContainers(directory));
   for (const char* name : {"images", "tmp", "home", "builds"}) RISEML_RETURN_IF_ERROR(MakeSearchable(In(name)));
+  for (const char* name : {kRunRoot, kState}) RISEML_RETURN_IF_ERROR(MakeSearchable(run_dir_ + name));
   RISEML_RETURN_IF_ERROR(MakeDirectories(In("runtime"), 0700));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("boot"), boot_id));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("registries.conf"), ""));  // no short names, no mirrors
-  return WriteFileAtomically(In("containers.conf"), ContainersConf(machine_, RunDirectoryOf(storage_dir_) + "/state"));
+  return WriteFileAtomically(In("containers.conf"), ContainersConf(machine_, run_dir_ + kState));
 }
 
 std::vector<std::string> Podman::Words() const {
-  return {kPodman,  "--root", In("images"), "--runroot", RunDirectoryOf(storage_dir_) + "/run", "--storage-driver",
-          "overlay"};
+  return {kPodman, "--root", In("images"), "--runroot", run_dir_ + kRunRoot, "--storage-driver", "overlay"};
 }
 
 std::vector<std::string> Podman::Environment() const {

@@ -54,6 +54,7 @@ class Podman {
   std::vector<std::string> ListBuildRoots() const;
 
   const std::string& storage_dir() const { return storage_dir_; }
+  const std::string& run_dir() const { return run_dir_; }
   // Beginning of a command line, and the environment that it needs.
   std::vector<std::string> Words() const;
   std::vector<std::string> Environment() const;
@@ -62,7 +63,10 @@ class Podman {
   const PodmanMachine& machine() const { return machine_; }
 
  private:
-  Podman(std::string storage_dir, PodmanMachine machine) : storage_dir_(std::move(storage_dir)), machine_(machine) {}
+  Podman(std::string storage_dir, PodmanMachine machine)
+      : storage_dir_(std::move(storage_dir)),
+        machine_(machine),
+        run_dir_(RunDirectoryOf(storage_dir_, machine_.root)) {}
   absl::Status Prepare() const;
   absl::Status LookAtCgroups();
   // OK and standard output if the command succeeds, otherwise its error.
@@ -73,12 +77,9 @@ class Podman {
 
   const std::string storage_dir_;
   const PodmanMachine machine_;
+  const std::string run_dir_;
   bool limits_ = true;
 };
-
-// Directory of what Podman keeps of running containers, for a storage. It lies outside of it: it has sockets, whose
-// paths must be short, and a restart of the machine may empty it.
-std::string RunDirectoryOf(const std::string& storage_dir);
 
 // Turns what `podman pull` printed into an error for users.
 absl::Status PullError(absl::string_view reference, absl::string_view printed);

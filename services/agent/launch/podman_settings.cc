@@ -10,7 +10,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "services/agent/launch/sandbox.h"
+#include "services/common/base/crc32c.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -21,6 +23,7 @@ namespace {
 constexpr const char* kRuncPlaces[] = {"/usr/bin/runc", "/usr/sbin/runc", "/usr/local/sbin/runc",
                                        "/usr/local/bin/runc"};
 
+constexpr std::size_t kMaxRunDirectory = 32;  // so that names of 74 bytes in a directory below fit into an address
 // Those of steps; without AUDIT_WRITE and MKNOD, which buildah would give them, and which a user namespace does not
 // have.
 constexpr char kStepCapabilities[] =
@@ -54,6 +57,12 @@ PodmanMachine LookAtMachineForPodman() {
   if (getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_max != RLIM_INFINITY)
     machine.processes = std::min(machine.processes, LimitOf(limit.rlim_max));
   return machine;
+}
+
+std::string RunDirectoryOf(const std::string& storage_dir, bool root) {
+  std::string path = storage_dir + "/run";
+  if (path.size() <= kMaxRunDirectory) return path;
+  return absl::StrFormat("%s/riseml-%d-%08x", root ? "/run" : "/tmp", geteuid(), Crc32c(storage_dir));
 }
 
 std::string ContainersConf(const PodmanMachine& machine, absl::string_view temporary) {

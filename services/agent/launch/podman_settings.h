@@ -22,6 +22,10 @@ struct PodmanMachine {
 
 PodmanMachine LookAtMachineForPodman();
 
+// Directory of what Podman keeps of running containers: below the storage, or elsewhere if that path is too long for
+// the sockets in it.
+std::string RunDirectoryOf(const std::string& storage_dir, bool root);
+
 // Text of containers.conf. `temporary` is the directory of Podman's own state, which must be empty after a restart of
 // the machine.
 //

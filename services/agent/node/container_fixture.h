@@ -41,6 +41,7 @@ class ContainerNodeTest : public NodeTest {
     NodeTest::TearDown();
     // Podman keeps a mount of its storage on itself.
     umount2((StorageDir() + "/images/overlay").c_str(), MNT_DETACH);
+    if (podman_ != nullptr) EXPECT_TRUE(RemoveTree(podman_->run_dir()).ok());
   }
 
   std::string StorageDir() const { return directory_ / "podman"; }
