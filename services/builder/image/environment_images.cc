@@ -26,6 +26,8 @@ constexpr absl::string_view kRepository = "/environments";
 // Tag of the image that replaces the one with the key `base`.
 std::string NewestTag(absl::string_view base) { return absl::StrCat("newest-", base); }
 
+bool IsOfEnvironments(absl::string_view repository) { return absl::EndsWith(repository, kRepository); }
+
 absl::Time CreatedTime(const nlohmann::json& config) {
   absl::Time created;
   std::string error;
@@ -92,16 +94,11 @@ absl::Status EnvironmentImages::SetNewest(const std::string& owner_uid, const st
   return registry_.PutManifest(repository, NewestTag(base), manifest.descriptor.media_type, manifest.bytes).status();
 }
 
-absl::StatusOr<std::vector<std::string>> EnvironmentImages::Repositories() {
-  RISEML_ASSIGN_OR_RETURN(std::vector<std::string> all, registry_.ListRepositories(kMostRepositories));
-  std::erase_if(all, [](const std::string& name) { return !absl::EndsWith(name, kRepository); });
-  return all;
-}
-
 absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> EnvironmentImages::List() {
-  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> repositories, Repositories());
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> repositories, registry_.ListRepositories(kMostRepositories));
   std::vector<internal::v1::StoredEnvironment> stored;
   for (const std::string& repository : repositories) {
+    if (!IsOfEnvironments(repository)) continue;
     RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> tags, registry_.ListTags(repository, kMostTags));
     for (const std::string& key : tags) {
       if (!IsKey(key)) continue;
@@ -128,12 +125,32 @@ absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> EnvironmentImages::
 
 absl::Status EnvironmentImages::Remove(const std::string& key) {
   if (!IsKey(key)) return Error(Reason::kInvalidArgument, "the key of an environment has 64 hex digits");
-  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> repositories, Repositories());
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> repositories, registry_.ListRepositories(kMostRepositories));
   for (const std::string& repository : repositories) {
+    if (!IsOfEnvironments(repository)) continue;
     const absl::StatusOr<oci::Descriptor> image = registry_.FindManifest(repository, key);
     if (absl::IsNotFound(image.status())) continue;
     RISEML_RETURN_IF_ERROR(image.status());
+    // Images of jobs go first: if this is broken off, the next call finds the environment again.
+    const std::string owner = repository.substr(0, repository.size() - kRepository.size() + 1);
+    for (const std::string& other : repositories)
+      if (absl::StartsWith(other, owner) && other != repository) RISEML_RETURN_IF_ERROR(RemoveImagesOf(key, other));
     RISEML_RETURN_IF_ERROR(registry_.DeleteManifest(repository, image->digest));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EnvironmentImages::RemoveImagesOf(const std::string& key, const std::string& repository) {
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> tags, registry_.ListTags(repository, kMostTags));
+  for (const std::string& tag : tags) {
+    const absl::StatusOr<oci::Descriptor> image = registry_.FindManifest(repository, tag);
+    if (absl::IsNotFound(image.status())) continue;
+    RISEML_RETURN_IF_ERROR(image.status());
+    // The label of the environment is that of the images made from it. What users have pushed has none, or is no image.
+    const absl::StatusOr<Facts> facts = FactsOf(repository, image->digest);
+    if (facts.ok() && facts->key == key) RISEML_RETURN_IF_ERROR(registry_.DeleteManifest(repository, image->digest));
+    if (!facts.ok() && !absl::IsInvalidArgument(facts.status()) && !absl::IsNotFound(facts.status()))
+      return facts.status();
   }
   return absl::OkStatus();
 }

@@ -38,7 +38,8 @@ class EnvironmentImages {
 
   // Lists the environments of all users by key. Leaves out those that vanish meanwhile.
   absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> List();
-  // Removes an environment; does nothing if it is absent. INVALID_ARGUMENT for an invalid key.
+  // Removes an environment and the images of jobs that have it as their base; does nothing if it is absent.
+  // INVALID_ARGUMENT for an invalid key.
   absl::Status Remove(const std::string& key);
 
  private:
@@ -49,7 +50,8 @@ class EnvironmentImages {
     std::int64_t bytes = 0;  // compressed
   };
   absl::StatusOr<Facts> FactsOf(const std::string& repository, const std::string& digest);
-  absl::StatusOr<std::vector<std::string>> Repositories();
+  // Removes the images of one repository that have the environment as their base.
+  absl::Status RemoveImagesOf(const std::string& key, const std::string& repository);
 
   oci::Registry& registry_;
   Recent<Facts> facts_;  // by digest

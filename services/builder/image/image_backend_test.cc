@@ -182,6 +182,13 @@ TEST_F(ImageBackendTest, TheImageOfAJobHasTheCode) {
               ::testing::ElementsAre(RepositoryAccess{absl::StrCat(kOwner, "/", kProject), {"pull"}}));
   request.set_commit(std::string(40, 'd'));
   EXPECT_TRUE(absl::IsNotFound(backend.MakeImage(request).status()));
+
+  // It goes with its environment; what its user has pushed beside it stays.
+  const std::string repository = absl::StrCat(kOwner, "/", kProject);
+  PutImage(registry_, repository, "mine", {.content = "own"});
+  EXPECT_EQ(registry_.ListTags(repository, 10)->size(), 2U);
+  ASSERT_TRUE(backend.Remove(environment.key()).ok());
+  EXPECT_THAT(registry_.ListTags(repository, 10).value(), ::testing::ElementsAre("mine"));
   request.set_commit("HEAD");
   EXPECT_TRUE(absl::IsInvalidArgument(backend.MakeImage(request).status()));
 }
