@@ -167,7 +167,16 @@ absl::Status Podman::Prepare() const {
 }
 
 std::vector<std::string> Podman::Words() const {
-  return {kPodman, "--root", In("images"), "--runroot", run_dir_ + kRunRoot, "--storage-driver", "overlay"};
+  // Without the last option Podman mounts its storage on itself, and nobody can remove it before that is undone.
+  return {kPodman,
+          "--root",
+          In("images"),
+          "--runroot",
+          run_dir_ + kRunRoot,
+          "--storage-driver",
+          "overlay",
+          "--storage-opt",
+          "overlay.skip_mount_home=true"};
 }
 
 std::vector<std::string> Podman::Environment() const {

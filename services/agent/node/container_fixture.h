@@ -1,7 +1,6 @@
 // Fixture for contract tests of jobs in containers: a node with Podman, and images made without a network.
 #pragma once
 
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -39,8 +38,6 @@ class ContainerNodeTest : public NodeTest {
         for (const std::string& name : *containers) podman_->RemoveContainer(name, {}).IgnoreError();
     }
     NodeTest::TearDown();
-    // Podman keeps a mount of its storage on itself.
-    umount2((StorageDir() + "/images/overlay").c_str(), MNT_DETACH);
     if (podman_ != nullptr) EXPECT_TRUE(RemoveTree(podman_->run_dir()).ok());
   }
 
