@@ -71,8 +71,9 @@ absl::Status CheckReference(absl::string_view reference) {
   return Error(Reason::kInvalidArgument, absl::StrCat("'", reference, "' is not the full name of an image"));
 }
 
-// Lets the accounts of containers, and nobody else, search the directory, and everybody search its parents. Layers of
-// images lie there as they are, with programs that give the rights of root to whoever can run them.
+// Lets the accounts of containers search the directory, and everybody search its parents. Podman lets everybody search
+// the directory too once a container starts, and the layer of that container until it ends. The layers of images, with
+// programs that give the rights of root to whoever can run them, are closed to all but root.
 absl::Status OpenForContainers(const std::string& directory) {
   if (chown(directory.c_str(), 0, kFirstContainerUid) != 0 || chmod(directory.c_str(), 0710) != 0)
     return ErrnoError(errno, absl::StrCat("let containers search ", directory));
