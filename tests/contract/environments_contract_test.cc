@@ -113,6 +113,9 @@ class BreakableBackend final : public builder::EnvironmentBackend {
     }
     return inner_.Resolve(wanted);
   }
+  absl::StatusOr<internal::v1::ContainerImage> MakeImage(const internal::v1::MakeImageRequest& request) override {
+    return inner_.MakeImage(request);
+  }
   absl::StatusOr<std::vector<internal::v1::StoredEnvironment>> List() override { return inner_.List(); }
   absl::Status Remove(const std::string& key) override { return inner_.Remove(key); }
 
