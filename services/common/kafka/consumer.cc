@@ -146,11 +146,20 @@ absl::Status Consumer::Seek(int partition, std::int64_t position) {
 
 absl::StatusOr<Watermarks> Consumer::QueryWatermarks(int partition, absl::Duration timeout) {
   Watermarks found;
-  RISEML_RETURN_IF_ERROR(
-      StatusOf(rd_kafka_query_watermark_offsets(client_.get(), topic_.c_str(), partition, &found.oldest, &found.next,
-                                                static_cast<int>(absl::ToInt64Milliseconds(timeout))),
-               absl::StrCat("ask for the positions of partition ", partition)));
+  RISEML_ASSIGN_OR_RETURN(found.oldest, QueryPosition(partition, RD_KAFKA_OFFSET_BEGINNING, timeout));
+  RISEML_ASSIGN_OR_RETURN(found.next, QueryPosition(partition, RD_KAFKA_OFFSET_END, timeout));
   return found;
+}
+
+// rd_kafka_query_watermark_offsets asks for both, but with librdkafka 2.0 waits without end for a broker that has gone.
+absl::StatusOr<std::int64_t> Consumer::QueryPosition(int partition, std::int64_t which, absl::Duration timeout) {
+  const List list = ListOf(topic_, {{partition, which}});
+  const std::string doing = absl::StrCat("ask for the positions of partition ", partition);
+  RISEML_RETURN_IF_ERROR(StatusOf(
+      rd_kafka_offsets_for_times(client_.get(), list.get(), static_cast<int>(absl::ToInt64Milliseconds(timeout))),
+      doing));
+  RISEML_RETURN_IF_ERROR(StatusOf(list->elems[0].err, doing));
+  return list->elems[0].offset;
 }
 
 Watermarks Consumer::LastWatermarks(int partition) {

@@ -91,6 +91,7 @@ class Consumer {
   static absl::StatusOr<std::unique_ptr<Consumer>> Make(const config::v1::Kafka& settings, Membership membership);
   static void OnRebalance(rd_kafka_s* client, int code, rd_kafka_topic_partition_list_s* partitions, void* opaque);
   void Rebalance(int code, rd_kafka_topic_partition_list_s* partitions);
+  absl::StatusOr<std::int64_t> QueryPosition(int partition, std::int64_t which, absl::Duration timeout);
   void NoteError(int code, const char* text);
 
   const std::string topic_;

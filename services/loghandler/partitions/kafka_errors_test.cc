@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/testing/kafka_mock.h"
 #include "services/loghandler/partitions/partition_claims.h"
 #include "services/loghandler/partitions/partitions_fixture.h"
@@ -95,6 +96,21 @@ TEST_F(KafkaErrorsTest, LeadersThatMoveAndBrokersThatLeaveOnlyDelay) {
     ASSERT_TRUE(reader.NextUntil([&] { return reader[id_].bytes == log_; }));
     mock.StartBroker(other);
   }
+  ExpectExactLog(handler);
+}
+
+TEST_F(KafkaErrorsTest, ALeaderThatIsAwayWhenPartitionsAreTakenIsNotWaitedFor) {
+  const auto lead = [&](int broker) {
+    for (int partition = 0; partition < settings_.partitions(); ++partition)
+      mock.SetLeader(settings_, partition, broker);
+  };
+  lead(2);
+  mock.StopBroker(2);
+  Handler& handler = Start();
+  Pause({}, absl::Seconds(1));
+  lead(3);
+  Await([&] { return Sum(handler, "riseml_loghandler_partitions") == 4; });
+  Print(5);
   ExpectExactLog(handler);
 }
 
