@@ -21,6 +21,7 @@
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/common/oci/reference.h"
+#include "services/common/oci/registry_caller.h"
 
 namespace riseml::builder {
 namespace {
