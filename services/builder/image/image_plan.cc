@@ -24,11 +24,15 @@ riseml_copy() {
 
 // Passes the settings for proxies, package indexes and certificates on to the steps. `riseml_mounts` are options that
 // mount the settings, and the files and directories that they name, which the steps see below /run/riseml-files.
+// `riseml_awk` is an awk that passes lines on at once.
 constexpr char kSettings[] = R"sh(mkdir -p "$HOME/settings"
 : > "$HOME/settings/variables"
 : > "$HOME/settings/names"
 riseml_mounts="-v $HOME/settings:/run/riseml-settings:ro"
 riseml_number=0
+# mawk collects its input before it looks at it, unless it is told that somebody waits.
+riseml_awk=awk
+if command -v mawk > /dev/null; then riseml_awk='mawk -W interactive'; fi
 for riseml_name in $(env | sed -n -E 's/^((PIP|UV)_[A-Z_]+|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO|[A-Za-z]+_(PROXY|proxy))=.*/\1/p'); do
   case "$riseml_name" in PIP_CACHE_DIR|UV_CACHE_DIR) continue ;; esac
   eval "riseml_value=\$$riseml_name"
@@ -57,7 +61,8 @@ BEGIN { count = split(ENVIRON["RISEML_STEPS"], title, "\n") - 1 }
   fflush(); next
 }
 /^--> Using cache / { if (step >= 1) print "    taken from an earlier build"; fflush(); next }
-/^--> / || /^COMMIT / || /^subprocess exited with status / { next }
+/^--> / || /^COMMIT / || /^Successfully tagged localhost\// || /^[0-9a-f]+$/ && length($0) == 64 || /^subprocess exited with status / { next }
+/^subprocess exited on / { stopped = 1; next }
 # The error quotes the instruction, which may have several lines, and ends with the code.
 /^[Ee]rror.* STEP "RUN / && step >= 1 { quoted = 1 }
 quoted {
@@ -65,7 +70,7 @@ quoted {
   if ($0 !~ /exit status [0-9]+$/) next
   code = $0
   sub(/.*exit status /, "", code)
-  print "step " step " of " count " failed: `" title[step] "` return code: " code
+  if (!stopped) print "step " step " of " count " failed: `" title[step] "` return code: " code
   quoted = 0
   text = ""
   next
@@ -126,8 +131,8 @@ Step BuildStep(const ImageInputs& inputs, absl::string_view key, const ImageTarg
   return {.title = absl::StrCat("build image from ", name.ToString()),
           .command = absl::StrCat(kSettings, WriteCommand(containerfile, "Containerfile"),
                                   "\nexport RISEML_STEPS=", Quote(titles), "\n{ ", build,
-                                  " 2>&1; echo $? > \"$HOME/status\"; } | awk -v before=", kInstructionsBefore, " ",
-                                  Quote(kFollow), "\n( exit \"$(cat \"$HOME/status\")\" )"),
+                                  " 2>&1; echo $? > \"$HOME/status\"; } | $riseml_awk -v before=", kInstructionsBefore,
+                                  " ", Quote(kFollow), "\n( exit \"$(cat \"$HOME/status\")\" )"),
           .prefix_key = "",
           .reuse_command = "",
           .explains_failure = true};

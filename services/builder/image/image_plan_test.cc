@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -85,7 +86,8 @@ class ImageBuildTest : public ::testing::Test {
       absl::StrAppend(&script, step.command, "\n[ $? = 0 ] || exit 7\n");
     std::ofstream(dir_ + "/script") << script;
     FILE* pipe = popen(absl::StrCat("cd ", dir_, "/code && env -i ", variables_, " HOME=", dir_, "/home PATH=", dir_,
-                                    "/bin:/usr/bin:/bin bash ", dir_, "/script 2>&1")
+                                    "/bin:/usr/bin:/bin bash ", dir_, "/script 2>&1",
+                                    follow_.empty() ? "" : absl::StrCat(" | { ", follow_, "; }"))
                            .c_str(),
                        "r");
     std::string output;
@@ -101,6 +103,7 @@ class ImageBuildTest : public ::testing::Test {
 
   std::string dir_;
   std::string variables_;  // of the build, for the shell
+  std::string follow_;     // command that the output goes through
   int exit_code_ = -1;
 };
 
@@ -171,6 +174,26 @@ TEST_F(ImageBuildTest, AStepThatFailsIsNamedWithItsCode) {
   Buildah("STEP 1/5: FROM x\nError: initializing source: connection refused\n", 125);
   EXPECT_THAT(Run(Example()), ::testing::EndsWith("Error: initializing source: connection refused\n"));
   EXPECT_EQ(exit_code_, 7);
+}
+
+TEST_F(ImageBuildTest, ABuildThatIsStoppedBlamesNoStep) {
+  Buildah(
+      "STEP 4/5: RUN [\"/bin/sh\"]\nsubprocess exited on killed\n"
+      "Error: building at STEP \"RUN x\": while running runtime: exit status 1\n",
+      1);
+  EXPECT_THAT(Run(Example()), ::testing::EndsWith("==> step 1 of 2: pip install -r requirements.txt\n"));
+}
+
+// A build that prints nothing for minutes looks dead.
+TEST_F(ImageBuildTest, LinesAreShownWhileTheBuildRuns) {
+  const std::string go = dir_ + "/go";
+  ASSERT_EQ(mkfifo(go.c_str(), 0600), 0);
+  std::ofstream(dir_ + "/bin/buildah")
+      << "#!/bin/sh\n[ \"$1\" != bud ] && exit 0\necho 'STEP 4/5: RUN x'\necho first\nread x < " << go << "\n";
+  fs::permissions(dir_ + "/bin/buildah", fs::perms::owner_all);
+  // Lets the build go on once its first line has arrived.
+  follow_ = absl::StrCat("while read -r line; do echo \"$line\"; [ \"$line\" = first ] && echo > ", go, "; done");
+  EXPECT_THAT(Run(Example()), HasSubstr("first\n"));
 }
 
 TEST_F(ImageBuildTest, ARebuildUsesNothingOfEarlierBuilds) {
