@@ -1,6 +1,7 @@
 // Launcher: attempts that run in containers.
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,6 +40,19 @@ int PortOf(const absl::StatusOr<internal::v1::RunPlan>& plan) {
   int port = 0;
   if (!plan.ok() || !plan->environment().contains("PORT")) return 0;
   return absl::SimpleAtoi(plan->environment().at("PORT"), &port) && IsJobPort(port) ? port : 0;
+}
+
+// Lets the accounts of containers read the directory of the data volume. What lies in it keeps its rights.
+absl::Status ShowToContainers(const std::string& directory) {
+  constexpr mode_t kReadable = 0755;
+  struct stat info {};
+  if (directory.empty()) return absl::OkStatus();
+  if (stat(directory.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", directory));
+  if ((info.st_mode & kReadable) == kReadable) return absl::OkStatus();
+  LogInfo("data_opened_for_containers", {{"path", directory}});
+  if (chmod(directory.c_str(), (info.st_mode & 07777) | kReadable) != 0)
+    return ErrnoError(errno, absl::StrCat("let containers read ", directory));
+  return absl::OkStatus();
 }
 
 // Key of the attempt.
@@ -95,6 +109,7 @@ absl::Status Launcher::PrepareBuildRoot(const AttemptDir& dir, const StartAttemp
 absl::Status Launcher::GiveFilesToContainer(const AttemptDir& dir, const StartAttemptRequest& start,
                                             const std::string& output) const {
   if (geteuid() != 0) return absl::OkStatus();  // root in the container is this account
+  RISEML_RETURN_IF_ERROR(ShowToContainers(options_.config.volume_data_dir()));
   for (const std::string& tree : {dir.control(), dir.temporary(), dir.code(), BuildRootOf(dir)})
     if (FileExists(tree)) RISEML_RETURN_IF_ERROR(GiveTreeToContainers(tree));
   for (const std::string& directory : {output, outputs_.PathOf(start.template_().shared_subpath()), CacheOf(start)})

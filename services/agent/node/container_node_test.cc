@@ -71,7 +71,7 @@ TEST_P(ContainerTest, HasTheLimitsThatWereAskedFor) {
   EXPECT_EQ(status.reason(), "OOMKILLED") << status.message() << LogOf(start).bytes;
   EXPECT_EQ(status.exit_code(), 137);
   EXPECT_EQ(status.exit_class(), v1::Attempt::OUT_OF_MEMORY);
-  EXPECT_THAT(status.message(), HasSubstr("the job reached its memory limit of 100 MiB"));
+  EXPECT_THAT(status.message(), HasSubstr("the job reached its memory limit of 104 MB"));
 
   // A job that kills itself has not used up its memory.
   start = ContainerJob({"kill -9 $$"});

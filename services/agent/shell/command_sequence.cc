@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -10,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "services/common/base/byte_size.h"
 #include "services/common/logtext/redact.h"
 #include "services/common/rpc/proto_time.h"
 
@@ -20,6 +20,7 @@ namespace {
 using internal::v1::AttemptEnded;
 using internal::v1::Observation;
 
+constexpr std::int64_t kMegabyte = 1'000'000;  // as `mem` in riseml.yml
 constexpr std::size_t kMaxLineBytes = 300;  // per line that a message quotes
 constexpr int kCommandNotFound = 127;
 constexpr char kNoShell[] = "the image has no shell (/bin/sh) to run commands with";
@@ -221,7 +222,7 @@ AttemptEnded CommandSequence::Outcome() const {
     ended.set_message(absl::StrCat(
         ended.message(), plan_.memory_limit_bytes() > 0
                              ? absl::StrCat(" (the job reached its memory limit of ",
-                                            PrintSize(plan_.memory_limit_bytes()), "; ask for more with `mem`)")
+                                            plan_.memory_limit_bytes() / kMegabyte, " MB; ask for more with `mem`)")
                              : " (the machine ran out of memory)"));
     ended.set_exit_class(v1::Attempt::OUT_OF_MEMORY);
   } else {
