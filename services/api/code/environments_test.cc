@@ -211,6 +211,13 @@ TEST_F(ImagesTest, AnImageThatDoesNotExistFailsTheCreation) {
               HasSubstr("find the image of the experiment: image docker.io/library/python:9 not found"));
 }
 
+TEST_F(ImagesTest, ARegistryThatDoesNotAnswerIsNamed) {
+  api_->builder().BreakResolve({grpc::StatusCode::DEADLINE_EXCEEDED, "too late"});
+  const auto refused = api_->Create(key_, user_, kSingle);
+  EXPECT_TRUE(absl::IsUnavailable(refused.status())) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("did not answer within 20s; try again later"));
+}
+
 TEST_F(ImagesTest, JobsOfProcessesHaveNone) {
   api_->RestartWith(false);
   const v1::Experiment experiment = ApiTestBase::Create(kSingle);
