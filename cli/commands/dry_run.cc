@@ -93,7 +93,8 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
   RISEML_RETURN_IF_ERROR(While("cannot sync the project", taken.status()));
   const sync::Snapshot& snapshot = *taken;
   session.Print(absl::StrCat(PlanText(file.spec), "\n", DirectoryText(file, root), "\n"));
-  TellDoubts(session, file.spec, {.inputs = inputs, .containers = server.ok() && server->containers});
+  TellDoubts(session, file.spec,
+             {.inputs = inputs, .containers = server.ok() ? std::optional<bool>(server->containers) : std::nullopt});
   session.Tell(SyncNotes(snapshot, {}));
   session.Print(DryRunText(session.out(), snapshot));
   RISEML_RETURN_IF_ERROR(CheckNames(session, file, snapshot));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -24,8 +25,8 @@ absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snap
 // What is known besides the file. Inputs (by name) are given besides those of the file.
 struct DoubtContext {
   const std::map<std::string, std::string>& inputs;
-  bool containers = false;  // jobs of the installation run in containers
-  bool quiet = false;       // only warnings
+  std::optional<bool> containers = std::nullopt;  // jobs of the installation run in containers; absent: not known
+  bool quiet = false;                             // only warnings
 };
 
 // Prints warnings about the file itself: warnings of the parser, directories that will not exist, parts without effect.

@@ -58,6 +58,7 @@ class LogSession {
       if (left_) break;
     }
     if (!request_.raw) session_.Print(view_.Finish());
+    if (request_.no_follow) TellOpenLogs();
     if (left_) return LogShown::kLeft;
     return damaged_ ? LogShown::kDamaged : LogShown::kAll;
   }
@@ -120,6 +121,18 @@ class LogSession {
       if (!request_.raw) session_.Print(view_.Clear());
       session_.Tell(
           absl::StrCat(ShownId(job.name(), connection_.caller()), ": ", text, "; it is shown once it is stored\n"));
+    }
+  }
+
+  // Says which logs of ended jobs may get more: `--no-follow` stops where they are stored to.
+  void TellOpenLogs() {
+    for (const auto& [name, job] : shown_.jobs) {
+      if (!IsTerminal(job.state()) || job.attempts().empty()) continue;
+      const v1::Attempt& newest = *job.attempts().rbegin();
+      if (newest.log_state() != v1::Attempt::OPEN) continue;
+      const std::string id = ShownId(name, connection_.caller());
+      session_.Tell(absl::StrCat("NOTE: the log of ", id, " is not stored to its end yet; `riseml logs ", id,
+                                 "` waits for it\n"));
     }
   }
 

@@ -14,9 +14,12 @@
 #include "services/common/base/names.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/utf8.h"
 
 namespace riseml::cli {
 namespace {
+
+constexpr std::size_t kLongestLine = 4096;  // of ReadSecret
 
 struct RegistryOptions {
   std::string host;
@@ -32,6 +35,17 @@ std::string Owner(const Connection& connection, const RegistryOptions& options) 
 std::string NameOf(const Connection& connection, const RegistryOptions& options) {
   const std::string owner = Owner(connection, options);
   return absl::StrCat(owner, owner.empty() ? "" : "/", "registries/", options.host);
+}
+
+// Refuses what no registry can take.
+absl::Status CheckCredential(const v1::SetRegistryCredentialRequest& request) {
+  if (absl::StrContains(request.username(), ':'))
+    return absl::InvalidArgumentError("the user of a registry has no ':' in its name");
+  for (const std::string* value : {&request.username(), &request.password()})
+    if (!IsValidUtf8(*value)) return absl::InvalidArgumentError("user and password must be UTF-8");
+  if (request.password().size() >= kLongestLine)
+    return absl::InvalidArgumentError(absl::StrCat("a password has less than ", kLongestLine, " bytes"));
+  return absl::OkStatus();
 }
 
 // Returns a line of standard input; asks for it at a terminal.
@@ -54,9 +68,14 @@ absl::StatusOr<int> Login(Session& session, const RegistryOptions& options) {
     RISEML_ASSIGN_OR_RETURN(*request.mutable_username(),
                             Ask(session, absl::StrCat("User in ", options.host, ": "), /*hidden=*/false));
   }
-  RISEML_ASSIGN_OR_RETURN(
-      *request.mutable_password(),
-      Ask(session, absl::StrCat("Password or token of ", request.username(), " (not shown): "), /*hidden=*/true));
+  absl::StatusOr<std::string> password =
+      Ask(session, absl::StrCat("Password or token of ", request.username(), " (not shown): "), /*hidden=*/true);
+  if (!password.ok() && options.username.empty() && isatty(STDIN_FILENO) != 1)
+    return absl::InvalidArgumentError(
+        "standard input has one line only; give the user with -u USER, or write user and password on two lines");
+  RISEML_RETURN_IF_ERROR(password.status());
+  request.set_password(*std::move(password));
+  RISEML_RETURN_IF_ERROR(CheckCredential(request));
   RISEML_RETURN_IF_ERROR(connection
                              ->Call<v1::RegistryCredential>([&](auto* context, auto* out) {
                                return connection->registries().SetRegistryCredential(context, request, out);

@@ -29,9 +29,14 @@ absl::Status CheckRunnable(const Train& train) {
   return absl::OkStatus();
 }
 
-std::vector<std::string> Notices(const Train& train, bool containers) {
+std::vector<std::string> Notices(const Train& train, std::optional<bool> containers) {
   std::vector<std::string> notices;
-  if (containers) {
+  if (!containers.has_value()) {
+    if (train.image_given)
+      notices.push_back(absl::StrCat("image ", train.image,
+                                     ": jobs in containers run in it; jobs that are processes get at most its version "
+                                     "of Python"));
+  } else if (*containers) {
     notices.push_back(train.image_given ? absl::StrCat("jobs run in containers of the image ", train.image)
                                         : "jobs run in containers of the installation's default image");
   } else if (train.image_given) {

@@ -47,6 +47,7 @@ TEST(Notices, NameWhatHasNoEffect) {
   EXPECT_THAT(Notices(train, true), ElementsAre("jobs run in containers of the installation's default image"));
   train.image_given = true;
   EXPECT_THAT(Notices(train, true), ElementsAre("jobs run in containers of the image python:3.6"));
+  EXPECT_THAT(Notices(train, std::nullopt), ElementsAre(HasSubstr("jobs in containers run in it")));
 }
 
 TEST(MissingDirectories, InputsThatNobodyGivesAndWhatIsSharedByNobody) {
