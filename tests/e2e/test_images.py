@@ -122,3 +122,25 @@ class Images(unittest.TestCase):
         self.assertIn("python:9 not found", self.stack.fails("train", cwd=path))
         path = self.stack.project("wrong", "true", image="library/Python")
         self.assertIn("upper-case", self.stack.fails("train", cwd=path))
+
+    def test_the_data_volume_is_readable(self):
+        with open(os.path.join(self.stack.dir, "data", "set.txt"), "w", encoding="ascii") as file:
+            file.write("seen\n")
+        number = self.stack.train(self.project("data", ["cat /data/set.txt", "touch /data/x || echo read-only"]))
+        self.stack.run("wait", number, limit=300)
+        log = self.stack.run("logs", "--raw", f"{number}.train").decode()
+        self.assertIn("seen\n", log)
+        self.assertIn("read-only\n", log)
+
+    def test_a_build_shows_its_steps_while_they_run(self):
+        path = self.project("slow", "true", install=["echo be$((1))gun; sleep 5; echo over"])
+        number = self.stack.train(path)
+        logs = self.stack.popen("logs", f"{number}.build")
+        seen = b""
+        while b"be1gun" not in seen:
+            line = logs.stdout.readline()
+            self.assertTrue(line, seen)
+            seen += line
+        self.assertNotIn(self.stack.state(f"{number}"), ("FINISHED", "FAILED"))
+        logs.communicate(timeout=60)
+        self.stack.run("wait", number, limit=300)
