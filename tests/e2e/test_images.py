@@ -20,15 +20,26 @@ events_logger = "file"
 
 
 class Images(unittest.TestCase):
+    podman_state = ""
+
     @classmethod
     def setUpClass(cls):
         cls.stack = Stack()
-        cls.addClassCleanup(cls.stack.close)
+        cls.addClassCleanup(cls.close)
         cls.stack.run("up", "--dir", cls.stack.dir, "--runtime", "podman", limit=180)
+        with open(os.path.join(cls.stack.dir, "containers", "containers.conf"), encoding="utf-8") as file:
+            cls.podman_state = next(line.split('"')[1] for line in file if line.startswith("tmp_dir"))
         with open(os.path.join(cls.stack.dir, "supervisor.json"), encoding="utf-8") as file:
             cls.registry = f"127.0.0.1:{json.load(file)['ports']['registry']}"
         cls.admin_key = cls.key_in(cls.stack.env["RISEML_CONFIG"])
         cls.push_base()
+
+    @classmethod
+    def close(cls):
+        cls.stack.close()
+        # What Podman keeps of running containers lies in a short directory outside of the installation.
+        if cls.podman_state:
+            shutil.rmtree(os.path.dirname(cls.podman_state), ignore_errors=True)
 
     @staticmethod
     def key_in(config):
