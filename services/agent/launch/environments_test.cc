@@ -8,9 +8,9 @@
 #include <stop_token>
 #include <string>
 
-#include "services/agent/launch/environment_claims.h"
+#include "services/agent/environment/environment_claims.h"
+#include "services/agent/environment/leavings.h"
 #include "services/agent/launch/job_variables.h"
-#include "services/agent/launch/leavings.h"
 #include "services/agent/testing.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/python_versions.h"

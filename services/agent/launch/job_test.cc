@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/agent/attempt/work_files.h"
-#include "services/agent/launch/cache.h"
+#include "services/agent/environment/cache.h"
 #include "services/agent/launch/job_variables.h"
 #include "services/agent/launch/shares.h"
 #include "services/agent/shell/command_sequence.h"

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "services/agent/launch/cache.h"
+#include "services/agent/environment/cache.h"
 #include "services/agent/launch/launcher.h"
 #include "services/common/base/files/environment_layout.h"
 #include "services/common/base/files/file.h"

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "services/agent/launch/gpu_devices.h"
 #include "services/agent/launch/launcher.h"
 #include "services/agent/launch/network.h"
 #include "services/agent/launch/notes.h"
+#include "services/agent/machine/gpu_devices.h"
 #include "services/agent/process/output_pipe.h"
 #include "services/agent/process/spawn.h"
 #include "services/agent/run/runner.h"

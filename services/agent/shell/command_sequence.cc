@@ -21,7 +21,7 @@ using internal::v1::AttemptEnded;
 using internal::v1::Observation;
 
 constexpr std::int64_t kMegabyte = 1'000'000;  // as `mem` in riseml.yml
-constexpr std::size_t kMaxLineBytes = 300;  // per line that a message quotes
+constexpr std::size_t kMaxLineBytes = 300;     // per line that a message quotes
 constexpr int kCommandNotFound = 127;
 constexpr char kNoShell[] = "the image has no shell (/bin/sh) to run commands with";
 constexpr int kAptFailed = 100;

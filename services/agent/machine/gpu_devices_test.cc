@@ -1,4 +1,4 @@
-#include "services/agent/launch/gpu_devices.h"
+#include "services/agent/machine/gpu_devices.h"
 
 #include <gmock/gmock.h>
 

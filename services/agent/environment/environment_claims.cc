@@ -1,4 +1,4 @@
-#include "services/agent/launch/environment_claims.h"
+#include "services/agent/environment/environment_claims.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

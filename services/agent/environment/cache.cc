@@ -1,4 +1,4 @@
-#include "services/agent/launch/cache.h"
+#include "services/agent/environment/cache.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "services/agent/launch/leavings.h"
+#include "services/agent/environment/leavings.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
