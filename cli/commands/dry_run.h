@@ -22,7 +22,7 @@ absl::StatusOr<int> DryRun(Session& session, const SpecFile& file, const std::st
 // Refuses a configuration that names files that will not be uploaded; prints the check's other findings.
 absl::Status CheckNames(Session& session, const SpecFile& file, const sync::Snapshot& snapshot);
 
-// What is known besides the file. Inputs (by name) are given besides those of the file.
+// Facts besides the file. Inputs (by name) are given besides those of the file.
 struct DoubtContext {
   const std::map<std::string, std::string>& inputs;
   std::optional<bool> containers = std::nullopt;  // jobs of the installation run in containers; absent: not known

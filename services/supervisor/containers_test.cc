@@ -1,4 +1,4 @@
-// What an installation is whose jobs run in containers: ports, configurations, certificates, units.
+// An installation whose jobs run in containers: its ports, configurations, certificates and units.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>

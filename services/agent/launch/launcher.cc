@@ -187,7 +187,7 @@ Launcher::Places Launcher::PlacesOf(const AttemptDir& dir, const StartAttemptReq
   return places;
 }
 
-// What `run` needs to know about the place where it runs, and the notes that a user needs.
+// Tells `run` about the place where it runs, and the user what is special there.
 void Launcher::DescribeSurroundings(const StartAttemptRequest& start, internal::v1::RunPlan* plan) const {
   const bool contained = IsInContainer(start), walled = contained || sandboxed();
   plan->set_own_network(!contained && processes_have_network());

@@ -42,7 +42,7 @@ std::string LastError(absl::string_view printed) {
   return std::string(line);
 }
 
-// What a registry or the network says, and what that means.
+// Text of a registry or of the network, and its meaning.
 struct PullFailure {
   absl::string_view text;
   absl::StatusCode code;

@@ -1,4 +1,4 @@
-// What riseml.yml says about scheduling reaches the scheduler and whoever looks at the experiment.
+// The keys of riseml.yml for scheduling reach the scheduler and the views of an experiment.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

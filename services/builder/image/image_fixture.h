@@ -53,7 +53,7 @@ inline std::string Noise(std::size_t size) {
   return noise;
 }
 
-// What an image has besides its layer.
+// Content of an image with one layer.
 struct TestImage {
   std::string content = Noise(1'000'000);  // of its only file
   std::string created;                     // RFC 3339; empty: not said

@@ -37,7 +37,7 @@ std::string KeyOf(const ImageInputs& inputs);
 // As of environments that are directories (explain.h).
 std::vector<internal::v1::DecidingInput> DecidingInputsOf(const ImageInputs& inputs);
 
-// Where a built image goes, and how the registries are called.
+// Destination of a built image, and the ways to call the registries.
 struct ImageTarget {
   std::string reference;         // without a digest, e.g. "127.0.0.1:5000/USER/environments:KEY"
   bool plain_http = false;       // the registry of `reference` is called without TLS
