@@ -60,21 +60,30 @@ absl::StatusOr<std::vector<int>> ParsePorts(const std::vector<std::string>& text
   return ports;
 }
 
-// Room for the descriptors of one message.
-union DescriptorMessage {
-  cmsghdr header;
-  char bytes[CMSG_SPACE(kMostPorts * sizeof(int))];
+// A message of one byte with room for descriptors.
+class DescriptorMessage {
+ public:
+  explicit DescriptorMessage(std::size_t descriptors) {
+    message_.msg_iov = &data_;
+    message_.msg_iovlen = 1;
+    message_.msg_control = control_;
+    message_.msg_controllen = CMSG_SPACE(descriptors * sizeof(int));
+  }
+  DescriptorMessage(const DescriptorMessage&) = delete;
+  DescriptorMessage& operator=(const DescriptorMessage&) = delete;
+
+  msghdr& message() { return message_; }
+
+ private:
+  char byte_ = 0;
+  iovec data_{&byte_, 1};
+  alignas(cmsghdr) char control_[CMSG_SPACE(kMostPorts * sizeof(int))] = {};
+  msghdr message_{};
 };
 
 absl::StatusOr<std::vector<UniqueFd>> ReceiveListeners(int container) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  DescriptorMessage control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
+  DescriptorMessage received_message(kMostPorts);
+  msghdr& message = received_message.message();
   ssize_t received = 0;
   while ((received = recvmsg(container, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
   }
@@ -143,14 +152,8 @@ absl::Status PassPortsTo(int forwarder, const google::protobuf::RepeatedField<st
     numbers.push_back(listener.get());
     listeners.push_back(std::move(listener));
   }
-  char byte = 0;
-  iovec data{&byte, 1};
-  DescriptorMessage control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = CMSG_SPACE(numbers.size() * sizeof(int));
+  DescriptorMessage sent(numbers.size());
+  msghdr& message = sent.message();
   cmsghdr* const header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
