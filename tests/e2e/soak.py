@@ -32,6 +32,9 @@ for start in range(0, lines, step):
 """
 
 
+WARNINGS = 60  # lines of each service that a failure prints
+
+
 class Broker:
     """A Kafka broker of its own."""
 
@@ -64,6 +67,17 @@ class Broker:
     def close(self):
         self.kill()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def difference(wanted, out):
+    """Says which lines are missing, as ranges, and how many come twice."""
+    lines, got = wanted.split(b"\n")[:-1], out.split(b"\n")[:-1]
+    have = set(got)
+    missing = [i for i, line in enumerate(lines) if line not in have]
+    ends = [i for i in missing if i + 1 == len(lines) or lines[i + 1] in have]
+    begins = [i for i in missing if i == 0 or lines[i - 1] in have]
+    ranges = ", ".join(f"{begin}-{end}" for begin, end in zip(begins, ends))
+    return f"{len(missing)} of {len(lines)} lines lost ({ranges}), {len(got) - len(have)} repeated"
 
 
 class Soak:
@@ -110,6 +124,11 @@ class Soak:
             return  # it is just being started again
         self.done[victim] = self.done.get(victim, 0) + 1
 
+    def warnings(self, service):
+        """What a service has said of logs and of trouble, for whoever looks for the reason of a wrong log."""
+        with open(os.path.join(self.stack.dir, "logs", f"{service}.log"), encoding="utf-8", errors="replace") as file:
+            return [line.rstrip() for line in file if "log_" in line or '"severity":"INFO"' not in line][-WARNINGS:]
+
     def run(self):
         """Returns (lines, wrong logs)."""
         self.stack.run("up", "--dir", self.stack.dir, *(("--kafka", self.broker.address()) if self.broker else ()), limit=180)
@@ -132,11 +151,12 @@ class Soak:
             wanted = b"".join(b"j%d %08d of the log\n" % (job, i) for i in range(count))
             total += out.count(b"\n")
             if out != wanted:
-                got = out.split(b"\n")[:-1]
-                wrong.append(f"job {number}: {count - len(set(got))} lines lost, {len(got) - len(set(got))} repeated")
+                wrong.append(f"job {number}: {difference(wanted, out)}")
             state = self.stack.experiment(number)["jobs"][0]
             if state["attempt_count"] != 1:
                 wrong.append(f"job {number}: {state['attempt_count']} attempts")
+        if wrong:
+            wrong += [line for service in ("loghandler", "agent") for line in self.warnings(service)]
         return total, wrong
 
 

@@ -12,12 +12,24 @@ namespace riseml::kafka {
 namespace {
 
 constexpr int kServeMs = 100;
+// A broker that knows nothing of a producer yet accepts its records from any sequence number on. With several requests
+// under way, the first one could fail and the next one succeed, and the first one would be lost:
+// https://github.com/confluentinc/confluent-kafka-go/issues/921
+constexpr char kInFlight[] = "1";
 constexpr int kAnyPartition = RD_KAFKA_PARTITION_UA;
+
+// The client also reports a record as stored because a later one is: it takes that for a proof, which it is not. It then
+// knows no offset.
+absl::Status DeliveryOf(const rd_kafka_message_t& message) {
+  if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR && message.offset < 0)
+    return absl::AbortedError("store a record in Kafka: no broker has told its offset; a new producer stores it again");
+  return StatusOf(message.err, "store a record in Kafka");
+}
 
 void OnDelivered(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
   const auto* events = static_cast<const ProducerEvents*>(opaque);
   const auto tag = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(message->_private));
-  if (events->delivered) events->delivered(tag, StatusOf(message->err, "store a record in Kafka"));
+  if (events->delivered) events->delivered(tag, DeliveryOf(*message));
 }
 
 void OnError(rd_kafka_t* client, int code, const char*, void* opaque) {
@@ -43,6 +55,7 @@ absl::StatusOr<std::unique_ptr<Producer>> Producer::Make(const config::v1::Kafka
   std::unique_ptr<Producer> self(new Producer(topic, std::move(events)));
   RISEML_ASSIGN_OR_RETURN(Conf conf, MakeConf(settings, {{"enable.idempotence", "true"},
                                                          {"acks", "all"},
+                                                         {"max.in.flight", kInFlight},
                                                          {"linger.ms", "5"},
                                                          {"batch.size", absl::StrCat(kMaxMessageBytes)},
                                                          {"message.max.bytes", absl::StrCat(kMaxMessageBytes)},
