@@ -18,8 +18,8 @@ constexpr int kServeMs = 100;
 constexpr char kInFlight[] = "1";
 constexpr int kAnyPartition = RD_KAFKA_PARTITION_UA;
 
-// The client also reports a record as stored because a later one is: it takes that for a proof, which it is not. It then
-// knows no offset.
+// The client also reports a record as stored because a later one is: it takes that for a proof, which it is not. It
+// then knows no offset.
 absl::Status DeliveryOf(const rd_kafka_message_t& message) {
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR && message.offset < 0)
     return absl::AbortedError("store a record in Kafka: no broker has told its offset; a new producer stores it again");
