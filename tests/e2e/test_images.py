@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 import time
 import unittest
 
 import python_image
+from raw_image import Pusher, layer, member
 from stack import Stack
 
 CONTAINERS_CONF = """[containers]
@@ -133,6 +135,55 @@ class Images(unittest.TestCase):
         self.assertIn("python:9 not found", self.stack.fails("train", cwd=path))
         path = self.stack.project("wrong", "true", image="library/Python")
         self.assertIn("upper-case", self.stack.fails("train", cwd=path))
+
+    def test_names_that_no_image_has(self):
+        digest = "sha256:" + "0" * 64
+        before = self.stack.json("status", "--all").get("experiments", [])
+        for image in ("pyth\u00f6n", "python:", "python:a b", "-python", "a//b", "python@sha256:12", "x" * 300, f"python:1@{digest}1",
+                      f"{self.registry}/library/python@{digest}", f"{self.registry}/library/python:{'t' * 129}", "127.0.0.1:1:2/a"):
+            with self.subTest(image):
+                said = self.stack.fails("train", cwd=self.stack.project("names", "true", image=image))
+                self.assertIn("image", said)
+        self.assertEqual(self.stack.json("status", "--all").get("experiments", []), before, "nothing is made")
+
+    @staticmethod
+    def shell():
+        with open("/bin/busybox", "rb") as file:
+            return member("bin/busybox", file.read()), member("bin/sh", kind=tarfile.SYMTYPE, link="busybox")
+
+    def run_on(self, name, layers, commands, **raw):
+        """Runs a job on an image made by hand; returns its experiment and what status says of it."""
+        Pusher(self.registry, self.admin_key, f"library/{name}").image("1", layers, **raw)
+        number = self.stack.train(self.stack.project(name, commands, image=f"{self.registry}/library/{name}:1"))
+        self.stack.run("wait", number, code=None, limit=300)
+        return number, self.stack.run("status", number).decode()
+
+    def test_layers_that_lead_out_of_the_image(self):
+        target = os.path.join(self.stack.root, "outside")
+        inside = {
+            "dots": [layer(*self.shell(), member("../" * 12 + target[1:], b"out"))],
+            "absolute": [layer(*self.shell(), member("out", kind=tarfile.SYMTYPE, link=self.stack.root)), layer(member("out/outside", b"out"))],
+            "device": [layer(*self.shell(), member("mem", kind=tarfile.CHRTYPE, mode=0o666))],
+        }
+        for name, layers in inside.items():
+            with self.subTest(name):
+                number, said = self.run_on(name, layers, "busybox ls -l /; ! busybox head -c 1 /mem")
+                self.assertEqual(self.stack.state(number), "FINISHED", said)
+                self.assertFalse(os.path.exists(target))
+        stolen = [layer(*self.shell(), member("stolen", kind=tarfile.LNKTYPE, link="../" * 12 + "etc/shadow"))]
+        number, said = self.run_on("hard", stolen, "busybox cat /stolen")
+        self.assertIn("BUILD_FAILED", said)
+        self.assertIn("no such file or directory", said)
+
+    def test_an_image_is_what_its_digests_say(self):
+        def size(manifest):
+            manifest["layers"][0]["size"] += 1
+
+        for name, raw in (("size", {"change": size}), ("diff", {"config": {"rootfs": {"type": "layers", "diff_ids": ["sha256:" + "1" * 64]}}})):
+            with self.subTest(name):
+                number, said = self.run_on(f"lie-{name}", [layer(*self.shell(), member("here", b"whole"))], "busybox cat /here", **raw)
+                self.assertEqual(self.stack.state(number), "FINISHED", said)
+                self.assertEqual(self.stack.run("logs", "--raw", f"{number}.train"), b"whole")
 
     def test_the_data_volume_is_readable(self):
         with open(os.path.join(self.stack.dir, "data", "set.txt"), "w", encoding="ascii") as file:
