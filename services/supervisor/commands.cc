@@ -161,13 +161,17 @@ absl::Status FollowStart(pid_t supervising, int pipe, const std::string& dir, co
 absl::Status StopSupervisor(const Layout& layout) {
   const SystemClock clock;
   const absl::Time deadline = clock.Now() + kStopLimit;
+  RISEML_ASSIGN_OR_RETURN(const uid_t account, AccountOf(layout));
   bool told = false;
   while (clock.Now() < deadline) {
     RISEML_ASSIGN_OR_RETURN(const std::optional<UniqueFd> lock, TryLock(layout.dir));
     if (lock.has_value()) return absl::OkStatus();
     // A supervisor that is just starting may not have written its record yet.
     const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout.ProcessFile(kSupervisor));
-    const absl::StatusOr<UniqueFd> watch = record.ok() ? OpenProcess(IdentityOf(*record)) : record.status();
+    const absl::StatusOr<UniqueFd> watch =
+        record.ok() ? OpenRecorded(*record, account, layout.Config(kNode)) : record.status();
+    if (absl::IsPermissionDenied(watch.status()))
+      return While("stop the supervisor; find it by `pgrep riseml-superv` and end it", watch.status());
     if (watch.ok() && !told) {
       RISEML_RETURN_IF_ERROR(SignalProcess(*watch, SIGTERM));
       told = true;

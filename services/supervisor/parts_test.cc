@@ -84,6 +84,18 @@ TEST_F(Parts, TheTailOfALogIsItsLastWholeLines) {
   EXPECT_EQ(LogTail(dir_ + "/x.log", 3), "last");
 }
 
+TEST_F(Parts, ARecordCannotNameAProcessOfOthers) {
+  config::v1::ProcessRecord record;
+  ASSERT_TRUE(Identify(getpid(), record).ok());
+  const uid_t own = geteuid();
+  const std::string argument = ReadFile("/proc/self/cmdline", 4096)->c_str();  // up to the first NUL
+  EXPECT_TRUE(OpenRecorded(record, own, "none").ok());
+  EXPECT_TRUE(absl::IsPermissionDenied(OpenRecorded(record, own + 1, "none").status()));
+  EXPECT_EQ(OpenRecorded(record, own + 1, argument).ok(), own == 0) << "only root's node has other rights";
+  record.set_start_ticks(record.start_ticks() + 1);
+  EXPECT_TRUE(absl::IsNotFound(OpenRecorded(record, own, "none").status()));
+}
+
 TEST_F(Parts, AProcessIsKnownByMoreThanItsPid) {
   config::v1::ProcessRecord record;
   ASSERT_TRUE(Identify(getpid(), record).ok());

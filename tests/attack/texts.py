@@ -161,4 +161,4 @@ def _(case):
     yield
 
 
-not_run("A26", "riseml down by root ends a process that the services name", __name__, "takes root, and an account whose code does not run in a sandbox")
+not_run("A26", "riseml down by root ends a process that the services name", __name__, "stops the installation: tests/e2e/test_faults.py has it, on one of its own")

@@ -1,7 +1,10 @@
 """kill -9 of everything, while a job prints 200,000 numbered lines and a `logs` is open all along."""
 
+import json
 import os
 import signal
+import subprocess
+import time
 import unittest
 
 from stack import SERVICES, Follower, Stack, eventually
@@ -17,6 +20,41 @@ for start in range(0, {LINES}, 200):
     log.write(block)
     time.sleep(0.04)
 """
+
+
+class DownByRoot(unittest.TestCase):
+    """The records of processes belong to the account of the services, which may write anything into them."""
+
+    @unittest.skipUnless(os.geteuid() == 0, "takes root")
+    def test_down_ends_no_process_that_a_record_names(self):
+        stack = Stack()
+        self.addCleanup(stack.close)
+        stack.up()
+        others = [subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2)]
+        for other in others:
+            self.addCleanup(other.kill)
+        before = self.forge(stack, "supervisor", others[0].pid)
+        down = stack.popen("down", "--dir", stack.dir)
+        time.sleep(2)
+        self.assertIsNone(others[0].poll(), "root's down has ended a process that is no supervisor")
+        down.kill()
+        down.communicate()
+        os.kill(before, signal.SIGKILL)
+        self.forge(stack, "scheduler", others[1].pid)
+        stack.run("down", "--dir", stack.dir)
+        self.assertIsNone(others[1].poll(), "root's down has ended a process that is no service")
+
+    @staticmethod
+    def forge(stack, name, pid):
+        """Lets the record of a process name another one; returns the pid that it had."""
+        path = os.path.join(stack.dir, "run", name + ".process")
+        with open(path, encoding="ascii") as file:
+            record = json.load(file)
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            ticks = file.read().rsplit(")", 1)[1].split()[19]
+        with open(path, "w", encoding="ascii") as file:
+            json.dump({**record, "pid": pid, "start_ticks": ticks}, file)
+        return record["pid"]
 
 
 class Kill9(unittest.TestCase):

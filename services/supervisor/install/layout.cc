@@ -33,6 +33,12 @@ bool IsEmpty(const std::string& dir) {
 
 }  // namespace
 
+absl::StatusOr<uid_t> AccountOf(const Layout& layout) {
+  struct stat info {};
+  if (stat(layout.home.c_str(), &info) != 0) return ErrnoError(errno, absl::StrCat("look at ", layout.dir));
+  return info.st_uid;
+}
+
 absl::Status ResolveDirectory(const std::string& given, std::string* dir) {
   const std::string chosen = given.empty() ? DefaultDirectory() : given;
   if (chosen.empty()) return Error(Reason::kInvalidArgument, "HOME is not set; name a directory with --dir");

@@ -1,9 +1,12 @@
 // Directory of a local installation: the paths of its files.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -34,6 +37,9 @@ struct Layout {
   std::string Spool() const { return In("spool"); }
   std::string Containers() const { return In("containers"); }
 };
+
+// Account that the services of an installation run as: the owner of its directory.
+absl::StatusOr<uid_t> AccountOf(const Layout& layout);
 
 // Resolves `given`, the value of --dir, which may be relative and may not exist yet. If it is empty, the directory is
 // $RISEML_DIR, else /var/lib/riseml for root and $HOME/.riseml/local for other users.

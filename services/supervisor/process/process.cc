@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/process/kept_root.h"
@@ -102,6 +103,25 @@ void AppendOwn(std::initializer_list<absl::string_view> names, std::initializer_
   }
 }
 
+constexpr std::int64_t kMaxProcBytes = 64 << 10;
+
+// True if a process runs with no other user's rights.
+bool HasRightsOf(pid_t pid, uid_t user) {
+  const std::string status = ReadFile(absl::StrCat("/proc/", pid, "/status"), kMaxProcBytes).value_or("");
+  for (const absl::string_view line : absl::StrSplit(status, '\n')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, '\t');
+    if (words[0] != "Uid:" || words.size() < 3) continue;
+    return words[1] == absl::StrCat(user) && words[2] == words[1];  // real and effective
+  }
+  return false;
+}
+
+bool HasArgument(pid_t pid, const std::string& argument) {
+  const std::string line = ReadFile(absl::StrCat("/proc/", pid, "/cmdline"), kMaxProcBytes).value_or("");
+  const std::vector<absl::string_view> words = absl::StrSplit(line, '\0');
+  return std::ranges::find(words, argument) != words.end();
+}
+
 }  // namespace
 
 int WaitFor(pid_t child) {
@@ -120,6 +140,18 @@ std::string FileIdentity(const std::string& path) {
 
 ProcessIdentity IdentityOf(const config::v1::ProcessRecord& record) {
   return {record.pid(), record.start_ticks(), record.boot_id()};
+}
+
+absl::StatusOr<UniqueFd> OpenRecorded(const config::v1::ProcessRecord& record, uid_t account,
+                                      const std::string& node_config) {
+  const pid_t pid = record.pid();
+  RISEML_ASSIGN_OR_RETURN(UniqueFd process, OpenProcess(IdentityOf(record)));
+  const bool ours = HasRightsOf(pid, account) || (HasRightsOf(pid, 0) && HasArgument(pid, node_config));
+  // Otherwise another process may have got the pid meanwhile.
+  if (!IsAlive(IdentityOf(record))) return Error(Reason::kNotFound, absl::StrCat("process ", pid, " has ended"));
+  if (ours) return process;
+  return absl::PermissionDeniedError(
+      absl::StrCat("process ", pid, " is not one of this installation, though its file in run/ says so"));
 }
 
 absl::Status Identify(pid_t pid, config::v1::ProcessRecord& record) {

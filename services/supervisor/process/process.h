@@ -36,6 +36,12 @@ absl::Status WriteRecord(const std::string& pid_file, const std::string& record_
                          const config::v1::ProcessRecord& record);
 absl::StatusOr<config::v1::ProcessRecord> ReadRecord(const std::string& record_file);
 
+// Opens the process of a record in order to signal it. The account of the services can change the records, and root
+// signals what they name: PERMISSION_DENIED if the process has neither the rights of `account`, nor those of root and
+// `node_config` as an argument. NOT_FOUND if it has ended.
+absl::StatusOr<UniqueFd> OpenRecorded(const config::v1::ProcessRecord& record, uid_t account,
+                                      const std::string& node_config);
+
 struct SpawnRequest {
   std::vector<std::string> argv;  // argv[0] is the path of the program
   std::vector<std::string> environment;

@@ -8,6 +8,7 @@
 #include "services/common/base/log.h"
 #include "services/common/base/status_macros.h"
 #include "services/supervisor/install/edge.h"
+#include "services/supervisor/install/services.h"
 #include "services/supervisor/process/kept_root.h"
 
 namespace riseml::supervisor {
@@ -33,10 +34,11 @@ void SupervisedUnit::ScheduleProbe(absl::Duration after, absl::Time now) {
   next_probe_ = now + after;
 }
 
-bool SupervisedUnit::Take(const config::v1::ProcessRecord& record, absl::Time now) {
-  absl::StatusOr<UniqueFd> watch = OpenProcess(IdentityOf(record));
-  if (!watch.ok()) return false;
-  watch_ = *std::move(watch);
+bool SupervisedUnit::Take(const config::v1::ProcessRecord& record, absl::StatusOr<UniqueFd> process, absl::Time now) {
+  if (absl::IsPermissionDenied(process.status()))
+    LogWarning("unit_not_adopted", {{"unit", plan_.name}, {"error", std::string(process.status().message())}});
+  if (!process.ok()) return false;
+  watch_ = *std::move(process);
   record_ = record;
   ++generation_;
   probing_ = false;
@@ -50,12 +52,17 @@ bool SupervisedUnit::Adopt(absl::Time now) {
   const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout_.ProcessFile(plan_.name));
   if (!record.ok() || record->signature() != plan_.signature || record->program() != FileIdentity(plan_.argv[0]))
     return false;
-  return Take(*record, now);
+  return Take(*record, OpenRecordedHere(*record), now);
 }
 
 bool SupervisedUnit::AdoptAny(absl::Time now) {
   const absl::StatusOr<config::v1::ProcessRecord> record = ReadRecord(layout_.ProcessFile(plan_.name));
-  return record.ok() && Take(*record, now);
+  return record.ok() && Take(*record, OpenRecordedHere(*record), now);
+}
+
+absl::StatusOr<UniqueFd> SupervisedUnit::OpenRecordedHere(const config::v1::ProcessRecord& record) const {
+  RISEML_ASSIGN_OR_RETURN(const uid_t account, AccountOf(layout_));
+  return OpenRecorded(record, account, layout_.Config(kNode));
 }
 
 absl::Status SupervisedUnit::Start(absl::Time now, const std::map<std::string, UniqueFd>& sockets) {
@@ -78,7 +85,7 @@ absl::Status SupervisedUnit::Start(absl::Time now, const std::map<std::string, U
     }
   }
   const absl::StatusOr<pid_t> pid = Spawn(request, keep);
-  if (pid.ok() && Take(record, now)) return absl::OkStatus();
+  if (pid.ok() && Take(record, OpenProcess(IdentityOf(record)), now)) return absl::OkStatus();
   // The process could not be started, or ended before it could be inspected.
   Go(UnitEvent::kStarted);
   record_ = record;

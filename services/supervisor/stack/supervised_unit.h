@@ -76,7 +76,8 @@ class SupervisedUnit {
   static constexpr int kMostUnanswered = 5;  // probes in a row
 
   void Go(UnitEvent event);
-  bool Take(const config::v1::ProcessRecord& record, absl::Time now);
+  bool Take(const config::v1::ProcessRecord& record, absl::StatusOr<UniqueFd> process, absl::Time now);
+  absl::StatusOr<UniqueFd> OpenRecordedHere(const config::v1::ProcessRecord& record) const;
   void ScheduleProbe(absl::Duration after, absl::Time now);
 
   UnitPlan plan_;
