@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/files/walk_tree.h"
+#include "services/common/base/id.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
 
@@ -21,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kNamePrefix[] = "riseml-";
+constexpr std::size_t kRandomLength = 8;
 constexpr char kNvidiaKind[] = "nvidia.com/gpu";
 constexpr std::int64_t kContainerSharedMemory = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxCdiBytes = 16 << 20;
@@ -115,11 +117,13 @@ std::vector<std::string> ContainerArguments(const ContainerRequest& request, con
   return argv.Take();
 }
 
-std::string ContainerName(const std::string& attempt) { return absl::StrCat(kNamePrefix, attempt); }
+std::string NewContainerName(const std::string& attempt) {
+  return absl::StrCat(kNamePrefix, attempt, "_", NewUuid().substr(0, kRandomLength));
+}
 
 std::string AttemptOfContainer(const std::string& name) {
   absl::string_view attempt = name;
-  return absl::ConsumePrefix(&attempt, kNamePrefix) ? std::string(attempt) : std::string();
+  return absl::ConsumePrefix(&attempt, kNamePrefix) ? std::string(attempt.substr(0, attempt.find('_'))) : std::string();
 }
 
 absl::Status GiveToContainers(const std::string& path) {

@@ -58,8 +58,9 @@ struct ContainerRequest {
 // container at its end.
 std::vector<std::string> ContainerArguments(const ContainerRequest& request, const std::vector<std::string>& command);
 
-// Name of the container of an attempt, "riseml-<job uid>.<attempt>", and back; empty for other names.
-std::string ContainerName(const std::string& attempt);
+// Name for a new container of an attempt, "riseml-<job uid>.<attempt>_<random>", and back; empty for other names. A
+// node that died while it started a container starts another one, and the first to lock the journal runs the job.
+std::string NewContainerName(const std::string& attempt);
 std::string AttemptOfContainer(const std::string& name);
 
 // Makes root of the containers the owner of a file, of a directory or of a link itself; and of a whole tree, which no

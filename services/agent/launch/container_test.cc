@@ -94,8 +94,10 @@ TEST(Container, SeesVolumesAtBothNames) {
 }
 
 TEST(Container, IsNamedAfterItsAttempt) {
-  EXPECT_EQ(ContainerName("0a.2"), "riseml-0a.2");
-  EXPECT_EQ(AttemptOfContainer("riseml-0a.2"), "0a.2");
+  const std::string name = NewContainerName("0a.2");
+  EXPECT_EQ(name.substr(0, 12), "riseml-0a.2_");
+  EXPECT_NE(NewContainerName("0a.2"), name);
+  EXPECT_EQ(AttemptOfContainer(name), "0a.2");
   EXPECT_EQ(AttemptOfContainer("probe-1"), "");
 }
 

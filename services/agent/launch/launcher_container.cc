@@ -136,7 +136,7 @@ ContainerRequest Launcher::DescribeContainer(const AttemptDir& dir, const StartA
   const std::vector<std::string> gpus(start.gpu_uuids().begin(), start.gpu_uuids().end());
   ContainerRequest request;
   request.podman = options_.podman->Words();
-  request.name = ContainerName(NameOf(dir));
+  request.name = NewContainerName(NameOf(dir));
   request.image = start.image().reference();
   request.as_root = geteuid() == 0;
   request.limits = options_.podman->limits();

@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "services/agent/attempt/attempt_end.h"
 #include "services/agent/attempt/attempt_status.h"
+#include "services/agent/launch/container.h"
+#include "services/agent/launch/podman.h"
 #include "services/agent/node/disk_guard.h"
 #include "services/agent/node/disk_use.h"
 #include "services/agent/process/process.h"
@@ -31,7 +33,8 @@ using internal::v1::AttemptStatus;
 using internal::v1::Observation;
 using internal::v1::StartAttemptRequest;
 
-constexpr absl::Duration kLookAgain = absl::Seconds(5);  // even without an event
+constexpr absl::Duration kLookAgain = absl::Seconds(5);     // even without an event
+constexpr absl::Duration kStartMargin = absl::Seconds(10);  // from a failed start to that of another container
 // Unpacking may take minutes. One of four preparations is always free for a user who has none.
 constexpr FairExecutorOptions kPreparations{.threads = 4, .most_per_owner = 3};
 constexpr FairExecutorOptions kHousekeeping{.threads = 2, .most_per_owner = 1, .background = true};
@@ -132,6 +135,19 @@ void AttemptReconciler::RemoveLeftContainers(const std::stop_token& stop) {
   for (const std::string& name : launcher_.podman()->ListBuildRoots())
     if (const std::optional<AttemptId> id = ParseAttemptId(name); id && !lives(id))
       launcher_.RemoveBuildRoot(DirOf(*id));
+}
+
+// A node that died while it started the container is followed by one that starts another. If that fails, as they share
+// a port, the first one may still run the job.
+absl::StatusOr<bool> AttemptReconciler::MayStillStart(const AttemptId& id, const internal::v1::LaunchRecord& launch) {
+  SyncState& state = SyncStateOf(id);
+  state.failed_start_seen = std::min(state.failed_start_seen, clock_.Now());
+  if (launch.isolation() != kIsolationPodman || launcher_.podman() == nullptr ||
+      clock_.Now() - state.failed_start_seen >= kStartMargin)
+    return false;
+  RISEML_ASSIGN_OR_RETURN(const std::vector<std::string> names, launcher_.podman()->ListContainers({}));
+  return std::ranges::any_of(names,
+                             [&](const std::string& name) { return ParseAttemptId(AttemptOfContainer(name)) == id; });
 }
 
 void AttemptReconciler::LookAgainAtAll(std::stop_token stop) {

@@ -61,6 +61,7 @@ class AttemptReconciler {
     bool cleaned = false;
     absl::Time stop_seen = absl::InfiniteFuture();
     absl::Time end_seen = absl::InfiniteFuture();
+    absl::Time failed_start_seen = absl::InfiniteFuture();
     absl::Time preparing_since = absl::InfiniteFuture();
     int prepare_failures = 0;
     int ship_failures = 0;
@@ -80,6 +81,7 @@ class AttemptReconciler {
   absl::StatusOr<bool> RecordEnd(const AttemptId& id, internal::v1::AttemptEnded ended);
   void Work(std::stop_token stop);
   void LookAgainAtAll(std::stop_token stop);
+  absl::StatusOr<bool> MayStillStart(const AttemptId& id, const internal::v1::LaunchRecord& launch);
   void RemoveLeftContainers(const std::stop_token& stop);
 
   // State of an attempt. An attempt whose processes live has not ended, whatever its journal says.

@@ -223,10 +223,16 @@ absl::Status AttemptReconciler::SyncIdle(const AttemptId& id, const AttemptDir& 
                                      "the program that runs the commands (riseml-job) was killed")));
   }
   if (wanted) return End(id, dir, *wanted);
-  if (launch.ok() && launch->has_process())
+  if (launch.ok() && launch->has_process()) {
+    RISEML_ASSIGN_OR_RETURN(const bool may_start, MayStillStart(id, *launch));
+    if (may_start) {
+      queue_.AddAfter(Print(id), kSoon);
+      return absl::OkStatus();
+    }
     return End(id, dir,
                EndOf(Observation::START_FAILED, "START_FAILED",
                      absl::StrCat("the job could not be started: ", TailOf(dir.run_log()))));
+  }
   return Launch(id, dir);
 }
 

@@ -7,6 +7,7 @@
 
 #include "services/agent/launch/container.h"
 #include "services/agent/node/container_fixture.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/oci/testing/registry_server.h"
 
 namespace riseml::agent {
@@ -106,6 +107,20 @@ TEST_P(ContainerTest, OutlivesAKilledNode) {
   EXPECT_EQ(ReadAll(OutputOf(start) + "/count"), "x\n");
 }
 
+TEST_P(ContainerTest, RunsOnceThoughItsNodeDiesWhileItStarts) {
+  for (int round = 0; round < 5; ++round) {
+    const StartAttemptRequest start = ContainerJob({"echo x >> $OUTPUT_DIR/count; sleep 1"});
+    ASSERT_TRUE(Start(start).ok());
+    ASSERT_TRUE(Eventually([&] { return FileExists(DirOf(start).launch()); }));
+    Pause({}, absl::Milliseconds(20 * round));
+    KillNode();
+    StartNode();
+    const AttemptStatus status = WaitForEnd(start);
+    EXPECT_EQ(status.exit_code(), 0) << status.message();
+    EXPECT_EQ(ReadAll(OutputOf(start) + "/count"), "x\n");
+  }
+}
+
 TEST_P(ContainerTest, SeesDataAndInputsReadOnly) {
   std::filesystem::create_directories(directory_ / "data");
   WriteAll(directory_ / "data/train.csv", "1,2\n");
@@ -178,7 +193,7 @@ TEST_P(ContainerTest, SaysThatTheRegistryDoesNotHaveTheImage) {
 }
 
 TEST_P(ContainerTest, LeftContainersAreRemovedAtTheStart) {
-  const std::string name = ContainerName(NewUuid() + ".1");
+  const std::string name = NewContainerName(NewUuid() + ".1");
   RunPodman({"create", "--name", name, "localhost/busybox:latest", "true"});
   RunPodman({"create", "--name", "other", "localhost/busybox:latest", "true"});
   KillNode();
