@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/files/environment_layout.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -38,9 +39,13 @@ absl::Status MakeBuildRoot(const std::string& root, const SystemView& system) {
   return WriteFileQuickly(root + "/etc/group", "root:x:0:\n");
 }
 
+std::string BuildStorageBelow(const std::string& owner) { return absl::StrCat(owner, "/", kWorkName, "/containers"); }
+
+std::string LastBuildIn(const std::string& storage) { return storage + "/last-build"; }
+
 absl::Status MakeBuildStorage(const std::string& storage) {
   for (const char* part : {"", kLayers, kCaches}) RISEML_RETURN_IF_ERROR(MakePlainDirectory(storage + part));
-  return absl::OkStatus();
+  return WriteFileQuickly(LastBuildIn(storage), "");
 }
 
 std::vector<std::string> PartsOfBuildStorage(const std::string& storage) {

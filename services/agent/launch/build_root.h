@@ -22,7 +22,12 @@ inline constexpr char kBuildahSettings[] = "containers";
 // Makes `root`, the file system of a build, anew, with links such as /bin. Podman makes the places of the mounts.
 absl::Status MakeBuildRoot(const std::string& root, const SystemView& system);
 
-// Makes `storage`, the directory of an owner for layers and caches, unless it is there. It is not shown itself.
+// Directory for layers and caches of builds, below that of their owner; and a file in it whose time is that of the
+// beginning of the last build.
+std::string BuildStorageBelow(const std::string& owner);
+std::string LastBuildIn(const std::string& storage);
+
+// Makes `storage`, such a directory, unless it is there, for a build that begins now. It is not shown itself.
 absl::Status MakeBuildStorage(const std::string& storage);
 
 // Directories in it that a build writes to.

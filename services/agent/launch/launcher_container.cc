@@ -78,8 +78,8 @@ absl::Status Launcher::CheckForContainers(const StartAttemptRequest& start) cons
 }
 
 std::string Launcher::BuildStorageOf(const internal::v1::JobTemplate& job) const {
-  const std::string work = WorkOf(job);
-  return work.empty() ? work : work + "/containers";
+  const std::string user = UserDirectory(job);
+  return user.empty() ? user : BuildStorageBelow(user);
 }
 
 std::vector<int> Launcher::ForwardedPortsOf(const StartAttemptRequest& start) const {

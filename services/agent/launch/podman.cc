@@ -29,6 +29,7 @@ namespace {
 
 constexpr char kPodman[] = "/usr/bin/podman";
 constexpr absl::Duration kShortCall = absl::Minutes(2);  // the storage may be busy
+constexpr absl::Duration kLongCall = absl::Hours(1);
 constexpr absl::Duration kPullLimit = absl::Hours(2);
 constexpr char kRunRoot[] = "/storage", kState[] = "/state";  // below the run directory
 constexpr std::int64_t kMaxBootId = 128;
@@ -161,7 +162,7 @@ absl::Status Podman::Prepare() const {
     for (const std::string& directory : {storage_dir_, run_dir_}) RISEML_RETURN_IF_ERROR(OpenForContainers(directory));
   for (const char* name : {"images", "tmp", "home", "builds"}) RISEML_RETURN_IF_ERROR(MakeSearchable(In(name)));
   for (const char* name : {kRunRoot, kState}) RISEML_RETURN_IF_ERROR(MakeSearchable(run_dir_ + name));
-  RISEML_RETURN_IF_ERROR(MakeDirectories(In("runtime"), 0700));
+  for (const char* name : {"runtime", "used"}) RISEML_RETURN_IF_ERROR(MakeDirectories(In(name), 0700));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("boot"), boot_id));
   RISEML_RETURN_IF_ERROR(WriteFileAtomically(In("registries.conf"), ""));  // no short names, no mirrors
   return WriteFileAtomically(In("containers.conf"), ContainersConf(machine_, run_dir_ + kState));
@@ -236,6 +237,17 @@ absl::Status Podman::Probe(const std::string& job, const SystemView& system) con
                    "; remove `podman` from the configuration to run jobs as processes"));
 }
 
+// File whose time is that of the last use of the image, by its digest.
+std::string Podman::UseOf(absl::string_view reference) const {
+  const std::size_t digest = reference.rfind(':');
+  return In(absl::StrCat("used/", digest == absl::string_view::npos ? reference : reference.substr(digest + 1)));
+}
+
+void Podman::NoteUse(absl::string_view reference) const {
+  if (const absl::Status noted = WriteFileQuickly(UseOf(reference), reference); !noted.ok())
+    LogWarning("image_use_not_noted", {{"image", reference}, {"error", std::string(noted.message())}});
+}
+
 absl::StatusOr<bool> Podman::HasImage(const std::string& reference, const std::stop_token& stop) const {
   ProgramRequest request{.argv = Words(), .environment = Environment(), .limit = kShortCall};
   for (const char* word : {"image", "exists", reference.c_str()}) request.argv.emplace_back(word);
@@ -246,6 +258,7 @@ absl::StatusOr<bool> Podman::HasImage(const std::string& reference, const std::s
 absl::Status Podman::Pull(const internal::v1::ContainerImage& image, const std::string& auth_file,
                           const std::stop_token& stop) const {
   RISEML_RETURN_IF_ERROR(CheckReference(image.reference()));
+  NoteUse(image.reference());  // first, so that it is not removed while it is looked for
   RISEML_ASSIGN_OR_RETURN(const bool present, HasImage(image.reference(), stop));
   if (present) return absl::OkStatus();
   RISEML_ASSIGN_OR_RETURN(const std::string credentials,
@@ -280,10 +293,19 @@ absl::StatusOr<Variables> Podman::EnvironmentOf(const std::string& reference, co
   return variables;
 }
 
-absl::StatusOr<std::vector<std::string>> Podman::ListImages(const std::stop_token& stop) const {
-  RISEML_ASSIGN_OR_RETURN(const std::string text, Call({"images", "--format", "{{.Repository}}@{{.Digest}}"},
-                                                       "list the images of the node", stop, kShortCall));
-  return LinesOf(text);
+absl::StatusOr<std::vector<HeldImage>> Podman::ListImages(absl::Time now, const std::stop_token& stop) const {
+  RISEML_ASSIGN_OR_RETURN(const std::string text,
+                          Call({"images", "--digests", "--format", "{{.Repository}}@{{.Digest}}"},
+                               "list the images of the node", stop, kShortCall));
+  std::vector<HeldImage> images;
+  for (const std::string& reference : LinesOf(text)) {
+    if (!CheckReference(reference).ok()) continue;  // "<none>", a part of others
+    struct stat use {};
+    const bool known = stat(UseOf(reference).c_str(), &use) == 0;
+    if (!known) NoteUse(reference);
+    images.push_back({reference, known ? absl::TimeFromTimespec(use.st_mtim) : now});
+  }
+  return images;
 }
 
 absl::Status Podman::RemoveImage(const std::string& reference, const std::stop_token& stop) const {
@@ -291,7 +313,13 @@ absl::Status Podman::RemoveImage(const std::string& reference, const std::stop_t
   const absl::Status removed =
       Call({"rmi", reference}, absl::StrCat("remove the image ", reference), stop, kShortCall).status();
   if (absl::StrContains(removed.message(), "in use")) return absl::FailedPreconditionError(removed.message());
+  if (removed.ok()) unlink(UseOf(reference).c_str());
   return removed;
+}
+
+absl::Status Podman::RemoveTreeOfContainers(const std::string& path, const std::stop_token& stop) const {
+  if (machine_.root) return RemoveTree(path);
+  return Call({"unshare", "rm", "-rf", "--", path}, absl::StrCat("remove ", path), stop, kLongCall).status();
 }
 
 absl::StatusOr<std::vector<std::string>> Podman::ListContainers(const std::stop_token& stop) const {

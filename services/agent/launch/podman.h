@@ -18,6 +18,12 @@
 
 namespace riseml::agent {
 
+// An image of the storage.
+struct HeldImage {
+  std::string reference;  // with its digest
+  absl::Time last_used;   // when a job last asked for it
+};
+
 // Thread-safe. Each call runs the program `podman` and blocks until it ends.
 class Podman {
  public:
@@ -38,10 +44,13 @@ class Podman {
   // Variables that an image of the storage sets.
   absl::StatusOr<Variables> EnvironmentOf(const std::string& reference, const std::stop_token& stop) const;
 
-  // References of all images of the storage, each with its digest; and removal of one. An image that a container uses
-  // stays: FAILED_PRECONDITION.
-  absl::StatusOr<std::vector<std::string>> ListImages(const std::stop_token& stop) const;
+  // Images of the storage. One that no Pull has asked for counts as used at the first call. And removal of one: an
+  // image that a container uses stays, FAILED_PRECONDITION.
+  absl::StatusOr<std::vector<HeldImage>> ListImages(absl::Time now, const std::stop_token& stop) const;
   absl::Status RemoveImage(const std::string& reference, const std::stop_token& stop) const;
+
+  // Removes a directory whose files belong to accounts of containers.
+  absl::Status RemoveTreeOfContainers(const std::string& path, const std::stop_token& stop) const;
 
   // Names of all containers, also of those that have ended; and removal of one, with its processes.
   absl::StatusOr<std::vector<std::string>> ListContainers(const std::stop_token& stop) const;
@@ -72,6 +81,8 @@ class Podman {
   // OK and standard output if the command succeeds, otherwise its error.
   absl::StatusOr<std::string> Call(const std::vector<std::string>& arguments, absl::string_view doing,
                                    const std::stop_token& stop, absl::Duration limit) const;
+  std::string UseOf(absl::string_view reference) const;
+  void NoteUse(absl::string_view reference) const;
   absl::StatusOr<bool> HasImage(const std::string& reference, const std::stop_token& stop) const;
   std::string In(absl::string_view name) const;
 

@@ -5,8 +5,11 @@
 #include <filesystem>
 #include <string>
 
+#include "services/agent/launch/build_root.h"
 #include "services/agent/launch/container.h"
 #include "services/agent/node/container_fixture.h"
+#include "services/agent/node/image_cleanup.h"
+#include "services/common/base/clock.h"
 #include "services/common/base/threads/pause.h"
 #include "services/common/oci/testing/registry_server.h"
 
@@ -21,6 +24,12 @@ using ::testing::Pair;
 using ::testing::StartsWith;
 using ::testing::UnorderedElementsAre;
 using namespace riseml::agent::testing;
+
+// The clock of eight days later.
+class LaterClock final : public Clock {
+ public:
+  absl::Time Now() const override { return absl::Now() + absl::Hours(8 * 24); }
+};
 
 class ContainerTest : public ContainerNodeTest {
  protected:
@@ -201,6 +210,27 @@ TEST_P(ContainerTest, LeftContainersAreRemovedAtTheStart) {
   EXPECT_TRUE(Eventually([&] { return RunPodman({"ps", "--all", "--format", "{{.Names}}"}).output == "other\n"; }));
 }
 
+TEST_P(ContainerTest, ImagesThatNobodyUsesAreRemoved) {
+  MakeImage("localhost/other:latest");
+  StartAttemptRequest start = ContainerJob({kWaitForGo});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); })) << ReadAll(DirOf(start).run_log());
+  const LaterClock clock;
+  const ImageCleanup cleanup({*podman_, clock, ""});
+  const auto images = [&] {
+    return RunPodman({"images", "--sort", "repository", "--format", "{{.Repository}}"}).output;
+  };
+  cleanup.CleanUp({});  // counts as a use of those that were not pulled
+  EXPECT_EQ(images(), "localhost/busybox\nlocalhost/other\n");
+  cleanup.CleanUp({});
+  EXPECT_EQ(images(), "localhost/busybox\n") << "a container has it";
+  WriteAll(OutputOf(start) + "/go", "");
+  EXPECT_EQ(WaitForEnd(start).exit_code(), 0);
+  EXPECT_TRUE(Eventually([&] { return RunPodman({"ps", "--all", "--quiet"}).output.empty(); }));
+  cleanup.CleanUp({});
+  EXPECT_EQ(images(), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Isolation, ContainerTest, ::testing::Values(kIsolationNone));
 
 // Builds of images: the steps call buildah.
@@ -252,6 +282,26 @@ TEST_P(ImageBuildTest, LaterBuildsOfTheOwnerFindLayersAndCaches) {
   const AttemptStatus status = RunToEnd(start);
   EXPECT_EQ(status.exit_code(), 0) << status.message() << LogOf(start).bytes;
   EXPECT_THAT(LogOf(start).bytes, AllOf(HasSubstr("--> Using cache"), HasSubstr("\nx\nx\n")));
+}
+
+TEST_P(ImageBuildTest, LayersOfAnOwnerWhoBuildsNoMoreAreRemoved) {
+  EXPECT_EQ(RunToEnd(Build({"buildah bud --layers -t built ."})).exit_code(), 0);
+  ASSERT_TRUE(Eventually([&] { return podman_->ListBuildRoots().empty(); }));
+  const std::string environments = directory_ / "environments",
+                    storage = BuildStorageBelow(environments + "/" + owner_);
+  const SystemClock now;
+  ImageCleanup({*podman_, now, environments}).CleanUp({});
+  EXPECT_TRUE(FileExists(storage));
+  const LaterClock later;
+  const ImageCleanup cleanup({*podman_, later, environments});
+  const std::string build = podman_->BuildRootOf(NewUuid() + ".1");
+  std::filesystem::create_directories(build);
+  cleanup.CleanUp({});
+  EXPECT_TRUE(FileExists(storage)) << "while something is built";
+  std::filesystem::remove(build);
+  cleanup.CleanUp({});
+  EXPECT_TRUE(std::filesystem::is_empty(std::filesystem::path(storage).parent_path()));
+  EXPECT_EQ(RunToEnd(Build({"buildah bud --layers -t built ."})).exit_code(), 0) << "anew";
 }
 
 TEST_P(ImageBuildTest, ReachesNoOtherPortOfTheMachine) {

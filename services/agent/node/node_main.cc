@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "absl/strings/match.h"
@@ -17,6 +18,7 @@
 #include "services/agent/launch/podman.h"
 #include "services/agent/node/attempt_reconciler.h"
 #include "services/agent/node/disk_watch.h"
+#include "services/agent/node/image_cleanup.h"
 #include "services/agent/node/node_service.h"
 #include "services/agent/output/outputs.h"
 #include "services/common/base/clock.h"
@@ -145,6 +147,8 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
                          .metrics = agent_metrics,
                          .clock = clock,
                          .tell = [&service](const v1::Node& changed) { service.SetNode(changed); }});
+  std::optional<ImageCleanup> images;
+  if (podman != nullptr) images.emplace(ImageCleanup::Parts{*podman, clock, config.environments_dir()});
   rpc::ServerOptions options{
       .kind = rpc::ListenerKind::kInternal, .listener = config.internal_listener(), .services = {&service}};
   RISEML_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server, rpc::Server::Start(std::move(options)));

@@ -1,0 +1,53 @@
+// Removes images, and layers of builds, that no job of this node has needed for a while.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "services/agent/launch/podman.h"
+#include "services/agent/node/disk_guard.h"
+#include "services/common/base/clock.h"
+
+namespace riseml::agent {
+
+// What was not used for so long is removed; the second one while the disk is short.
+inline constexpr absl::Duration kUnusedFor = absl::Hours(7 * 24);
+inline constexpr absl::Duration kUnusedForOnShortDisk = absl::Hours(1);
+
+// True if less than twice the reserve is free: images go before attempts are ended for the disk.
+inline bool IsShort(const DiskSpace& space) { return space.free < 2 * ReserveOf(space); }
+
+// References of the images to remove, the least recently used first. Pure.
+std::vector<std::string> ImagesToRemove(std::vector<HeldImage> images, bool is_short, absl::Time now);
+
+// Looks once a minute whether the disk is short, and once an hour at the age of all images. Has its own thread.
+class ImageCleanup {
+ public:
+  struct Parts {
+    const Podman& podman;
+    const Clock& clock;
+    std::string environments_dir;  // with the directories of users; empty: this node builds nothing
+  };
+
+  // References of `parts` must outlive this.
+  explicit ImageCleanup(Parts parts);
+
+  // Removes what is too old by now; on a short disk, until it is not short any more.
+  void CleanUp(const std::stop_token& stop) const;
+
+ private:
+  void Run(const std::stop_token& stop) const;
+  bool IsAnyDiskShort() const;
+  bool IsBuilding() const;
+  void RemoveImages(const std::stop_token& stop) const;
+  void RemoveLayersOfBuilds(const std::stop_token& stop) const;
+
+  const Parts parts_;
+  std::jthread thread_;
+};
+
+}  // namespace riseml::agent
