@@ -28,7 +28,7 @@ using namespace riseml::agent::testing;
 // The clock of eight days later.
 class LaterClock final : public Clock {
  public:
-  absl::Time Now() const override { return absl::Now() + absl::Hours(8 * 24); }
+  absl::Time Now() const override { return SystemClock().Now() + absl::Hours(8 * 24); }
 };
 
 class ContainerTest : public ContainerNodeTest {
