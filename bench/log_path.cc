@@ -118,9 +118,10 @@ void Ship(const config::v1::Kafka& settings, int megabytes) {
   Require(agent::EndJournal(dir.journal(), ended).status());
   const SystemClock clock;
   agent::KafkaLogTransport transport([settings] { return settings; }, kLog);
-  agent::Shipper shipper(
-      dir, *OpenFile(dir.log(), O_RDWR), transport,
-      [](const google::protobuf::Struct&, std::int64_t) { return absl::OkStatus(); }, {}, clock);
+  agent::ApiCalls api;
+  api.report_results = [](const google::protobuf::Struct&, std::int64_t) { return absl::OkStatus(); };
+  api.report_backlog = [](const std::optional<agent::Backlog>&) { return absl::OkStatus(); };
+  agent::Shipper shipper(dir, *OpenFile(dir.log(), O_RDWR), transport, std::move(api), {}, clock);
   const Measurement measurement;
   Require(shipper.Run({}));
   measurement.Print(megabytes);
