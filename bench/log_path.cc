@@ -96,7 +96,7 @@ class Measurement {
   }
 
  private:
-  const SystemClock clock_;
+  const SystemClock clock_{};
   const absl::Time begin_ = clock_.Now();
   const double cpu_ = CpuSeconds();
 };
