@@ -32,6 +32,7 @@ class DownByRoot(unittest.TestCase):
         stack.up()
         others = [subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2)]
         for other in others:
+            self.addCleanup(other.wait)
             self.addCleanup(other.kill)
         before = self.forge(stack, "supervisor", others[0].pid)
         down = stack.popen("down", "--dir", stack.dir)
@@ -40,7 +41,8 @@ class DownByRoot(unittest.TestCase):
         down.kill()
         down.communicate()
         os.kill(before, signal.SIGKILL)
-        self.forge(stack, "scheduler", others[1].pid)
+        scheduler = self.forge(stack, "scheduler", others[1].pid)
+        self.addCleanup(os.kill, scheduler, signal.SIGKILL)  # nobody stops it now
         stack.run("down", "--dir", stack.dir)
         self.assertIsNone(others[1].poll(), "root's down has ended a process that is no service")
 
