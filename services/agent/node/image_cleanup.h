@@ -14,7 +14,7 @@
 
 namespace riseml::agent {
 
-// What was not used for so long is removed; the second one while the disk is short.
+// Age since the last use at which images and layers are removed: usually, and on a short disk.
 inline constexpr absl::Duration kUnusedFor = absl::Hours(7 * 24);
 inline constexpr absl::Duration kUnusedForOnShortDisk = absl::Hours(1);
 
