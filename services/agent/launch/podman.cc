@@ -272,6 +272,7 @@ absl::Status Podman::Pull(const internal::v1::ContainerImage& image, const std::
         absl::StrCat("--tls-verify=", image.plain_http() ? "false" : "true"), image.reference()})
     request.argv.push_back(word);
   const absl::StatusOr<ProgramResult> result = RunProgram(request, stop);
+  if (!result.ok() || result->exit_code != 0) unlink(UseOf(image.reference()).c_str());  // there is no such image here
   if (!result.ok()) return While(absl::StrCat("pull the image ", image.reference()), result.status());
   return result->exit_code == 0 ? absl::OkStatus() : PullError(image.reference(), result->errors);
 }

@@ -199,6 +199,7 @@ TEST_P(ContainerTest, SaysThatTheRegistryDoesNotHaveTheImage) {
   EXPECT_EQ(status.end(), Observation::START_FAILED);
   EXPECT_EQ(status.exit_class(), v1::Attempt::USER_ERROR);
   EXPECT_THAT(status.message(), HasSubstr("cannot be pulled: the registry does not have it"));
+  EXPECT_TRUE(std::filesystem::is_empty(StorageDir() + "/used")) << "no use of an image that is not here";
 }
 
 TEST_P(ContainerTest, LeftContainersAreRemovedAtTheStart) {

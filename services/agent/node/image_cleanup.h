@@ -1,7 +1,6 @@
 // Removes images, and layers of builds, that no job of this node has needed for a while.
 #pragma once
 
-#include <functional>
 #include <stop_token>
 #include <string>
 #include <thread>

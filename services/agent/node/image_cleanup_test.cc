@@ -39,7 +39,7 @@ TEST(IsShortTest, ADiskIsShortBeforeAttemptsAreEndedForIt) {
   constexpr std::int64_t kGib = std::int64_t{1} << 30;
   EXPECT_FALSE(IsShort({.total = 100 * kGib, .free = 5 * kGib}));
   EXPECT_TRUE(IsShort({.total = 100 * kGib, .free = 3 * kGib}));
-  EXPECT_FALSE(DiskGuard().Look({.total = 100 * kGib, .free = 3 * kGib}) != DiskPressure::kNone);
+  EXPECT_EQ(DiskGuard().Look({.total = 100 * kGib, .free = 3 * kGib}), DiskPressure::kNone);
 }
 
 }  // namespace
