@@ -20,6 +20,7 @@
 #include "services/supervisor/install/ports.h"
 #include "services/supervisor/install/service_configs.h"
 #include "services/supervisor/install/services.h"
+#include "services/supervisor/install/settings.h"
 #include "services/supervisor/install/state.h"
 #include "services/supervisor/install/surroundings.h"
 #include "services/supervisor/process/log_files.h"
@@ -176,16 +177,16 @@ TEST_F(Parts, AUserMayKeepHalfOfTheDiskUnlessToldOtherwise) {
   input.output_bytes = 1000 * kGib + 12345;
   EXPECT_EQ(MakeApiConfig(input).user_max_bytes(), 500 * kGib);
   setenv("RISEML_USER_MAX_BYTES", "1.5T", 1);
-  ASSERT_TRUE(TakeLimits(&input.state).ok());
+  ASSERT_TRUE(TakeSettings(&input.state).ok());
   unsetenv("RISEML_USER_MAX_BYTES");
-  ASSERT_TRUE(TakeLimits(&input.state).ok()) << "it is remembered";
+  ASSERT_TRUE(TakeSettings(&input.state).ok()) << "it is remembered";
   EXPECT_EQ(MakeApiConfig(input).user_max_bytes(), 1536 * kGib);
   setenv("RISEML_USER_MAX_BYTES", "-1", 1);
-  ASSERT_TRUE(TakeLimits(&input.state).ok());
+  ASSERT_TRUE(TakeSettings(&input.state).ok());
   EXPECT_EQ(MakeApiConfig(input).user_max_bytes(), -1);
   for (const char* text : {"0", "-2", "much", "5X"}) {
     setenv("RISEML_USER_MAX_BYTES", text, 1);
-    EXPECT_THAT(std::string(TakeLimits(&input.state).message()),
+    EXPECT_THAT(std::string(TakeSettings(&input.state).message()),
                 HasSubstr("RISEML_USER_MAX_BYTES must be a size such as 500G or 2T, or -1 for no limit, not "));
   }
   unsetenv("RISEML_USER_MAX_BYTES");

@@ -27,11 +27,13 @@ AttemptEnded StoppedOnRequest() {
   return EndOf(Observation::STOPPED, "KILLED", "", v1::Attempt::EXIT_CLASS_UNSPECIFIED);
 }
 
-AttemptEnded EndedForDisk(absl::string_view message) {
-  AttemptEnded ended = EndOf(Observation::EXITED, "DISK_FULL", message, v1::Attempt::USER_ERROR);
+AttemptEnded EndedForItsUse(absl::string_view reason, absl::string_view message) {
+  AttemptEnded ended = EndOf(Observation::EXITED, reason, message, v1::Attempt::USER_ERROR);
   ended.set_exit_code(kKilledExitCode);
   return ended;
 }
+
+AttemptEnded EndedForDisk(absl::string_view message) { return EndedForItsUse("DISK_FULL", message); }
 
 std::optional<AttemptEnded> DecidedEnd(const AttemptDir& dir) {
   if (!FileExists(dir.end())) return std::nullopt;

@@ -16,8 +16,9 @@ internal::v1::AttemptEnded EndOf(internal::v1::Observation::Event event, absl::s
 
 internal::v1::AttemptEnded StoppedOnRequest();
 
-// Returns the end of an attempt that was killed because the disk was nearly full. It counts as the user's error, so the
-// attempt is not retried as after an error of the node.
+// Returns the end of an attempt that was killed because of what it did. It counts as the user's error, so the attempt
+// is not retried as after an error of the node. EndedForDisk: because the disk was nearly full.
+internal::v1::AttemptEnded EndedForItsUse(absl::string_view reason, absl::string_view message);
 internal::v1::AttemptEnded EndedForDisk(absl::string_view message);
 
 // Returns the end that AttemptReconciler::EndAttempt recorded for an attempt; nullopt if there is none.

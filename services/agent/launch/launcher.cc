@@ -182,7 +182,10 @@ Launcher::Places Launcher::PlacesOf(const AttemptDir& dir, const StartAttemptReq
   Places places{{dir.path(), outputs_.PathOf(job.output_subpath())},
                 {outputs_.PathOf(job.shared_subpath()), CacheOf(start)}};
   if (start.build_steps_size() > 0) places.own.push_back(start.environment_path());
-  if (start.builds_image()) places.shared.push_back(BuildStorageOf(job));
+  if (start.builds_image()) {
+    places.own.push_back(BuildRootOf(dir));
+    places.shared.push_back(BuildStorageOf(job));
+  }
   for (std::vector<std::string>* paths : {&places.own, &places.shared}) std::erase(*paths, "");
   return places;
 }

@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <string>
 
+#include "services/agent/disk/image_cleanup.h"
 #include "services/agent/launch/build_root.h"
 #include "services/agent/launch/container.h"
 #include "services/agent/node/container_fixture.h"
-#include "services/agent/node/image_cleanup.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/threads/pause.h"
 #include "services/common/oci/testing/registry_server.h"

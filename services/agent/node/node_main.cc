@@ -9,6 +9,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/agent/disk/build_watch.h"
+#include "services/agent/disk/disk_watch.h"
+#include "services/agent/disk/image_cleanup.h"
 #include "services/agent/launch/code_source.h"
 #include "services/agent/launch/job_variables.h"
 #include "services/agent/launch/launcher.h"
@@ -17,8 +20,6 @@
 #include "services/agent/launch/passwords.h"
 #include "services/agent/launch/podman.h"
 #include "services/agent/node/attempt_reconciler.h"
-#include "services/agent/node/disk_watch.h"
-#include "services/agent/node/image_cleanup.h"
 #include "services/agent/node/node_service.h"
 #include "services/agent/output/outputs.h"
 #include "services/common/base/clock.h"
@@ -98,6 +99,7 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
   config::v1::NodeConfig config;
   RISEML_RETURN_IF_ERROR(config::LoadConfig(config_file, &config));
   RISEML_RETURN_IF_ERROR(Validate(config));
+  RISEML_ASSIGN_OR_RETURN(const BuildLimits build_limits, BuildLimitsOf(config));
   if (check_only) return absl::OkStatus();
   rpc::InstallEventEngine();
 
@@ -147,6 +149,9 @@ absl::Status RunNode(const std::string& config_file, bool check_only) {
                          .metrics = agent_metrics,
                          .clock = clock,
                          .tell = [&service](const v1::Node& changed) { service.SetNode(changed); }});
+  const BuildWatch builds(
+      build_limits,
+      {.reconciler = *reconciler, .launcher = launcher, .table = table, .clock = clock, .node = config.name()});
   std::optional<ImageCleanup> images;
   if (podman != nullptr) images.emplace(ImageCleanup::Parts{*podman, clock, config.environments_dir()});
   rpc::ServerOptions options{

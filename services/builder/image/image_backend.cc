@@ -98,7 +98,8 @@ absl::Status ImageBackend::FillMissing(const WantedEnvironment& wanted, ImageInp
   ImageTarget target{.reference = environment.image().reference(),
                      .plain_http = settings_.plain_http,
                      .base_plain_http = settings_.plain_http,
-                     .credentials = {{parts_.environments.host(), {kBuildUser, password}}}};
+                     .credentials = {{parts_.environments.host(), {kBuildUser, password}}},
+                     .steps_without_network = settings_.steps_without_network};
   if (!IsOwn(inputs.base)) {
     target.base_plain_http = settings_.policy.without_tls.contains(inputs.base.registry);
     RISEML_ASSIGN_OR_RETURN(const std::optional<oci::Credential> credential,

@@ -24,6 +24,7 @@ struct ImageSettings {
   std::string environments_dir;  // holds the records of what projects have used
   RegistryPolicy policy;         // of base images
   bool plain_http = false;       // the installation's registry is called without TLS
+  bool steps_without_network = false;
 };
 
 // Returns the credential of a user for a registry; absent if there is none. UNAVAILABLE while api is away.

@@ -17,6 +17,7 @@
 #include "services/builder/image/registry_access.h"
 #include "services/builder/image/registry_tokens.h"
 #include "services/builder/image/token_endpoint.h"
+#include "services/builder/registry/blob_sweep.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
@@ -65,11 +66,13 @@ class Parts final : public ImageParts {
                  config.images().default_image().empty() ? std::string(kDefaultImage) : config.images().default_image(),
              .environments_dir = config.environments_dir(),
              .policy = PolicyOf(config.images()),
-             .plain_http = config.images().plain_http()},
+             .plain_http = config.images().plain_http(),
+             .steps_without_network = config.images().steps_without_network()},
             {bases_, environments_, maker_, *tokens_, [this](const std::string& owner_uid, const std::string& host) {
                return FindCredentialOf(owner_uid, host);
              }}) {
     backend_.Sweep(clock.Now());
+    if (const std::string& files = config.images().registry_dir(); !files.empty()) sweeper_.emplace(files, clock);
   }
 
   absl::Status Listen(const std::string& address) {
@@ -107,6 +110,7 @@ class Parts final : public ImageParts {
   BaseImages bases_;
   EnvironmentImages environments_;
   ImageBackend backend_;
+  std::optional<BlobSweeper> sweeper_;
   std::unique_ptr<TokenEndpoint> endpoint_;  // must be last: its requests use the others
 };
 
@@ -124,6 +128,8 @@ absl::Status CheckImages(const config::v1::BuilderConfig& config) {
   require(!images.token_certificate_file().empty(), "images.token_certificate_file must be set");
   require(!images.token_address().empty(), "images.token_address must be set");
   require(absl::StartsWith(images.spool_dir(), "/"), "images.spool_dir must be an absolute path");
+  require(images.registry_dir().empty() || absl::StartsWith(images.registry_dir(), "/"),
+          "images.registry_dir must be an absolute path");
   if (problems.empty()) return absl::OkStatus();
   return Error(Reason::kInvalidArgument, absl::StrCat("configuration: ", absl::StrJoin(problems, "; ")));
 }

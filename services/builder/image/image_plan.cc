@@ -123,16 +123,22 @@ Step BuildStep(const ImageInputs& inputs, absl::string_view key, const ImageTarg
       ContainerfileOf({.base = base.ToString(), .steps = inputs.install, .secrets = {}, .cache = "riseml"});
   std::string titles;
   for (const std::string& step : inputs.install) absl::StrAppend(&titles, ForLine(step), "\n");
-  const std::string build =
-      absl::StrCat("buildah bud --format oci --layers", inputs.rebuild.empty() ? "" : " --no-cache",
-                   target.base_plain_http ? " --tls-verify=false" : "",
-                   " $riseml_mounts --authfile \"$HOME/registries.json\" --label ", kKeyLabel, "=", key,
-                   " -t riseml-environment:", key, " -f \"$HOME/Containerfile\" \"$HOME/context\"");
+  const std::string registry =
+      absl::StrCat(target.base_plain_http ? " --tls-verify=false" : "", " --authfile \"$HOME/registries.json\"");
+  // Steps share the network of their buildah. One without a network finds the base where another has put it.
+  const std::string before = target.steps_without_network
+                                 ? absl::StrCat("echo 'Install steps have no network here.' && buildah pull", registry,
+                                                " ", Quote(base.ToString()), " > /dev/null && unshare --net ")
+                                 : "";
+  const std::string build = absl::StrCat(
+      before, "buildah bud --format oci --layers", inputs.rebuild.empty() ? "" : " --no-cache",
+      target.steps_without_network ? " --pull=never" : "", " $riseml_mounts", registry, " --label ", kKeyLabel, "=",
+      key, " -t riseml-environment:", key, " -f \"$HOME/Containerfile\" \"$HOME/context\"");
   return {.title = absl::StrCat("build image from ", name.ToString()),
-          .command = absl::StrCat(kSettings, WriteCommand(containerfile, "Containerfile"),
-                                  "\nexport RISEML_STEPS=", Quote(titles), "\n{ ", build,
-                                  " 2>&1; echo $? > \"$HOME/status\"; } | $riseml_awk -v before=", kInstructionsBefore,
-                                  " ", Quote(kFollow), "\n( exit \"$(cat \"$HOME/status\")\" )"),
+          .command = absl::StrCat(
+              kSettings, WriteCommand(containerfile, "Containerfile"), "\nexport RISEML_STEPS=", Quote(titles),
+              "\n{ { ", build, "; } 2>&1; echo $? > \"$HOME/status\"; } | $riseml_awk -v before=", kInstructionsBefore,
+              " ", Quote(kFollow), "\n( exit \"$(cat \"$HOME/status\")\" )"),
           .prefix_key = "",
           .reuse_command = "",
           .explains_failure = true};

@@ -37,12 +37,13 @@ std::string KeyOf(const ImageInputs& inputs);
 // As of environments that are directories (explain.h).
 std::vector<internal::v1::DecidingInput> DecidingInputsOf(const ImageInputs& inputs);
 
-// Destination of a built image, and the ways to call the registries.
+// Destination of a built image, and the network that its build may use.
 struct ImageTarget {
   std::string reference;         // without a digest, e.g. "127.0.0.1:5000/USER/environments:KEY"
   bool plain_http = false;       // the registry of `reference` is called without TLS
   bool base_plain_http = false;  // that of the base
   oci::Credentials credentials;  // for both
+  bool steps_without_network = false;
 };
 
 // Returns the steps that build the image with the key `key`, and send it to the registry.

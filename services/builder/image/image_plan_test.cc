@@ -82,7 +82,7 @@ class ImageBuildTest : public ::testing::Test {
   // Returns the output. Stops at the first command that fails, and notes its exit code.
   std::string Run(const ImageInputs& inputs) {
     std::string script = "set -u\n";
-    for (const Step& step : StepsOf(inputs, KeyOf(inputs), Target()))
+    for (const Step& step : StepsOf(inputs, KeyOf(inputs), target_))
       absl::StrAppend(&script, step.command, "\n[ $? = 0 ] || exit 7\n");
     std::ofstream(dir_ + "/script") << script;
     FILE* pipe = popen(absl::StrCat("cd ", dir_, "/code && env -i ", variables_, " HOME=", dir_, "/home PATH=", dir_,
@@ -102,6 +102,7 @@ class ImageBuildTest : public ::testing::Test {
   }
 
   std::string dir_;
+  ImageTarget target_ = Target();
   std::string variables_;  // of the build, for the shell
   std::string follow_;     // command that the output goes through
   int exit_code_ = -1;
@@ -128,6 +129,20 @@ TEST_F(ImageBuildTest, StepsAreShownAndTheImageIsSent) {
   EXPECT_THAT(Read("/home/Containerfile"),
               HasSubstr(absl::StrCat("FROM docker.io/library/python@", Example().base.digest)));
   EXPECT_EQ(fs::status(dir_ + "/home/registries.json").permissions(), fs::perms(0600));
+}
+
+TEST_F(ImageBuildTest, StepsWithoutANetworkFindTheBaseThatWasPulled) {
+  Buildah("STEP 4/5: RUN x\n", 0);
+  std::ofstream(dir_ + "/bin/unshare") << "#!/bin/sh\necho unshare \"$@\" >> " << dir_
+                                       << "/calls\nshift; exec \"$@\"\n";
+  fs::permissions(dir_ + "/bin/unshare", fs::perms::owner_all);
+  target_.steps_without_network = true;
+  EXPECT_THAT(Run(Example()), HasSubstr("Install steps have no network here.\n==> step 1 of 2"));
+  EXPECT_EQ(exit_code_, 0);
+  const std::string base = absl::StrCat("docker.io/library/python@", Example().base.digest);
+  EXPECT_THAT(Read("/calls"),
+              HasSubstr(absl::StrCat("pull --authfile ", dir_, "/home/registries.json ", base,
+                                     "\nunshare --net buildah bud --format oci --layers --pull=never ")));
 }
 
 TEST_F(ImageBuildTest, OnlyWhatTheStepsReadComesIntoTheImage) {

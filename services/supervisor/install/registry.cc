@@ -1,7 +1,9 @@
 #include "services/supervisor/install/registry.h"
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "services/supervisor/install/services.h"
 #include "services/supervisor/install/state.h"
 
@@ -58,6 +60,11 @@ config::v1::Images ImagesOf(const Layout& layout, const config::v1::SupervisorSt
   images.set_token_certificate_file(TokenFile(layout, ".crt"));
   images.set_token_address(AddressOf(state, kTokenListener));
   images.set_spool_dir(layout.Spool());
+  images.set_registry_dir(layout.Registry());
+  *images.mutable_allowed_registries() = state.allowed_registries();
+  *images.mutable_private_registries() = state.private_registries();
+  *images.mutable_registries_without_tls() = state.registries_without_tls();
+  images.set_steps_without_network(state.steps_without_network());
   return images;
 }
 
@@ -65,6 +72,9 @@ config::v1::Podman PodmanOf(const Layout& layout, const config::v1::SupervisorSt
   config::v1::Podman podman;
   podman.set_storage_dir(layout.Containers());
   for (const absl::string_view listener : {kRegistry, kTokenListener}) podman.add_build_ports(PortOf(state, listener));
+  for (absl::string_view registry : state.private_registries())
+    if (int port = 0; absl::ConsumePrefix(&registry, "127.0.0.1:") && absl::SimpleAtoi(registry, &port))
+      podman.add_build_ports(port);
   return podman;
 }
 

@@ -156,6 +156,9 @@ config::v1::NodeConfig MakeNodeConfig(const ConfigInput& input) {
   config.set_isolation("auto");
   config.set_installation_dir(input.layout.dir);
   *config.mutable_data_paths() = input.state.data_paths();
+  if (const std::int64_t seconds = input.state.build_max_seconds(); seconds != 0)
+    config.mutable_build_time_limit()->set_seconds(seconds);
+  config.set_build_bytes_limit(input.state.build_max_bytes());
   if (input.state.podman()) *config.mutable_podman() = PodmanOf(input.layout, input.state);
   config.mutable_interpreter_dirs()->Assign(input.interpreter_dirs.begin(), input.interpreter_dirs.end());
   return config;

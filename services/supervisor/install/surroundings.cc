@@ -6,17 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
-#include <optional>
 #include <system_error>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "services/common/base/byte_size.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/python_versions.h"
 #include "services/common/base/status.h"
@@ -27,7 +23,6 @@ namespace {
 
 constexpr int kOldestMinor = 6;
 constexpr int kNewestMinor = 20;
-constexpr std::int64_t kMostLimit = 1'000'000;
 
 std::string EnvironmentValue(const char* name) {
   const char* const value = std::getenv(name);
@@ -39,28 +34,6 @@ bool HoldsInterpreters(const std::string& directory) {
     for (const std::string& path : FindPython(absl::StrCat("3.", minor), {directory}))
       if (absl::StartsWith(path, directory + "/")) return true;
   return false;
-}
-
-absl::Status TakeLimit(const char* name, std::int64_t* limit) {
-  const std::string text = EnvironmentValue(name);
-  if (text.empty()) return absl::OkStatus();
-  std::int64_t value = 0;
-  if (!absl::SimpleAtoi(text, &value) || value < -1 || value == 0 || value > kMostLimit)
-    return Error(Reason::kInvalidArgument,
-                 absl::StrCat(name, " must be a whole number of 1 or more, or -1 for no limit, not ", text));
-  *limit = value;
-  return absl::OkStatus();
-}
-
-absl::Status TakeSizeLimit(const char* name, std::int64_t* limit) {
-  const std::string text = EnvironmentValue(name);
-  if (text.empty()) return absl::OkStatus();
-  const std::optional<std::int64_t> value = text == "-1" ? -1 : ReadSize(text);
-  if (!value || *value == 0)
-    return Error(Reason::kInvalidArgument,
-                 absl::StrCat(name, " must be a size such as 500G or 2T, or -1 for no limit, not ", text));
-  *limit = *value;
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -82,20 +55,6 @@ std::vector<std::string> InterpreterDirs() {
     if (HoldsInterpreters(directory)) found.push_back(directory);
   }
   return found;
-}
-
-absl::Status TakeLimits(config::v1::SupervisorState* state) {
-  std::int64_t days = state->environments_max_days(), gigabytes = state->environments_max_gigabytes();
-  std::int64_t experiments = state->user_max_experiments(), bytes = state->user_max_bytes();
-  RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_DAYS", &days));
-  RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_ENVIRONMENTS_MAX_GB", &gigabytes));
-  RISEML_RETURN_IF_ERROR(TakeLimit("RISEML_USER_MAX_EXPERIMENTS", &experiments));
-  RISEML_RETURN_IF_ERROR(TakeSizeLimit("RISEML_USER_MAX_BYTES", &bytes));
-  state->set_environments_max_days(days);
-  state->set_user_max_bytes(bytes);
-  state->set_user_max_experiments(experiments);
-  state->set_environments_max_gigabytes(gigabytes);
-  return absl::OkStatus();
 }
 
 // True when `path` is `directory` or lies below it, links followed.

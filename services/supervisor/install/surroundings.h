@@ -1,4 +1,4 @@
-// Reads settings of a local installation from the environment of the user who runs `riseml up`.
+// Finds out what a local installation can use of its machine: interpreters, data, programs for isolation.
 #pragma once
 
 #include <string>
@@ -12,11 +12,6 @@ namespace riseml::supervisor {
 
 // Directories that contain Python interpreters, directly or below: those on PATH, of pyenv and of uv.
 std::vector<std::string> InterpreterDirs();
-
-// Stores the limits from RISEML_ENVIRONMENTS_MAX_DAYS, RISEML_ENVIRONMENTS_MAX_GB and RISEML_USER_MAX_EXPERIMENTS,
-// whole numbers, and from RISEML_USER_MAX_BYTES, a size, if they are set; -1 means no limit. INVALID_ARGUMENT for other
-// values.
-absl::Status TakeLimits(config::v1::SupervisorState* state);
 
 // Stores the directories of `riseml up --data NAME=PATH` and makes their mount points below the data directory,
 // replacing links of that name; "NAME=" removes one. INVALID_ARGUMENT, with advice, if a directory cannot be used: it

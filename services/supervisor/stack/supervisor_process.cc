@@ -21,6 +21,7 @@
 #include "services/supervisor/install/postgres.h"
 #include "services/supervisor/install/secrets.h"
 #include "services/supervisor/install/service_configs.h"
+#include "services/supervisor/install/settings.h"
 #include "services/supervisor/install/state.h"
 #include "services/supervisor/install/surroundings.h"
 #include "services/supervisor/process/process.h"
@@ -94,7 +95,7 @@ absl::StatusOr<StackPlan> Prepare(const Layout& layout, const SuperviseRequest& 
   if (!state->podman()) {
     for (const std::string& note : NotesOnIsolation()) progress.Note(note);
   }
-  RISEML_RETURN_IF_ERROR(TakeLimits(&*state));
+  RISEML_RETURN_IF_ERROR(TakeSettings(&*state));
   RISEML_RETURN_IF_ERROR(TakeDataPaths(request.data, layout, &*state));
   if (!request.kafka.empty()) state->clear_has_topics();
   if (request.kafka == "none") {

@@ -8,11 +8,13 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "services/agent/node/disk_guard.h"
+#include "services/agent/attempt/attempt_dir.h"
+#include "services/agent/disk/disk_guard.h"
 
 namespace riseml::agent {
 
@@ -39,6 +41,8 @@ class DiskUseCounter {
   void AddContainer(pid_t process);
   // Adds deleted files that descendants of a process still hold open.
   void AddNameless(pid_t root);
+  // Adds all of these for an attempt whose own directories are `places`.
+  void AddAttempt(const AttemptDir& dir, const std::vector<std::string>& places);
 
   std::int64_t bytes() const { return bytes_; }
   // False when not everything was counted: too many entries, or directories that cannot be read.

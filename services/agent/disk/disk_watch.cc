@@ -1,4 +1,4 @@
-#include "services/agent/node/disk_watch.h"
+#include "services/agent/disk/disk_watch.h"
 
 #include <algorithm>
 #include <chrono>
@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/agent/attempt/attempt_end.h"
-#include "services/agent/node/disk_use.h"
+#include "services/agent/disk/disk_use.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/threads/pause.h"
@@ -17,7 +17,6 @@ namespace riseml::agent {
 namespace {
 
 using internal::v1::AttemptStatus;
-using internal::v1::LaunchRecord;
 using internal::v1::StartAttemptRequest;
 
 }  // namespace
@@ -115,13 +114,9 @@ std::vector<DiskUse> DiskWatch::Uses(const Disk& disk, bool shared) const {
     if (!start.ok()) continue;
     const Launcher::Places places = parts_.launcher.PlacesOf(dir, *start);
     DiskUseCounter counter(disk.device);
-    for (const std::string& place : places.own) counter.AddTree(place);
+    counter.AddAttempt(dir, places.own);
     if (shared)
       for (const std::string& place : places.shared) counter.AddTree(place);
-    if (const auto launch = ReadMessage<LaunchRecord>(dir.launch()); launch.ok() && launch->process().pid() > 0) {
-      counter.AddNameless(launch->process().pid());
-      if (launch->isolation() == kIsolationPodman) counter.AddContainer(launch->process().pid());
-    }
     uses.push_back({id, counter.bytes(), counter.whole()});
   }
   return uses;

@@ -1,4 +1,4 @@
-#include "services/agent/node/image_cleanup.h"
+#include "services/agent/disk/image_cleanup.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

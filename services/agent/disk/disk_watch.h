@@ -11,10 +11,10 @@
 #include "absl/status/status.h"
 #include "riseml/v1/node.pb.h"
 #include "services/agent/attempt/attempt_table.h"
+#include "services/agent/disk/disk_guard.h"
 #include "services/agent/launch/launcher.h"
 #include "services/agent/node/agent_metrics.h"
 #include "services/agent/node/attempt_reconciler.h"
-#include "services/agent/node/disk_guard.h"
 #include "services/common/base/clock.h"
 
 namespace riseml::agent {

@@ -1,4 +1,4 @@
-#include "services/agent/node/disk_guard.h"
+#include "services/agent/disk/disk_guard.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "services/agent/node/image_cleanup.h"
+#include "services/agent/disk/image_cleanup.h"
 
 #include <sys/stat.h>
 
@@ -10,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/agent/attempt/attempt_dir.h"
+#include "services/agent/disk/disk_use.h"
 #include "services/agent/launch/build_root.h"
-#include "services/agent/node/disk_use.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/log.h"
 #include "services/common/base/threads/pause.h"

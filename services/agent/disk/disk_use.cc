@@ -1,4 +1,4 @@
-#include "services/agent/node/disk_use.h"
+#include "services/agent/disk/disk_use.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "riseml/internal/v1/attempt_files.pb.h"
+#include "services/agent/launch/launcher.h"
 #include "services/agent/process/process.h"
 #include "services/common/base/files/file.h"
 #include "services/common/base/files/walk_tree.h"
@@ -80,6 +82,14 @@ void DiskUseCounter::AddContainer(pid_t process) {
 
 void DiskUseCounter::AddNameless(pid_t root) {
   for (const pid_t pid : Descendants(root)) AddOpenFilesOf(pid);
+}
+
+void DiskUseCounter::AddAttempt(const AttemptDir& dir, const std::vector<std::string>& places) {
+  for (const std::string& place : places) AddTree(place);
+  const auto launch = ReadMessage<internal::v1::LaunchRecord>(dir.launch());
+  if (!launch.ok() || launch->process().pid() <= 0) return;
+  AddNameless(launch->process().pid());
+  if (launch->isolation() == kIsolationPodman) AddContainer(launch->process().pid());
 }
 
 void DiskUseCounter::AddOpenFilesOf(pid_t pid) {

@@ -1,4 +1,4 @@
-#include "services/agent/node/disk_guard.h"
+#include "services/agent/disk/disk_guard.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "services/agent/node/disk_use.h"
+#include "services/agent/disk/disk_use.h"
 #include "services/agent/testing.h"
 #include "services/common/base/clock.h"
 #include "services/common/base/id.h"

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/agent/disk/disk_guard.h"
 #include "services/agent/launch/podman.h"
-#include "services/agent/node/disk_guard.h"
 #include "services/common/base/clock.h"
 
 namespace riseml::agent {
