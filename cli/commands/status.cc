@@ -9,6 +9,7 @@
 #include "cli/client/experiments.h"
 #include "cli/commands/commands.h"
 #include "cli/render/json.h"
+#include "cli/render/log_backlog.h"
 #include "cli/render/state.h"
 #include "cli/render/status_view.h"
 #include "services/common/base/names.h"
@@ -17,7 +18,7 @@
 namespace riseml::cli {
 namespace {
 
-constexpr int kMostWaitReasons = 10;  // each is a call
+constexpr int kMostLooks = 10;  // at experiments of a list that have not begun, and at others: each is a call
 
 struct StatusOptions {
   std::string id;
@@ -39,6 +40,25 @@ bool HasNotBegun(const v1::Experiment& experiment) {
   return experiment.type() != v1::Experiment::SET &&
          (experiment.state() == v1::Experiment::CREATED || experiment.state() == v1::Experiment::PENDING ||
           experiment.state() == v1::Experiment::BUILDING);
+}
+
+bool HasBegun(const v1::Experiment& experiment) {
+  return experiment.type() != v1::Experiment::SET && !HasNotBegun(experiment);
+}
+
+// Says of some experiments why they have not begun, and which of their logs wait. One may be gone by now; then nothing
+// is shown of it.
+void LookAt(Connection& connection, std::vector<ListedExperiment>& listed) {
+  int not_begun = 0, begun = 0;
+  for (ListedExperiment& row : listed) {
+    const bool looks =
+        (HasNotBegun(row.experiment) && not_begun++ < kMostLooks) || (HasBegun(row.experiment) && begun++ < kMostLooks);
+    if (!looks) continue;
+    const auto full = GetExperiment(connection, row.experiment.name());
+    if (!full.ok()) continue;
+    if (HasNotBegun(row.experiment)) row.waits_for = WaitsFor(*full);
+    for (const v1::Job& job : full->jobs()) absl::StrAppend(&row.backlog, BacklogLines(job, connection.caller()));
+  }
 }
 
 absl::StatusOr<std::vector<v1::Experiment>> Children(Connection& connection, const v1::Experiment& set,
@@ -83,15 +103,10 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
   }
   std::vector<ListedExperiment> listed;
   std::vector<v1::Experiment> flat;
-  int asked = 0;
   for (v1::Experiment& experiment : found) {
     ListedExperiment row;
     if (options.long_form && experiment.type() == v1::Experiment::SET) {
       RISEML_ASSIGN_OR_RETURN(row.children, Children(connection, experiment, options.sort_by));
-    }
-    if (!options.json && HasNotBegun(experiment) && asked++ < kMostWaitReasons) {
-      // It may have begun or be gone by now; then no reason is shown.
-      if (const auto full = GetExperiment(connection, experiment.name()); full.ok()) row.waits_for = WaitsFor(*full);
     }
     flat.push_back(experiment);
     flat.insert(flat.end(), row.children.begin(), row.children.end());
@@ -103,6 +118,7 @@ absl::StatusOr<int> PrintList(Session& session, Connection& connection, const St
     session.Print(JsonObject().Many("experiments", flat).Text());
     return kExitOk;
   }
+  LookAt(connection, listed);
   session.Print(ExperimentList(session.viewer(), listed, {.user = options.all_users, .long_form = options.long_form}));
   return kExitOk;
 }

@@ -1,6 +1,7 @@
 #include "cli/render/log_backlog.h"
 
 #include "absl/strings/str_cat.h"
+#include "cli/client/target.h"
 #include "cli/render/format.h"
 
 namespace riseml::cli {
@@ -15,6 +16,14 @@ std::string BacklogText(const v1::Attempt& attempt) {
       absl::StrCat(Size(backlog.bytes()), " of the log are not stored yet, the oldest of them since ", since);
   if (backlog.lost_bytes() > 0)
     absl::StrAppend(&out, "; ", Size(backlog.lost_bytes()), " before them are lost: more waited than the node keeps");
+  return out;
+}
+
+std::string BacklogLines(const v1::Job& job, const std::string& caller) {
+  std::string out;
+  for (const v1::Attempt& attempt : job.attempts())
+    if (const std::string text = BacklogText(attempt); !text.empty())
+      absl::StrAppend(&out, ShownId(job.name(), caller), ": ", text, "\n");
   return out;
 }
 

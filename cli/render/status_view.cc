@@ -145,8 +145,7 @@ std::string JobTable(const Viewer& viewer, const google::protobuf::RepeatedPtrFi
                     job.has_exit_code() ? absl::StrCat(job.exit_code()) : "", absl::StrCat(job.resources().gpus()),
                     Cores(job.resources()), Megabytes(job.resources())});
     if (!wait.empty()) absl::StrAppend(&waits, WaitLine(id, wait));
-    for (const v1::Attempt& attempt : job.attempts())
-      if (const std::string text = BacklogText(attempt); !text.empty()) absl::StrAppend(&waits, id, ": ", text, "\n");
+    absl::StrAppend(&waits, BacklogLines(job, viewer.caller));
     if (job.attempt_count() > 1)
       absl::StrAppend(&waits, id, " had ", job.attempt_count(), " attempts: riseml status ", id, " lists them\n");
   }
@@ -290,6 +289,7 @@ std::string ExperimentList(const Viewer& viewer, const std::vector<ListedExperim
     if (!listed.waits_for.empty()) {
       absl::StrAppend(&waits, WaitLine(ShownId(listed.experiment.name(), viewer.caller), listed.waits_for));
     }
+    absl::StrAppend(&waits, listed.backlog);
   }
   return absl::StrCat(Table(viewer.terminal, header, rows), waits.empty() ? "" : "\n", waits);
 }

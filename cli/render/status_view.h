@@ -26,6 +26,7 @@ struct ListedExperiment {
   v1::Experiment experiment;
   std::vector<v1::Experiment> children;  // only in the long form
   std::string waits_for;                 // why it is not running yet; empty if it runs or nobody knows
+  std::string backlog;                   // lines on logs that are not stored yet (BacklogLines)
 };
 
 struct ListColumns {

@@ -189,6 +189,9 @@ TEST(StatusView, WhatIsNotStoredOfALogIsSaid) {
   v1::Experiment experiment = MakeExperiment("2", v1::Experiment::RUNNING);
   *experiment.add_jobs() = job;
   EXPECT_NE(ExperimentDetails(MakeViewer(), experiment).find("\n2.train: " + text + "\n"), std::string::npos);
+  const std::string lines = BacklogLines(job, "paul");
+  const std::string list = ExperimentList(MakeViewer(), {{.experiment = experiment, .backlog = lines}}, {});
+  EXPECT_NE(list.find("\n\n2.train: " + text + "\n"), std::string::npos) << list;
   backlog->set_lost_bytes(5 << 20);
   EXPECT_EQ(BacklogText(*attempt), text + "; 5.0 MB before them are lost: more waited than the node keeps");
 }

@@ -66,6 +66,7 @@ class Kafka(unittest.TestCase):
         self.stack.run("wait", number, limit=60)
         logs = Follower(self.stack, number)
         eventually(lambda: WAITS in self.stack.run("status", number), "status says what waits", limit=30)
+        self.assertIn(WAITS, self.stack.run("status", "--all"), "the list says it too")
         eventually(lambda: WAITS in logs.said, "logs says it too", limit=30)
         self.assertIsNone(logs.process.poll(), "logs ends only when all is stored")
         self.broker.start()

@@ -13,6 +13,7 @@
 #include "services/agent/disk/disk_use.h"
 #include "services/agent/launch/build_root.h"
 #include "services/common/base/files/file.h"
+#include "services/common/base/files/walk_tree.h"
 #include "services/common/base/log.h"
 #include "services/common/base/threads/pause.h"
 
@@ -88,9 +89,10 @@ void ImageCleanup::RemoveLayersOfBuilds(const std::stop_token& stop) const {
   for (const auto& owner : std::filesystem::directory_iterator(parts_.environments_dir, error)) {
     const std::string storage = BuildStorageBelow(owner.path().string()), gone = storage + kGone;
     struct stat last_build {};
-    const bool is_old = stat(LastBuildIn(storage).c_str(), &last_build) == 0 &&
-                        parts_.clock.Now() - absl::TimeFromTimespec(last_build.st_mtim) >= age;
-    if (is_old && !IsBuilding() && !FileExists(gone)) rename(storage.c_str(), gone.c_str());
+    if (stat(LastBuildIn(storage).c_str(), &last_build) != 0 && !FileExists(gone)) continue;
+    const bool unneeded = parts_.clock.Now() - absl::TimeFromTimespec(last_build.st_mtim) >= age ||
+                          DiskBytesBelow(storage) > parts_.most_layer_bytes;
+    if (unneeded && !IsBuilding() && !FileExists(gone)) rename(storage.c_str(), gone.c_str());
     if (!FileExists(gone)) continue;
     const absl::Status removed = parts_.podman.RemoveTreeOfContainers(gone, stop);
     if (removed.ok())

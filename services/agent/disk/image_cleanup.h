@@ -1,6 +1,7 @@
 // Removes images, and layers of builds, that no job of this node has needed for a while.
 #pragma once
 
+#include <cstdint>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -17,19 +18,24 @@ namespace riseml::agent {
 inline constexpr absl::Duration kUnusedFor = absl::Hours(7 * 24);
 inline constexpr absl::Duration kUnusedForOnShortDisk = absl::Hours(1);
 
+// Bytes of layers and caches at which those of a user are removed, all at once: what is in use cannot be told apart.
+inline constexpr std::int64_t kMostLayerBytes = 50'000'000'000;
+
 // True if less than twice the reserve is free: images go before attempts are ended for the disk.
 inline bool IsShort(const DiskSpace& space) { return space.free < 2 * ReserveOf(space); }
 
 // References of the images to remove, the least recently used first. Pure.
 std::vector<std::string> ImagesToRemove(std::vector<HeldImage> images, bool is_short, absl::Time now);
 
-// Looks once a minute whether the disk is short, and once an hour at the age of all images. Has its own thread.
+// Looks once a minute whether the disk is short, and once an hour at the ages of images and the sizes of layers. Has
+// its own thread.
 class ImageCleanup {
  public:
   struct Parts {
     const Podman& podman;
     const Clock& clock;
     std::string environments_dir;  // with the directories of users; empty: this node builds nothing
+    std::int64_t most_layer_bytes = kMostLayerBytes;
   };
 
   // References of `parts` must outlive this.

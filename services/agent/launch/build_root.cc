@@ -13,7 +13,6 @@
 namespace riseml::agent {
 namespace {
 
-constexpr char kStoragePlace[] = "/var/lib/containers";
 constexpr char kCachePlace[] = "/tmp/buildah-cache";  // of cache mounts: below TMPDIR, wherever the storage is
 constexpr char kLayers[] = "/layers", kCaches[] = "/caches";
 // Files of the machine that programs need to load libraries, to check certificates and to find names.
@@ -63,7 +62,7 @@ absl::Status WriteBuildahSettings(const std::string& control, const std::string&
   RISEML_RETURN_IF_ERROR(WriteFileQuickly(settings + "/registries.conf", registries));
   RISEML_RETURN_IF_ERROR(WriteFileQuickly(settings + "/containers.conf", BuildahConf(machine)));
   RISEML_RETURN_IF_ERROR(WriteFileQuickly(settings + "/storage.conf",
-                                          absl::StrCat("[storage]\ndriver = \"overlay\"\ngraphroot = \"", kStoragePlace,
+                                          absl::StrCat("[storage]\ndriver = \"overlay\"\ngraphroot = \"", kBuildLayers,
                                                        "/storage\"\nrunroot = \"/run/containers/storage\"\n")));
   return WriteFileQuickly(policy + "/policy.json", "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}\n");
 }
@@ -77,7 +76,7 @@ void AddBuildSurroundings(const SystemView& system, const std::string& storage, 
     if (IsPathBelow(path, "/usr")) request->read_only[path] = "/dev/null";
   for (const std::string& path : system.hidden_directories)
     if (IsPathBelow(path, "/usr")) request->hidden_directories.push_back(path);
-  request->mounts[kStoragePlace] = storage + kLayers;
+  request->mounts[kBuildLayers] = storage + kLayers;
   request->mounts[kCachePlace] = storage + kCaches;
   request->capabilities.assign(std::begin(kBuildCapabilities), std::end(kBuildCapabilities));
 }

@@ -18,6 +18,8 @@ namespace riseml::agent {
 
 // Directory of buildah's settings, below the control directory of the attempt.
 inline constexpr char kBuildahSettings[] = "containers";
+// Directory, in the container of a build, of the layers that builds of the same user share.
+inline constexpr char kBuildLayers[] = "/var/lib/containers";
 
 // Makes `root`, the file system of a build, anew, with links such as /bin. Podman makes the places of the mounts.
 absl::Status MakeBuildRoot(const std::string& root, const SystemView& system);

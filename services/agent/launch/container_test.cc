@@ -211,6 +211,7 @@ TEST(ContainerVariables, ThoseOfTheImageStayAndItsProgramsComeFirst) {
   EXPECT_FALSE(out.contains("SSL_CERT_FILE") || out.contains("LC_ALL"));
   EXPECT_EQ(ContainerVariables(start, paths, {}, node, {}).at("PYTHONPATH"), "/client");
   EXPECT_THAT(BuildahVariables("/run/riseml/containers"), ::testing::Contains(Pair("BUILDAH_ISOLATION", "chroot")));
+  EXPECT_EQ(BuildahVariables("/run/riseml/containers").at("RISEML_LAYERS"), "/var/lib/containers");
 }
 
 }  // namespace

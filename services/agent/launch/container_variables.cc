@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/agent/launch/build_root.h"
 #include "services/agent/launch/job_tools.h"
 #include "services/agent/launch/sandbox.h"
 
@@ -53,7 +54,8 @@ Variables BuildahVariables(const std::string& settings) {
           {"CONTAINERS_CONF", settings + "/containers.conf"},
           {"CONTAINERS_REGISTRIES_CONF", settings + "/registries.conf"},
           {"CONTAINERS_STORAGE_CONF", settings + "/storage.conf"},
-          {"RISEML_CODE", kSandboxCode}};
+          {"RISEML_CODE", kSandboxCode},
+          {"RISEML_LAYERS", kBuildLayers}};
 }
 
 }  // namespace riseml::agent

@@ -300,6 +300,12 @@ TEST_P(ImageBuildTest, LayersOfAnOwnerWhoBuildsNoMoreAreRemoved) {
   cleanup.CleanUp({});
   EXPECT_TRUE(FileExists(storage)) << "while something is built";
   std::filesystem::remove(build);
+  ImageCleanup({*podman_, now, environments, 1'000'000'000}).CleanUp({});
+  EXPECT_TRUE(FileExists(storage));
+  ImageCleanup({*podman_, now, environments, 1000}).CleanUp({});
+  EXPECT_FALSE(FileExists(storage)) << "too large";
+  EXPECT_EQ(RunToEnd(Build({"buildah bud --layers -t built ."})).exit_code(), 0);
+  ASSERT_TRUE(Eventually([&] { return podman_->ListBuildRoots().empty(); }));
   cleanup.CleanUp({});
   EXPECT_TRUE(std::filesystem::is_empty(std::filesystem::path(storage).parent_path()));
   EXPECT_EQ(RunToEnd(Build({"buildah bud --layers -t built ."})).exit_code(), 0) << "anew";

@@ -206,8 +206,7 @@ TEST_F(RunnerTest, AStepOfTheProductSaysInTheMessageWhyItFailed) {
   step.set_title("seal environment");
   step.set_command("echo began; echo 'sh: cannot create x: No space left on device' >&2; exit 1");
   step.set_explains_failure(true);
-  EXPECT_EQ(Run({}).message(),
-            "Step 2/2 `seal environment` return code: 1. sh: cannot create x: No space left on device");
+  EXPECT_EQ(Run({}).message(), "seal environment: sh: cannot create x: No space left on device");
 }
 
 TEST_F(RunnerTest, AStepOfTheProductThatPrintedNothingSaysNothingOfAnotherOne) {

@@ -164,6 +164,8 @@ std::string CommandSequence::MessageOf(int index, const StepResult& result) cons
   const int steps = plan_.build_steps_size();
   if (IsBuildStep(index) && result.exit_code == 0) return "";
   const std::string& command = IsBuildStep(index) ? plan_.build_steps(index).command() : plan_.commands(index - steps);
+  if (!result.said.empty())
+    return absl::StrCat(ForMessage(plan_.build_steps(index).title()), ": ", ForMessage(result.said, kMaxLineBytes));
   std::string text = IsBuildStep(index) ? absl::StrCat("Step ", index + 1, "/", steps, " `",
                                                        ForMessage(plan_.build_steps(index).title()))
                                         : absl::StrCat("Command `", Short(command));
@@ -178,7 +180,6 @@ std::string CommandSequence::MessageOf(int index, const StepResult& result) cons
     absl::StrAppend(&text, ")");
   }
   if (!result.hint.empty()) absl::StrAppend(&text, ". ", result.hint);
-  if (!result.said.empty()) absl::StrAppend(&text, ". ", ForMessage(result.said, kMaxLineBytes));
   return text;
 }
 

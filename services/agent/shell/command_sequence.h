@@ -30,7 +30,7 @@ struct StepResult {
   int line = 0;      // line of the command that failed, from 1; 0: not known
   std::string hint;  // what to write instead, one sentence; empty: nothing is known
   bool other_python = false;  // it may have failed because its Python is not the one that was asked for
-  std::string said;           // what the step itself says about its failure, one line; may be empty
+  std::string said;           // what a build step itself says about its failure, one line; may be empty
 };
 
 // Line `number` of a command, from 1, without blanks around it; empty when there is none.

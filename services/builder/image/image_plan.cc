@@ -50,6 +50,13 @@ for riseml_name in $(env | sed -n -E 's/^((PIP|UV)_[A-Z_]+|SSL_CERT_FILE|SSL_CER
 done
 )sh";
 
+// Removes what builds that were killed have left of their containers, unless another build of the same user is running:
+// each holds a shared lock. The lock is that of the shell, not of what it starts.
+constexpr char kRemoveLeavings[] = R"sh(exec 9> "$RISEML_LAYERS/builds.lock"
+if flock --exclusive --nonblock 9; then buildah rm --all > /dev/null 2>&1 9>&-; fi
+flock --shared 9
+)sh";
+
 // Replaces buildah's lines on instructions by the steps that users know.
 constexpr char kFollow[] = R"awk(
 BEGIN { count = split(ENVIRON["RISEML_STEPS"], title, "\n") - 1 }
@@ -135,10 +142,11 @@ Step BuildStep(const ImageInputs& inputs, absl::string_view key, const ImageTarg
       target.steps_without_network ? " --pull=never" : "", " $riseml_mounts", registry, " --label ", kKeyLabel, "=",
       key, " -t riseml-environment:", key, " -f \"$HOME/Containerfile\" \"$HOME/context\"");
   return {.title = absl::StrCat("build image from ", name.ToString()),
-          .command = absl::StrCat(
-              kSettings, WriteCommand(containerfile, "Containerfile"), "\nexport RISEML_STEPS=", Quote(titles),
-              "\n{ { ", build, "; } 2>&1; echo $? > \"$HOME/status\"; } | $riseml_awk -v before=", kInstructionsBefore,
-              " ", Quote(kFollow), "\n( exit \"$(cat \"$HOME/status\")\" )"),
+          .command =
+              absl::StrCat(kRemoveLeavings, kSettings, WriteCommand(containerfile, "Containerfile"),
+                           "\nexport RISEML_STEPS=", Quote(titles), "\n{ { ", build,
+                           "; } 2>&1; echo $? > \"$HOME/status\"; } 9>&- | $riseml_awk -v before=", kInstructionsBefore,
+                           " ", Quote(kFollow), " 9>&-\nexec 9>&-\n( exit \"$(cat \"$HOME/status\")\" )"),
           .prefix_key = "",
           .reuse_command = "",
           .explains_failure = true};

@@ -1,7 +1,7 @@
 // Decides which image an environment is, and plans its build. Pure.
 //
 // The build's commands run in the directory of the code, where buildah, awk and the usual tools are; files that they
-// make lie in $HOME.
+// make lie in $HOME. $RISEML_LAYERS is a directory that all builds of a user share.
 #pragma once
 
 #include <string>

@@ -1,11 +1,14 @@
 // Plans of images: keys, and the commands, which a shell runs here with a buildah that prints what the real one prints.
 #include "services/builder/image/image_plan.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -85,9 +88,9 @@ class ImageBuildTest : public ::testing::Test {
     for (const Step& step : StepsOf(inputs, KeyOf(inputs), target_))
       absl::StrAppend(&script, step.command, "\n[ $? = 0 ] || exit 7\n");
     std::ofstream(dir_ + "/script") << script;
-    FILE* pipe = popen(absl::StrCat("cd ", dir_, "/code && env -i ", variables_, " HOME=", dir_, "/home PATH=", dir_,
-                                    "/bin:/usr/bin:/bin bash ", dir_, "/script 2>&1",
-                                    follow_.empty() ? "" : absl::StrCat(" | { ", follow_, "; }"))
+    FILE* pipe = popen(absl::StrCat("cd ", dir_, "/code && env -i ", variables_, " RISEML_LAYERS=", dir_,
+                                    " HOME=", dir_, "/home PATH=", dir_, "/bin:/usr/bin:/bin bash ", dir_,
+                                    "/script 2>&1", follow_.empty() ? "" : absl::StrCat(" | { ", follow_, "; }"))
                            .c_str(),
                        "r");
     std::string output;
@@ -143,6 +146,18 @@ TEST_F(ImageBuildTest, StepsWithoutANetworkFindTheBaseThatWasPulled) {
   EXPECT_THAT(Read("/calls"),
               HasSubstr(absl::StrCat("pull --authfile ", dir_, "/home/registries.json ", base,
                                      "\nunshare --net buildah bud --format oci --layers --pull=never ")));
+}
+
+TEST_F(ImageBuildTest, WhatKilledBuildsHaveLeftIsRemovedUnlessAnotherBuildRuns) {
+  Buildah("", 0);
+  Run(Example());
+  EXPECT_THAT(Read("/calls"), ::testing::StartsWith("rm --all\nbud "));
+  fs::remove(dir_ + "/calls");
+  const int other = open((dir_ + "/builds.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(other, LOCK_SH), 0);
+  Run(Example());
+  EXPECT_THAT(Read("/calls"), ::testing::StartsWith("bud "));
+  close(other);
 }
 
 TEST_F(ImageBuildTest, OnlyWhatTheStepsReadComesIntoTheImage) {
