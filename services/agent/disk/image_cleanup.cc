@@ -84,7 +84,7 @@ void ImageCleanup::RemoveImages(const std::stop_token& stop) const {
 // The layers that an owner's builds keep go as a whole, and never while anything is built.
 void ImageCleanup::RemoveLayersOfBuilds(const std::stop_token& stop) const {
   if (parts_.environments_dir.empty()) return;
-  const absl::Duration age = AllowedAge(IsDiskShort(parts_.environments_dir));
+  const absl::Duration age = IsDiskShort(parts_.environments_dir) ? kLayersUnusedForOnShortDisk : kUnusedFor;
   std::error_code error;
   for (const auto& owner : std::filesystem::directory_iterator(parts_.environments_dir, error)) {
     const std::string storage = BuildStorageBelow(owner.path().string()), gone = storage + kGone;

@@ -14,9 +14,11 @@
 
 namespace riseml::agent {
 
-// Age since the last use at which images and layers are removed: usually, and on a short disk.
+// Age since the last use at which images and layers are removed: usually, and on a short disk. There the layers of
+// builds go early, since a build may have filled the disk.
 inline constexpr absl::Duration kUnusedFor = absl::Hours(7 * 24);
 inline constexpr absl::Duration kUnusedForOnShortDisk = absl::Hours(1);
+inline constexpr absl::Duration kLayersUnusedForOnShortDisk = absl::Minutes(1);
 
 // Bytes of layers and caches at which those of a user are removed, all at once: what is in use cannot be told apart.
 inline constexpr std::int64_t kMostLayerBytes = 50'000'000'000;
