@@ -135,7 +135,7 @@ absl::StatusOr<Variables> Launcher::VariablesInContainer(const StartAttemptReque
 ContainerRequest Launcher::DescribeContainer(const AttemptDir& dir, const StartAttemptRequest& start) const {
   const std::vector<std::string> gpus(start.gpu_uuids().begin(), start.gpu_uuids().end());
   ContainerRequest request;
-  request.podman = options_.podman->Words();
+  request.podman = options_.podman->WordsToRun();
   request.name = NewContainerName(NameOf(dir));
   request.image = start.image().reference();
   request.as_root = geteuid() == 0;

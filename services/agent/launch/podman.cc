@@ -28,6 +28,7 @@ namespace riseml::agent {
 namespace {
 
 constexpr char kPodman[] = "/usr/bin/podman";
+constexpr char kUnshare[] = "/usr/bin/unshare";
 constexpr absl::Duration kShortCall = absl::Minutes(2);  // the storage may be busy
 constexpr absl::Duration kLongCall = absl::Hours(1);
 constexpr absl::Duration kPullLimit = absl::Hours(2);
@@ -181,6 +182,13 @@ std::vector<std::string> Podman::Words() const {
           "overlay.skip_mount_home=true"};
 }
 
+std::vector<std::string> Podman::WordsToRun() const {
+  std::vector<std::string> words;
+  if (machine_.root) words = {kUnshare, "--mount", "--propagation", "slave"};
+  for (std::string& word : Words()) words.push_back(std::move(word));
+  return words;
+}
+
 std::vector<std::string> Podman::Environment() const {
   std::vector<std::string> environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                           "LANG=C.UTF-8",
@@ -218,7 +226,7 @@ absl::Status Podman::Probe(const std::string& job, const SystemView& system) con
   RISEML_RETURN_IF_ERROR(MakeBuildStorage(In("probe")));
   if (machine_.root) RISEML_RETURN_IF_ERROR(GiveTreeToContainers(root));
   ContainerRequest request;
-  request.podman = Words();
+  request.podman = WordsToRun();
   request.name = absl::StrCat("probe-", getpid());
   request.rootfs = root;
   request.as_root = machine_.root;

@@ -64,8 +64,10 @@ class Podman {
 
   const std::string& storage_dir() const { return storage_dir_; }
   const std::string& run_dir() const { return run_dir_; }
-  // Beginning of a command line, and the environment that it needs.
+  // Beginning of a command line, and the environment that it needs. WordsToRun: for a container, whose file system
+  // nobody else on the machine sees then. Without root, Podman itself takes care of that.
   std::vector<std::string> Words() const;
+  std::vector<std::string> WordsToRun() const;
   std::vector<std::string> Environment() const;
   // False if this account cannot limit memory and processors of containers.
   bool limits() const { return limits_; }

@@ -116,6 +116,15 @@ TEST_P(ContainerTest, OutlivesAKilledNode) {
   EXPECT_EQ(ReadAll(OutputOf(start) + "/count"), "x\n");
 }
 
+TEST_P(ContainerTest, ShowsItsFileSystemToNobodyElse) {
+  const StartAttemptRequest start = ContainerJob({kWaitForGo});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); })) << ReadAll(DirOf(start).run_log());
+  EXPECT_THAT(ReadAll("/proc/self/mountinfo"), Not(HasSubstr(StorageDir() + "/images")));
+  WriteAll(OutputOf(start) + "/go", "");
+  EXPECT_EQ(WaitForEnd(start).exit_code(), 0);
+}
+
 TEST_P(ContainerTest, RunsOnceThoughItsNodeDiesWhileItStarts) {
   for (int round = 0; round < 5; ++round) {
     const StartAttemptRequest start = ContainerJob({"echo x >> $OUTPUT_DIR/count; sleep 1"});
