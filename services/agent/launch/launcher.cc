@@ -203,7 +203,7 @@ void Launcher::DescribeSurroundings(const StartAttemptRequest& start, internal::
   const std::vector<std::string> notes =
       walled ? NotesOnData(options_.config, contained ? SystemView() : system_) : NotesOnPlainPaths(start);
   *plan->mutable_notes() = {notes.begin(), notes.end()};
-  if (walled)
+  if (walled && !(contained && LooksLikeCdi()))
     for (std::string& note : NotesOnGpus(FindGpuDevices({start.gpu_uuids().begin(), start.gpu_uuids().end()})))
       plan->add_notes(std::move(note));
   if (contained) return;

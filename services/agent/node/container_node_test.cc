@@ -1,10 +1,12 @@
 // Jobs in containers, and builds of images, on a node with Podman.
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <filesystem>
 #include <string>
 
+#include "absl/strings/str_join.h"
 #include "services/agent/disk/image_cleanup.h"
 #include "services/agent/launch/build_root.h"
 #include "services/agent/launch/container.h"
@@ -242,6 +244,53 @@ TEST_P(ContainerTest, ImagesThatNobodyUsesAreRemoved) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isolation, ContainerTest, ::testing::Values(kIsolationNone));
+
+// The machine's Podman reads what devices there are, and what each of them needs, from files of a directory. Here GPUs
+// are devices that take no byte.
+class CdiTest : public ContainerTest {
+ protected:
+  static constexpr char kDirectory[] = "/run/cdi";
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "only root can describe devices to Podman";
+    std::filesystem::create_directories(kDirectory);
+    std::vector<std::string> devices, lines = {"#!/bin/sh"};
+    for (const std::string& gpu : {gpu_, other_}) {
+      ASSERT_EQ(mknod(FileOf(gpu).c_str(), S_IFCHR | 0666, makedev(1, 7)), 0);
+      ASSERT_EQ(chmod(FileOf(gpu).c_str(), 0666), 0);
+      devices.push_back(absl::StrCat(R"({"name": ")", gpu, R"(", "containerEdits": {"deviceNodes": [{"path": ")",
+                                     FileOf(gpu), R"("}]}})"));
+      lines.push_back(absl::StrCat("echo '0, ", gpu, ", H100, 81559, 1, 550.1'"));
+    }
+    WriteAll(file_, absl::StrCat(R"({"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [)",
+                                 absl::StrJoin(devices, ","), "]}"));
+    const std::string bin = directory_ / "bin", query = bin + "/nvidia-smi";
+    std::filesystem::create_directories(bin);
+    WriteAll(query, absl::StrJoin(lines, "\n"));
+    std::filesystem::permissions(query, std::filesystem::perms::owner_all);
+    path_ = absl::StrCat(bin, ":", path_);
+    ContainerTest::SetUp();
+  }
+  void TearDown() override {
+    ContainerTest::TearDown();
+    std::error_code error;
+    for (const std::string& path : {file_, FileOf(gpu_), FileOf(other_)}) std::filesystem::remove(path, error);
+    std::filesystem::remove(kDirectory, error);  // fails while it has files of others
+  }
+  static std::string FileOf(const std::string& gpu) { return "/dev/riseml-" + gpu; }
+
+  const std::string gpu_ = "GPU-" + NewUuid(), other_ = "GPU-" + NewUuid();
+  const std::string file_ = absl::StrCat(kDirectory, "/riseml-test-", gpu_, ".json");
+};
+
+TEST_P(CdiTest, GivesAJobItsOwnGpus) {
+  StartAttemptRequest start = ContainerJob({"ls /dev | grep riseml", "echo x > " + FileOf(gpu_)});
+  start.add_gpu_uuids(gpu_);
+  const AttemptStatus status = RunToEnd(start);
+  EXPECT_THAT(LogOf(start).bytes, StartsWith(absl::StrCat("riseml-", gpu_, "\n"))) << status.message();
+  EXPECT_THAT(LogOf(start).bytes, AllOf(HasSubstr("No space left on device"), Not(HasSubstr(other_))));
+}
+
+INSTANTIATE_TEST_SUITE_P(Isolation, CdiTest, ::testing::Values(kIsolationNone));
 
 // Builds of images: the steps call buildah.
 class ImageBuildTest : public ContainerNodeTest {

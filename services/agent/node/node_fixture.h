@@ -80,7 +80,7 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
     const std::string output = directory_ / absl::StrCat("node-", starts_, ".log");
     node_ = std::make_unique<ChildProcess>(
         std::vector<std::string>{RISEML_AGENT, "node", "--config", config},
-        std::vector<std::string>{"PATH=/usr/bin:/bin", "HOME=/nonexistent", "SECRET_OF_NODE=1"}, output);
+        std::vector<std::string>{"PATH=" + path_, "HOME=/nonexistent", "SECRET_OF_NODE=1"}, output);
     std::string port;
     ASSERT_TRUE(Eventually([&] {
       const std::string text = ReadAll(output);
@@ -193,7 +193,8 @@ class NodeTest : public ::testing::TestWithParam<const char*> {
   FakeSuite suite_;
   TemporaryDirectory directory_;
   std::string network_ = "shared";
-  std::string more_config_;  // lines of YAML
+  std::string more_config_;             // lines of YAML
+  std::string path_ = "/usr/bin:/bin";  // of the node
   int starts_ = 0;
   std::unique_ptr<ChildProcess> node_;
   std::unique_ptr<internal::v1::NodeAgentService::Stub> stub_;
