@@ -5,7 +5,8 @@ import re
 import subprocess
 import tarfile
 
-PACKAGES = ("bash", "coreutils", "ca-certificates", "dash", "findutils", "python3", "python3-pip", "libstdc++6", "libgomp1", "sed", "grep")
+PACKAGES = ("bash", "coreutils", "ca-certificates", "dash", "findutils", "python3", "python3-pip", "libstdc++6", "libgomp1", "sed", "grep",
+            "util-linux", "make", "python3-venv")
 
 
 def dependencies(packages):
@@ -41,7 +42,7 @@ def write_tar(path):
                 continue
             tar.add(name, arcname=name[1:], recursive=False)
         for extra in ("/etc/passwd", "/etc/group", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/python3", "/usr/bin/sh"):
-            if os.path.lexists(extra):
+            if os.path.lexists(extra) and extra not in names:
                 tar.add(extra, arcname=extra[1:], recursive=False)
         python = tarfile.TarInfo("usr/bin/python")
         python.type, python.linkname = tarfile.SYMTYPE, "python3"

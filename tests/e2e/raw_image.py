@@ -1,6 +1,7 @@
 """Images put together byte by byte and pushed by hand, so that they can be as wrong as no tool makes them."""
 
 import base64
+import functools
 import gzip
 import hashlib
 import io
@@ -34,6 +35,11 @@ def layer(*members):
 
 def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
+def compressed(data):
+    return gzip.compress(data, compresslevel=1, mtime=0)
 
 
 class Pusher:
@@ -75,7 +81,7 @@ class Pusher:
                  "history": [{"created_by": "a test"} for _ in layers], **(config or {})}
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST,
                     "config": {"mediaType": CONFIG, **self.blob(json.dumps(about).encode())},
-                    "layers": [{"mediaType": LAYER, **self.blob(gzip.compress(one, mtime=0))} for one in layers]}
+                    "layers": [{"mediaType": LAYER, **self.blob(compressed(one))} for one in layers]}
         if change:
             change(manifest)
         self.call("PUT", f"{self.base}/manifests/{tag}", json.dumps(manifest).encode(), MANIFEST)

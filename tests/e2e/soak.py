@@ -131,7 +131,7 @@ class Soak:
 
     def run(self):
         """Returns (lines, wrong logs)."""
-        self.stack.run("up", "--dir", self.stack.dir, *(("--kafka", self.broker.address()) if self.broker else ()), limit=180)
+        self.stack.up(*(("--kafka", self.broker.address()) if self.broker else ()))
         numbers = []
         for job in range(self.jobs):
             path = self.stack.project(f"soak{job}", f"python print.py {self.lines // self.jobs} {self.seconds} j{job}",

@@ -10,6 +10,8 @@ import threading
 import time
 import unittest
 
+from podman import RUNTIME, Podman
+
 BIN = os.environ["RISEML_BIN"]
 SERVICES = ("api", "gitsync", "builder", "loghandler", "scheduler", "agent")
 
@@ -39,10 +41,20 @@ def processes_with(*words):
     return found
 
 
-class Stack:
-    """`riseml up` in a temporary directory, and the `riseml` program against it."""
+def deliveries(directory):
+    """Numbers of the processes that deliver logs of attempts in an installation."""
+    attempts = os.path.join(directory, "node", "attempts")
+    return [pid for name in (os.listdir(attempts) if os.path.isdir(attempts) else ())
+            for pid in processes_with("ship", os.path.join(attempts, name))]
 
-    def __init__(self):
+
+class Stack:
+    """`riseml up` in a temporary directory, and the `riseml` program against it. Jobs run as RISEML_E2E_RUNTIME says."""
+
+    def __init__(self, runtime=RUNTIME):
+        self.runtime = runtime
+        self.podman = None  # from the first `up` with this runtime
+        self.image = "python:3.11"  # of projects that name none
         self.root = tempfile.mkdtemp(prefix="riseml-e2e-")
         os.chmod(self.root, 0o755)
         self.dir = os.path.join(self.root, "installation")
@@ -78,11 +90,17 @@ class Stack:
         key = next(word for word in made.split() if word.startswith("rml_"))
         with open(self.env["RISEML_CONFIG"], encoding="utf-8") as file:
             text = file.read()
-        own_key = next(word for word in text.split() if word.startswith("rml_"))
+        own_key = self.key_in(self.env["RISEML_CONFIG"])
         config = os.path.join(self.root, name)
         with open(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
             file.write(text.replace(own_key, key).replace("name: admin", f"name: {name}"))
         return config
+
+    @staticmethod
+    def key_in(config):
+        """The API key in a client configuration."""
+        with open(config, encoding="utf-8") as file:
+            return next(word for word in file.read().split() if word.startswith("rml_"))
 
     def fails(self, *args, code=1, **kwargs):
         """Runs the program, which is to fail; returns what it said on standard error."""
@@ -95,8 +113,13 @@ class Stack:
     def json(self, *args, **kwargs):
         return json.loads(self.run(*args, "--json", **kwargs))
 
-    def up(self):
-        self.run("up", "--dir", self.dir, limit=180)
+    def up(self, *options):
+        first = self.runtime == "podman" and not self.podman
+        self.run("up", "--dir", self.dir, *(("--runtime", "podman") if first else ()), *options, limit=180)
+        if first:
+            self.podman = Podman(self.dir, self.key_in(self.env["RISEML_CONFIG"]))
+            self.podman.push_base()
+            self.image = self.podman.image
 
     def down(self):
         self.run("down", "--dir", self.dir, limit=120)
@@ -144,13 +167,19 @@ class Stack:
             self.run("kill", number.decode(), code=None)
             self.run("wait", number.decode(), code=None)
         self.run("down", "--dir", self.dir, code=None)
+        if self.podman:
+            # Podman removes a container a moment after the job in it has ended, and waits forever for files that are gone.
+            eventually(lambda: not processes_with("run", f"{self.dir}/containers/images"), "Podman has removed all containers")
+            self.podman.clean()
+        for pid in deliveries(self.dir):
+            os.kill(pid, signal.SIGTERM)  # it waits for the installation to come up again, to deliver the end of a log
         shutil.rmtree(self.root, ignore_errors=True)
 
     def project(self, name, run, files=None, **train):
         """Writes a project; `run` is a command or a list. Returns its directory."""
         path = os.path.join(self.root, "projects", name)
         os.makedirs(path, exist_ok=True)
-        spec = {"image": "python:3.11", "resources": {"cpus": 0.1, "mem": 64, "gpus": 0}, **train, "run": run}
+        spec = {"image": self.image, "resources": {"cpus": 0.1, "mem": 64, "gpus": 0}, **train, "run": run}
         with open(os.path.join(path, "riseml.yml"), "w", encoding="utf-8") as file:
             json.dump({"project": name, "train": spec}, file)  # JSON is YAML
         for file_name, text in (files or {}).items():

@@ -4,6 +4,7 @@ import os
 import time
 import unittest
 
+from podman import processes_only
 from stack import StackTest, eventually
 
 
@@ -139,6 +140,7 @@ class Commands(StackTest):
         self.assertIn("install steps have no results, as they do not run for every experiment", log)
         self.assertIn("refused: 1", log)
 
+    @processes_only("a container is the job's own, which may install into it")
     def test_case_19_installing_in_a_run_command_is_told_where_to_write_it(self):
         number, _ = self.finish(self.stack.project("c19", ["pip install six", "true"]), code=1)
         self.assertIn("write `pip install six` under `install:`", self.message(number))
@@ -198,6 +200,7 @@ class Commands(StackTest):
         with open(os.path.join(output, "best.txt"), encoding="ascii") as file:
             self.assertEqual(file.read(), f"{output}/model.pt\n")
 
+    @processes_only("the steps of an image write into a layer, which links cannot lead into")
     def test_repository_10_uv_and_pip_can_link_from_the_cache(self):
         path = self.stack.project(
             "r10", "true", install=['touch $UV_CACHE_DIR-probe && ln $UV_CACHE_DIR-probe $VIRTUAL_ENV/probe'])

@@ -22,15 +22,24 @@ class Examples(StackTest):
         cls.addClassCleanup(cls.stack.close)
         data = os.path.join(cls.stack.root, "measurements")
         subprocess.run([sys.executable, os.path.join(EXAMPLES, "data-links", "make_data.py"), data], check=True, stdout=subprocess.DEVNULL)
-        cls.stack.run("up", "--dir", cls.stack.dir, "--data", f"measurements={data}", limit=180)
+        cls.stack.up("--data", f"measurements={data}")
 
     def example(self, name):
-        return os.path.join(EXAMPLES, name)
+        """The directory of an example; with containers a copy, which names the image in the installation's registry."""
+        path = os.path.join(self.stack.root, "examples", name)
+        if not self.stack.podman:
+            return os.path.join(EXAMPLES, name)
+        return path if os.path.exists(path) else self.copy(name, path)
 
-    def copy(self, name):
+    def copy(self, name, path=None):
         """A copy of an example, for tests that change it."""
-        path = os.path.join(self.stack.root, "copies", name)
-        shutil.copytree(self.example(name), path, symlinks=True)
+        path = path or os.path.join(self.stack.root, "copies", name)
+        shutil.copytree(os.path.join(EXAMPLES, name), path, symlinks=True)
+        for config in glob.glob(path + "/riseml*.yml"):
+            with open(config, encoding="utf-8") as file:
+                text = file.read()
+            with open(config, "w", encoding="utf-8") as file:
+                file.write(text.replace("image: python:3.11", f"image: {self.stack.image}"))
         return path
 
     def finish(self, path, *args, code=0):

@@ -2,82 +2,25 @@
 
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 import time
 import unittest
 
-import python_image
 from raw_image import Pusher, layer, member
 from stack import Stack
 
-CONTAINERS_CONF = """[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-
-
 class Images(unittest.TestCase):
-    podman_state = ""
-
     @classmethod
     def setUpClass(cls):
-        cls.stack = Stack()
-        cls.addClassCleanup(cls.close)
-        cls.stack.run("up", "--dir", cls.stack.dir, "--runtime", "podman", limit=180)
-        with open(os.path.join(cls.stack.dir, "containers", "containers.conf"), encoding="utf-8") as file:
-            cls.podman_state = next(line.split('"')[1] for line in file if line.startswith("tmp_dir"))
-        with open(os.path.join(cls.stack.dir, "supervisor.json"), encoding="utf-8") as file:
-            cls.registry = f"127.0.0.1:{json.load(file)['ports']['registry']}"
-        cls.admin_key = cls.key_in(cls.stack.env["RISEML_CONFIG"])
-        cls.push_base()
-
-    @classmethod
-    def close(cls):
-        cls.stack.close()
-        # What Podman keeps of running containers lies in a short directory outside of the installation.
-        if cls.podman_state:
-            shutil.rmtree(os.path.dirname(cls.podman_state), ignore_errors=True)
-
-    @staticmethod
-    def key_in(config):
-        with open(config, encoding="utf-8") as file:
-            return next(word for word in file.read().split() if word.startswith("rml_"))
-
-    @classmethod
-    def push_base(cls):
-        """Puts python:3.11 of this machine's packages into the registry, as an administrator does."""
-        root = os.path.join(cls.stack.root, "base")
-        os.makedirs(root)
-        conf = os.path.join(root, "containers.conf")
-        with open(conf, "w", encoding="ascii") as file:
-            file.write(CONTAINERS_CONF)
-        env = {**os.environ, "CONTAINERS_CONF": conf, "STORAGE_DRIVER": "vfs"}
-
-        def buildah(*args):
-            return subprocess.run(["buildah", "--root", f"{root}/storage", "--runroot", f"{root}/run", *args], env=env, check=True,
-                                  capture_output=True, text=True).stdout.strip()
-
-        python_image.write_tar(f"{root}/base.tar")
-        container = buildah("from", "scratch")
-        buildah("add", container, f"{root}/base.tar", "/")
-        buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--cmd", "python3", container)
-        buildah("commit", container, "base")
-        buildah("push", "--tls-verify=false", "--creds", f"admin:{cls.admin_key}", "base", f"docker://{cls.registry}/library/python:3.11")
-        shutil.rmtree(root)
-
-    def image(self):
-        return f"{self.registry}/library/python:3.11"
-
-    def project(self, name, run, files=None, **train):
-        return self.stack.project(name, run, files, image=self.image(), **train)
+        cls.stack = Stack("podman")
+        cls.addClassCleanup(cls.stack.close)
+        cls.stack.up()
+        cls.registry = cls.stack.podman.registry
+        cls.admin_key = cls.stack.podman.key
 
     def test_steps_are_built_once_and_an_edit_builds_nothing(self):
-        path = self.project("built", ["python3 -c 'import step; print(step.answer)'", "cat note"],
+        path = self.stack.project("built", ["python3 -c 'import step; print(step.answer)'", "cat note"],
                             {"note": "first\n", "step.sh": "echo unused\n"},
                             install=["mkdir -p /opt/lib && echo answer=42 > /opt/lib/step.py", "export ANSWER=7",
                                      "echo $ANSWER > /opt/lib/kept"],
@@ -99,15 +42,15 @@ class Images(unittest.TestCase):
         self.assertEqual(jobs, ["train"], "nothing is built")
 
     def test_a_step_that_fails_is_named(self):
-        number = self.stack.train(self.project("failing", "true", install=["true", "echo no such thing >&2; exit 3"]))
+        number = self.stack.train(self.stack.project("failing", "true", install=["true", "echo no such thing >&2; exit 3"]))
         self.stack.run("wait", number, code=1, limit=300)
         self.assertIn("step 2 of 2 failed", self.stack.run("status", number).decode())
         self.assertIn("return code: 3", self.stack.run("logs", "--raw", f"{number}.build").decode())
 
     def test_another_user_cannot_pull_the_image(self):
-        number = self.stack.train(self.project("private", "echo mine"))
+        number = self.stack.train(self.stack.project("private", "echo mine"))
         self.stack.run("wait", number, limit=300)
-        other = self.key_in(self.stack.add_user("mallory"))
+        other = self.stack.key_in(self.stack.add_user("mallory"))
         owner, project = self.repository(number)
 
         def inspect(user, key):
@@ -188,14 +131,14 @@ class Images(unittest.TestCase):
     def test_the_data_volume_is_readable(self):
         with open(os.path.join(self.stack.dir, "data", "set.txt"), "w", encoding="ascii") as file:
             file.write("seen\n")
-        number = self.stack.train(self.project("data", ["cat /data/set.txt", "touch /data/x || echo read-only"]))
+        number = self.stack.train(self.stack.project("data", ["cat /data/set.txt", "touch /data/x || echo read-only"]))
         self.stack.run("wait", number, limit=300)
         log = self.stack.run("logs", "--raw", f"{number}.train").decode()
         self.assertIn("seen\n", log)
         self.assertIn("read-only\n", log)
 
     def test_a_build_shows_its_steps_while_they_run(self):
-        path = self.project("slow", "true", install=["echo be$((1))gun; sleep 5; echo over"])
+        path = self.stack.project("slow", "true", install=["echo be$((1))gun; sleep 5; echo over"])
         number = self.stack.train(path)
         logs = self.stack.popen("logs", f"{number}.build")
         seen = b""

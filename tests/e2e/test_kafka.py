@@ -45,7 +45,7 @@ class Kafka(unittest.TestCase):
         cls.addClassCleanup(cls.broker.close)
         cls.stack = Stack()
         cls.addClassCleanup(cls.stack.close)
-        cls.stack.run("up", "--dir", cls.stack.dir, "--kafka", cls.broker.address(), limit=180)
+        cls.stack.up("--kafka", cls.broker.address())
 
     def go(self, number):
         """Lets a job go on that waits for this file."""

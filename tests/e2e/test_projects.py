@@ -138,7 +138,7 @@ class Projects(StackTest):
         self.assertIn("riseml down", self.stack.fails("up", "--dir", self.stack.dir, "--data", f"mnist={big}"))
         self.stack.down()
         self.assertIn("no such directory", self.stack.fails("up", "--dir", self.stack.dir, "--data", "x=/nowhere"))
-        self.stack.run("up", "--dir", self.stack.dir, "--data", f"mnist={big}", limit=180)
+        self.stack.up("--data", f"mnist={big}")
         number = self.stack.train(path)
         self.stack.run("wait", number)
         self.assertEqual(self.log(number).split("\n")[:2], ["img", "img"])

@@ -29,9 +29,8 @@ class Sync(StackTest):
         self.config(os.path.join(root, "riseml.yml"), name, run, **train)
         return root
 
-    @staticmethod
-    def config(path, name, run, **train):
-        spec = {"image": "python:3.11", "resources": {"cpus": 0.1, "mem": 64}, **train, "run": run}
+    def config(self, path, name, run, **train):
+        spec = {"image": self.stack.image, "resources": {"cpus": 0.1, "mem": 64}, **train, "run": run}
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"project": name, "train": spec}, file)
 
