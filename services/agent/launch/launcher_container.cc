@@ -114,6 +114,9 @@ absl::Status Launcher::GiveFilesToContainer(const AttemptDir& dir, const StartAt
     if (FileExists(tree)) RISEML_RETURN_IF_ERROR(GiveTreeToContainers(tree));
   for (const std::string& directory : {output, outputs_.PathOf(start.template_().shared_subpath()), CacheOf(start)})
     if (!directory.empty()) RISEML_RETURN_IF_ERROR(GiveToContainers(directory));
+  // The directory of a set, unlike those of its children, has been no job's output.
+  for (const auto& [name, directory] : outputs_.InputsOf(start.template_()))
+    RISEML_RETURN_IF_ERROR(GiveToContainers(directory));
   if (!start.builds_image()) return absl::OkStatus();
   for (const std::string& part : PartsOfBuildStorage(BuildStorageOf(start.template_())))
     RISEML_RETURN_IF_ERROR(GiveToContainers(part));
