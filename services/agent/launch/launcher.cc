@@ -195,6 +195,7 @@ void Launcher::DescribeSurroundings(const StartAttemptRequest& start, internal::
   const bool contained = IsInContainer(start), walled = contained || sandboxed();
   plan->set_own_network(!contained && processes_have_network());
   plan->set_in_container(contained);
+  if (start.has_image()) plan->set_python_client_dir(options_.config.python_client_dir());
   plan->set_sandboxed(walled && !start.builds_image());  // a build mounts its layers
   const bool counted = contained && options_.podman->limits();
   if (walled && !counted) plan->set_most_processes(MostProcesses());

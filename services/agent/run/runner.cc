@@ -28,6 +28,7 @@
 #include "services/agent/process/output_pipe.h"
 #include "services/agent/process/process.h"
 #include "services/agent/process/timer.h"
+#include "services/agent/run/image_setup.h"
 #include "services/agent/run/port_forwarder.h"
 #include "services/agent/run/result_socket.h"
 #include "services/agent/run/step_runner.h"
@@ -372,6 +373,7 @@ absl::Status RunAttempt(const std::string& dir, const RunFiles& files, const Clo
   internal::v1::RunPlan plan;
   if (!plan.ParseFromString(text)) return absl::DataLossError(absl::StrCat(dir, "/run.pb is damaged"));
   RISEML_RETURN_IF_ERROR(TakeSecrets(dir, &plan));
+  if (plan.in_container() && plan.role() != "build") SetUpImage(&plan);
   Runner runner(dir, files, clock, std::move(plan));
   RISEML_RETURN_IF_ERROR(runner.Prepare());
   const absl::Status status = runner.Run();
