@@ -113,6 +113,7 @@ class Finder {
       if (path.empty()) return Everything("a step reads or installs the whole project");
       out_.ids[prefix] = entry.id();
     } else if (role == Role::kProject) {
+      out_.projects.insert(path);
       for (const std::string& name : PackagingFiles()) Add(prefix + name, Role::kPackaging);
       AddChildren(prefix, entry, Role::kPackage);
     } else if (role == Role::kMembers) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct CodeInputs {
   std::string tree;                        // content of the root except riseml.yml, with ids; then `ids` is empty
   std::string everything_because;          // why the whole tree decides
   std::vector<std::string> outside;        // files that steps read elsewhere; they decide nothing
+  std::set<std::string> projects;          // directories that are installed editable; ids and tree decide without them
 };
 
 // 64 hex digits that differ when the inputs do.

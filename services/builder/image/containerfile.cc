@@ -52,6 +52,11 @@ std::string ContainerfileOf(const ImageBuild& build) {
   // As JSON a step is one line, whatever it contains, and buildah replaces nothing in it.
   for (std::size_t i = 0; i < build.steps.size(); ++i)
     absl::StrAppend(&text, "RUN ", mounts, nlohmann::json({"/bin/sh", "-c", ScriptOf(build, i)}).dump(), "\n");
+  if (build.removes_passing) {
+    const std::string script =
+        absl::StrCat("while IFS= read -r path; do rm -f \"/code/$path\"; done < ", kBuildSettings, "/passing");
+    absl::StrAppend(&text, "RUN ", nlohmann::json({"/bin/sh", "-c", script}).dump(), "\n");
+  }
   return text;
 }
 

@@ -11,12 +11,13 @@ struct ImageBuild {
   std::vector<std::string> steps;    // install steps, in order; each is a text for the shell
   std::vector<std::string> secrets;  // names of variables that the steps see and the image does not
   std::string cache;                 // name of the owner's caches: letters, digits and "-"
+  bool removes_passing = false;      // files that kBuildSettings lists in `passing` are removed from /code at the end
 };
 
 // Directory in which builds keep what the shell knows from one step to the next.
 inline constexpr char kBuildState[] = "/.riseml";
 // Directory that a build may mount: `variables` sets variables that the steps see and the image does not, such as those
-// for proxies and package indexes, `names` lists them.
+// for proxies and package indexes, `names` lists them, `passing` lists files by their path below /code.
 inline constexpr char kBuildSettings[] = "/run/riseml-settings";
 
 // Instructions before the first RUN: FROM, WORKDIR, COPY.

@@ -22,6 +22,17 @@ riseml_copy() {
 }
 )sh";
 
+// Copies all files of directories that are installed editable: tools look for packages in them. Their content decides
+// nothing, so the image is to lose them again; `passing` lists them.
+constexpr char kCollectProjects[] = R"sh(mkdir -p "$HOME/settings"
+riseml_projects() {
+  find "$@" -name .git -prune -o ! -type d ! -path ./riseml.yml -print | while IFS= read -r riseml_path; do
+    if [ ! -e "$HOME/context/$riseml_path" ] && [ ! -L "$HOME/context/$riseml_path" ]; then printf '%s\n' "$riseml_path"; fi
+  done > "$HOME/settings/passing"
+  xargs -r -d '\n' cp -a --parents -t "$HOME/context" -- < "$HOME/settings/passing"
+}
+)sh";
+
 // Passes the settings for proxies, package indexes and certificates on to the steps. `riseml_mounts` are options that
 // mount the settings, and the files and directories that they name, which the steps see below /run/riseml-files.
 // `riseml_awk` is an awk that passes lines on at once.
@@ -29,6 +40,17 @@ constexpr char kSettings[] = R"sh(mkdir -p "$HOME/settings"
 : > "$HOME/settings/variables"
 : > "$HOME/settings/names"
 riseml_mounts="-v $HOME/settings:/run/riseml-settings:ro"
+# A program that says why there are no results; later steps have the variables of earlier ones.
+cat > "$HOME/settings/riseml-report" <<'END'
+#!/bin/sh
+echo "ERROR: results not reported: install steps have no results, as they do not run for every experiment: report \
+them from the commands under 'run:'" >&2
+exit 1
+END
+chmod 755 "$HOME/settings/riseml-report"
+echo 'export PATH="$PATH:/run/riseml-settings"' >> "$HOME/settings/variables"
+# Environments that tools make lie in the project, where jobs find them; caches are no part of the image.
+echo 'export POETRY_VIRTUALENVS_IN_PROJECT=true PIPENV_VENV_IN_PROJECT=1' >> "$HOME/settings/variables"
 riseml_number=0
 # mawk collects its input before it looks at it, unless it is told that somebody waits.
 riseml_awk=awk
@@ -86,6 +108,10 @@ quoted {
 END { printf "%s", text }
 )awk";
 
+bool PassesFiles(const CodeInputs& code) {
+  return code.tree.empty() && code.everything_because.empty() && !code.projects.empty();
+}
+
 std::string CollectCommand(const CodeInputs& code) {
   std::string text = kCollect;
   if (!code.tree.empty() || !code.everything_because.empty())
@@ -100,6 +126,11 @@ std::string CollectCommand(const CodeInputs& code) {
   }
   if (!empty.empty()) absl::StrAppend(&text, "mkdir -p ", absl::StrJoin(empty, " "), "\n");
   if (!whole.empty()) absl::StrAppend(&text, "riseml_copy ", absl::StrJoin(whole, " "), "\n");
+  if (PassesFiles(code)) {
+    absl::StrAppend(&text, kCollectProjects, "riseml_projects");
+    for (const std::string& path : code.projects) absl::StrAppend(&text, " ", Quote(absl::StrCat("./", path)));
+    absl::StrAppend(&text, "\n");
+  }
   return text;
 }
 
@@ -126,8 +157,11 @@ Step BuildStep(const ImageInputs& inputs, absl::string_view key, const ImageTarg
   oci::ImageReference base = inputs.base, name = inputs.base;
   base.tag.clear();  // buildah takes no name with both
   name.digest.clear();
-  const std::string containerfile =
-      ContainerfileOf({.base = base.ToString(), .steps = inputs.install, .secrets = {}, .cache = "riseml"});
+  const std::string containerfile = ContainerfileOf({.base = base.ToString(),
+                                                     .steps = inputs.install,
+                                                     .secrets = {},
+                                                     .cache = "riseml",
+                                                     .removes_passing = PassesFiles(inputs.code)});
   std::string titles;
   for (const std::string& step : inputs.install) absl::StrAppend(&titles, ForLine(step), "\n");
   const std::string registry =

@@ -17,7 +17,7 @@
 namespace riseml::builder {
 
 // Version of how images are built; part of the key.
-inline constexpr int kImageFormat = 1;
+inline constexpr int kImageFormat = 2;
 
 // Label of an environment's image that holds its key.
 inline constexpr char kKeyLabel[] = "com.riseml.environment";

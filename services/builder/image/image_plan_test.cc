@@ -174,6 +174,21 @@ TEST_F(ImageBuildTest, OnlyWhatTheStepsReadComesIntoTheImage) {
   EXPECT_FALSE(fs::exists(dir_ + "/home/context/riseml.yml")) << "its edits build nothing";
 }
 
+TEST_F(ImageBuildTest, AnEditableProjectIsThereDuringTheStepsOnly) {
+  Buildah("", 0);
+  ImageInputs inputs = Example();
+  inputs.code.projects = {""};
+  const std::string output = Run(inputs);
+  EXPECT_EQ(exit_code_, 0) << output;
+  EXPECT_TRUE(fs::exists(dir_ + "/home/context/train.py"));
+  EXPECT_FALSE(fs::exists(dir_ + "/home/context/riseml.yml"));
+  const std::string passing = Read("/home/settings/passing");
+  EXPECT_THAT(passing, HasSubstr("./train.py\n"));
+  EXPECT_THAT(passing, Not(HasSubstr("requirements.txt")));
+  EXPECT_THAT(Read("/home/Containerfile"), HasSubstr("/run/riseml-settings/passing"));
+  EXPECT_EQ(KeyOf(inputs), KeyOf(Example())) << "it decides nothing";
+}
+
 TEST_F(ImageBuildTest, StepsSeeTheSettingsOfTheNode) {
   Buildah("", 0);
   variables_ = absl::StrCat("PIP_INDEX_URL=\"https://it's/simple\" https_proxy=http://proxy:1 PIP_CERT=", dir_,
@@ -188,6 +203,9 @@ TEST_F(ImageBuildTest, StepsSeeTheSettingsOfTheNode) {
   EXPECT_THAT(text, Not(HasSubstr("PIP_CACHE_DIR")));
   EXPECT_THAT(text, Not(HasSubstr("OTHER")));
   EXPECT_THAT(Read("/home/settings/names"), HasSubstr("PIP_INDEX_URL\n"));
+  EXPECT_THAT(text, HasSubstr("PATH=\"$PATH:/run/riseml-settings\"\n"));
+  EXPECT_THAT(Read("/home/settings/riseml-report"), HasSubstr("install steps have no results"));
+  EXPECT_EQ(fs::status(dir_ + "/home/settings/riseml-report").permissions(), fs::perms(0755));
 }
 
 TEST_F(ImageBuildTest, AStepThatFailsIsNamedWithItsCode) {
