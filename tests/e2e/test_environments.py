@@ -72,8 +72,8 @@ class Environments(StackTest):
         second = self.finish(path)
         self.assertEqual(self.log(second), "2.0\n")
         self.assertNotEqual(self.key(first), self.key(second))
-        self.assertRegex(self.log(second, "build"),
-                         rf"\nIt is built, as .*requirements/base\.txt has changed.* since {self.number(first)}\.build\n")
+        since = f"environment {self.key(first)[:8]} was built" if self.stack.podman else rf"{self.number(first)}\.build"
+        self.assertRegex(self.log(second, "build"), rf"\nIt is built, as .*requirements/base\.txt has changed.* since {since}\n")
 
     def test_case_01_variant_the_users_own_code_is_never_stale(self):
         path = self.stack.project("stale", "cd app && python main.py", install="pip install --no-build-isolation -r reqs.txt",
@@ -150,7 +150,8 @@ class Environments(StackTest):
                                   files={"requirements.txt": "attrs\n"})
         number = self.finish(path)
         self.assertEqual(self.log(number).split(), ["1", "2"])
-        self.assertIn("env is the environment of the job; no other virtual environment is made\n", self.log(number, "build"))
+        if not self.stack.podman:  # where it is made, as anywhere else
+            self.assertIn("env is the environment of the job; no other virtual environment is made\n", self.log(number, "build"))
         self.assertIn("file: requirements.txt", self.log(number, "build"))
 
     @processes_only("whether there is a conda is up to the image")
@@ -174,7 +175,7 @@ class Environments(StackTest):
         self.assertEqual(len(keys), 1)
         first = self.stack.run("status", self.number(experiment)).decode()
         self.assertRegex(first, r"Environment: [0-9a-f]{8}, built by \d+\.build\nBuilt because: no environment of this project is known\n")
-        self.assertRegex(experiment["environment"]["digest"], "^[0-9a-f]{64}$")
+        self.assertRegex(experiment["environment"]["digest"], "^(sha256:)?[0-9a-f]{64}$")
         rebuilt = self.finish(path, "--rebuild")
         self.assertEqual(self.roles(rebuilt), ["build", "train"])
         self.assertNotIn(self.key(rebuilt), keys)
