@@ -214,7 +214,7 @@ TEST_F(ImagesTest, AnImageThatDoesNotExistFailsTheCreation) {
 TEST_F(ImagesTest, ARegistryThatDoesNotAnswerIsNamed) {
   api_->builder().BreakResolve({grpc::StatusCode::DEADLINE_EXCEEDED, "too late"});
   const auto refused = api_->Create(key_, user_, kSingle);
-  EXPECT_TRUE(absl::IsUnavailable(refused.status())) << refused.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused.status())) << "clients must not try again: " << refused.status();
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("did not answer within 20s; try again later"));
 }
 

@@ -129,9 +129,9 @@ absl::Status ExperimentHandler::FindEnvironment(const rpc::Call& call, const Exp
       [&](auto* context, auto* response) { return builder_.ResolveEnvironment(context, request, response); },
       {.timeout = containers_ ? kRegistryTimeout : kBuilderTimeout, .tries = 1, .request_id = call.request_id});
   if (containers_ && absl::IsDeadlineExceeded(environment.status()))
-    return absl::UnavailableError(absl::StrCat("find the image of the experiment: its registry, or that of the ",
-                                               "installation, did not answer within ",
-                                               absl::FormatDuration(kRegistryTimeout), "; try again later"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "find the image", spec.image().empty() ? "" : " ", spec.image(), " of the experiment: its registry, or that ",
+        "of the installation, did not answer within ", absl::FormatDuration(kRegistryTimeout), "; try again later"));
   if (containers_ && !environment.ok()) return While("find the image of the experiment", environment.status());
   if (!environment.ok() || environment->state() == internal::v1::Environment::MISSING) wanted->needs_build = true;
   if (environment.ok()) wanted->base_image = environment->base_image();

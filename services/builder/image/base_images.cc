@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/stop_after.h"
 #include "services/common/oci/append.h"
 
 namespace riseml::builder {
@@ -14,22 +15,34 @@ namespace {
 constexpr std::size_t kMaxClients = 100;
 // A user waits for the answer: a registry that is down is reported soon.
 constexpr int kTries = 3;
+constexpr absl::Duration kLongestPause = absl::Seconds(3);
 
 absl::Status Explain(const absl::Status& status, const oci::ImageReference& reference, bool has_credential) {
   const std::string image = reference.ToString();
   if (absl::IsNotFound(status))
     return WithMessage(status, absl::StrCat("image ", image, " not found: ", status.message()));
-  if (absl::IsUnauthenticated(status) && !has_credential)
-    return WithMessage(status, absl::StrCat("image ", image, " does not exist, or ", reference.registry,
-                                            " wants a user and a password for it: ", status.message()));
+  if (absl::IsUnauthenticated(status))  // not kept, since it would blame the user's API key
+    return absl::FailedPreconditionError(absl::StrCat(
+        "image ", image,
+        has_credential
+            ? absl::StrCat(": ", reference.registry, " refuses the stored user and password")
+            : absl::StrCat(" does not exist, or ", reference.registry, " wants a user and a password for it"),
+        " (", status.message(), "); store the right ones: riseml registry login ", reference.registry));
+  if (absl::IsUnavailable(status))  // not kept, since clients would try again at once
+    return absl::FailedPreconditionError(absl::StrCat("image ", image, ": ", status.message(), "; try again later"));
   return While(absl::StrCat("image ", image), status);
 }
 
 }  // namespace
 
 BaseImages::BaseImages(oci::HttpTransport& http, const Clock& clock, RegistryPolicy policy, oci::Platform platform,
-                       oci::Registry* own)
-    : http_(http), clock_(clock), policy_(std::move(policy)), platform_(std::move(platform)), own_(own) {}
+                       oci::Registry* own, absl::Duration longest_search)
+    : http_(http),
+      clock_(clock),
+      policy_(std::move(policy)),
+      platform_(std::move(platform)),
+      own_(own),
+      longest_search_(longest_search) {}
 
 absl::StatusOr<std::shared_ptr<oci::Registry>> BaseImages::Connect(const std::string& host,
                                                                    const oci::Credential* credential) {
@@ -38,7 +51,8 @@ absl::StatusOr<std::shared_ptr<oci::Registry>> BaseImages::Connect(const std::st
     return Error(Reason::kPermissionDenied,
                  absl::StrCat("images of ", host, " are not allowed here, only those of ",
                               absl::StrJoin(policy_.allowed, ", "), "; an administrator can add the registry"));
-  oci::RegistryOptions options{.host = host, .plain_http = policy_.without_tls.contains(host), .tries = kTries};
+  oci::RegistryOptions options{
+      .host = host, .plain_http = policy_.without_tls.contains(host), .tries = kTries, .longest_pause = kLongestPause};
   if (const auto realms = policy_.realms.find(host); realms != policy_.realms.end())
     options.realm_hosts = realms->second;
   if (credential != nullptr) {
@@ -55,8 +69,15 @@ absl::StatusOr<BaseImage> BaseImages::Resolve(absl::string_view name, const oci:
                                               const std::stop_token& stop) {
   RISEML_ASSIGN_OR_RETURN(oci::ImageReference reference, oci::ParseImageReference(name));
   RISEML_ASSIGN_OR_RETURN(const std::shared_ptr<oci::Registry> registry, Connect(reference.registry, credential));
+  const StopAfter limit(longest_search_, stop);
   const absl::StatusOr<oci::Image> image =
-      oci::ReadImage(*registry, reference.repository, reference.Target(), platform_, stop);
+      oci::ReadImage(*registry, reference.repository, reference.Target(), platform_, limit.token());
+  if (absl::IsCancelled(image.status()) && limit.expired())
+    return absl::FailedPreconditionError(absl::StrCat("image ", reference.ToString(), ": ", reference.registry,
+                                                      " is too slow, it was called for ",
+                                                      absl::FormatDuration(longest_search_), "; try again later"));
+  if (registry.get() == own_ && absl::IsUnavailable(image.status()))
+    return While(absl::StrCat("image ", reference.ToString()), image.status());
   if (!image.ok()) return Explain(image.status(), reference, credential != nullptr);
   BaseImage base{.layers = image->manifest.layers.size()};
   for (const oci::Descriptor& layer : image->manifest.layers) base.bytes += layer.size;

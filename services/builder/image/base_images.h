@@ -35,14 +35,18 @@ struct BaseImage {
 // Thread-safe. `http` decides which addresses may be called.
 class BaseImages {
  public:
+  // Time that a user waits for the registry at most. Must be less than api waits for builder.
+  static constexpr absl::Duration kLongestSearch = absl::Seconds(15);
+
   // All must outlive this object. `own` is the installation's registry, which is allowed anyway; null: none.
   BaseImages(oci::HttpTransport& http, const Clock& clock, RegistryPolicy policy, oci::Platform platform,
-             oci::Registry* own = nullptr);
+             oci::Registry* own = nullptr, absl::Duration longest_search = kLongestSearch);
 
   // Returns the image for the platform. `credential` is for the registry that the name is of; null: none. Errors, each
   // with the name of the image: INVALID_ARGUMENT for a wrong name, and for what is not an image that Linux can run;
   // PERMISSION_DENIED for a registry that is not allowed, or refuses; NOT_FOUND without the image or the platform;
-  // UNAUTHENTICATED; UNAVAILABLE.
+  // FAILED_PRECONDITION for a registry that wants a password, and for one that is busy, away or too slow after all
+  // tries; UNAVAILABLE while `own` is away.
   absl::StatusOr<BaseImage> Resolve(absl::string_view name, const oci::Credential* credential,
                                     const std::stop_token& stop = {});
 
@@ -55,6 +59,7 @@ class BaseImages {
   const RegistryPolicy policy_;
   const oci::Platform platform_;
   oci::Registry* const own_;
+  const absl::Duration longest_search_;
   Mutex mu_;
   std::map<std::string, std::shared_ptr<oci::Registry>> anonymous_ ABSL_GUARDED_BY(mu_);  // by host; keep their tokens
 };

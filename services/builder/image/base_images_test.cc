@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/oci/digest.h"
 #include "services/common/oci/testing/scripted_http.h"
 
@@ -60,10 +61,42 @@ TEST_F(BaseImagesTest, SaysWhichImageIsMissingAndWhy) {
   EXPECT_THAT(Why("python:9"), HasSubstr("image docker.io/library/python:9 not found: "));
   http_.Answer(401);
   EXPECT_THAT(Why("team/private"), HasSubstr("does not exist, or docker.io wants a user and a password"));
+  http_.Answer(401);
+  const absl::Status refused = Make().Resolve("ghcr.io/a/b", nullptr).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << "it is not the API key of the user that is wrong: " << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("riseml registry login ghcr.io"));
   AnswerManifest(R"({"manifests":[]})", oci::kOciIndex);
   EXPECT_THAT(Why("python"), HasSubstr("does not exist for linux/amd64"));
   AnswerManifest("<html>", "text/html");
   EXPECT_THAT(Why("ghcr.io/a/b"), HasSubstr("image ghcr.io/a/b:latest: "));
+}
+
+// Answers nothing until it is stopped.
+class SilentHttp final : public oci::HttpTransport {
+ public:
+  absl::StatusOr<oci::HttpAnswer> Perform(const oci::HttpRequest& request) override {
+    while (Pause(request.stop, absl::Minutes(1))) continue;
+    return absl::CancelledError("stopped");
+  }
+};
+
+TEST_F(BaseImagesTest, NobodyWaitsLongForARegistry) {
+  SilentHttp silent;
+  BaseImages slow(silent, clock_, {}, {"linux", "amd64", ""}, nullptr, absl::Milliseconds(10));
+  const absl::Status late = slow.Resolve("r.example/a", nullptr).status();
+  EXPECT_EQ(late, absl::FailedPreconditionError("image r.example/a:latest: r.example is too slow, it was called for "
+                                                "10ms; try again later"));
+  BaseImages patient(silent, clock_, {}, {"linux", "amd64", ""});
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_TRUE(absl::IsCancelled(patient.Resolve("r.example/a", nullptr, stop.get_token()).status()));
+}
+
+TEST_F(BaseImagesTest, ABusyRegistryIsNotCalledAgainByClients) {
+  http_.Answer(429, {{"retry-after", "3600"}});
+  const absl::Status busy = Make().Resolve("r.example/a", nullptr).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(busy)) << busy;
+  EXPECT_THAT(std::string(busy.message()), HasSubstr("image r.example/a:latest: "));
 }
 
 TEST_F(BaseImagesTest, RefusesRegistriesThatAreNotAllowed) {
@@ -87,7 +120,7 @@ TEST_F(BaseImagesTest, SendsACredentialToItsRegistryOnly) {
   EXPECT_NE(http_.calls()[1].authorization, "");
   // Another user without the credential has nothing of it.
   http_.Answer(401, {{"www-authenticate", "Basic realm=x"}});
-  EXPECT_EQ(images.Resolve("r.example:5000/a/b:1", nullptr).status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(images.Resolve("r.example:5000/a/b:1", nullptr).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(BaseImagesTest, RefusesAnImageOfAnotherPlatformThatHasNoIndex) {

@@ -19,6 +19,8 @@ using internal::v1::Environment;
 
 constexpr absl::Duration kPullTime = absl::Hours(1);
 constexpr absl::Duration kBuildTime = absl::Hours(24);
+// A job's image has one layer for each step, one for the files that the steps read, and at least one of the code.
+constexpr std::size_t kLayersBesides = 2;
 
 std::string DefaultImage(const WantedEnvironment& wanted, const std::string& default_image) {
   if (wanted.framework.empty()) return default_image;
@@ -43,6 +45,13 @@ absl::StatusOr<oci::ImageReference> ImageBackend::BaseOf(const WantedEnvironment
     RISEML_ASSIGN_OR_RETURN(credential, parts_.find_credential(wanted.owner_uid, named.registry));
   }
   RISEML_ASSIGN_OR_RETURN(BaseImage base, parts_.bases.Resolve(name, credential ? &*credential : nullptr));
+  const std::size_t layers = base.layers + wanted.install.size() + kLayersBesides;
+  if (layers > oci::kMaxLayers)
+    return Error(Reason::kInvalidArgument,
+                 absl::StrCat("image ", name, " has ", base.layers, " layers; with those of ", wanted.install.size(),
+                              " install steps and of the code there are at least ", layers, ", and Linux can stack ",
+                              oci::kMaxLayers, ": use an image with fewer layers",
+                              wanted.install.size() > 1 ? ", or write several commands in one step" : ""));
   return std::move(base.reference);
 }
 

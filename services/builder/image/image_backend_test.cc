@@ -227,6 +227,19 @@ TEST_F(ImageBackendTest, ABaseImageIsReadWithTheCredentialOfItsOwnerForItsRegist
   EXPECT_TRUE(absl::IsUnavailable(backend.Resolve(wanted).status()));
 }
 
+TEST_F(ImageBackendTest, RefusesAnImageThatCouldNotBeStacked) {
+  PutImage(registry_, "library/base", "1");
+  WantedEnvironment wanted = Wanted();
+  wanted.image = absl::StrCat(server_.host(), "/library/base:1");
+  wanted.install.assign(oci::kMaxLayers - 3, "true");
+  EXPECT_TRUE(Backend().Resolve(wanted).ok());
+  wanted.install.emplace_back("true");
+  const absl::Status refused = Backend().Resolve(wanted).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("has 1 layers; with those of 125 install steps and of the code there are at least 128"));
+}
+
 TEST_F(ImageBackendTest, SaysWhyThereIsNoImage) {
   WantedEnvironment wanted = Wanted();
   wanted.image = absl::StrCat(server_.host(), "/library/python:9");

@@ -92,6 +92,10 @@ BEGIN { count = split(ENVIRON["RISEML_STEPS"], title, "\n") - 1 }
 /^--> Using cache / { if (step >= 1) print "    taken from an earlier build"; fflush(); next }
 /^--> / || /^COMMIT / || /^Successfully tagged localhost\// || /^[0-9a-f]+$/ && length($0) == 64 || /^subprocess exited with status / { next }
 /^subprocess exited on / { stopped = 1; next }
+/^[Ee]rror.*history lists [0-9]+ non-empty layers/ {
+  print "the base image cannot be built upon: its configuration lists other layers in `history` than it has; build it anew with docker, podman or buildah, or use another one"
+  next
+}
 # The error quotes the instruction, which may have several lines, and ends with the code.
 /^[Ee]rror.* STEP "RUN / && step >= 1 { quoted = 1 }
 quoted {

@@ -219,6 +219,12 @@ TEST_F(ImageBuildTest, AStepThatFailsIsNamedWithItsCode) {
   EXPECT_THAT(output,
               ::testing::EndsWith("no such package\nstep 1 of 2 failed: `pip install -r requirements.txt` return "
                                   "code: 3\n"));
+  Buildah(
+      "STEP 3/5: COPY . /code/\nError: committing container for step {Command:copy}: copying layers: internal error: "
+      "history lists 1 non-empty layers, but we have 2 layers on disk\n",
+      125);
+  EXPECT_THAT(Run(Example()),
+              AllOf(HasSubstr("\nthe base image cannot be built upon: "), Not(HasSubstr("committing"))));
   Buildah("STEP 1/5: FROM x\nError: initializing source: connection refused\n", 125);
   EXPECT_THAT(Run(Example()), ::testing::EndsWith("Error: initializing source: connection refused\n"));
   EXPECT_EQ(exit_code_, 7);

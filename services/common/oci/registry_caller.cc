@@ -33,6 +33,16 @@ std::string Explanation(const HttpAnswer& answer) {
   return text.substr(0, 200);
 }
 
+// The time that the registry asks its clients to wait; zero if it does not say.
+absl::Duration RetryAfter(const HttpAnswer& answer) {
+  int seconds = 0;
+  return absl::SimpleAtoi(answer.Header("retry-after"), &seconds) && seconds > 0 ? absl::Seconds(seconds)
+                                                                                 : absl::ZeroDuration();
+}
+
+// Perform says what was tried.
+absl::Status Wrong(absl::string_view why) { return Error(Reason::kInvalidArgument, why); }
+
 std::string HostOfApi(const std::string& host) { return host == "docker.io" ? "registry-1.docker.io" : host; }
 
 }  // namespace
@@ -67,7 +77,11 @@ absl::Status RegistryCaller::Failed(const RegistryCall& call, const HttpAnswer& 
     case 404:
       return Error(Reason::kNotFound, message);
     case 429:
-      return Error(Reason::kUnavailable, absl::StrCat(message, "; it limits how often it may be called"));
+      return Error(Reason::kUnavailable,
+                   absl::StrCat(message, "; it limits how often it may be called",
+                                RetryAfter(answer) > absl::ZeroDuration()
+                                    ? absl::StrCat(", try again in ", absl::FormatDuration(RetryAfter(answer)))
+                                    : ""));
     default:
       return answer.status >= 500 ? Error(Reason::kUnavailable, message) : Error(Reason::kInvalidArgument, message);
   }
@@ -109,16 +123,16 @@ absl::StatusOr<HttpAnswer> RegistryCaller::PerformOnce(const RegistryCall& call,
   if (request.method != "GET" && request.method != "HEAD") return answer;
   HttpRequest next = request;
   for (int i = 0; IsRedirect(answer.status); ++i) {
-    if (i == kMaxRedirects) return Broken(call, "it redirects in circles");
+    if (i == kMaxRedirects) return Wrong("it redirects in circles");
     const std::string location = answer.Header("location");
     RISEML_ASSIGN_OR_RETURN(const Url from, ParseUrl(next.url));
     if (absl::StartsWith(location, "/") && !absl::StartsWith(location, "//")) {
       next.url = absl::StrCat(from.scheme, "://", from.host, location);
     } else {
       const absl::StatusOr<Url> to = ParseUrl(location);
-      if (!to.ok()) return Broken(call, "it redirects to no valid URL");
+      if (!to.ok()) return Wrong("it redirects to no valid URL");
       if (from.scheme == "https" && to->scheme != "https")
-        return Broken(call, absl::StrCat("it redirects to ", to->host, " without TLS"));
+        return Wrong(absl::StrCat("it redirects to ", to->host, " without TLS"));
       next.url = location;
     }
     const bool own = absl::StartsWith(next.url, absl::StrCat(origin_, "/"));
@@ -138,13 +152,12 @@ absl::StatusOr<HttpAnswer> RegistryCaller::Perform(const RegistryCall& call, con
     const absl::Status status = answer.ok() ? Checked(call, *answer) : answer.status();
     if (status.ok()) return answer;
     const bool begun = call.passed_on != nullptr && *call.passed_on > 0;
-    if (!absl::IsUnavailable(status) || begun || failures + 1 >= options_.tries) {
+    const absl::Duration asked = answer.ok() ? RetryAfter(*answer) : absl::ZeroDuration();
+    if (!absl::IsUnavailable(status) || begun || failures + 1 >= options_.tries || asked > options_.longest_pause) {
       return answer.ok() ? status : While(absl::StrCat("cannot ", call.what, " of ", options_.host), status);
     }
-    absl::Duration pause = Backoff(failures, options_.first_pause, options_.longest_pause);
-    int seconds = 0;
-    if (answer.ok() && absl::SimpleAtoi(answer->Header("retry-after"), &seconds) && seconds > 0)
-      pause = std::min(absl::Seconds(seconds), options_.longest_pause);
+    const absl::Duration pause =
+        asked > absl::ZeroDuration() ? asked : Backoff(failures, options_.first_pause, options_.longest_pause);
     if (!Pause(request.stop, pause)) return absl::CancelledError("stopped");
   }
 }

@@ -26,7 +26,7 @@ struct RegistryOptions {
   std::set<std::string> realm_hosts;  // as in TokenSource::Options
   int tries = 5;                      // of a call that fails for a reason that may pass
   absl::Duration first_pause = absl::Milliseconds(200);
-  absl::Duration longest_pause = absl::Seconds(10);  // also when the registry asks for more with Retry-After
+  absl::Duration longest_pause = absl::Seconds(10);  // if the registry asks for more with Retry-After, there is no try
   std::int64_t chunk_bytes = 0;  // an upload larger than this goes in pieces of this size; 0: always in one
 };
 

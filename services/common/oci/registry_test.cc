@@ -50,7 +50,7 @@ TEST_F(RegistryTest, GetsATokenWhenAskedForOne) {
 TEST_F(RegistryTest, TriesAgainWhileTheRegistryIsBusy) {
   Registry registry = Make();
   http_.Fail(absl::UnavailableError("connection reset"));
-  http_.Answer(429, {{"retry-after", "7"}});
+  http_.Answer(429);
   http_.Answer(200);
   EXPECT_TRUE(registry.HasBlob("a/b", digest_).value());
   for (int i = 0; i < 3; ++i) http_.Answer(503, {}, R"({"errors":[{"code":"X","message":"maintenance"}]})");
@@ -58,6 +58,14 @@ TEST_F(RegistryTest, TriesAgainWhileTheRegistryIsBusy) {
   EXPECT_TRUE(absl::IsUnavailable(gone));
   EXPECT_THAT(Text(gone), HasSubstr("r.example: status 503, \"maintenance\""));
   EXPECT_EQ(http_.calls().size(), 6U);
+}
+
+TEST_F(RegistryTest, DoesNotTryAgainBeforeTheRegistryWantsIt) {
+  Registry registry = Make();
+  http_.Answer(429, {{"retry-after", "90"}});
+  EXPECT_THAT(Text(registry.HasBlob("a/b", digest_).status()),
+              HasSubstr("status 429; it limits how often it may be called, try again in 1m30s"));
+  EXPECT_EQ(http_.calls().size(), 1U);
 }
 
 TEST_F(RegistryTest, DoesNotTryAgainWhatIsRefused) {
@@ -116,7 +124,7 @@ TEST_F(RegistryTest, FollowsRedirectsWithoutTheAuthorization) {
   http_.Answer(307, {{"location", "http://storage.example/blob"}});
   EXPECT_THAT(Text(registry.GetBlob("a", blob).status()), HasSubstr("without TLS"));
   for (int i = 0; i < 6; ++i) http_.Answer(302, {{"location", "/v2/again"}});
-  EXPECT_THAT(Text(registry.GetBlob("a", blob).status()), HasSubstr("in circles"));
+  EXPECT_THAT(Text(registry.GetBlob("a", blob).status()), HasSubstr("r.example: it redirects in circles"));
   http_.Answer(302, {{"location", "file:///etc/passwd"}});
   EXPECT_THAT(Text(registry.GetBlob("a", blob).status()), HasSubstr("no valid URL"));
 }
