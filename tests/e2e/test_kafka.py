@@ -124,7 +124,7 @@ class TwoLogHandlers(unittest.TestCase):
         self.addCleanup(broker.close)
         stack = Stack()
         self.addCleanup(stack.close)
-        stack.run("up", "--dir", stack.dir, "--kafka", broker.address(), limit=180)
+        stack.up("--kafka", broker.address())
         other = OtherLogHandler(stack)
         self.addCleanup(other.kill)
         eventually(lambda: len(set(other.owners().values())) == 2, "both log handlers have partitions")
