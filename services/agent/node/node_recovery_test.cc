@@ -161,6 +161,16 @@ TEST_P(NodeRecoveryTest, AfterAnotherBootTheAttemptIsLost) {
   EXPECT_EQ(status.reason(), "NODE_LOST");
 }
 
+TEST_P(NodeRecoveryTest, NothingRunsOnForAnInstallationThatWasDeleted) {
+  const StartAttemptRequest start = Job({"echo printed; touch $OUTPUT_DIR/here; sleep 1000"});
+  ASSERT_TRUE(Start(start).ok());
+  ASSERT_TRUE(Eventually([&] { return FileExists(OutputOf(start) + "/here"); }));
+  KillNode();
+  for (const pid_t pid : ProcessesNaming("OUTPUT_DIR=" + OutputOf(start))) kill(pid, SIGKILL);
+  ASSERT_TRUE(RemoveTree(directory_ / "node").ok());
+  EXPECT_TRUE(Eventually([&] { return ProcessesNaming(DirOf(start).path()).empty(); }));
+}
+
 TEST_P(NodeRecoveryTest, AKilledShipIsStartedAgainAndLosesNothing) {
   const StartAttemptRequest start =
       Job({"i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done", kWaitForGo, "echo last"});

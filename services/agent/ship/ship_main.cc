@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <memory>
 #include <optional>
@@ -30,6 +32,7 @@
 #include "services/common/base/mutex.h"
 #include "services/common/base/status.h"
 #include "services/common/base/status_macros.h"
+#include "services/common/base/threads/pause.h"
 #include "services/common/logtext/redact.h"
 #include "services/common/rpc/channel.h"
 #include "services/common/rpc/proto_time.h"
@@ -37,6 +40,8 @@
 
 namespace riseml::agent {
 namespace {
+
+constexpr absl::Duration kLookForDirectory = absl::Seconds(5);
 
 struct Delivery {
   internal::v1::ShipPlan plan;
@@ -130,6 +135,14 @@ std::unique_ptr<LogTransport> MakeTransport(const AttemptDir& dir, const Deliver
   });
 }
 
+// Returns when the lock's file has been removed: the installation was deleted, and nobody can have the log any more.
+// Until then waits for `stop`.
+void AwaitRemoval(const UniqueFd& lock, const std::stop_token& stop) {
+  struct stat info {};
+  while (Pause(stop, kLookForDirectory))
+    if (fstat(lock.get(), &info) == 0 && info.st_nlink == 0) return;
+}
+
 }  // namespace
 
 absl::Status ShipAttempt(const std::string& path, int log_fd) {
@@ -157,7 +170,12 @@ absl::Status ShipAttempt(const std::string& path, int log_fd) {
     status = shipper.Run(stop);
     kill(getpid(), SIGTERM);  // ends the wait below
   });
+  std::jthread removal([&lock](const std::stop_token& stop) {
+    AwaitRemoval(lock, stop);
+    if (!stop.stop_requested()) kill(getpid(), SIGTERM);
+  });
   runtime::WaitForSignal();
+  removal.request_stop();
   worker.request_stop();
   worker.join();
   return status;
