@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "services/agent/attempt/attempt_end.h"
 #include "services/agent/disk/disk_use.h"
+#include "services/agent/launch/build_root.h"
 #include "services/common/base/log.h"
 #include "services/common/base/mutex.h"
 #include "services/common/base/threads/pause.h"
@@ -102,6 +103,11 @@ void DiskWatch::End(const Disk& disk, const DiskUse& use, bool since, bool share
   LogWarning("attempt_ended_for_disk", {{"attempt", Print(use.id)}, {"message", why}});
   if (const absl::Status ended = parts_.reconciler.EndAttempt(use.id, EndedForDisk(why)); !ended.ok())
     LogError("attempt_not_ended", {{"attempt", Print(use.id)}, {"error", std::string(ended.message())}});
+  // The layers of a build outlive it, unfinished ones too.
+  const auto start = ReadMessage<StartAttemptRequest>(parts_.reconciler.DirOf(use.id).start());
+  if (!start.ok() || !start->builds_image()) return;
+  if (const absl::Status old = ForgetLastBuild(parts_.launcher.BuildStorageOf(start->template_())); !old.ok())
+    LogWarning("build_layers_not_removed", {{"attempt", Print(use.id)}, {"error", std::string(old.message())}});
 }
 
 std::vector<DiskUse> DiskWatch::Uses(const Disk& disk, bool shared) const {

@@ -1,5 +1,7 @@
 #include "services/agent/launch/build_root.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,6 +47,14 @@ std::string LastBuildIn(const std::string& storage) { return storage + "/last-bu
 absl::Status MakeBuildStorage(const std::string& storage) {
   for (const char* part : {"", kLayers, kCaches}) RISEML_RETURN_IF_ERROR(MakePlainDirectory(storage + part));
   return WriteFileQuickly(LastBuildIn(storage), "");
+}
+
+absl::Status ForgetLastBuild(const std::string& storage) {
+  const std::string path = LastBuildIn(storage);
+  const timespec times[2] = {};
+  if (utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    return ErrnoError(errno, absl::StrCat("set the time of ", path));
+  return absl::OkStatus();
 }
 
 std::vector<std::string> PartsOfBuildStorage(const std::string& storage) {

@@ -32,6 +32,9 @@ std::string LastBuildIn(const std::string& storage);
 // Makes `storage`, such a directory, unless it is there, for a build that begins now. It is not shown itself.
 absl::Status MakeBuildStorage(const std::string& storage);
 
+// Lets the last build look old, so that the cleanup removes `storage` when the disk is short.
+absl::Status ForgetLastBuild(const std::string& storage);
+
 // Directories in it that a build writes to.
 std::vector<std::string> PartsOfBuildStorage(const std::string& storage);
 

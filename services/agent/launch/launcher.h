@@ -103,6 +103,8 @@ class Launcher {
     return IsInContainer(start) ? kIsolationPodman : options_.isolation;
   }
   const Podman* podman() const { return options_.podman; }
+  // Directory for layers and caches of builds of the job's owner; empty: this node builds no images.
+  std::string BuildStorageOf(const internal::v1::JobTemplate& job) const;
   // Directories of jobs whose disks must have room: of attempts, of outputs and of containers.
   std::vector<std::string> WatchedDirectories(const std::string& attempts) const;
   // "NAME=value" in the environment of all processes of an attempt and of no other process. Holds only without a
@@ -147,7 +149,6 @@ class Launcher {
                                        SpawnRequest request, const UniqueFd& own_log, const OutputEnds& output) const;
   absl::StatusOr<UniqueFd> StartForwarder(const std::vector<int>& ports, const UniqueFd& log) const;
   std::string BuildRootOf(const AttemptDir& dir) const;
-  std::string BuildStorageOf(const internal::v1::JobTemplate& job) const;
   std::vector<int> ForwardedPortsOf(const internal::v1::StartAttemptRequest& start) const;
 
   const LauncherOptions options_;
