@@ -60,9 +60,9 @@ class ContainersTest(unittest.TestCase):
         return self.stack.project(name, commands, image=image, **train)
 
     def build_fails(self, path):
-        """Submits a project whose build fails; returns the message of the experiment."""
+        """Submits a project whose build fails; returns the number of the experiment and its message."""
         number = self.stack.train(path)
         self.stack.run("wait", number, code=1, limit=120)
         experiment = self.stack.experiment(number)
         self.assertEqual((experiment["state"], experiment["reason"]), ("FAILED", "BUILD_FAILED"), experiment)
-        return experiment["message"]
+        return number, experiment["message"]
