@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <string>
 
@@ -142,6 +143,17 @@ TEST(BuildRoot, HasLinksAndAnAccount) {
   EXPECT_EQ(ReadAll(directory / "control/containers/registries.conf"),
             "[[registry]]\nlocation = \"127.0.0.1:5000\"\ninsecure = true\n");
   EXPECT_TRUE(FileExists(directory / "home/.config/containers/policy.json"));
+}
+
+TEST(BuildStorage, LooksOldOnceItsLastBuildIsForgotten) {
+  TemporaryDirectory directory;
+  const std::string storage = directory / "containers";
+  ASSERT_TRUE(MakeBuildStorage(storage).ok());
+  ASSERT_TRUE(ForgetLastBuild(storage).ok());
+  struct stat last_build {};
+  ASSERT_EQ(stat(LastBuildIn(storage).c_str(), &last_build), 0);
+  EXPECT_EQ(last_build.st_mtim.tv_sec, 0);
+  EXPECT_FALSE(ForgetLastBuild(directory / "absent").ok());
 }
 
 TEST(PodmanSettings, FitTheMachine) {
