@@ -1,9 +1,6 @@
 """An installation whose jobs run in containers, with an image of nothing but a shell."""
 
 import gzip
-import json
-import os
-import shutil
 import tarfile
 import unittest
 
@@ -24,20 +21,14 @@ def compressed(content):
 class ContainersTest(unittest.TestCase):
     """Tests of one class share an installation."""
 
-    podman_state = ""
-
     @classmethod
     def setUpClass(cls):
-        cls.stack = Stack()
+        cls.stack = Stack("podman")
         cls.addClassCleanup(cls.close)
         cls.prepare()
-        cls.stack.run("up", "--dir", cls.stack.dir, "--runtime", "podman", limit=180)
-        with open(os.path.join(cls.stack.dir, "containers", "containers.conf"), encoding="utf-8") as file:
-            cls.podman_state = next(line.split('"')[1] for line in file if line.startswith("tmp_dir"))
-        with open(os.path.join(cls.stack.dir, "supervisor.json"), encoding="utf-8") as file:
-            cls.registry = f"127.0.0.1:{json.load(file)['ports']['registry']}"
-        with open(cls.stack.env["RISEML_CONFIG"], encoding="utf-8") as file:
-            cls.admin_key = next(word for word in file.read().split() if word.startswith("rml_"))
+        cls.stack.up()
+        cls.registry = cls.stack.podman.registry
+        cls.admin_key = cls.stack.podman.key
 
     @classmethod
     def prepare(cls):
@@ -46,9 +37,6 @@ class ContainersTest(unittest.TestCase):
     @classmethod
     def close(cls):
         cls.stack.close()
-        # What Podman keeps of running containers lies in a short directory outside of the installation.
-        if cls.podman_state:
-            shutil.rmtree(os.path.dirname(cls.podman_state), ignore_errors=True)
 
     @classmethod
     def push(cls, name, layers, **raw):
