@@ -33,9 +33,9 @@ MOST_FILES = 40
 
 # Rooms of a service. Each may include those behind it and none before it; files above the rooms may include all of them.
 ROOMS = {
-    "services/agent": ["node", "launch", "environment", "ship", "output", "run", "shell", "attempt", "machine", "process"],
+    "services/agent": ["node", "disk", "launch", "environment", "ship", "output", "run", "shell", "attempt", "machine", "process"],
     "services/api": ["handler", "watch", "scheduling", "experiment", "code", "user", "data"],
-    "services/builder": ["image", "environment", "reads"],
+    "services/builder": ["image", "registry", "environment", "reads"],
     "services/gitsync": ["repository"],
     "services/loghandler": ["partitions", "follow", "ingest", "store"],
     "services/scheduler": ["controller", "engine", "cluster"],

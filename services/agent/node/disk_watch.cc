@@ -1,4 +1,4 @@
-#include "services/agent/disk/disk_watch.h"
+#include "services/agent/node/disk_watch.h"
 
 #include <algorithm>
 #include <chrono>

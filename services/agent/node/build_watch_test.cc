@@ -1,4 +1,4 @@
-#include "services/agent/disk/build_watch.h"
+#include "services/agent/node/build_watch.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
