@@ -1,9 +1,9 @@
 """An installation whose jobs run in containers, with an image of nothing but a shell."""
 
-import gzip
 import tarfile
 import unittest
 
+import raw_image
 from raw_image import Pusher, digest, layer, member
 from stack import Stack
 
@@ -15,7 +15,8 @@ def shell(*more):
 
 
 def compressed(content):
-    return gzip.compress(content, mtime=0), digest(content)
+    """A layer as the registry has it, and the digest of its content."""
+    return raw_image.compressed(content), digest(content)
 
 
 class ContainersTest(unittest.TestCase):
