@@ -1,6 +1,7 @@
 #include "services/supervisor/commands.h"
 
 #include <fcntl.h>
+#include <google/protobuf/util/message_differencer.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -30,6 +31,7 @@
 #include "services/supervisor/install/lock.h"
 #include "services/supervisor/install/runtime.h"
 #include "services/supervisor/install/service_configs.h"
+#include "services/supervisor/install/settings.h"
 #include "services/supervisor/install/state.h"
 #include "services/supervisor/process/process.h"
 #include "services/supervisor/stack/probe.h"
@@ -194,6 +196,18 @@ void StopLeftovers(const std::string& dir) {
   Stack(installation->plan, clock, nobody).StopLeftovers();
 }
 
+// Returns an error for variables that say something else than the last start was told.
+absl::Status RefuseSettings(const std::string& dir) {
+  const absl::StatusOr<config::v1::SupervisorState> state = LoadState({dir, dir});
+  if (!state.ok()) return absl::OkStatus();  // the installation is being made
+  config::v1::SupervisorState changed = *state;
+  RISEML_RETURN_IF_ERROR(TakeSettings(&changed));
+  if (google::protobuf::util::MessageDifferencer::Equals(changed, *state)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "RiseML is up, and the variables RISEML_… for `up` are read at its start; run `riseml down` first, then the same "
+      "command again");
+}
+
 // Returns an error for options that only a start can take.
 absl::Status RefuseStartOptions(const Options& options) {
   const std::pair<absl::string_view, bool> given[] = {
@@ -216,6 +230,7 @@ absl::Status Up(const Options& options) {
   RISEML_ASSIGN_OR_RETURN(std::optional<UniqueFd> lock, TryLock(dir));
   if (!lock.has_value()) {
     RISEML_RETURN_IF_ERROR(RefuseStartOptions(options));
+    RISEML_RETURN_IF_ERROR(RefuseSettings(dir));
     return AlreadyUp(dir);
   }
   RISEML_ASSIGN_OR_RETURN(request.runtime, ChooseRuntime(dir, options.runtime));

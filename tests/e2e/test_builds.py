@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import unittest
+from unittest import mock
 
 from stack import Stack
 
@@ -54,6 +55,9 @@ class Builds(unittest.TestCase):
         with open(os.path.join(self.stack.dir, "supervisor.json"), encoding="utf-8") as file:
             state = json.load(file)
         self.assertEqual(state["build_max_seconds"], "40")
+        self.stack.up()  # with the same variables
+        with mock.patch.dict(self.stack.env, RISEML_BUILD_MAX_TIME="50s"):
+            self.assertIn("read at its start; run `riseml down` first", self.stack.fails("up", "--dir", self.stack.dir))
         path = self.stack.project("away", "true", image="127.0.0.1:9/library/none:1")
         self.assertIn("127.0.0.1:9", self.stack.fails("train", cwd=path))
         self.assertNotIn("private", self.stack.fails("train", cwd=path))

@@ -1,5 +1,6 @@
 #include "services/api/data/experiment_spec.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,7 +15,9 @@ namespace riseml::api {
 namespace {
 
 constexpr double kDefaultCpus = 1, kBuildCpus = 0.5;
-constexpr std::int64_t kDefaultMemoryBytes = 1'024'000'000, kBuildMemoryBytes = 512'000'000;
+constexpr std::int64_t kDefaultMemoryBytes = 1'024'000'000;
+// A build has the memory of the job, as steps may compile what the job runs, but not that of the largest jobs.
+constexpr std::int64_t kBuildMemoryBytes = 512'000'000, kMostBuildMemoryBytes = 8'000'000'000;
 
 void FillResources(const spec::Resources& in, v1::Resources* out) {
   if (in.cpus) out->set_cpus(*in.cpus);
@@ -64,7 +67,8 @@ v1::Resources ResourcesOf(const v1::TrainSpec& spec, absl::string_view role) {
   const bool build = role == kBuildRole;
   const v1::Resources& asked = spec.resources();
   out.set_cpus(build ? kBuildCpus : asked.has_cpus() ? asked.cpus() : kDefaultCpus);
-  out.set_memory_bytes(build ? kBuildMemoryBytes : AsksForMemory(asked) ? MemoryBytes(asked) : kDefaultMemoryBytes);
+  const std::int64_t memory = AsksForMemory(asked) ? MemoryBytes(asked) : build ? 0 : kDefaultMemoryBytes;
+  out.set_memory_bytes(build ? std::clamp(memory, kBuildMemoryBytes, kMostBuildMemoryBytes) : memory);
   out.set_gpus(build ? 0 : asked.gpus());
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/common/base/status.h"
@@ -28,8 +29,14 @@ absl::Status Explain(const absl::Status& status, const oci::ImageReference& refe
             ? absl::StrCat(": ", reference.registry, " refuses the stored user and password")
             : absl::StrCat(" does not exist, or ", reference.registry, " wants a user and a password for it"),
         " (", status.message(), "); store the right ones: riseml registry login ", reference.registry));
+  const auto said = [&status](absl::string_view part) { return absl::StrContains(status.message(), part); };
+  const absl::string_view advice =
+      said("Could not resolve host") ? "check the name"
+      : said("wrong version number")
+          ? "it seems to have no TLS; an administrator can allow that (RISEML_REGISTRIES_WITHOUT_TLS)"
+          : "try again later";
   if (absl::IsUnavailable(status))  // not kept, since clients would try again at once
-    return absl::FailedPreconditionError(absl::StrCat("image ", image, ": ", status.message(), "; try again later"));
+    return absl::FailedPreconditionError(absl::StrCat("image ", image, ": ", status.message(), "; ", advice));
   return While(absl::StrCat("image ", image), status);
 }
 

@@ -26,6 +26,11 @@ std::string Mounts(const ImageBuild& build) {
   return text;
 }
 
+// Runs a script by the shell that run commands have: it stops at the first line that fails.
+constexpr char kShell[] =
+    "if command -v bash > /dev/null; then exec bash -eo pipefail -c \"$1\" \"$0\"; fi; exec /bin/sh -e -c \"$1\" "
+    "\"$0\"";
+
 // Text for the shell around a step. The parts are joined by newlines, since a step may end in a comment.
 std::string ScriptOf(const ImageBuild& build, std::size_t step) {
   std::vector<std::string> lines = {
@@ -51,7 +56,8 @@ std::string ContainerfileOf(const ImageBuild& build) {
   const std::string mounts = Mounts(build);
   // As JSON a step is one line, whatever it contains, and buildah replaces nothing in it.
   for (std::size_t i = 0; i < build.steps.size(); ++i)
-    absl::StrAppend(&text, "RUN ", mounts, nlohmann::json({"/bin/sh", "-c", ScriptOf(build, i)}).dump(), "\n");
+    absl::StrAppend(&text, "RUN ", mounts, nlohmann::json({"/bin/sh", "-c", kShell, "step", ScriptOf(build, i)}).dump(),
+                    "\n");
   if (build.removes_passing) {
     const std::string script =
         absl::StrCat("while IFS= read -r path; do rm -f \"/code/$path\"; done < ", kBuildSettings, "/passing");

@@ -31,7 +31,7 @@ std::vector<std::string> RunLines(const ImageBuild& build) {
 
 // Runs the steps one after the other as separate processes; returns their output. Directories of the image lie in a
 // temporary one.
-std::string RunSteps(const ImageBuild& build, int* exit_code = nullptr) {
+std::string RunSteps(const ImageBuild& build, int* exit_code = nullptr, const std::string& path = "$PATH") {
   char pattern[] = "/tmp/riseml-containerfile-XXXXXX";
   const std::string root = mkdtemp(pattern);
   std::filesystem::create_directories(root + "/secrets");
@@ -40,10 +40,13 @@ std::string RunSteps(const ImageBuild& build, int* exit_code = nullptr) {
   int code = 0;
   for (const std::string& line : RunLines(build)) {
     const nlohmann::json words = nlohmann::json::parse(line.substr(line.find('[')));
-    const std::string script = absl::StrReplaceAll(
-        words[2].get<std::string>(), {{kBuildState, root + "/state"}, {"/run/secrets", root + "/secrets"}});
-    std::ofstream(root + "/script") << script;
-    FILE* pipe = popen(absl::StrCat("cd ", root, "; /bin/sh ", root, "/script 2>&1").c_str(), "r");
+    std::ofstream(root + "/shell") << words[2].get<std::string>();
+    std::ofstream(root + "/script") << absl::StrReplaceAll(
+        words[4].get<std::string>(), {{kBuildState, root + "/state"}, {"/run/secrets", root + "/secrets"}});
+    FILE* pipe = popen(
+        absl::StrCat("cd ", root, "; PATH=", path, " /bin/sh -c \"$(/bin/cat shell)\" step \"$(/bin/cat script)\" 2>&1")
+            .c_str(),
+        "r");
     char buffer[4096];
     while (const std::size_t got = fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, got);
     code = WEXITSTATUS(pclose(pipe));
@@ -70,6 +73,27 @@ TEST(Containerfile, HasOneInstructionForEachStep) {
   EXPECT_EQ(ContainerfileOf({.base = "b", .steps = {}, .cache = "ann"}), "FROM b\nWORKDIR /code\nCOPY . /code/\n");
 }
 
+TEST(Containerfile, AStepStopsAtItsFirstLineThatFails) {
+  for (const std::string& step : {"echo one\nfalse\necho two", "echo one\nfalse | true\necho two"}) {
+    int code = 0;
+    EXPECT_EQ(RunSteps({.base = "b", .steps = {step}, .cache = "c"}, &code), "one\n") << step;
+    EXPECT_EQ(code, 1) << step;
+  }
+}
+
+TEST(Containerfile, AnImageWithoutBashHasItsOwnShell) {
+  char pattern[] = "/tmp/riseml-containerfile-XXXXXX";
+  const std::string bin = mkdtemp(pattern);
+  for (const char* program : {"mkdir", "cat"})
+    std::filesystem::create_symlink(absl::StrCat("/usr/bin/", program), absl::StrCat(bin, "/", program));
+  int code = 0;
+  const ImageBuild build{
+      .base = "b", .steps = {"A=1; export A; echo ${BASH_VERSION:-none}", "echo $A\nfalse\necho two"}, .cache = "c"};
+  EXPECT_EQ(RunSteps(build, &code, bin), "none\n1\n");
+  EXPECT_EQ(code, 1);
+  std::filesystem::remove_all(bin);
+}
+
 TEST(Containerfile, AFirstStepIsTheSameWhateverFollowsOne) {
   const auto first = [](std::vector<std::string> steps) {
     return RunLines({.base = "b", .steps = std::move(steps), .cache = "c"})[0];
@@ -91,7 +115,8 @@ TEST(Containerfile, AStepEndsWithItsOwnStatus) {
   EXPECT_EQ(code, 1);
   RunSteps({.base = "b", .steps = {"exit 7", "echo two"}, .cache = "c"}, &code);
   EXPECT_EQ(code, 7);
-  EXPECT_EQ(RunSteps({.base = "b", .steps = {"false; true", "echo two"}, .cache = "c"}, &code), "two\n");
+  EXPECT_EQ(RunSteps({.base = "b", .steps = {"false || true", "echo two"}, .cache = "c"}, &code), "two\n");
+  EXPECT_EQ(RunSteps({.base = "b", .steps = {"set +e; false; true", "echo two"}, .cache = "c"}, &code), "two\n");
 }
 
 TEST(Containerfile, SecretsAreSeenByStepsAndNotKept) {
@@ -104,7 +129,7 @@ TEST(Containerfile, AStepIsOneLineWhateverItContains) {
   const ImageBuild build{.base = "b", .steps = {"cat <<EOF\n\"$HOME\" \\\nEOF\necho 'ü' \\"}, .cache = "c"};
   ASSERT_EQ(RunLines(build).size(), 1U);
   const auto words = nlohmann::json::parse(RunLines(build)[0].substr(RunLines(build)[0].find('[')));
-  EXPECT_THAT(words[2].get<std::string>(), ::testing::EndsWith("\n" + build.steps[0]));
+  EXPECT_THAT(words[4].get<std::string>(), ::testing::EndsWith("\n" + build.steps[0]));
 }
 
 }  // namespace

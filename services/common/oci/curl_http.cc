@@ -151,7 +151,7 @@ class CurlHttp::Transfer {
       failure_ = Error(Reason::kPermissionDenied,
                        absl::StrCat(host_,
                                     " has a private address; an administrator can allow it by adding the host to "
-                                    "the registries with private addresses"));
+                                    "the registries with private addresses (RISEML_PRIVATE_REGISTRIES)"));
       return CURL_SOCKET_BAD;
     }
     return socket(address.family, address.socktype | SOCK_CLOEXEC, address.protocol);
