@@ -197,8 +197,35 @@ class Stack:
     def state(self, number, **kwargs):
         return self.experiment(number, **kwargs)["state"]
 
-    def wait_state(self, number, *states, limit=60):
-        eventually(lambda: self.state(number) in states, f"{number} in {states}", limit)
+    def wait_state(self, number, *states, limit=None):
+        """Waits for one of these states. An experiment that has ended in another one, or is late, fails the test with what is known."""
+        def reached():
+            state = self.state(number)
+            return state if state in (*states, "FINISHED", "FAILED", "KILLED") else ""
+
+        try:
+            # A container's image is built first.
+            state = eventually(reached, f"{number} in {states}", limit or (180 if self.podman else 60))
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.known_of(number)}") from late
+        if state not in states:
+            raise AssertionError(f"{number} is {state}, not in {states}\n{self.known_of(number)}")
+
+    def known_of(self, number):
+        """What status, the log of the build and the warnings of the services say."""
+        said = [self.run("status", number, code=None).decode(errors="replace")]
+        for job in self.experiment(number)["jobs"]:
+            name = job["name"].rsplit("/", 1)[1]
+            log = self.popen("logs", "--raw", f"{number}.{name}")
+            try:
+                said.append(f"{name}: {log.communicate(timeout=10)[0].decode(errors='replace')[-3000:]}")
+            except subprocess.TimeoutExpired:
+                log.kill()
+                said.append(f"{name}: {log.communicate()[0].decode(errors='replace')[-3000:]}")
+        for name in sorted(os.listdir(os.path.join(self.dir, "logs"))):
+            with open(os.path.join(self.dir, "logs", name), encoding="utf-8", errors="replace") as file:
+                said += [f"{name}: {line.rstrip()[:400]}" for line in file if " WARN" in line or " ERROR" in line][-10:]
+        return "\n".join(said)
 
 
 class StackTest(unittest.TestCase):
