@@ -8,7 +8,7 @@ from bad_registry import BadRegistry
 from containers import ContainersTest, compressed, shell
 from stack import BIN, eventually
 
-# How the registry misbehaves, and what the user reads after the name of the image.
+# Faults of the registry, and the text that the user reads after the name of the image.
 REFUSED = {
     "absent": "not found: .*status 404",
     "forbidden": 'status 403, "not for you"',

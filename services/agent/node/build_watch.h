@@ -29,7 +29,7 @@ struct BuildLimits {
 // could not send its image any more.
 absl::StatusOr<BuildLimits> BuildLimitsOf(const config::v1::NodeConfig& config);
 
-// What a build takes.
+// Time and disk that a build has taken so far.
 struct BuildUse {
   absl::Duration time;
   std::int64_t bytes = 0;
